@@ -1,0 +1,184 @@
+//! The backbone: a network that turns an image into feature maps at several strides ("taps"), and their assembly into
+//! one map on the finest tap's grid. This is the only module that names `ort`.
+
+mod device;
+mod location;
+mod onnx;
+mod runtime;
+
+pub use device::Device;
+pub use onnx::{BUILTIN, OnnxBackbone, Source};
+pub use runtime::open as open_runtime;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result, Status};
+use crate::math::filters::{Sample, bilinear_axis};
+use crate::preprocess::{InputSize, Normalisation};
+use crate::threads::Threads;
+
+/// One output of a backbone for one image: `channels` planes of `rows * cols` values.
+#[derive(Debug, Clone, Copy)]
+pub struct TapMap<'a> {
+    /// Planes.
+    pub channels: usize,
+    /// Rows of each plane.
+    pub rows: usize,
+    /// Columns of each plane.
+    pub cols: usize,
+    /// Plane after plane, row after row.
+    pub data: &'a [f32],
+}
+
+/// Something that turns a normalised image into feature maps. May be called from several threads at once.
+pub trait FeatureExtractor: Send + Sync {
+    /// Runs on `input` (three planes of `size`) and hands all taps' maps to `consume`, once.
+    ///
+    /// # Errors
+    /// [`Status::Backbone`] when the network fails; whatever `consume` returns.
+    fn extract(
+        &self,
+        input: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()>;
+
+    /// How pixel values become the network's input.
+    fn normalisation(&self) -> Normalisation;
+
+    /// A name and checksum that tell whether two backbones are the same.
+    fn identity(&self) -> &str;
+}
+
+/// The features of one image, `channels` values per grid position, position after position.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FeatureMap {
+    /// Grid rows.
+    pub rows: usize,
+    /// Grid columns.
+    pub cols: usize,
+    /// Values per position.
+    pub channels: usize,
+    /// `rows * cols * channels` values.
+    pub data: Vec<f32>,
+}
+
+impl FeatureMap {
+    /// The values of grid position `p`, counted row by row.
+    pub fn at(&self, p: usize) -> &[f32] {
+        &self.data[p * self.channels..][..self.channels]
+    }
+
+    /// Grid positions.
+    pub fn positions(&self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Whether `other` has the same grid and channels.
+    pub fn same_shape(&self, other: &Self) -> bool {
+        (self.rows, self.cols, self.channels) == (other.rows, other.cols, other.channels)
+    }
+}
+
+/// Joins taps on the grid of the finest: coarser ones are resized bilinearly (half-pixel centres, edges clamped).
+#[derive(Default)]
+pub struct Assembler {
+    scratch: Vec<f32>,
+}
+
+impl Assembler {
+    /// Writes the taps' joint features to `out`, channels in the taps' order.
+    ///
+    /// # Errors
+    /// [`Status::Backbone`] when a value is not finite: nothing downstream could be trusted.
+    pub fn run(&mut self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
+        let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
+        let channels: usize = taps.iter().map(|t| t.channels).sum();
+        (out.rows, out.cols, out.channels) = (rows, cols, channels);
+        out.data.resize(rows * cols * channels, 0.0);
+        let widest = taps.iter().map(|t| t.channels * t.cols).max().unwrap_or(0);
+        self.scratch.resize(rows * widest, 0.0);
+        let finite = threads.run(|| {
+            out.data
+                .par_chunks_exact_mut(cols * channels)
+                .zip(self.scratch.par_chunks_exact_mut(widest))
+                .enumerate()
+                .map(|(y, (row, scratch))| {
+                    let mut offset = 0;
+                    for tap in taps {
+                        write_tap_row(tap, y, rows, cols, scratch, row, channels, offset);
+                        offset += tap.channels;
+                    }
+                    // Zero times a finite value is zero, times any other NaN; a sum vectorises where a search does not.
+                    row.iter().fold(0.0f32, |sum, v| sum + v * 0.0) == 0.0
+                })
+                .reduce(|| true, |a, b| a & b)
+        });
+        if finite {
+            return Ok(());
+        }
+        Err(Error::new(Status::Backbone, "the backbone produced values that are not finite (NaN or infinity)"))
+    }
+}
+
+/// Row `y` of the joint grid for one tap: down first (into `scratch`, position-major), then across.
+#[allow(clippy::too_many_arguments)]
+fn write_tap_row(
+    tap: &TapMap<'_>,
+    y: usize,
+    rows: usize,
+    cols: usize,
+    scratch: &mut [f32],
+    out: &mut [f32],
+    channels: usize,
+    offset: usize,
+) {
+    let plane = tap.rows * tap.cols;
+    let Sample { low, high, weight } = bilinear_axis(y, tap.rows, rows);
+    let (up, down) = (1.0 - weight, weight);
+    for c in 0..tap.channels {
+        let a = &tap.data[c * plane + low * tap.cols..][..tap.cols];
+        let b = &tap.data[c * plane + high * tap.cols..][..tap.cols];
+        for x in 0..tap.cols {
+            scratch[x * tap.channels + c] = a[x] * up + b[x] * down;
+        }
+    }
+    for x in 0..cols {
+        let Sample { low, high, weight } = bilinear_axis(x, tap.cols, cols);
+        let (left, right) = (1.0 - weight, weight);
+        let a = &scratch[low * tap.channels..][..tap.channels];
+        let b = &scratch[high * tap.channels..][..tap.channels];
+        for ((out, a), b) in out[x * channels + offset..][..tap.channels].iter_mut().zip(a).zip(b) {
+            *out = a * left + b * right;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_are_joined_on_the_finest_grid() {
+        let fine: Vec<f32> = (0..16).map(|v| v as f32).collect();
+        let coarse = [0.0, 4.0, 8.0, 12.0];
+        let taps =
+            [TapMap { channels: 1, rows: 4, cols: 4, data: &fine }, TapMap { channels: 1, rows: 2, cols: 2, data: &coarse }];
+        let mut out = FeatureMap::default();
+        Assembler::default().run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
+        assert_eq!((out.rows, out.cols, out.channels), (4, 4, 2));
+        assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
+        assert_eq!(out.at(0), &[0.0, 0.0]);
+        assert_eq!(out.at(15), &[15.0, 12.0]);
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let data = [1.0, bad, 3.0, 4.0];
+            let taps = [TapMap { channels: 1, rows: 2, cols: 2, data: &data }];
+            let error = Assembler::default().run(&taps, &Threads::new(1).unwrap(), &mut FeatureMap::default());
+            assert_eq!(error.unwrap_err().status(), Status::Backbone);
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! A backbone in ONNX format, run by ONNX Runtime.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+use ort::value::{Outlet, TensorElementType, TensorRef, ValueType};
+
+use super::device::Device;
+use super::runtime;
+use super::{FeatureExtractor, TapMap};
+use crate::error::{Error, Result, Status};
+use crate::pool::Pool;
+use crate::preprocess::{InputSize, Normalisation};
+
+/// The embedded backbone: EfficientNet-Lite0 up to its fifth stage, see `assets/README.md`.
+static BUILTIN_ONNX: &[u8] = include_bytes!("../../assets/efficientnet-lite0-stage5.onnx");
+
+/// The embedded backbone's name.
+pub const BUILTIN: &str = "efficientnet-lite0-stage5";
+
+/// The normalisation that the embedded backbone was trained with.
+const BUILTIN_NORMALISATION: Normalisation = Normalisation { mean: [0.498; 3], std: [0.502; 3] };
+
+/// The network and how its input is normalised.
+#[derive(Clone)]
+pub enum Source {
+    /// The network embedded in this library.
+    Builtin,
+    /// A user's own network.
+    Onnx {
+        /// The file's contents.
+        bytes: Arc<[u8]>,
+        /// How pixel values become its input.
+        normalisation: Normalisation,
+    },
+}
+
+impl Source {
+    /// Reads a user's own network from an ONNX file.
+    ///
+    /// # Errors
+    /// [`Status::Io`] when the file cannot be read.
+    pub fn from_file(path: &Path, normalisation: Normalisation) -> Result<Self> {
+        let bytes = std::fs::read(path)
+            .map_err(|e| Error::new(Status::Io, format!("cannot read the backbone {}: {e}", path.display())))?;
+        Ok(Self::Onnx { bytes: bytes.into(), normalisation })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Builtin => BUILTIN_ONNX,
+            Self::Onnx { bytes, .. } => bytes,
+        }
+    }
+}
+
+/// An ONNX network with one image input and one or more feature maps as outputs.
+///
+/// `ort` runs a session only through `&mut`, so there is a pool: each concurrent caller gets a session of its own, and
+/// later ones reuse it.
+pub struct OnnxBackbone {
+    source: Source,
+    device: Device,
+    threads: usize,
+    identity: String,
+    sessions: Pool<Session>,
+}
+
+impl OnnxBackbone {
+    /// Opens the network on a device with so many threads for each run.
+    ///
+    /// # Errors
+    /// [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when the device cannot be used,
+    /// [`Status::Backbone`] when the network is not one that maps an image to feature maps.
+    pub fn open(source: Source, device: Device, threads: usize) -> Result<Self> {
+        let name = match source {
+            Source::Builtin => BUILTIN,
+            Source::Onnx { .. } => "onnx",
+        };
+        let identity = format!("{name}/{:08x}", crc32fast::hash(source.bytes()));
+        let backbone = Self { source, device, threads, identity, sessions: Pool::default() };
+        let session = backbone.new_session()?;
+        check_signature(&session)?;
+        backbone.sessions.put(session);
+        Ok(backbone)
+    }
+
+    /// The network that this backbone runs.
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Where it runs.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    fn new_session(&self) -> Result<Session> {
+        let environment = runtime::environment()?;
+        let failed = |e: &dyn std::fmt::Display| Error::new(Status::Backbone, format!("the backbone cannot be loaded: {e}"));
+        let builder = Session::builder(&environment).map_err(|e| failed(&e))?;
+        let mut builder = builder
+            .with_optimization_level(GraphOptimizationLevel::All)
+            .and_then(|b| b.with_intra_threads(self.threads))
+            .and_then(|b| b.with_inter_threads(1))
+            // Threads that spin after a run would steal the cores from the scoring that follows it.
+            .and_then(|b| b.with_intra_op_spinning(false))
+            .map_err(|e| failed(&e))?;
+        let Some(provider) = self.device.dispatch() else {
+            return builder.commit_from_memory(self.source.bytes()).map_err(|e| failed(&e));
+        };
+        builder = builder.with_execution_providers([provider]).map_err(|e| self.device.unusable(&e))?;
+        builder.commit_from_memory(self.source.bytes()).map_err(|e| self.device.unusable(&e))
+    }
+}
+
+impl FeatureExtractor for OnnxBackbone {
+    fn extract(
+        &self,
+        input: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        let failed = |e: ort::Error| {
+            Error::new(
+                Status::Backbone,
+                format!("the backbone failed on an input of {} x {} (height x width): {e}", size.height, size.width),
+            )
+        };
+        self.sessions.with(
+            || self.new_session(),
+            |session| {
+            let tensor = TensorRef::from_array_view(([1, 3, size.height, size.width], input)).map_err(failed)?;
+            let outputs = session.run(ort::inputs![tensor]).map_err(failed)?;
+            let mut taps = Vec::with_capacity(outputs.len());
+            for index in 0..outputs.len() {
+                let (shape, data) = outputs[index].try_extract_tensor::<f32>().map_err(failed)?;
+                let [1, channels @ 1..=i64::MAX, rows @ 1..=i64::MAX, cols @ 1..=i64::MAX] = shape[..] else {
+                    return Err(unfit(&format!("output {index} has the shape {shape:?}")));
+                };
+                taps.push(TapMap { channels: channels as usize, rows: rows as usize, cols: cols as usize, data });
+            }
+            consume(&taps)
+        })
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        match &self.source {
+            Source::Builtin => BUILTIN_NORMALISATION,
+            Source::Onnx { normalisation, .. } => *normalisation,
+        }
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+}
+
+fn unfit(found: &str) -> Error {
+    Error::new(
+        Status::Backbone,
+        format!(
+            "the ONNX file does not fit as a backbone: {found}. Expected one float input [1, 3, height, width] and one or \
+             more float outputs [1, channels, rows, columns]; cut the network before its pooling and classifier"
+        ),
+    )
+}
+
+/// The checks that need no run; unknown (dynamic) dimensions are -1 and checked when the network runs.
+fn check_signature(session: &Session) -> Result<()> {
+    let rank_four = |outlet: &Outlet| match outlet.dtype() {
+        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } if shape.len() == 4 => Ok(shape.to_vec()),
+        other => Err(unfit(&format!("'{}' is {other}", outlet.name()))),
+    };
+    let [input] = session.inputs() else {
+        return Err(unfit(&format!("it has {} inputs", session.inputs().len())));
+    };
+    let shape = rank_four(input)?;
+    if !matches!(shape[0], 1 | -1) || !matches!(shape[1], 3 | -1) {
+        return Err(unfit(&format!("input '{}' has the shape {shape:?}", input.name())));
+    }
+    if session.outputs().is_empty() {
+        return Err(unfit("it has no outputs"));
+    }
+    session.outputs().iter().try_for_each(|output| rank_four(output).map(drop))
+}

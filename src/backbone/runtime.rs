@@ -1,0 +1,127 @@
+//! Finding and loading ONNX Runtime's shared library, once per process.
+//!
+//! In order: the path given to [`open`], the environment variable `NPAD_ONNXRUNTIME`, the folder of this library, the
+//! system's loader. The first two are a user's explicit choice, so a library that is wrong there is an error and the
+//! search does not go on behind the user's back.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use ort::environment::Environment;
+use ort::logging::LogLevel;
+
+use super::location::own_directory;
+use crate::error::{Error, Result, Status};
+
+const VARIABLE: &str = "NPAD_ONNXRUNTIME";
+
+#[cfg(target_os = "windows")]
+const FILE_NAME: &str = "onnxruntime.dll";
+#[cfg(any(target_os = "macos", target_os = "ios"))]
+const FILE_NAME: &str = "libonnxruntime.dylib";
+#[cfg(not(any(target_os = "windows", target_os = "macos", target_os = "ios")))]
+const FILE_NAME: &str = "libonnxruntime.so";
+
+struct Loaded {
+    environment: Environment,
+    path: PathBuf,
+}
+
+static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+
+/// Loads ONNX Runtime from `path`, a file or the folder that holds it. Needed only where the search would not find it.
+///
+/// # Errors
+/// [`Status::Runtime`] when the library cannot be loaded, is too old, or another one is already in use.
+pub fn open(path: &Path) -> Result<()> {
+    let mut loaded = lock();
+    let found = library_in(path).unwrap_or_else(|| path.to_owned());
+    if let Some(loaded) = loaded.as_ref() {
+        if loaded.path == found {
+            return Ok(());
+        }
+        return Err(Error::new(
+            Status::Runtime,
+            format!(
+                "ONNX Runtime is already loaded from {}; a process can use one only. Open {} before anything else",
+                loaded.path.display(),
+                found.display()
+            ),
+        ));
+    }
+    *loaded = Some(load(&found).map_err(|cause| failed(&[format!("{}: {cause}", found.display())]))?);
+    Ok(())
+}
+
+/// The process-wide environment, loaded by the search order at the first call.
+pub(super) fn environment() -> Result<Environment> {
+    let mut loaded = lock();
+    if loaded.is_none() {
+        *loaded = Some(search()?);
+    }
+    loaded.as_ref().map(|l| l.environment.clone()).ok_or_else(|| Error::new(Status::Internal, "no environment"))
+}
+
+fn lock() -> std::sync::MutexGuard<'static, Option<Loaded>> {
+    LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn search() -> Result<Loaded> {
+    let mut tried = vec!["npad_runtime_open: not called".to_owned()];
+    match std::env::var_os(VARIABLE).filter(|v| !v.is_empty()) {
+        Some(value) => {
+            let path = library_in(Path::new(&value)).unwrap_or_else(|| PathBuf::from(&value));
+            return load(&path).map_err(|cause| {
+                tried.push(format!("environment variable {VARIABLE} = {}: {cause}", path.display()));
+                failed(&tried)
+            });
+        }
+        None => tried.push(format!("environment variable {VARIABLE}: not set")),
+    }
+    match own_directory() {
+        Some(folder) => match library_in(&folder) {
+            Some(path) => match load(&path) {
+                Ok(loaded) => return Ok(loaded),
+                Err(cause) => tried.push(format!("beside this library, {}: {cause}", path.display())),
+            },
+            None => tried.push(format!("beside this library, {}: no {FILE_NAME} there", folder.display())),
+        },
+        None => tried.push("beside this library: its folder is unknown".to_owned()),
+    }
+    load(Path::new(FILE_NAME)).map_err(|cause| {
+        tried.push(format!("the system's loader, {FILE_NAME}: {cause}"));
+        failed(&tried)
+    })
+}
+
+/// `path` itself if it is a file, else the library in that folder: by its plain name or else with a version suffix.
+fn library_in(path: &Path) -> Option<PathBuf> {
+    if path.is_file() {
+        return Some(path.to_owned());
+    }
+    let mut names: Vec<_> = std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
+    names.retain(|name| name.to_str().is_some_and(|name| name.starts_with(FILE_NAME)));
+    names.sort();
+    names.first().map(|name| path.join(name))
+}
+
+fn load(path: &Path) -> std::result::Result<Loaded, String> {
+    let builder = ort::init_from(path).map_err(|e| e.to_string())?;
+    let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| e.to_string())?;
+    // Failures come back as errors; a library does not write to its host's standard error.
+    environment.set_log_level(LogLevel::Fatal);
+    Ok(Loaded { environment, path: path.to_owned() })
+}
+
+fn failed(tried: &[String]) -> Error {
+    Error::new(
+        Status::Runtime,
+        format!(
+            "ONNX Runtime could not be loaded. Looked at:\n  {}\nInstall ONNX Runtime 1.{} or newer (its releases, or the \
+             {FILE_NAME}* inside PyPI's onnxruntime wheel) in one of these places: a path given to npad_runtime_open, the \
+             environment variable {VARIABLE} (file or folder), beside the npad library, or where the system's loader looks",
+            tried.join("\n  "),
+            ort::MINOR_VERSION
+        ),
+    )
+}

@@ -1,0 +1,15 @@
+//! npad: industrial visual anomaly detection that learns from good images only.
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod backbone;
+mod bundle;
+pub mod error;
+pub mod image;
+pub mod math;
+pub mod method;
+pub mod model;
+mod pool;
+pub mod postprocess;
+pub mod preprocess;
+pub mod threads;

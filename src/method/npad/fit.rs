@@ -1,0 +1,299 @@
+//! Fitting N-pad: choose channels on a sample, add up moments image by image, estimate, and score the sample held out.
+
+use super::centroids::{Centroids, PatchSample};
+use super::features::{PaddedMap, cell_patches, patch_mean, select};
+use super::gaussians::{self, GROUP, Gaussians, Window};
+use super::score::{Fusion, Levels, NpadScorer};
+use super::Settings;
+use crate::backbone::FeatureMap;
+use crate::error::{Error, Result, Status};
+use crate::math::gaussian::Moments;
+use crate::math::random::Random;
+use crate::method::{Fitted, Fitter, GridScore, Sample, other_shape};
+use crate::pool::Pool;
+use crate::threads::Threads;
+
+/// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
+const BATCH: usize = 16;
+
+/// N-pad's fitter.
+pub struct NpadFitter {
+    settings: Settings,
+    seed: u64,
+    images: usize,
+    plan: Option<Plan>,
+}
+
+/// What `prepare` decides, and the statistics that follow from it.
+struct Plan {
+    shape: (usize, usize, usize),
+    channels: Vec<u32>,
+    pixel: Option<Moments>,
+    patch: Option<Moments>,
+    /// Images not yet in the statistics.
+    pending: Vec<PaddedMap>,
+}
+
+impl NpadFitter {
+    pub fn new(settings: Settings, seed: u64) -> Self {
+        Self { settings, seed, images: 0, plan: None }
+    }
+
+    fn window(&self) -> Window {
+        Window { radius: self.settings.radius, power: self.settings.power }
+    }
+}
+
+/// A patch mean of one position is a window of itself alone.
+const ALONE: Window = Window { radius: 0, power: 1.0 };
+
+impl Plan {
+    /// Adds the pending images to the statistics.
+    fn flush(&mut self, window: Window, patch: usize, threads: &Threads) {
+        if let Some(moments) = &mut self.pixel {
+            gaussians::observe(moments, &self.pending, window, threads);
+        }
+        if let Some(moments) = &mut self.patch {
+            let means: Vec<PaddedMap> = self.pending.iter().map(|map| mean_of(map, patch, threads)).collect();
+            gaussians::observe(moments, &means, ALONE, threads);
+        }
+        self.pending.clear();
+    }
+}
+
+fn mean_of(map: &PaddedMap, patch: usize, threads: &Threads) -> PaddedMap {
+    let mut out = PaddedMap::default();
+    patch_mean(map, patch, threads, &mut out);
+    out
+}
+
+fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> PaddedMap {
+    let mut out = PaddedMap::default();
+    select(features, channels, threads, &mut out);
+    out
+}
+
+impl Fitter for NpadFitter {
+    fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()> {
+        let spread = Spread::of(sample)?;
+        let channels = spread.most_within(self.settings.channels);
+        let centre = selected(&spread.mean, &channels, threads);
+        let moments = |wanted: bool, centre: &PaddedMap| wanted.then(|| Moments::new(channels.len(), centre.data.clone()));
+        self.plan = Some(Plan {
+            shape: (spread.mean.rows, spread.mean.cols, spread.mean.channels),
+            pixel: moments(self.settings.uses(0), &centre),
+            patch: moments(self.settings.uses(1), &mean_of(&centre, self.settings.patch, threads)),
+            channels,
+            pending: Vec::new(),
+        });
+        Ok(())
+    }
+
+    fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()> {
+        let (window, patch) = (self.window(), self.settings.patch);
+        let plan = self.plan.as_mut().ok_or_else(out_of_order)?;
+        if (features.rows, features.cols, features.channels) != plan.shape {
+            return Err(other_shape(plan.shape, features));
+        }
+        self.images += 1;
+        if plan.pixel.is_some() || plan.patch.is_some() {
+            plan.pending.push(selected(features, &plan.channels, threads));
+        }
+        if plan.pending.len() == GROUP {
+            plan.flush(window, patch, threads);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>, sample: &Sample, threads: &Threads) -> Result<Fitted> {
+        let mut plan = self.plan.take().ok_or_else(out_of_order)?;
+        plan.flush(self.window(), self.settings.patch, threads);
+        let estimate = |moments: &Moments| {
+            Gaussians::new(moments, self.images, self.settings.regularisation, threads)
+        };
+        let pixel = plan.pixel.take().as_ref().map(estimate).transpose()?;
+        let patch = plan.patch.take().as_ref().map(estimate).transpose()?;
+        let mut patches = PatchSample::new();
+        let centroids =
+            self.settings.uses(2).then(|| self.fit_centroids(&plan, sample, &mut patches, threads)).transpose()?;
+        let levels = Levels { pixel, patch, centroids };
+        let distances = self.hold_out(&plan, &levels, sample, &patches, threads);
+        let fusion = Fusion::new(&self.settings, deviations(&distances));
+        let held_out = fuse(&distances, sample, plan.shape, &fusion);
+        let scorer = NpadScorer {
+            shape: plan.shape,
+            channels: plan.channels,
+            patch: self.settings.patch,
+            centroid_step: self.settings.centroid_step,
+            levels,
+            fusion,
+            scratch: Pool::default(),
+        };
+        Ok(Fitted { scorer: Box::new(scorer), held_out })
+    }
+}
+
+/// For each level, the distances of every map of the sample, held out; empty for a level that is not used.
+type HeldOut = [Vec<Vec<f32>>; 3];
+
+impl NpadFitter {
+    fn fit_centroids(
+        &self,
+        plan: &Plan,
+        sample: &Sample,
+        patches: &mut PatchSample,
+        threads: &Threads,
+    ) -> Result<Centroids> {
+        let mut random = Random::new(self.seed);
+        let share = self.settings.centroid_samples.div_ceil(sample.images().len());
+        let (mut features, mut cells) = (FeatureMap::default(), FeatureMap::default());
+        for (number, image) in sample.images().iter().enumerate() {
+            image.maps[0].read(&mut features);
+            cell_patches(&features, self.settings.patch, self.settings.centroid_step, threads, &mut cells);
+            patches.draw(&cells, number, share, &mut random);
+        }
+        Centroids::new(patches, plan.shape.2, self.settings.centroids, &mut random, threads)
+    }
+
+    fn hold_out(
+        &self,
+        plan: &Plan,
+        levels: &Levels,
+        sample: &Sample,
+        patches: &PatchSample,
+        threads: &Threads,
+    ) -> HeldOut {
+        let mut out = HeldOut::default();
+        let grid = (plan.shape.0, plan.shape.1);
+        for (batch, images) in sample.images().chunks(BATCH).enumerate() {
+            let mut features = FeatureMap::default();
+            let mut maps: Vec<Vec<PaddedMap>> = Vec::new();
+            for (place, image) in images.iter().enumerate() {
+                let mut own = Vec::new();
+                for map in &image.maps {
+                    map.read(&mut features);
+                    own.push(selected(&features, &plan.channels, threads));
+                    if let Some(level) = &levels.centroids {
+                        let (mut cells, mut distance) = (FeatureMap::default(), Vec::new());
+                        let (patch, step) = (self.settings.patch, self.settings.centroid_step);
+                        cell_patches(&features, patch, step, threads, &mut cells);
+                        level.held_out(patches, batch * BATCH + place, &cells, grid, threads, &mut distance);
+                        out[2].push(distance);
+                    }
+                }
+                maps.push(own);
+            }
+            if let Some(level) = &levels.pixel {
+                out[0].extend(hold_out_gaussians(level, &maps, self.window(), threads));
+            }
+            if let Some(level) = &levels.patch {
+                let means: Vec<Vec<PaddedMap>> = maps
+                    .iter()
+                    .map(|own| own.iter().map(|map| mean_of(map, self.settings.patch, threads)).collect())
+                    .collect();
+                out[1].extend(hold_out_gaussians(level, &means, ALONE, threads));
+            }
+        }
+        out
+    }
+}
+
+/// One vector of distances per map, from one vector per position.
+fn hold_out_gaussians(level: &Gaussians, maps: &[Vec<PaddedMap>], window: Window, threads: &Threads) -> Vec<Vec<f32>> {
+    let own: Vec<PaddedMap> = maps.iter().map(|own| own[0].clone()).collect();
+    let positions = level.held_out(&own, maps, window, threads);
+    let count = maps.iter().map(Vec::len).sum();
+    (0..count).map(|k| positions.iter().map(|distances| distances[k]).collect()).collect()
+}
+
+/// Each level's standard deviation over all positions of all held-out maps.
+fn deviations(distances: &HeldOut) -> [f64; 3] {
+    std::array::from_fn(|level| {
+        let values = || distances[level].iter().flatten().map(|d| f64::from(*d)).filter(|d| d.is_finite());
+        let count = values().count().max(1) as f64;
+        let mean = values().sum::<f64>() / count;
+        (values().map(|d| (d - mean).powi(2)).sum::<f64>() / count).sqrt()
+    })
+}
+
+fn fuse(distances: &HeldOut, sample: &Sample, shape: (usize, usize, usize), fusion: &Fusion) -> Vec<Vec<GridScore>> {
+    let mut next = 0;
+    let mut score = || {
+        let of = |level: usize| distances[level].get(next).map_or(&[][..], Vec::as_slice);
+        let mut out = GridScore::default();
+        fusion.apply([of(0), of(1), of(2)], shape.0, shape.1, &mut out);
+        next += 1;
+        out
+    };
+    sample.images().iter().map(|image| image.maps.iter().map(|_| score()).collect()).collect()
+}
+
+/// How each channel varies at a position and between positions.
+struct Spread {
+    mean: FeatureMap,
+    within: Vec<f64>,
+    between: Vec<f64>,
+}
+
+impl Spread {
+    fn of(sample: &Sample) -> Result<Self> {
+        let first = sample.images().first().ok_or_else(out_of_order)?;
+        let (mut mean, mut map) = (FeatureMap::default(), FeatureMap::default());
+        first.maps[0].read(&mut mean);
+        let base = mean.clone();
+        let mut square = vec![0.0f32; mean.data.len()];
+        mean.data.fill(0.0);
+        // Relative to the first image: a raw sum of squares would lose small variances.
+        for image in sample.images() {
+            image.maps[0].read(&mut map);
+            if !map.same_shape(&base) {
+                return Err(other_shape((base.rows, base.cols, base.channels), &map));
+            }
+            for (((sum, square), x), base) in mean.data.iter_mut().zip(&mut square).zip(&map.data).zip(&base.data) {
+                let x = x - base;
+                *sum += x;
+                *square += x * x;
+            }
+        }
+        let count = sample.images().len() as f32;
+        let channels = mean.channels;
+        let mut within = vec![0.0; channels];
+        for ((sum, square), base) in mean.data.iter_mut().zip(&mut square).zip(&base.data) {
+            let offset = *sum / count;
+            *square = (*square / count - offset * offset).max(0.0);
+            *sum = base + offset;
+        }
+        let positions = mean.positions() as f64;
+        for row in square.chunks_exact(channels) {
+            within.iter_mut().zip(row).for_each(|(w, v)| *w += f64::from(*v) / positions);
+        }
+        let mut overall = vec![0.0; channels];
+        for row in mean.data.chunks_exact(channels) {
+            overall.iter_mut().zip(row).for_each(|(o, v)| *o += f64::from(*v) / positions);
+        }
+        let mut between = vec![0.0; channels];
+        for row in mean.data.chunks_exact(channels) {
+            for ((b, v), o) in between.iter_mut().zip(row).zip(&overall) {
+                *b += (f64::from(*v) - o).powi(2) / positions;
+            }
+        }
+        Ok(Self { mean, within, between })
+    }
+
+    /// The `count` channels with the largest share of variance within a position, in ascending order.
+    fn most_within(&self, count: usize) -> Vec<u32> {
+        let share = |c: u32| {
+            let (within, between) = (self.within[c as usize], self.between[c as usize]);
+            within / (within + between + 1e-12)
+        };
+        let mut order: Vec<u32> = (0..self.mean.channels as u32).collect();
+        order.sort_by(|a, b| share(*b).total_cmp(&share(*a)));
+        order.truncate(count);
+        order.sort_unstable();
+        order
+    }
+}
+
+fn out_of_order() -> Error {
+    Error::new(Status::Internal, "a fitter's calls came out of order")
+}

@@ -1,0 +1,181 @@
+//! A level of one Gaussian per position: the pixel level and the patch level differ only in what they observe.
+
+use half::f16;
+use rayon::prelude::*;
+
+use super::features::{Neighbours, PaddedMap};
+use crate::error::{Error, Result, Status};
+use crate::math::gaussian::{Estimate, Estimator, Gaussian, LeaveOut, Moments, Regularisation};
+use crate::math::kernels::{blocked_len, padded, squared_distance};
+use crate::method::{Array, State};
+use crate::threads::Threads;
+
+/// Which samples of an image enter a position's estimate.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// The window's radius in positions.
+    pub radius: usize,
+    /// The similarity's exponent.
+    pub power: f64,
+}
+
+/// Images whose samples go into the statistics together, so that the triangle is read and written once for all.
+pub const GROUP: usize = 8;
+
+/// Adds images to the statistics.
+pub fn observe(moments: &mut Moments, maps: &[PaddedMap], window: Window, threads: &Threads) {
+    struct Scratch {
+        neighbours: Neighbours,
+        rows: Vec<f32>,
+        roots: Vec<f32>,
+    }
+    threads.run(|| {
+        moments.positions_mut().enumerate().for_each_init(
+            || Scratch { neighbours: Neighbours::default(), rows: Vec::new(), roots: Vec::new() },
+            |Scratch { neighbours, rows, roots }, (p, mut position)| {
+                rows.clear();
+                roots.clear();
+                for map in maps {
+                    neighbours.collect(map, p, window.radius, window.power);
+                    for (row, weight) in neighbours.rows.chunks_exact(map.row_len).zip(&neighbours.weights) {
+                        let root = weight.sqrt();
+                        rows.extend(row.iter().zip(position.centre).map(|(x, c)| root * (x - c)));
+                        roots.push(root);
+                    }
+                }
+                position.add(rows, roots);
+            },
+        );
+    });
+}
+
+/// The fitted level.
+pub struct Gaussians {
+    dimension: usize,
+    mean: Vec<f32>,
+    whitener: Vec<f16>,
+    kept: Vec<f32>,
+    weight: Vec<f32>,
+}
+
+impl Gaussians {
+    /// Estimates all positions from the statistics of `images` images.
+    pub fn new(moments: &Moments, images: usize, regularisation: Regularisation, threads: &Threads) -> Result<Self> {
+        let (dimension, positions) = (moments.dimension(), moments.positions());
+        let (row_len, triangle) = (padded(dimension), blocked_len(dimension));
+        let mut level = Self {
+            dimension,
+            mean: vec![0.0; positions * row_len],
+            whitener: vec![f16::ZERO; positions * triangle],
+            kept: vec![0.0; positions],
+            weight: (0..positions).map(|p| moments.weight(p)).collect(),
+        };
+        let regular = threads.run(|| {
+            level
+                .mean
+                .par_chunks_exact_mut(row_len)
+                .zip(level.whitener.par_chunks_exact_mut(triangle))
+                .zip(level.kept.par_iter_mut())
+                .enumerate()
+                .map_init(
+                    || Estimator::new(dimension),
+                    |estimator, (p, ((mean, whitener), kept))| {
+                        estimator.estimate(moments, p, images, regularisation, Gaussian { mean, whitener, kept })
+                    },
+                )
+                .reduce(|| true, |a, b| a & b)
+        });
+        if regular {
+            return Ok(level);
+        }
+        Err(Error::new(
+            Status::NotEnoughImages,
+            format!(
+                "the features of {images} good images vary too little for their covariance to be inverted; add more varied \
+                 good images or raise npad.regularisation (now {})",
+                regularisation.ridge
+            ),
+        ))
+    }
+
+    /// Writes the Mahalanobis distance of each position of `map` to `out`.
+    pub fn distances(&self, map: &PaddedMap, threads: &Threads, out: &mut Vec<f32>) {
+        let (row_len, triangle) = (map.row_len, blocked_len(self.dimension));
+        out.resize(map.rows * map.cols, 0.0);
+        threads.run(|| {
+            out.par_chunks_exact_mut(map.cols).enumerate().for_each_init(
+                || vec![0.0; row_len],
+                |relative, (y, out)| {
+                    for (x, out) in out.iter_mut().enumerate() {
+                        let p = y * map.cols + x;
+                        let mean = &self.mean[p * row_len..][..row_len];
+                        relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
+                        let whitener = &self.whitener[p * triangle..][..triangle];
+                        *out = squared_distance(whitener, self.dimension, relative).sqrt();
+                    }
+                },
+            );
+        });
+    }
+
+    /// The distances of images that were learnt from, each as though it had not been: for each position, those of every
+    /// query of every image. `queries[i]` are the maps to score for image `images[i]`.
+    pub fn held_out(
+        &self,
+        images: &[PaddedMap],
+        queries: &[Vec<PaddedMap>],
+        window: Window,
+        threads: &Threads,
+    ) -> Vec<Vec<f32>> {
+        let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
+        threads.run(|| {
+            (0..self.kept.len())
+                .into_par_iter()
+                .map_init(
+                    || (Neighbours::default(), LeaveOut::default(), Vec::new()),
+                    |(neighbours, leave_out, rows), p| {
+                        let gaussian = Estimate {
+                            dimension: self.dimension,
+                            mean: &self.mean[p * row_len..][..row_len],
+                            whitener: &self.whitener[p * triangle..][..triangle],
+                            kept: self.kept[p],
+                            weight: self.weight[p],
+                        };
+                        let mut distances = vec![0.0; queries.iter().map(Vec::len).sum()];
+                        let mut out = &mut distances[..];
+                        for (image, queries) in images.iter().zip(queries) {
+                            neighbours.collect(image, p, window.radius, window.power);
+                            rows.clear();
+                            queries.iter().for_each(|query| rows.extend_from_slice(query.at(p)));
+                            let (now, later) = out.split_at_mut(queries.len());
+                            leave_out.distances(gaussian, &neighbours.rows, &neighbours.weights, rows, now);
+                            out = later;
+                        }
+                        distances
+                    },
+                )
+                .collect()
+        })
+    }
+
+    /// Saves under names that start with `level`.
+    pub fn save(&self, level: &str, state: &mut State) {
+        let positions = self.kept.len();
+        let shape = |inner: usize| vec![positions, inner];
+        state.put(format!("{level}.mean"), Array::F32(shape(padded(self.dimension)), self.mean.clone()));
+        state.put(format!("{level}.whitener"), Array::F16(shape(blocked_len(self.dimension)), self.whitener.clone()));
+        state.put(format!("{level}.kept"), Array::F32(vec![positions], self.kept.clone()));
+        state.put(format!("{level}.weight"), Array::F32(vec![positions], self.weight.clone()));
+    }
+
+    /// Loads what [`Gaussians::save`] saved.
+    pub fn load(level: &str, dimension: usize, positions: usize, state: &mut State) -> Result<Self> {
+        Ok(Self {
+            dimension,
+            mean: state.take_f32(&format!("{level}.mean"), &[positions, padded(dimension)])?,
+            whitener: state.take_f16(&format!("{level}.whitener"), &[positions, blocked_len(dimension)])?,
+            kept: state.take_f32(&format!("{level}.kept"), &[positions])?,
+            weight: state.take_f32(&format!("{level}.weight"), &[positions])?,
+        })
+    }
+}

@@ -1,0 +1,185 @@
+//! N-pad: neighbouring-pixel anomaly detection (Jang, Hwang, Park; CVPR Workshops 2023), in our reading.
+//!
+//! Three levels of evidence on one grid of backbone features f:
+//!
+//! - **pixel**: a Gaussian per position from the target and its neighbours in every good image, each neighbour weighted
+//!   by `max(0, cos(f(p), f(q)))^power`. Neighbours make the estimate robust where parts are not aligned.
+//! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood.
+//! - **centroids**: K-means centroids of g over all positions, whitened by one global covariance. They know no position,
+//!   so they carry the decision where parts may lie anywhere.
+//!
+//! The first two give Mahalanobis distances, the third the distance to the nearest centroid; maps are weighted sums of
+//! them. The paper's constants were not readable to us: each is a parameter with a default that we measured.
+
+mod centroids;
+mod features;
+mod fit;
+mod gaussians;
+mod score;
+
+use super::parameters::{Kind, Parameter, Parameters};
+use super::{Fitter, Method, Scorer, State};
+use crate::error::Result;
+use crate::math::gaussian::{Regularisation, Shrinkage};
+
+/// The levels' names, in the order of [`Levels`]' weights.
+const LEVELS: &[&str] = &["pixel", "patch", "centroids"];
+
+/// The parameters, all documented by their help texts.
+static PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "npad.levels",
+        default: "pixel+patch",
+        kind: Kind::Set(LEVELS),
+        help: "levels of evidence in the anomaly map",
+    },
+    Parameter {
+        name: "npad.image_levels",
+        default: "pixel+patch",
+        kind: Kind::Set(LEVELS),
+        help: "levels of evidence in the image score",
+    },
+    Parameter {
+        name: "npad.fusion",
+        default: "standardised",
+        kind: Kind::Choice(&["standardised", "mean"]),
+        help: "how levels are added: each divided by its standard deviation over held-out good images, or as they are",
+    },
+    Parameter {
+        name: "npad.channels",
+        default: "100",
+        kind: Kind::Count(1, 4096),
+        help: "channels kept for the Gaussians: those whose variance lies most within a position (all if there are fewer)",
+    },
+    Parameter {
+        name: "npad.neighbourhood",
+        default: "3",
+        kind: Kind::Odd(1, 7),
+        help: "side, in grid positions, of the window whose pixels enter a position's estimate",
+    },
+    Parameter {
+        name: "npad.similarity_power",
+        default: "1",
+        kind: Kind::Number(0.0, 64.0),
+        help: "exponent of the cosine similarity that weights a neighbour; 0 weights all the same",
+    },
+    Parameter {
+        name: "npad.patch",
+        default: "3",
+        kind: Kind::Odd(1, 15),
+        help: "side, in grid positions, of the patch that is averaged for the patch level and the centroids",
+    },
+    Parameter {
+        name: "npad.regularisation",
+        default: "0.01",
+        kind: Kind::Number(1e-6, 1e6),
+        help: "variance added to every direction of a covariance, in squared feature units",
+    },
+    Parameter {
+        name: "npad.shrinkage",
+        default: "oas",
+        kind: Kind::NumberOr(0.0, 1.0, &["oas"]),
+        help: "how far covariances are drawn towards a multiple of the identity: by the OAS estimate or by a fixed share",
+    },
+    Parameter {
+        name: "npad.centroids",
+        default: "512",
+        kind: Kind::Count(1, 8192),
+        help: "representative nominal patches found by K-means",
+    },
+    Parameter {
+        name: "npad.centroid_step",
+        default: "2",
+        kind: Kind::Count(1, 16),
+        help: "side, in grid positions, of the cells in which patches are averaged before they meet the centroids",
+    },
+    Parameter {
+        name: "npad.centroid_samples",
+        default: "20000",
+        kind: Kind::Count(1, 1_000_000),
+        help: "patches that K-means runs on",
+    },
+    Parameter {
+        name: "npad.shifts",
+        default: "1",
+        kind: Kind::Choice(&["1", "5"]),
+        help: "copies of an image that are scored and averaged: itself, or also four shifted diagonally",
+    },
+    Parameter {
+        name: "npad.shift_pixels",
+        default: "2",
+        kind: Kind::Count(1, 32),
+        help: "by how many pixels of the network's input a copy is shifted",
+    },
+];
+
+/// The method, as the registry knows it.
+pub struct Npad;
+
+impl Method for Npad {
+    fn name(&self) -> &'static str {
+        "npad"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn shifts(&self, parameters: &Parameters) -> Vec<(isize, isize)> {
+        let s = parameters.count("npad.shift_pixels") as isize;
+        let all = [(0, 0), (s, s), (-s, s), (s, -s), (-s, -s)];
+        all[..parameters.count("npad.shifts")].to_vec()
+    }
+
+    fn fitter(&self, parameters: &Parameters, seed: u64) -> Box<dyn Fitter> {
+        Box::new(fit::NpadFitter::new(Settings::new(parameters), seed))
+    }
+
+    fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>> {
+        Ok(Box::new(score::NpadScorer::load(&Settings::new(parameters), state)?))
+    }
+}
+
+/// The parameters, typed.
+#[derive(Debug, Clone)]
+struct Settings {
+    map_levels: [bool; 3],
+    image_levels: [bool; 3],
+    standardised: bool,
+    channels: usize,
+    radius: usize,
+    power: f64,
+    patch: usize,
+    regularisation: Regularisation,
+    centroids: usize,
+    centroid_step: usize,
+    centroid_samples: usize,
+}
+
+impl Settings {
+    fn new(parameters: &Parameters) -> Self {
+        let levels = |name: &str| std::array::from_fn(|level| parameters.includes(name, LEVELS[level]));
+        let number = |name: &str| parameters.number(name).expect("checked when set");
+        Self {
+            map_levels: levels("npad.levels"),
+            image_levels: levels("npad.image_levels"),
+            standardised: parameters.text("npad.fusion") == "standardised",
+            channels: parameters.count("npad.channels"),
+            radius: parameters.count("npad.neighbourhood") / 2,
+            power: number("npad.similarity_power"),
+            patch: parameters.count("npad.patch"),
+            regularisation: Regularisation {
+                shrinkage: parameters.number("npad.shrinkage").map_or(Shrinkage::Oas, Shrinkage::Fixed),
+                ridge: number("npad.regularisation"),
+            },
+            centroids: parameters.count("npad.centroids"),
+            centroid_step: parameters.count("npad.centroid_step"),
+            centroid_samples: parameters.count("npad.centroid_samples"),
+        }
+    }
+
+    /// Whether a level is used at all.
+    fn uses(&self, level: usize) -> bool {
+        self.map_levels[level] || self.image_levels[level]
+    }
+}

@@ -1,0 +1,164 @@
+//! The fitted N-pad: levels side by side, fused into the anomaly map and the evidence for the image score.
+
+use super::centroids::Centroids;
+use super::features::{PaddedMap, cell_patches, patch_mean, select};
+use super::gaussians::Gaussians;
+use super::{LEVELS, Settings};
+use crate::backbone::FeatureMap;
+use crate::error::Result;
+use crate::method::state::unfit;
+use crate::method::{Array, GridScore, Scorer, State, other_shape};
+use crate::pool::Pool;
+use crate::threads::Threads;
+
+/// What of the levels goes into the map and into the image score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fusion {
+    /// Weights of the levels in the anomaly map; 0 leaves one out.
+    pub map: [f32; 3],
+    /// Weights in what the image score is the maximum of.
+    pub image: [f32; 3],
+}
+
+impl Fusion {
+    /// Weights for the chosen levels, given each level's standard deviation over held-out good images.
+    pub fn new(settings: &Settings, deviation: [f64; 3]) -> Self {
+        let weights = |chosen: [bool; 3]| {
+            let count = chosen.iter().filter(|c| **c).count() as f64;
+            std::array::from_fn(|level| {
+                let scale = if settings.standardised { deviation[level].max(1e-6) } else { 1.0 };
+                if chosen[level] { (1.0 / (scale * count)) as f32 } else { 0.0 }
+            })
+        };
+        Self { map: weights(settings.map_levels), image: weights(settings.image_levels) }
+    }
+
+    /// Adds the levels' distances up.
+    pub fn apply(&self, distances: [&[f32]; 3], rows: usize, cols: usize, out: &mut GridScore) {
+        (out.rows, out.cols) = (rows, cols);
+        let add = |weights: [f32; 3], out: &mut Vec<f32>| {
+            out.clear();
+            out.resize(rows * cols, 0.0);
+            for (weight, distance) in weights.into_iter().zip(distances).filter(|(weight, _)| *weight > 0.0) {
+                out.iter_mut().zip(distance).for_each(|(out, d)| *out += weight * d);
+            }
+        };
+        add(self.map, &mut out.map);
+        if self.image == self.map {
+            out.evidence.clear();
+        } else {
+            add(self.image, &mut out.evidence);
+        }
+    }
+}
+
+/// The fitted levels; one that is not used is not there.
+pub struct Levels {
+    pub pixel: Option<Gaussians>,
+    pub patch: Option<Gaussians>,
+    pub centroids: Option<Centroids>,
+}
+
+/// N-pad's scorer.
+pub struct NpadScorer {
+    pub shape: (usize, usize, usize),
+    pub channels: Vec<u32>,
+    pub patch: usize,
+    pub centroid_step: usize,
+    pub levels: Levels,
+    pub fusion: Fusion,
+    pub scratch: Pool<Scratch>,
+}
+
+/// Working memory of one call.
+#[derive(Default)]
+pub struct Scratch {
+    selected: PaddedMap,
+    mean: PaddedMap,
+    patches: FeatureMap,
+    distances: [Vec<f32>; 3],
+}
+
+impl Scorer for NpadScorer {
+    fn shape(&self) -> (usize, usize, usize) {
+        self.shape
+    }
+
+    fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
+        if (features.rows, features.cols, features.channels) != self.shape {
+            return Err(other_shape(self.shape, features));
+        }
+        let (rows, cols, _) = self.shape;
+        self.scratch.with(
+            || Ok(Scratch::default()),
+            |Scratch { selected, mean, patches, distances: [pixel, patch, centroids] }| {
+                if self.levels.pixel.is_some() || self.levels.patch.is_some() {
+                    select(features, &self.channels, threads, selected);
+                }
+                if let Some(level) = &self.levels.pixel {
+                    level.distances(selected, threads, pixel);
+                }
+                if let Some(level) = &self.levels.patch {
+                    patch_mean(selected, self.patch, threads, mean);
+                    level.distances(mean, threads, patch);
+                }
+                if let Some(level) = &self.levels.centroids {
+                    cell_patches(features, self.patch, self.centroid_step, threads, patches);
+                    level.distances(patches, (rows, cols), threads, centroids);
+                }
+                self.fusion.apply([pixel, patch, centroids], rows, cols, out);
+                Ok(())
+            },
+        )
+    }
+
+    fn state(&self) -> State {
+        let (rows, cols, channels) = self.shape;
+        let mut state = State::default();
+        state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
+        state.put("channels", Array::U32(vec![self.channels.len()], self.channels.clone()));
+        state.put("fusion", Array::F32(vec![2, 3], [self.fusion.map, self.fusion.image].concat()));
+        if let Some(level) = &self.levels.pixel {
+            level.save(LEVELS[0], &mut state);
+        }
+        if let Some(level) = &self.levels.patch {
+            level.save(LEVELS[1], &mut state);
+        }
+        if let Some(level) = &self.levels.centroids {
+            level.save(&mut state);
+        }
+        state
+    }
+}
+
+impl NpadScorer {
+    /// Rebuilds a scorer from its state.
+    pub fn load(settings: &Settings, mut state: State) -> Result<Self> {
+        let shape = state.take_u32("shape")?;
+        let [rows, cols, total] = shape[..] else { return Err(unfit("shape")) };
+        let shape = (rows as usize, cols as usize, total as usize);
+        let channels = state.take_u32("channels")?;
+        if channels.is_empty() || channels.iter().any(|&c| c >= total) {
+            return Err(unfit("channels"));
+        }
+        let positions = shape.0.checked_mul(shape.1).filter(|p| *p > 0).ok_or_else(|| unfit("shape"))?;
+        let fusion = state.take_f32("fusion", &[2, 3])?;
+        let mut gaussians = |level: usize| {
+            settings.uses(level).then(|| Gaussians::load(LEVELS[level], channels.len(), positions, &mut state)).transpose()
+        };
+        let (pixel, patch) = (gaussians(0)?, gaussians(1)?);
+        let centroids = settings.uses(2).then(|| Centroids::load(shape.2, &mut state)).transpose()?;
+        Ok(Self {
+            shape,
+            channels,
+            patch: settings.patch,
+            centroid_step: settings.centroid_step,
+            levels: Levels { pixel, patch, centroids },
+            fusion: Fusion {
+                map: std::array::from_fn(|level| fusion[level]),
+                image: std::array::from_fn(|level| fusion[3 + level]),
+            },
+            scratch: Pool::default(),
+        })
+    }
+}

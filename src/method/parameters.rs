@@ -1,0 +1,175 @@
+//! Method parameters: declared once in a table, set by name, checked when set.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::error::{Error, Result, Status};
+
+/// What values a parameter takes.
+#[derive(Debug, Clone, Copy)]
+pub enum Kind {
+    /// A whole number within bounds, both included.
+    Count(usize, usize),
+    /// An odd number within bounds.
+    Odd(usize, usize),
+    /// A real number within bounds.
+    Number(f64, f64),
+    /// A real number within bounds, or one of these words.
+    NumberOr(f64, f64, &'static [&'static str]),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Any of these words, joined by `+`.
+    Set(&'static [&'static str]),
+}
+
+impl Kind {
+    fn accepts(self, value: &str) -> bool {
+        let within = |low, high| value.parse::<f64>().is_ok_and(|n: f64| n >= low && n <= high);
+        let count = |low, high| value.parse::<usize>().is_ok_and(|n| (low..=high).contains(&n));
+        match self {
+            Self::Count(low, high) => count(low, high),
+            Self::Odd(low, high) => count(low, high) && value.ends_with(['1', '3', '5', '7', '9']),
+            Self::Number(low, high) => within(low, high),
+            Self::NumberOr(low, high, words) => words.contains(&value) || within(low, high),
+            Self::Choice(words) => words.contains(&value),
+            Self::Set(words) => {
+                let parts: Vec<_> = value.split('+').collect();
+                parts.iter().enumerate().all(|(i, part)| words.contains(part) && !parts[..i].contains(part))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(low, high) => write!(f, "a whole number from {low} to {high}"),
+            Self::Odd(low, high) => write!(f, "an odd number from {low} to {high}"),
+            Self::Number(low, high) => write!(f, "a number from {low} to {high}"),
+            Self::NumberOr(low, high, words) => write!(f, "{} or a number from {low} to {high}", words.join(", ")),
+            Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Set(words) => write!(f, "any of {} joined by '+'", words.join(", ")),
+        }
+    }
+}
+
+/// One parameter of a method.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// `METHOD.something`.
+    pub name: &'static str,
+    /// The value where none is set.
+    pub default: &'static str,
+    /// What values it takes.
+    pub kind: Kind,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// A method's parameters with their values.
+#[derive(Debug, Clone)]
+pub struct Parameters {
+    table: &'static [Parameter],
+    set: BTreeMap<&'static str, String>,
+}
+
+impl Parameters {
+    /// All at their defaults.
+    pub fn new(table: &'static [Parameter]) -> Self {
+        Self { table, set: BTreeMap::new() }
+    }
+
+    /// Sets one.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] for an unknown name or a value that it does not take.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let Some(parameter) = self.table.iter().find(|p| p.name == name) else {
+            let known: Vec<_> = self.table.iter().map(|p| p.name).collect();
+            return Err(Error::new(
+                Status::InvalidOption,
+                format!("there is no parameter '{name}'; known are {}", known.join(", ")),
+            ));
+        };
+        if !parameter.kind.accepts(value) {
+            return Err(Error::new(
+                Status::InvalidOption,
+                format!("{name} is '{value}', but must be {}", parameter.kind),
+            ));
+        }
+        self.set.insert(parameter.name, value.to_owned());
+        Ok(())
+    }
+
+    /// Names and values of all, defaults included.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.table.iter().map(|p| (p.name, self.text(p.name)))
+    }
+
+    /// The value as text.
+    pub fn text(&self, name: &str) -> &str {
+        let default = || self.table.iter().find(|p| p.name == name).map_or("", |p| p.default);
+        self.set.get(name).map_or_else(default, String::as_str)
+    }
+
+    /// The value of a count.
+    pub fn count(&self, name: &str) -> usize {
+        self.text(name).parse().expect("checked when set")
+    }
+
+    /// The value of a number; none for a word.
+    pub fn number(&self, name: &str) -> Option<f64> {
+        self.text(name).parse().ok()
+    }
+
+    /// Whether the value, a set of words, has this one.
+    pub fn includes(&self, name: &str, word: &str) -> bool {
+        self.text(name).split('+').any(|part| part == word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TABLE: &[Parameter] = &[
+        Parameter { name: "m.count", default: "3", kind: Kind::Count(1, 9), help: "" },
+        Parameter { name: "m.odd", default: "3", kind: Kind::Odd(1, 9), help: "" },
+        Parameter { name: "m.number", default: "0.5", kind: Kind::Number(0.0, 1.0), help: "" },
+        Parameter { name: "m.mixed", default: "auto", kind: Kind::NumberOr(0.0, 1.0, &["auto"]), help: "" },
+        Parameter { name: "m.set", default: "a+b", kind: Kind::Set(&["a", "b", "c"]), help: "" },
+    ];
+
+    #[test]
+    fn good_values_are_taken() {
+        let mut parameters = Parameters::new(TABLE);
+        assert_eq!(parameters.count("m.count"), 3);
+        for (name, value) in [("m.count", "9"), ("m.odd", "7"), ("m.number", "1e-2"), ("m.mixed", "0.25"), ("m.set", "c+a")] {
+            parameters.set(name, value).unwrap();
+        }
+        assert_eq!(parameters.number("m.number"), Some(0.01));
+        assert!(parameters.includes("m.set", "c") && !parameters.includes("m.set", "b"));
+        parameters.set("m.mixed", "auto").unwrap();
+        assert_eq!(parameters.number("m.mixed"), None);
+    }
+
+    #[test]
+    fn bad_names_and_values_are_named() {
+        let mut parameters = Parameters::new(TABLE);
+        let error = parameters.set("m.none", "1").unwrap_err();
+        assert!(error.message().contains("m.count"), "{error}");
+        for (name, bad) in [
+            ("m.count", ["0", "10", "-1", "NaN", ""]),
+            ("m.odd", ["2", "11", "1.0", "x", "0"]),
+            ("m.number", ["NaN", "inf", "-0.1", "1.1", "half"]),
+            ("m.mixed", ["NaN", "automatic", "2", "", " "]),
+            ("m.set", ["", "a+a", "d", "a+", "a b"]),
+        ] {
+            for value in bad {
+                let error = parameters.set(name, value).unwrap_err();
+                assert_eq!(error.status(), Status::InvalidOption);
+                assert!(error.message().contains(name) && error.message().contains("must be"), "{error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A bounded random sample of the images seen, as feature maps in f16.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use super::other_shape;
+use crate::backbone::FeatureMap;
+use crate::error::Result;
+use crate::math::random::Random;
+
+/// Memory that a sample may take, in bytes.
+const BUDGET: usize = 384 << 20;
+/// The bounds of its size, in images.
+const FEWEST: usize = 16;
+const MOST: usize = 256;
+
+/// A feature map in f16.
+#[derive(Debug, Clone)]
+pub struct HalfMap {
+    rows: usize,
+    cols: usize,
+    channels: usize,
+    data: Vec<f16>,
+}
+
+impl HalfMap {
+    /// A copy of `map`, rounded.
+    pub fn new(map: &FeatureMap) -> Self {
+        let mut data = vec![f16::ZERO; map.data.len()];
+        data.convert_from_f32_slice(&map.data);
+        Self { rows: map.rows, cols: map.cols, channels: map.channels, data }
+    }
+
+    /// Writes it to `out` in f32.
+    pub fn read(&self, out: &mut FeatureMap) {
+        (out.rows, out.cols, out.channels) = (self.rows, self.cols, self.channels);
+        out.data.resize(self.data.len(), 0.0);
+        self.data.convert_to_f32_slice(&mut out.data);
+    }
+}
+
+/// One image of the sample.
+#[derive(Debug, Clone)]
+pub struct SampleImage {
+    /// Its feature map at each of the method's shifts; the first is the one that was learnt from.
+    pub maps: Vec<HalfMap>,
+}
+
+/// A uniform sample of bounded size from a stream of any length (Vitter's algorithm R).
+pub struct Sample {
+    images: Vec<SampleImage>,
+    capacity: Option<usize>,
+    seen: usize,
+    random: Random,
+}
+
+impl Sample {
+    /// An empty sample.
+    pub fn new(seed: u64) -> Self {
+        Self { images: Vec::new(), capacity: None, seen: 0, random: Random::new(seed) }
+    }
+
+    /// The images, in no particular order once there were more than it holds.
+    pub fn images(&self) -> &[SampleImage] {
+        &self.images
+    }
+
+    /// Images offered so far.
+    pub fn seen(&self) -> usize {
+        self.seen
+    }
+
+    /// Whether it holds as many images as it can.
+    pub fn is_full(&self) -> bool {
+        self.capacity.is_some_and(|capacity| self.images.len() >= capacity)
+    }
+
+    /// Whether `features` has the shape of the sample's maps.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::Backbone`] when it has another.
+    pub fn check_shape(&self, features: &FeatureMap) -> Result<()> {
+        let Some(first) = self.images.first().and_then(|image| image.maps.first()) else { return Ok(()) };
+        let shape = (first.rows, first.cols, first.channels);
+        if (features.rows, features.cols, features.channels) == shape { Ok(()) } else { Err(other_shape(shape, features)) }
+    }
+
+    /// Draws what becomes of the next image, which would take so many bytes. Nothing changes until it is accepted.
+    pub fn offer(&self, bytes: usize) -> Offer {
+        let capacity = self.capacity.unwrap_or_else(|| (BUDGET / bytes.max(1)).clamp(FEWEST, MOST));
+        let mut random = self.random.clone();
+        let place =
+            if self.images.len() < capacity { self.images.len() } else { random.below(self.seen + 1) };
+        Offer { place: (place < capacity).then_some(place), capacity, random }
+    }
+
+    /// Counts the offered image and keeps it where the offer has a place for it.
+    pub fn accept(&mut self, offer: Offer, image: Option<SampleImage>) {
+        self.seen += 1;
+        self.capacity = Some(offer.capacity);
+        self.random = offer.random;
+        match (offer.place, image) {
+            (Some(place), Some(image)) if place < self.images.len() => self.images[place] = image,
+            (Some(_), Some(image)) => self.images.push(image),
+            _ => {}
+        }
+    }
+}
+
+/// What becomes of an image that is offered to a [`Sample`].
+pub struct Offer {
+    /// Where it goes; none if it is not kept.
+    pub place: Option<usize>,
+    capacity: usize,
+    random: Random,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_stream_is_sampled_evenly_and_bounded() {
+        let mut kept_early = 0;
+        for seed in 0..40 {
+            let mut sample = Sample::new(seed);
+            let mut origin = Vec::new();
+            for n in 0..1000 {
+                let offer = sample.offer(BUDGET / 50);
+                if let Some(place) = offer.place {
+                    if place == origin.len() { origin.push(n) } else { origin[place] = n }
+                }
+                sample.accept(offer, Some(SampleImage { maps: Vec::new() }));
+            }
+            assert_eq!((sample.images().len(), sample.seen()), (50, 1000));
+            kept_early += origin.iter().filter(|n| **n < 500).count();
+        }
+        assert!((900..1100).contains(&kept_early), "{kept_early} of 2000 come from the first half");
+    }
+
+    #[test]
+    fn maps_survive_the_round_trip_to_f16() {
+        let map = FeatureMap { rows: 1, cols: 2, channels: 2, data: vec![0.1, -7.5, 1000.0, 0.0] };
+        let mut back = FeatureMap::default();
+        HalfMap::new(&map).read(&mut back);
+        for (a, b) in map.data.iter().zip(&back.data) {
+            assert!((a - b).abs() <= a.abs() * 5e-4);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A scorer's contents as named arrays: what the model file stores and a method reads back.
+
+use std::collections::BTreeMap;
+
+use half::f16;
+
+use crate::error::{Error, Result, Status};
+
+/// Values of one type and their shape.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Array {
+    /// Single precision.
+    F32(Vec<usize>, Vec<f32>),
+    /// Half precision.
+    F16(Vec<usize>, Vec<f16>),
+    /// Whole numbers.
+    U32(Vec<usize>, Vec<u32>),
+}
+
+/// Named arrays.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// By name.
+    pub arrays: BTreeMap<String, Array>,
+}
+
+impl State {
+    /// Adds an array.
+    pub fn put(&mut self, name: impl Into<String>, array: Array) {
+        self.arrays.insert(name.into(), array);
+    }
+
+    /// Takes an f32 array of the expected shape.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when it is missing, of another type or shape, or holds values that are not finite.
+    pub fn take_f32(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f32>> {
+        match self.arrays.remove(name) {
+            Some(Array::F32(found, data)) if found == shape && data.iter().all(|v| v.is_finite()) => Ok(data),
+            _ => Err(unfit(name)),
+        }
+    }
+
+    /// Takes an f16 array of the expected shape.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when it is missing, or of another type or shape.
+    pub fn take_f16(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f16>> {
+        match self.arrays.remove(name) {
+            Some(Array::F16(found, data)) if found == shape => Ok(data),
+            _ => Err(unfit(name)),
+        }
+    }
+
+    /// Takes a u32 array of any length.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when it is missing, or of another type.
+    pub fn take_u32(&mut self, name: &str) -> Result<Vec<u32>> {
+        match self.arrays.remove(name) {
+            Some(Array::U32(_, data)) => Ok(data),
+            _ => Err(unfit(name)),
+        }
+    }
+
+    /// The shape of an array, empty where there is none of that name.
+    pub fn shape(&self, name: &str) -> &[usize] {
+        match self.arrays.get(name) {
+            Some(Array::F32(shape, _) | Array::F16(shape, _) | Array::U32(shape, _)) => shape,
+            None => &[],
+        }
+    }
+}
+
+/// The error for an array that is not what the method saved.
+pub fn unfit(name: &str) -> Error {
+    Error::new(
+        Status::InvalidModel,
+        format!("the model's array '{name}' is missing or does not fit the rest; save the model again with this npad"),
+    )
+}

@@ -1,0 +1,70 @@
+//! The whole: learn from good images, score products, save and load.
+
+mod decision;
+mod file;
+mod fit;
+mod options;
+mod score;
+
+pub use decision::Calibration;
+pub use fit::{MIN_IMAGES, Trainer};
+pub use options::{OPTIONS, Options};
+pub use score::{Inspection, Timing};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::{FeatureExtractor, Source};
+use crate::method::Scorer;
+use crate::pool::Pool;
+use crate::preprocess::InputSize;
+use crate::threads::Threads;
+
+/// What a model knows of itself; the model file stores it as text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The npad that fitted it.
+    pub npad_version: String,
+    /// The detection method.
+    pub method: String,
+    /// The method's parameters, defaults included.
+    pub parameters: BTreeMap<String, String>,
+    /// The size of the network's input.
+    pub input: InputSize,
+    /// Standard deviation of the map's smoothing, in pixels of the network's input.
+    pub smoothing: f64,
+    /// The seed of the fit.
+    pub seed: u64,
+    /// Good images that it learnt from.
+    pub images: usize,
+    /// Images, out of these, whose held-out scores the thresholds rest on.
+    pub held_out: usize,
+    /// The false-alarm rate that the thresholds aim at.
+    pub false_alarm_rate: f64,
+    /// The image score's scale.
+    pub image: Calibration,
+    /// The anomaly map's scale: its maximum exceeds the threshold at the same rate.
+    pub map: Calibration,
+    /// Name and checksum of the backbone.
+    pub backbone: String,
+}
+
+/// A fitted model. Immutable: any number of threads may score with it at once.
+pub struct Model {
+    settings: Settings,
+    backbone: Arc<dyn FeatureExtractor>,
+    source: Source,
+    scorer: Box<dyn Scorer>,
+    shifts: Vec<(isize, isize)>,
+    threads: Arc<Threads>,
+    contexts: Pool<score::Context>,
+}
+
+impl Model {
+    /// What the model knows of itself.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+}

@@ -1,0 +1,187 @@
+//! What a user may choose, by name: for fitting and for opening a model.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use crate::backbone::{Device, Source};
+use crate::error::{Error, Result, Status};
+use crate::method::{Method, Parameters, method};
+use crate::preprocess::{Geometry, InputSize, Normalisation};
+
+/// The options' names and what they mean; a method's parameters (`npad.channels`, ...) are options too.
+pub const OPTIONS: &[(&str, &str, &str)] = &[
+    ("method", "npad", "detection method"),
+    ("size", "224", "size of the network's input in pixels: a side, height x width ('320x256'), or 'native'"),
+    ("device", "cpu", "where the backbone runs: 'cpu' or 'cuda:N'"),
+    ("threads", "0", "worker threads; 0 takes one per core"),
+    ("seed", "0", "seed of everything random in a fit"),
+    ("false_alarm_rate", "0.01", "share of good images that may be called defective; sets the threshold"),
+    ("smoothing", "4", "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input"),
+    ("backbone", "", "path of your own ONNX backbone; empty takes the built-in one"),
+    ("backbone_mean", "0.485,0.456,0.406", "mean of R, G and B that your backbone was trained with, values 0 to 1"),
+    ("backbone_std", "0.229,0.224,0.225", "standard deviation of R, G and B that your backbone was trained with"),
+];
+
+/// The most worker threads.
+const MAX_THREADS: usize = 1024;
+
+/// Everything that can be chosen. [`Options::default`] is a good start for any product.
+#[derive(Clone)]
+pub struct Options {
+    method: &'static dyn Method,
+    parameters: BTreeMap<&'static str, Parameters>,
+    pub(super) geometry: Geometry,
+    pub(super) device: Device,
+    pub(super) threads: usize,
+    pub(super) seed: u64,
+    pub(super) false_alarm_rate: f64,
+    pub(super) smoothing: f64,
+    backbone: Option<PathBuf>,
+    normalisation: Normalisation,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            method: method("npad").expect("a registered method"),
+            parameters: BTreeMap::new(),
+            geometry: Geometry::Fixed(InputSize { height: 224, width: 224 }),
+            device: Device::CPU,
+            threads: 0,
+            seed: 0,
+            false_alarm_rate: 0.01,
+            smoothing: 4.0,
+            backbone: None,
+            normalisation: Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
+        }
+    }
+}
+
+impl Options {
+    /// Sets the option `key` from text. See [`OPTIONS`] and the methods' parameters.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] when the key is unknown or the value not acceptable; nothing changes then.
+    pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        if let Some((owner, _)) = key.split_once('.') {
+            let owner = method(owner).map_err(|e| e.context(format!("option '{key}'")))?;
+            return self.parameters_of(owner).set(key, value);
+        }
+        let wrong = |expected: &str| {
+            Error::new(Status::InvalidOption, format!("{key} is '{value}', but must be {expected}"))
+        };
+        let number = |low: f64, high: f64| {
+            value.parse::<f64>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(|| wrong(&format!("a number from {low} to {high}")))
+        };
+        match key {
+            "method" => self.method = method(value)?,
+            "size" => self.geometry = value.parse()?,
+            "device" => self.device = value.parse()?,
+            "threads" => {
+                self.threads = value
+                    .parse()
+                    .ok()
+                    .filter(|n| *n <= MAX_THREADS)
+                    .ok_or_else(|| wrong(&format!("a whole number from 0 to {MAX_THREADS}")))?;
+            }
+            "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number of at most 64 bits"))?,
+            "false_alarm_rate" => self.false_alarm_rate = number(1e-5, 0.5)?,
+            "smoothing" => self.smoothing = number(0.0, 64.0)?,
+            "backbone" => self.backbone = (!value.is_empty()).then(|| PathBuf::from(value)),
+            "backbone_mean" => {
+                self.normalisation.mean = triple(value, -10.0).ok_or_else(|| wrong("three numbers, R,G,B"))?;
+            }
+            "backbone_std" => {
+                self.normalisation.std = triple(value, 1e-6).ok_or_else(|| wrong("three numbers above 0, R,G,B"))?;
+            }
+            _ => {
+                let known: Vec<_> = OPTIONS.iter().map(|(name, ..)| *name).collect();
+                return Err(Error::new(
+                    Status::InvalidOption,
+                    format!("there is no option '{key}'; known are {} and METHOD.parameter", known.join(", ")),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a path as it is, where [`Options::set`] would need it to be text.
+    pub fn set_backbone(&mut self, path: &Path) {
+        self.backbone = Some(path.to_owned());
+    }
+
+    pub(super) fn method(&self) -> &'static dyn Method {
+        self.method
+    }
+
+    /// The chosen method's parameters.
+    pub(super) fn parameters(&self) -> Parameters {
+        let own = self.parameters.get(self.method.name()).cloned();
+        own.unwrap_or_else(|| Parameters::new(self.method.parameters()))
+    }
+
+    fn parameters_of(&mut self, owner: &'static dyn Method) -> &mut Parameters {
+        self.parameters.entry(owner.name()).or_insert_with(|| Parameters::new(owner.parameters()))
+    }
+
+    /// Reads the chosen backbone.
+    pub(super) fn source(&self) -> Result<Source> {
+        self.backbone.as_ref().map_or(Ok(Source::Builtin), |path| Source::from_file(path, self.normalisation))
+    }
+}
+
+/// Three finite numbers, separated by commas, of at least `low`.
+fn triple(text: &str, low: f32) -> Option<[f32; 3]> {
+    let values: Vec<f32> = text.split(',').map(|v| v.trim().parse().ok()).collect::<Option<_>>()?;
+    let values: [f32; 3] = values.try_into().ok()?;
+    values.iter().all(|v| v.is_finite() && *v >= low).then_some(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_defaults_are_accepted_and_are_the_defaults() {
+        let mut options = Options::default();
+        for (key, default, _) in OPTIONS {
+            options.set(key, default).unwrap();
+        }
+        let fresh = Options::default();
+        assert_eq!(options.geometry, fresh.geometry);
+        assert_eq!((options.threads, options.seed), (fresh.threads, fresh.seed));
+        assert_eq!((options.false_alarm_rate, options.smoothing), (fresh.false_alarm_rate, fresh.smoothing));
+        assert_eq!(options.normalisation, fresh.normalisation);
+        for (name, value) in fresh.parameters().values() {
+            options.set(name, value).unwrap();
+        }
+    }
+
+    #[test]
+    fn bad_options_are_refused_and_change_nothing() {
+        let mut options = Options::default();
+        for (key, value) in [
+            ("method", "nothing"),
+            ("nothing", "1"),
+            ("nothing.channels", "1"),
+            ("npad.nothing", "1"),
+            ("npad.similarity_power", "NaN"),
+            ("npad.levels", ""),
+            ("threads", "-1"),
+            ("threads", "99999"),
+            ("seed", "x"),
+            ("false_alarm_rate", "NaN"),
+            ("false_alarm_rate", "0"),
+            ("smoothing", "inf"),
+            ("backbone_mean", "1,2"),
+            ("backbone_std", "0,1,1"),
+            ("size", "NaN"),
+            ("device", "tpu"),
+        ] {
+            let error = options.set(key, value).unwrap_err();
+            assert_eq!(error.status(), Status::InvalidOption, "{key} = {value}: {error}");
+        }
+        assert_eq!(options.threads, 0);
+        assert_eq!(options.false_alarm_rate, 0.01);
+    }
+}
