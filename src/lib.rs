@@ -4,10 +4,16 @@
 
 pub mod backbone;
 mod bundle;
+#[cfg(feature = "cli")]
+pub mod cli;
+#[cfg(feature = "cli")]
+pub mod dataset;
 pub mod error;
 pub mod image;
 pub mod math;
 pub mod method;
+#[cfg(feature = "cli")]
+pub mod metrics;
 pub mod model;
 mod pool;
 pub mod postprocess;

@@ -9,7 +9,7 @@ mod score;
 pub use decision::Calibration;
 pub use fit::{MIN_IMAGES, Trainer};
 pub use options::{OPTIONS, Options};
-pub use score::{Inspection, Timing};
+pub use score::Inspection;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

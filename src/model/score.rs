@@ -31,15 +31,6 @@ pub struct Inspection {
     pub regions: Vec<Region>,
 }
 
-/// Where the time of one scoring went.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Timing {
-    /// The backbone's runs alone.
-    pub backbone: Duration,
-    /// Everything.
-    pub total: Duration,
-}
-
 /// Working memory of turning images into feature maps.
 pub struct Extraction {
     preprocessor: Preprocessor,
@@ -64,14 +55,14 @@ impl Extraction {
         self.preprocessor.run(image, &mut self.tensor)
     }
 
-    /// The features of the image moved by `(dy, dx)`; returns the backbone's time.
+    /// The features of the image moved by `(dy, dx)`.
     pub fn features(
         &mut self,
         backbone: &dyn FeatureExtractor,
         displacement: (isize, isize),
         threads: &Threads,
         out: &mut FeatureMap,
-    ) -> Result<Duration> {
+    ) -> Result<()> {
         let size = self.preprocessor.size();
         let tensor = if displacement == (0, 0) {
             &self.tensor
@@ -79,12 +70,8 @@ impl Extraction {
             shift(&self.tensor, size.height, size.width, displacement, &mut self.shifted);
             &self.shifted
         };
-        let (start, mut time, assembler) = (Instant::now(), Duration::ZERO, &mut self.assembler);
-        backbone.extract(tensor, size, &mut |taps| {
-            time = start.elapsed();
-            assembler.run(taps, threads, out)
-        })?;
-        Ok(time)
+        let assembler = &mut self.assembler;
+        backbone.extract(tensor, size, &mut |taps| assembler.run(taps, threads, out))
     }
 }
 
@@ -123,45 +110,60 @@ impl Model {
     /// # Errors
     /// [`Status::Backbone`] when the backbone fails or gives values that are not finite.
     pub fn score(&self, image: &ImageView<'_>) -> Result<Inspection> {
-        self.score_timed(image).map(|(inspection, _)| inspection)
+        self.score_to(image, image.width(), image.height())
     }
 
-    /// Scores one image and tells where the time went.
+    /// Scores one image with a map of `width` x `height` instead of the image's own size; regions are in its pixels.
     ///
     /// # Errors
     /// As [`Model::score`].
-    pub fn score_timed(&self, image: &ImageView<'_>) -> Result<(Inspection, Timing)> {
-        let start = Instant::now();
+    pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
         let size = self.settings.input;
-        let new = || {
-            Ok(Context {
-                extraction: Extraction::new(&*self.backbone, size),
-                features: FeatureMap::default(),
-                grids: vec![GridScore::default(); self.shifts.len()],
-                map: Smoother::default(),
-                evidence: Smoother::default(),
-            })
-        };
-        let (inspection, backbone) = self.contexts.with(new, |context| {
+        self.contexts.with(self.new_context(), |context| {
             let Context { extraction, features, grids, map, evidence } = context;
             extraction.load(image)?;
-            let mut backbone = Duration::ZERO;
             for (displacement, grid) in self.shifts.iter().zip(grids.iter_mut()) {
-                backbone += extraction.features(&*self.backbone, *displacement, &self.threads, features)?;
+                extraction.features(&*self.backbone, *displacement, &self.threads, features)?;
                 self.scorer.score(features, &self.threads, grid)?;
             }
             let (score, smooth) = combine(grids, &self.shifts, size, self.settings.smoothing, map, evidence);
             if !score.is_finite() {
                 return Err(Error::new(Status::Internal, "the image score is not finite; the model file may be damaged"));
             }
-            let (width, height) = (image.width(), image.height());
             let mut map = vec![0.0; width * height];
             resize(smooth, (size.height, size.width), (height, width), &mut map);
             let regions = find_regions(&map, width, self.settings.map.threshold);
             let calibrated = self.settings.image.apply(score);
             let anomalous = score > self.settings.image.threshold;
-            Ok((Inspection { score, calibrated, anomalous, width, height, map, regions }, backbone))
-        })?;
-        Ok((inspection, Timing { backbone, total: start.elapsed() }))
+            Ok(Inspection { score, calibrated, anomalous, width, height, map, regions })
+        })
+    }
+
+    /// The time of the backbone's runs alone that scoring this image takes: the yardstick of `npad bench`.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    pub fn time_backbone(&self, image: &ImageView<'_>) -> Result<Duration> {
+        self.contexts.with(self.new_context(), |context| {
+            context.extraction.load(image)?;
+            let size = self.settings.input;
+            let start = Instant::now();
+            for _ in &self.shifts {
+                self.backbone.extract(&context.extraction.tensor, size, &mut |_| Ok(()))?;
+            }
+            Ok(start.elapsed())
+        })
+    }
+
+    fn new_context(&self) -> impl FnOnce() -> Result<Context> {
+        || {
+            Ok(Context {
+                extraction: Extraction::new(&*self.backbone, self.settings.input),
+                features: FeatureMap::default(),
+                grids: vec![GridScore::default(); self.shifts.len()],
+                map: Smoother::default(),
+                evidence: Smoother::default(),
+            })
+        }
     }
 }

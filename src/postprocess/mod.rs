@@ -4,7 +4,7 @@ mod heatmap;
 mod regions;
 
 pub use heatmap::{Heatmap, draw_boxes};
-pub use regions::{Region, find_regions};
+pub use regions::{Region, find_regions, for_each_component};
 
 use crate::math::filters::{gaussian_blur, resize, shift};
 use crate::preprocess::InputSize;

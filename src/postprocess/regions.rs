@@ -22,38 +22,19 @@ pub struct Region {
 }
 
 /// The 8-connected regions of values above `threshold` in a map of rows of `width` values, highest peak first.
-///
-/// A flood fill with an explicit stack: each pixel is visited once, and only defective pixels cost anything.
 pub fn find_regions(map: &[f32], width: usize, threshold: f32) -> Vec<Region> {
-    let height = map.len() / width;
-    let mut visited = vec![false; map.len()];
     let mut regions = Vec::new();
-    let mut stack = Vec::new();
-    for start in 0..map.len() {
-        if visited[start] || map[start] <= threshold {
-            continue;
-        }
-        visited[start] = true;
-        stack.push(start);
+    for_each_component(map.len(), width, |at| map[at] > threshold, |pixels| {
         let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, usize::MAX, 0);
-        let (mut area, mut sum_x, mut sum_y, mut peak) = (0usize, 0.0f64, 0.0f64, f32::NEG_INFINITY);
-        while let Some(at) = stack.pop() {
+        let (mut sum_x, mut sum_y, mut peak) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
+        for &at in pixels {
             let (x, y) = (at % width, at / width);
             (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
-            area += 1;
             sum_x += x as f64;
             sum_y += y as f64;
             peak = peak.max(map[at]);
-            for v in y.saturating_sub(1)..=(y + 1).min(height - 1) {
-                for u in x.saturating_sub(1)..=(x + 1).min(width - 1) {
-                    let next = v * width + u;
-                    if !visited[next] && map[next] > threshold {
-                        visited[next] = true;
-                        stack.push(next);
-                    }
-                }
-            }
         }
+        let area = pixels.len();
         regions.push(Region {
             x: left,
             y: top,
@@ -64,9 +45,46 @@ pub fn find_regions(map: &[f32], width: usize, threshold: f32) -> Vec<Region> {
             centroid_y: (sum_y / area as f64) as f32,
             peak,
         });
-    }
+    });
     regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
     regions
+}
+
+/// Calls `found` with the pixels of each 8-connected component of those that are `inside`.
+///
+/// A flood fill that keeps its own list: each pixel is visited once, and only those inside cost anything.
+pub fn for_each_component(
+    length: usize,
+    width: usize,
+    inside: impl Fn(usize) -> bool,
+    mut found: impl FnMut(&[usize]),
+) {
+    let height = length / width;
+    let mut visited = vec![false; length];
+    let mut pixels = Vec::new();
+    for start in 0..length {
+        if visited[start] || !inside(start) {
+            continue;
+        }
+        visited[start] = true;
+        pixels.clear();
+        pixels.push(start);
+        let mut next = 0;
+        while let Some(&at) = pixels.get(next) {
+            next += 1;
+            let (x, y) = (at % width, at / width);
+            for v in y.saturating_sub(1)..=(y + 1).min(height - 1) {
+                for u in x.saturating_sub(1)..=(x + 1).min(width - 1) {
+                    let neighbour = v * width + u;
+                    if !visited[neighbour] && inside(neighbour) {
+                        visited[neighbour] = true;
+                        pixels.push(neighbour);
+                    }
+                }
+            }
+        }
+        found(&pixels);
+    }
 }
 
 #[cfg(test)]

@@ -101,7 +101,7 @@ impl Centroids {
         let mut estimator = Estimator::new(channels);
         let regularisation = Regularisation { shrinkage: Shrinkage::Fixed(SHRINKAGE), ridge: 1e-12 };
         centre.resize(row_len, 0.0);
-        let (mut packed, mut kept) = (vec![half::f16::ZERO; blocked_len(channels)], 0.0);
+        let (mut packed, mut kept) = (vec![0.0; blocked_len(channels)], 0.0);
         let out = Gaussian { mean: &mut centre, whitener: &mut packed, kept: &mut kept };
         if number < 2 || !estimator.estimate(&moments, 0, number, regularisation, out) {
             return Err(Error::new(

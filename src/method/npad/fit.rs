@@ -118,6 +118,12 @@ impl Fitter for NpadFitter {
             self.settings.uses(2).then(|| self.fit_centroids(&plan, sample, &mut patches, threads)).transpose()?;
         let levels = Levels { pixel, patch, centroids };
         let distances = self.hold_out(&plan, &levels, sample, &patches, threads);
+        let Levels { pixel, patch, centroids } = levels;
+        let levels = Levels {
+            pixel: pixel.map(Gaussians::rounded).transpose()?,
+            patch: patch.map(Gaussians::rounded).transpose()?,
+            centroids,
+        };
         let fusion = Fusion::new(&self.settings, deviations(&distances));
         let held_out = fuse(&distances, sample, plan.shape, &fusion);
         let scorer = NpadScorer {
@@ -158,7 +164,7 @@ impl NpadFitter {
     fn hold_out(
         &self,
         plan: &Plan,
-        levels: &Levels,
+        levels: &Levels<f32>,
         sample: &Sample,
         patches: &PatchSample,
         threads: &Threads,
@@ -199,7 +205,7 @@ impl NpadFitter {
 }
 
 /// One vector of distances per map, from one vector per position.
-fn hold_out_gaussians(level: &Gaussians, maps: &[Vec<PaddedMap>], window: Window, threads: &Threads) -> Vec<Vec<f32>> {
+fn hold_out_gaussians(level: &Gaussians<f32>, maps: &[Vec<PaddedMap>], window: Window, threads: &Threads) -> Vec<Vec<f32>> {
     let own: Vec<PaddedMap> = maps.iter().map(|own| own[0].clone()).collect();
     let positions = level.held_out(&own, maps, window, threads);
     let count = maps.iter().map(Vec::len).sum();

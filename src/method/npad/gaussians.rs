@@ -1,6 +1,7 @@
 //! A level of one Gaussian per position: the pixel level and the patch level differ only in what they observe.
 
 use half::f16;
+use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use super::features::{Neighbours, PaddedMap};
@@ -49,16 +50,16 @@ pub fn observe(moments: &mut Moments, maps: &[PaddedMap], window: Window, thread
     });
 }
 
-/// The fitted level.
-pub struct Gaussians {
+/// The fitted level, with whiteners in the precision of `W`: f16 for scoring, f32 for held-out distances.
+pub struct Gaussians<W = f16> {
     dimension: usize,
     mean: Vec<f32>,
-    whitener: Vec<f16>,
+    whitener: Vec<W>,
     kept: Vec<f32>,
     weight: Vec<f32>,
 }
 
-impl Gaussians {
+impl Gaussians<f32> {
     /// Estimates all positions from the statistics of `images` images.
     pub fn new(moments: &Moments, images: usize, regularisation: Regularisation, threads: &Threads) -> Result<Self> {
         let (dimension, positions) = (moments.dimension(), moments.positions());
@@ -66,7 +67,7 @@ impl Gaussians {
         let mut level = Self {
             dimension,
             mean: vec![0.0; positions * row_len],
-            whitener: vec![f16::ZERO; positions * triangle],
+            whitener: vec![0.0; positions * triangle],
             kept: vec![0.0; positions],
             weight: (0..positions).map(|p| moments.weight(p)).collect(),
         };
@@ -96,26 +97,6 @@ impl Gaussians {
                 regularisation.ridge
             ),
         ))
-    }
-
-    /// Writes the Mahalanobis distance of each position of `map` to `out`.
-    pub fn distances(&self, map: &PaddedMap, threads: &Threads, out: &mut Vec<f32>) {
-        let (row_len, triangle) = (map.row_len, blocked_len(self.dimension));
-        out.resize(map.rows * map.cols, 0.0);
-        threads.run(|| {
-            out.par_chunks_exact_mut(map.cols).enumerate().for_each_init(
-                || vec![0.0; row_len],
-                |relative, (y, out)| {
-                    for (x, out) in out.iter_mut().enumerate() {
-                        let p = y * map.cols + x;
-                        let mean = &self.mean[p * row_len..][..row_len];
-                        relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
-                        let whitener = &self.whitener[p * triangle..][..triangle];
-                        *out = squared_distance(whitener, self.dimension, relative).sqrt();
-                    }
-                },
-            );
-        });
     }
 
     /// The distances of images that were learnt from, each as though it had not been: for each position, those of every
@@ -156,6 +137,39 @@ impl Gaussians {
                 )
                 .collect()
         })
+    }
+
+    /// The level as it scores.
+    pub fn rounded(self) -> Result<Gaussians> {
+        let mut whitener = vec![f16::ZERO; self.whitener.len()];
+        whitener.convert_from_f32_slice(&self.whitener);
+        if !whitener.iter().all(|w| w.is_finite()) {
+            let message = "some features of the good images hardly vary at all; raise npad.regularisation";
+            return Err(Error::new(Status::NotEnoughImages, message));
+        }
+        Ok(Gaussians { dimension: self.dimension, mean: self.mean, whitener, kept: self.kept, weight: self.weight })
+    }
+}
+
+impl Gaussians {
+    /// Writes the Mahalanobis distance of each position of `map` to `out`.
+    pub fn distances(&self, map: &PaddedMap, threads: &Threads, out: &mut Vec<f32>) {
+        let (row_len, triangle) = (map.row_len, blocked_len(self.dimension));
+        out.resize(map.rows * map.cols, 0.0);
+        threads.run(|| {
+            out.par_chunks_exact_mut(map.cols).enumerate().for_each_init(
+                || vec![0.0; row_len],
+                |relative, (y, out)| {
+                    for (x, out) in out.iter_mut().enumerate() {
+                        let p = y * map.cols + x;
+                        let mean = &self.mean[p * row_len..][..row_len];
+                        relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
+                        let whitener = &self.whitener[p * triangle..][..triangle];
+                        *out = squared_distance(whitener, self.dimension, relative).sqrt();
+                    }
+                },
+            );
+        });
     }
 
     /// Saves under names that start with `level`.

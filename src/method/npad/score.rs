@@ -1,5 +1,7 @@
 //! The fitted N-pad: levels side by side, fused into the anomaly map and the evidence for the image score.
 
+use half::f16;
+
 use super::centroids::Centroids;
 use super::features::{PaddedMap, cell_patches, patch_mean, select};
 use super::gaussians::Gaussians;
@@ -53,9 +55,9 @@ impl Fusion {
 }
 
 /// The fitted levels; one that is not used is not there.
-pub struct Levels {
-    pub pixel: Option<Gaussians>,
-    pub patch: Option<Gaussians>,
+pub struct Levels<W = f16> {
+    pub pixel: Option<Gaussians<W>>,
+    pub patch: Option<Gaussians<W>>,
     pub centroids: Option<Centroids>,
 }
 

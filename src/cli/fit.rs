@@ -1,0 +1,64 @@
+//! `npad fit`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+
+use super::{FitOptions, progress};
+use crate::dataset::{Picture, images_in};
+use crate::error::{Error, Result, Status};
+use crate::model::{Model, Options, Trainer};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of good images
+    image_dir: PathBuf,
+    /// Where to write the model
+    #[arg(short, long, value_name = "MODEL")]
+    output: PathBuf,
+    /// Detection method [default: npad]
+    #[arg(long)]
+    method: Option<String>,
+    #[command(flatten)]
+    fit: FitOptions,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut options = arguments.fit.options()?;
+    if let Some(method) = &arguments.method {
+        options.set("method", method)?;
+    }
+    let folder = arguments.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let message = format!("cannot write the model to {}: there is no such folder", arguments.output.display());
+        return Err(Error::new(Status::Io, message));
+    }
+    let start = Instant::now();
+    let model = fit(&options, &images_in(&arguments.image_dir)?)?;
+    model.save(&arguments.output)?;
+    let settings = model.settings();
+    eprintln!(
+        "learnt {} good images in {:.1} s; threshold {:.3} for a false-alarm rate of {} %",
+        settings.images,
+        start.elapsed().as_secs_f64(),
+        settings.image.threshold,
+        100.0 * settings.false_alarm_rate
+    );
+    Ok(())
+}
+
+/// Learns from image files.
+pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
+    let mut trainer = Trainer::new(options)?;
+    let bar = progress(images.len(), "learning");
+    for path in images {
+        let picture = Picture::read(path)?;
+        picture.view().and_then(|view| trainer.add(&view)).map_err(|e| e.context(path.display()))?;
+        bar.inc(1);
+    }
+    bar.set_message("finishing");
+    let model = trainer.finish();
+    bar.finish_and_clear();
+    model
+}

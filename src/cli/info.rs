@@ -1,0 +1,37 @@
+//! `npad info`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{RunOptions, print_line};
+use crate::error::{Error, Result, Status};
+use crate::method::{method, names};
+use crate::model::{Model, OPTIONS};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Model file written by `npad fit`; without one, all options are listed
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let Some(path) = &arguments.model else {
+        for (name, default, help) in OPTIONS {
+            print_line(&format!("{name} = {default}\n    {help}"));
+        }
+        for name in names() {
+            for parameter in method(name)?.parameters() {
+                let (name, default, help) = (parameter.name, parameter.default, parameter.help);
+                print_line(&format!("{name} = {default}\n    {help}; {}", parameter.kind));
+            }
+        }
+        return Ok(());
+    };
+    let model = Model::load(path, &arguments.run.options()?)?;
+    let text = serde_json::to_string_pretty(model.settings());
+    print_line(&text.map_err(|e| Error::new(Status::Internal, e.to_string()))?);
+    Ok(())
+}
