@@ -9,6 +9,7 @@ pub mod cli;
 #[cfg(feature = "cli")]
 pub mod dataset;
 pub mod error;
+pub mod ffi;
 pub mod image;
 pub mod math;
 pub mod method;

@@ -80,19 +80,28 @@ impl FeatureMap {
     }
 }
 
-/// Joins taps on the grid of the finest: coarser ones are resized bilinearly (half-pixel centres, edges clamped).
-#[derive(Default)]
+/// Joins taps on one grid: that of the finest tap, or one coarser by a whole step.
+///
+/// Coarser taps are resized bilinearly (half-pixel centres, edges clamped), finer ones averaged over cells. A coarser grid
+/// costs a scorer a quarter of the positions and loses little, since a cell still averages all that it covers.
 pub struct Assembler {
+    step: usize,
     scratch: Vec<f32>,
 }
 
 impl Assembler {
+    /// For a grid of cells of `step` x `step` positions of the finest tap.
+    pub fn new(step: usize) -> Self {
+        Self { step, scratch: Vec::new() }
+    }
+
     /// Writes the taps' joint features to `out`, channels in the taps' order.
     ///
     /// # Errors
     /// [`Status::Backbone`] when a value is not finite: nothing downstream could be trusted.
     pub fn run(&mut self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
         let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
+        let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
         let channels: usize = taps.iter().map(|t| t.channels).sum();
         (out.rows, out.cols, out.channels) = (rows, cols, channels);
         out.data.resize(rows * cols * channels, 0.0);
@@ -106,7 +115,9 @@ impl Assembler {
                 .map(|(y, (row, scratch))| {
                     let mut offset = 0;
                     for tap in taps {
-                        write_tap_row(tap, y, rows, cols, scratch, row, channels, offset);
+                        let scratch = &mut scratch[..tap.channels * tap.cols];
+                        down(tap, y, rows, scratch);
+                        across(tap, scratch, cols, row, channels, offset);
                         offset += tap.channels;
                     }
                     // Zero times a finite value is zero, times any other NaN; a sum vectorises where a search does not.
@@ -121,35 +132,45 @@ impl Assembler {
     }
 }
 
-/// Row `y` of the joint grid for one tap: down first (into `scratch`, position-major), then across.
-#[allow(clippy::too_many_arguments)]
-fn write_tap_row(
-    tap: &TapMap<'_>,
-    y: usize,
-    rows: usize,
-    cols: usize,
-    scratch: &mut [f32],
-    out: &mut [f32],
-    channels: usize,
-    offset: usize,
-) {
-    let plane = tap.rows * tap.cols;
+/// Row `y` of `rows` of a tap, each still with the tap's own columns; `out` is position-major.
+fn down(tap: &TapMap<'_>, y: usize, rows: usize, out: &mut [f32]) {
+    let line = |c: usize, row: usize| &tap.data[(c * tap.rows + row) * tap.cols..][..tap.cols];
+    if tap.rows > rows {
+        let step = tap.rows.div_ceil(rows);
+        let covered = y * step..tap.rows.min((y + 1) * step);
+        let scale = 1.0 / covered.len() as f32;
+        for c in 0..tap.channels {
+            for x in 0..tap.cols {
+                out[x * tap.channels + c] = covered.clone().map(|row| line(c, row)[x]).sum::<f32>() * scale;
+            }
+        }
+        return;
+    }
     let Sample { low, high, weight } = bilinear_axis(y, tap.rows, rows);
-    let (up, down) = (1.0 - weight, weight);
     for c in 0..tap.channels {
-        let a = &tap.data[c * plane + low * tap.cols..][..tap.cols];
-        let b = &tap.data[c * plane + high * tap.cols..][..tap.cols];
+        let (a, b) = (line(c, low), line(c, high));
         for x in 0..tap.cols {
-            scratch[x * tap.channels + c] = a[x] * up + b[x] * down;
+            out[x * tap.channels + c] = a[x] * (1.0 - weight) + b[x] * weight;
         }
     }
-    for x in 0..cols {
-        let Sample { low, high, weight } = bilinear_axis(x, tap.cols, cols);
-        let (left, right) = (1.0 - weight, weight);
-        let a = &scratch[low * tap.channels..][..tap.channels];
-        let b = &scratch[high * tap.channels..][..tap.channels];
-        for ((out, a), b) in out[x * channels + offset..][..tap.channels].iter_mut().zip(a).zip(b) {
-            *out = a * left + b * right;
+}
+
+/// The tap's channels of one row of the joint map, from what [`down`] left.
+fn across(tap: &TapMap<'_>, line: &[f32], cols: usize, row: &mut [f32], channels: usize, offset: usize) {
+    let at = |x: usize| &line[x * tap.channels..][..tap.channels];
+    for (x, out) in row.chunks_exact_mut(channels).enumerate() {
+        let out = &mut out[offset..][..tap.channels];
+        if tap.cols > cols {
+            let step = tap.cols.div_ceil(cols);
+            let covered = x * step..tap.cols.min((x + 1) * step);
+            let scale = 1.0 / covered.len() as f32;
+            out.fill(0.0);
+            covered.for_each(|u| out.iter_mut().zip(at(u)).for_each(|(out, v)| *out += v * scale));
+        } else {
+            let Sample { low, high, weight } = bilinear_axis(x, tap.cols, cols);
+            for ((out, a), b) in out.iter_mut().zip(at(low)).zip(at(high)) {
+                *out = a * (1.0 - weight) + b * weight;
+            }
         }
     }
 }
@@ -165,7 +186,7 @@ mod tests {
         let taps =
             [TapMap { channels: 1, rows: 4, cols: 4, data: &fine }, TapMap { channels: 1, rows: 2, cols: 2, data: &coarse }];
         let mut out = FeatureMap::default();
-        Assembler::default().run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
+        Assembler::new(1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
         assert_eq!((out.rows, out.cols, out.channels), (4, 4, 2));
         assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
         assert_eq!(out.at(0), &[0.0, 0.0]);
@@ -173,11 +194,22 @@ mod tests {
     }
 
     #[test]
+    fn a_step_averages_the_finest_tap() {
+        let fine: Vec<f32> = (0..25).map(|v| v as f32).collect();
+        let taps = [TapMap { channels: 1, rows: 5, cols: 5, data: &fine }, TapMap { channels: 1, rows: 1, cols: 1, data: &[7.0] }];
+        let mut out = FeatureMap::default();
+        Assembler::new(2).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
+        assert_eq!((out.rows, out.cols, out.channels), (3, 3, 2));
+        assert_eq!(out.at(0), &[3.0, 7.0], "the mean of 0, 1, 5 and 6");
+        assert_eq!(out.at(8), &[24.0, 7.0], "what is left in the corner");
+    }
+
+    #[test]
     fn values_that_are_not_finite_are_refused() {
         for bad in [f32::NAN, f32::INFINITY] {
             let data = [1.0, bad, 3.0, 4.0];
             let taps = [TapMap { channels: 1, rows: 2, cols: 2, data: &data }];
-            let error = Assembler::default().run(&taps, &Threads::new(1).unwrap(), &mut FeatureMap::default());
+            let error = Assembler::new(1).run(&taps, &Threads::new(1).unwrap(), &mut FeatureMap::default());
             assert_eq!(error.unwrap_err().status(), Status::Backbone);
         }
     }

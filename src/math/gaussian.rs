@@ -79,6 +79,24 @@ impl Moments {
             .map(move |(((centre, weight), sum), scatter)| Position { dimension, centre, weight, sum, scatter })
     }
 
+    /// The mean of all positions' covariances: the lower triangle, row-major.
+    pub fn pooled(&self) -> Vec<f64> {
+        let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
+        let share = 1.0 / self.positions() as f64;
+        let mut pooled = vec![0.0; d * d];
+        for p in 0..self.positions() {
+            let weight = f64::from(self.weight[p]);
+            let (sum, scatter) = (&self.sum[p * row_len..], &self.scatter[p * triangle..]);
+            for i in 0..d {
+                for j in 0..=i {
+                    let mean_product = f64::from(sum[i]) * f64::from(sum[j]) / (weight * weight);
+                    pooled[i * d + j] += share * (f64::from(scatter[blocked_index(i, j)]) / weight - mean_product);
+                }
+            }
+        }
+        pooled
+    }
+
     /// Adds the statistics of other images of the same kind; their centre may differ.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!((self.dimension, self.positions()), (other.dimension, other.positions()), "statistics of one kind");
@@ -106,37 +124,39 @@ impl Moments {
     }
 }
 
-/// How far a covariance is drawn towards a multiple of the identity.
+/// What a covariance is drawn towards, and how far.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Shrinkage {
-    /// By a fixed share, 0 to 1.
+    /// Towards a multiple of the identity by a fixed share, 0 to 1.
     Fixed(f64),
-    /// By the oracle approximating shrinkage estimate (Chen, Wiesel, Eldar, Hero 2010, equation 23).
+    /// Towards a multiple of the identity by the oracle approximating estimate (Chen, Wiesel, Eldar, Hero 2010, eq. 23).
     Oas,
+    /// Towards the mean covariance of all positions, by Ledoit and Wolf's optimal share for Gaussian samples.
+    Pooled,
 }
 
-impl Shrinkage {
-    /// The share for a covariance with the given traces of itself and its square, estimated from `samples`.
-    fn share(self, dimension: usize, samples: f64, trace: f64, trace_of_square: f64) -> f64 {
-        match self {
-            Self::Fixed(share) => share,
-            Self::Oas => {
-                let p = dimension as f64;
-                let above = (1.0 - 2.0 / p) * trace_of_square + trace * trace;
-                let below = (samples + 1.0 - 2.0 / p) * (trace_of_square - trace * trace / p);
-                if below > 0.0 { (above / below).clamp(0.0, 1.0) } else { 1.0 }
-            }
-        }
-    }
-}
-
-/// What is added to a covariance before it is inverted.
+/// What is done to a covariance before it is inverted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Regularisation {
     /// First the covariance is shrunk,
     pub shrinkage: Shrinkage,
     /// then this is added to its diagonal.
     pub ridge: f64,
+}
+
+/// The share of the oracle approximating estimate, from the traces of a covariance and its square.
+fn oas_share(dimension: usize, samples: f64, trace: f64, trace_of_square: f64) -> f64 {
+    let p = dimension as f64;
+    let above = (1.0 - 2.0 / p) * trace_of_square + trace * trace;
+    let below = (samples + 1.0 - 2.0 / p) * (trace_of_square - trace * trace / p);
+    if below > 0.0 { (above / below).clamp(0.0, 1.0) } else { 1.0 }
+}
+
+/// The share that minimises the expected squared error of `(1 - share) S + share T` (Ledoit and Wolf 2004): the variance
+/// of S, which for Gaussian samples is `(tr(S)^2 + tr(S^2)) / n`, over its squared distance from T.
+fn pooled_share(samples: f64, trace: f64, trace_of_square: f64, distance: f64) -> f64 {
+    let variance = (trace * trace + trace_of_square) / samples;
+    if distance > 0.0 { (variance / distance).clamp(0.0, 1.0) } else { 1.0 }
 }
 
 /// Mean and whitener of one position. `W (x - mean)` has the squared length `(x - mean)' C^-1 (x - mean)`.
@@ -150,15 +170,22 @@ pub struct Gaussian<'a> {
 }
 
 /// Reusable memory for [`Estimator::estimate`].
-pub struct Estimator {
+pub struct Estimator<'a> {
     covariance: Vec<f64>,
     inverse: Vec<f64>,
+    pooled: &'a [f64],
 }
 
-impl Estimator {
-    /// Memory for one dimension.
-    pub fn new(dimension: usize) -> Self {
-        Self { covariance: vec![0.0; dimension * dimension], inverse: vec![0.0; dimension * dimension] }
+impl<'a> Estimator<'a> {
+    /// Memory for one dimension; `pooled` is what [`Shrinkage::Pooled`] draws towards, see [`Moments::pooled`].
+    pub fn new(dimension: usize, pooled: &'a [f64]) -> Self {
+        Self { covariance: vec![0.0; dimension * dimension], inverse: vec![0.0; dimension * dimension], pooled }
+    }
+
+    fn distance_from_pooled(&self) -> f64 {
+        let d = (self.covariance.len() as f64).sqrt() as usize;
+        let square = |i: usize, j: usize| (self.covariance[i * d + j] - self.pooled[i * d + j]).powi(2);
+        (0..d).map(|i| 2.0 * (0..i).map(|j| square(i, j)).sum::<f64>() + square(i, i)).sum()
     }
 
     /// The last estimate's whitener in full precision, row-major; zero above the diagonal.
@@ -194,10 +221,20 @@ impl Estimator {
             }
             trace += self.covariance[i * d + i];
         }
-        let share = regularisation.shrinkage.share(d, images as f64, trace, trace_of_square);
+        let samples = images as f64;
+        let share = match regularisation.shrinkage {
+            Shrinkage::Fixed(share) => share,
+            Shrinkage::Oas => oas_share(d, samples, trace, trace_of_square),
+            Shrinkage::Pooled => pooled_share(samples, trace, trace_of_square, self.distance_from_pooled()),
+        };
         for i in 0..d {
-            self.covariance[i * d..][..=i].iter_mut().for_each(|c| *c *= 1.0 - share);
-            self.covariance[i * d + i] += share * trace / d as f64 + regularisation.ridge;
+            for (c, target) in self.covariance[i * d..][..=i].iter_mut().zip(&self.pooled[i * d..]) {
+                *c = (1.0 - share) * *c + if regularisation.shrinkage == Shrinkage::Pooled { share * target } else { 0.0 };
+            }
+            if regularisation.shrinkage != Shrinkage::Pooled {
+                self.covariance[i * d + i] += share * trace / d as f64;
+            }
+            self.covariance[i * d + i] += regularisation.ridge;
         }
         *out.kept = (1.0 - share) as f32;
         if !cholesky(&mut self.covariance, d) {
@@ -396,7 +433,7 @@ mod tests {
             weight: moments.weight(0),
         };
         let out = Gaussian { mean: &mut fit.mean, whitener: &mut fit.whitener, kept: &mut fit.kept };
-        assert!(Estimator::new(d).estimate(moments, 0, images, regularisation, out));
+        assert!(Estimator::new(d, &[0.0; 400]).estimate(moments, 0, images, regularisation, out));
         fit
     }
 
@@ -461,6 +498,6 @@ mod tests {
         let (mut mean, mut whitener, mut kept) = (vec![0.0; 8], vec![0.0; 64], 0.0);
         let out = Gaussian { mean: &mut mean, whitener: &mut whitener, kept: &mut kept };
         let none = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge: 0.0 };
-        assert!(!Estimator::new(3).estimate(&moments, 0, 1, none, out));
+        assert!(!Estimator::new(3, &[0.0; 9]).estimate(&moments, 0, 1, none, out));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::Options;
+use super::options::{MAX_GRID_STEP, Options};
 use super::{Model, Settings};
 use crate::backbone::{FeatureExtractor, OnnxBackbone, Source};
 use crate::bundle::{Bundle, write_atomically};
@@ -70,6 +70,9 @@ impl Model {
         let side = 1..=MAX_INPUT_SIDE;
         if !side.contains(&settings.input.height) || !side.contains(&settings.input.width) {
             return Err(invalid("its input size is out of range"));
+        }
+        if !(1..=MAX_GRID_STEP).contains(&settings.grid_step) {
+            return Err(invalid("its grid is out of range"));
         }
         if !settings.image.is_valid() || !settings.map.is_valid() || !(0.0..=64.0).contains(&settings.smoothing) {
             return Err(invalid("its thresholds or its smoothing are out of range"));

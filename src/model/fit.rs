@@ -77,7 +77,7 @@ impl Trainer {
             Some(input) => input,
             empty => {
                 let size = input_size(self.options.geometry, image, &**backbone)?;
-                empty.insert((size, Extraction::new(&**backbone, size)))
+                empty.insert((size, Extraction::new(&**backbone, size, self.options.grid_step)))
             }
         };
         extraction.load(image)?;
@@ -115,22 +115,32 @@ impl Trainer {
         Ok(())
     }
 
+    /// Whether there are enough images to finish.
+    ///
+    /// # Errors
+    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`].
+    pub fn check_enough(&self) -> Result<()> {
+        let images = self.images();
+        if images >= MIN_IMAGES {
+            return Ok(());
+        }
+        Err(Error::new(
+            Status::NotEnoughImages,
+            format!(
+                "{images} good images are too few to learn from: at least {MIN_IMAGES} are needed, 20 or more recommended"
+            ),
+        ))
+    }
+
     /// Ends the fit: statistics become a model with thresholds from held-out good images.
     ///
     /// # Errors
     /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], or when they vary too little.
     pub fn finish(mut self) -> Result<Model> {
+        self.check_enough()?;
         let images = self.images();
-        let (Some((size, _)), true) = (&self.input, images >= MIN_IMAGES) else {
-            return Err(Error::new(
-                Status::NotEnoughImages,
-                format!(
-                    "{images} good images are too few to learn from: at least {MIN_IMAGES} are needed, 20 or more \
-                     recommended"
-                ),
-            ));
-        };
-        let size = *size;
+        let out_of_order = || Error::new(Status::Internal, "images without an input size");
+        let size = self.input.as_ref().map(|(size, _)| *size).ok_or_else(out_of_order)?;
         if !self.prepared {
             self.prepare()?;
         }
@@ -148,6 +158,7 @@ impl Trainer {
             method: self.options.method().name().to_owned(),
             parameters: owned(&self.parameters),
             input: size,
+            grid_step: self.options.grid_step,
             smoothing: self.options.smoothing,
             seed: self.options.seed,
             images,

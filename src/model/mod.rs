@@ -33,6 +33,8 @@ pub struct Settings {
     pub parameters: BTreeMap<String, String>,
     /// The size of the network's input.
     pub input: InputSize,
+    /// Side of the grid's cells, in positions of the backbone's finest output.
+    pub grid_step: usize,
     /// Standard deviation of the map's smoothing, in pixels of the network's input.
     pub smoothing: f64,
     /// The seed of the fit.

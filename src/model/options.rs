@@ -12,6 +12,7 @@ use crate::preprocess::{Geometry, InputSize, Normalisation};
 pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("method", "npad", "detection method"),
     ("size", "224", "size of the network's input in pixels: a side, height x width ('320x256'), or 'native'"),
+    ("grid_step", "2", "side of the grid's cells in positions of the backbone's finest output: 1 is finest, 2 a quarter of the cost"),
     ("device", "cpu", "where the backbone runs: 'cpu' or 'cuda:N'"),
     ("threads", "0", "worker threads; 0 takes one per core"),
     ("seed", "0", "seed of everything random in a fit"),
@@ -22,6 +23,8 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("backbone_std", "0.229,0.224,0.225", "standard deviation of R, G and B that your backbone was trained with"),
 ];
 
+/// The coarsest grid.
+pub(super) const MAX_GRID_STEP: usize = 8;
 /// The most worker threads.
 const MAX_THREADS: usize = 1024;
 
@@ -31,6 +34,7 @@ pub struct Options {
     method: &'static dyn Method,
     parameters: BTreeMap<&'static str, Parameters>,
     pub(super) geometry: Geometry,
+    pub(super) grid_step: usize,
     pub(super) device: Device,
     pub(super) threads: usize,
     pub(super) seed: u64,
@@ -46,6 +50,7 @@ impl Default for Options {
             method: method("npad").expect("a registered method"),
             parameters: BTreeMap::new(),
             geometry: Geometry::Fixed(InputSize { height: 224, width: 224 }),
+            grid_step: 2,
             device: Device::CPU,
             threads: 0,
             seed: 0,
@@ -73,17 +78,16 @@ impl Options {
         let number = |low: f64, high: f64| {
             value.parse::<f64>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(|| wrong(&format!("a number from {low} to {high}")))
         };
+        let count = |low: usize, high: usize| {
+            let range = format!("a whole number from {low} to {high}");
+            value.parse::<usize>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(|| wrong(&range))
+        };
         match key {
             "method" => self.method = method(value)?,
             "size" => self.geometry = value.parse()?,
             "device" => self.device = value.parse()?,
-            "threads" => {
-                self.threads = value
-                    .parse()
-                    .ok()
-                    .filter(|n| *n <= MAX_THREADS)
-                    .ok_or_else(|| wrong(&format!("a whole number from 0 to {MAX_THREADS}")))?;
-            }
+            "grid_step" => self.grid_step = count(1, MAX_GRID_STEP)?,
+            "threads" => self.threads = count(0, MAX_THREADS)?,
             "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number of at most 64 bits"))?,
             "false_alarm_rate" => self.false_alarm_rate = number(1e-5, 0.5)?,
             "smoothing" => self.smoothing = number(0.0, 64.0)?,
@@ -173,6 +177,7 @@ mod tests {
             ("false_alarm_rate", "NaN"),
             ("false_alarm_rate", "0"),
             ("smoothing", "inf"),
+            ("grid_step", "0"),
             ("backbone_mean", "1,2"),
             ("backbone_std", "0,1,1"),
             ("size", "NaN"),

@@ -40,13 +40,13 @@ pub struct Extraction {
 }
 
 impl Extraction {
-    /// For one backbone and input size.
-    pub fn new(backbone: &dyn FeatureExtractor, size: InputSize) -> Self {
+    /// For one backbone, input size and grid.
+    pub fn new(backbone: &dyn FeatureExtractor, size: InputSize, grid_step: usize) -> Self {
         Self {
             preprocessor: Preprocessor::new(size, backbone.normalisation()),
             tensor: Vec::new(),
             shifted: Vec::new(),
-            assembler: Assembler::default(),
+            assembler: Assembler::new(grid_step),
         }
     }
 
@@ -158,7 +158,7 @@ impl Model {
     fn new_context(&self) -> impl FnOnce() -> Result<Context> {
         || {
             Ok(Context {
-                extraction: Extraction::new(&*self.backbone, self.settings.input),
+                extraction: Extraction::new(&*self.backbone, self.settings.input, self.settings.grid_step),
                 features: FeatureMap::default(),
                 grids: vec![GridScore::default(); self.shifts.len()],
                 map: Smoother::default(),

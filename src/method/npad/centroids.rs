@@ -4,7 +4,6 @@ use rayon::prelude::*;
 
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
-use crate::math::filters;
 use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Shrinkage};
 use crate::math::kernels::{Panels, blocked_len, multiply, nearest, padded};
 use crate::math::kmeans::{Clusters, kmeans, squared_lengths};
@@ -98,7 +97,8 @@ impl Centroids {
             out.iter_mut().zip(row).zip(&centre).for_each(|((out, x), c)| *out = x - c);
         }
         moments.positions_mut().for_each(|mut position| position.add(&relative, &vec![1.0; number]));
-        let mut estimator = Estimator::new(channels);
+        let none = vec![0.0; channels * channels];
+        let mut estimator = Estimator::new(channels, &none);
         let regularisation = Regularisation { shrinkage: Shrinkage::Fixed(SHRINKAGE), ridge: 1e-12 };
         centre.resize(row_len, 0.0);
         let (mut packed, mut kept) = (vec![0.0; blocked_len(channels)], 0.0);
@@ -140,9 +140,9 @@ impl Centroids {
         multiply(relative, &self.whitener_panels, white);
     }
 
-    /// Writes each patch's distance to the nearest centroid, resized to the grid of `(rows, cols)`, to `out`.
-    pub fn distances(&self, patches: &FeatureMap, grid: (usize, usize), threads: &Threads, out: &mut Vec<f32>) {
-        self.distances_to(&self.points, patches, grid, threads, out);
+    /// Writes each patch's distance to the nearest centroid to `out`.
+    pub fn distances(&self, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) {
+        self.distances_to(&self.points, patches, threads, out);
     }
 
     /// The same, as though image number `image` had not been learnt from: its patches are taken out of their centroids,
@@ -152,7 +152,6 @@ impl Centroids {
         sample: &PatchSample,
         image: usize,
         patches: &FeatureMap,
-        grid: (usize, usize),
         threads: &Threads,
         out: &mut Vec<f32>,
     ) {
@@ -180,25 +179,18 @@ impl Centroids {
             .filter(|(_, (all, own))| **own == 0.0 || own < all)
             .flat_map(|(row, _)| row.iter().copied())
             .collect();
-        self.distances_to(&Points::new(left, dimension), patches, grid, threads, out);
+        self.distances_to(&Points::new(left, dimension), patches, threads, out);
     }
 
-    fn distances_to(
-        &self,
-        points: &Points,
-        patches: &FeatureMap,
-        (rows, cols): (usize, usize),
-        threads: &Threads,
-        out: &mut Vec<f32>,
-    ) {
+    fn distances_to(&self, points: &Points, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) {
         struct Scratch {
             relative: Vec<f32>,
             white: Vec<f32>,
             index: Vec<u32>,
         }
-        let mut coarse = vec![f32::INFINITY; patches.positions()];
+        out.resize(patches.positions(), 0.0);
         threads.run(|| {
-            coarse.par_chunks_mut(CHUNK).zip(patches.data.par_chunks(CHUNK * self.channels)).for_each_init(
+            out.par_chunks_mut(CHUNK).zip(patches.data.par_chunks(CHUNK * self.channels)).for_each_init(
                 || Scratch {
                     relative: Vec::new(),
                     white: vec![0.0; CHUNK * self.channels],
@@ -211,8 +203,6 @@ impl Centroids {
                 },
             );
         });
-        out.resize(rows * cols, 0.0);
-        filters::resize(&coarse, (patches.rows, patches.cols), (rows, cols), out);
     }
 
     /// Saves the level.

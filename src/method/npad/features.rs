@@ -55,29 +55,16 @@ pub fn patch_mean(map: &PaddedMap, k: usize, threads: &Threads, out: &mut Padded
     });
 }
 
-/// The patch means of all channels, averaged over cells of `step` x `step` positions (what is left at the edges).
-pub fn cell_patches(features: &FeatureMap, k: usize, step: usize, threads: &Threads, out: &mut FeatureMap) {
-    let (rows, cols, channels) = (features.rows, features.cols, features.channels);
-    (out.rows, out.cols, out.channels) = (rows.div_ceil(step), cols.div_ceil(step), channels);
-    out.data.resize(out.rows * out.cols * channels, 0.0);
-    let row_out = out.cols * channels;
+/// The patch means of all channels.
+pub fn patch_mean_all(features: &FeatureMap, k: usize, threads: &Threads, out: &mut FeatureMap) {
+    let FeatureMap { rows, cols, channels, .. } = *features;
+    (out.rows, out.cols, out.channels) = (rows, cols, channels);
+    out.data.resize(features.data.len(), 0.0);
     threads.run(|| {
-        out.data.par_chunks_exact_mut(row_out).enumerate().for_each_init(
-            || vec![0.0; cols * channels],
-            |line, (cell_row, out)| {
-                out.fill(0.0);
-                let lines = (cell_row * step..rows.min((cell_row + 1) * step)).len();
-                for y in cell_row * step..cell_row * step + lines {
-                    box_mean_row(&features.data, rows, cols, channels, k, y, line);
-                    for (cell, line) in out.chunks_exact_mut(channels).zip(line.chunks(step * channels)) {
-                        let scale = channels as f32 / (line.len() * lines) as f32;
-                        for value in line.chunks_exact(channels) {
-                            cell.iter_mut().zip(value).for_each(|(cell, v)| *cell += v * scale);
-                        }
-                    }
-                }
-            },
-        );
+        out.data
+            .par_chunks_exact_mut(cols * channels)
+            .enumerate()
+            .for_each(|(y, row)| box_mean_row(&features.data, rows, cols, channels, k, y, row));
     });
 }
 

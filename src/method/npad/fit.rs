@@ -1,7 +1,7 @@
 //! Fitting N-pad: choose channels on a sample, add up moments image by image, estimate, and score the sample held out.
 
 use super::centroids::{Centroids, PatchSample};
-use super::features::{PaddedMap, cell_patches, patch_mean, select};
+use super::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use super::gaussians::{self, GROUP, Gaussians, Window};
 use super::score::{Fusion, Levels, NpadScorer};
 use super::Settings;
@@ -130,7 +130,6 @@ impl Fitter for NpadFitter {
             shape: plan.shape,
             channels: plan.channels,
             patch: self.settings.patch,
-            centroid_step: self.settings.centroid_step,
             levels,
             fusion,
             scratch: Pool::default(),
@@ -155,7 +154,7 @@ impl NpadFitter {
         let (mut features, mut cells) = (FeatureMap::default(), FeatureMap::default());
         for (number, image) in sample.images().iter().enumerate() {
             image.maps[0].read(&mut features);
-            cell_patches(&features, self.settings.patch, self.settings.centroid_step, threads, &mut cells);
+            patch_mean_all(&features, self.settings.patch, threads, &mut cells);
             patches.draw(&cells, number, share, &mut random);
         }
         Centroids::new(patches, plan.shape.2, self.settings.centroids, &mut random, threads)
@@ -170,7 +169,6 @@ impl NpadFitter {
         threads: &Threads,
     ) -> HeldOut {
         let mut out = HeldOut::default();
-        let grid = (plan.shape.0, plan.shape.1);
         for (batch, images) in sample.images().chunks(BATCH).enumerate() {
             let mut features = FeatureMap::default();
             let mut maps: Vec<Vec<PaddedMap>> = Vec::new();
@@ -181,9 +179,8 @@ impl NpadFitter {
                     own.push(selected(&features, &plan.channels, threads));
                     if let Some(level) = &levels.centroids {
                         let (mut cells, mut distance) = (FeatureMap::default(), Vec::new());
-                        let (patch, step) = (self.settings.patch, self.settings.centroid_step);
-                        cell_patches(&features, patch, step, threads, &mut cells);
-                        level.held_out(patches, batch * BATCH + place, &cells, grid, threads, &mut distance);
+                        patch_mean_all(&features, self.settings.patch, threads, &mut cells);
+                        level.held_out(patches, batch * BATCH + place, &cells, threads, &mut distance);
                         out[2].push(distance);
                     }
                 }

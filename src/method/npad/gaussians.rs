@@ -71,6 +71,7 @@ impl Gaussians<f32> {
             kept: vec![0.0; positions],
             weight: (0..positions).map(|p| moments.weight(p)).collect(),
         };
+        let pooled = moments.pooled();
         let regular = threads.run(|| {
             level
                 .mean
@@ -79,7 +80,7 @@ impl Gaussians<f32> {
                 .zip(level.kept.par_iter_mut())
                 .enumerate()
                 .map_init(
-                    || Estimator::new(dimension),
+                    || Estimator::new(dimension, &pooled),
                     |estimator, (p, ((mean, whitener), kept))| {
                         estimator.estimate(moments, p, images, regularisation, Gaussian { mean, whitener, kept })
                     },

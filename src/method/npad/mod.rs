@@ -78,7 +78,7 @@ static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "npad.shrinkage",
         default: "oas",
-        kind: Kind::NumberOr(0.0, 1.0, &["oas"]),
+        kind: Kind::NumberOr(0.0, 1.0, &["pooled", "oas"]),
         help: "how far covariances are drawn towards a multiple of the identity: by the OAS estimate or by a fixed share",
     },
     Parameter {
@@ -86,12 +86,6 @@ static PARAMETERS: &[Parameter] = &[
         default: "512",
         kind: Kind::Count(1, 8192),
         help: "representative nominal patches found by K-means",
-    },
-    Parameter {
-        name: "npad.centroid_step",
-        default: "2",
-        kind: Kind::Count(1, 16),
-        help: "side, in grid positions, of the cells in which patches are averaged before they meet the centroids",
     },
     Parameter {
         name: "npad.centroid_samples",
@@ -152,7 +146,6 @@ struct Settings {
     patch: usize,
     regularisation: Regularisation,
     centroids: usize,
-    centroid_step: usize,
     centroid_samples: usize,
 }
 
@@ -169,11 +162,14 @@ impl Settings {
             power: number("npad.similarity_power"),
             patch: parameters.count("npad.patch"),
             regularisation: Regularisation {
-                shrinkage: parameters.number("npad.shrinkage").map_or(Shrinkage::Oas, Shrinkage::Fixed),
+                shrinkage: match parameters.text("npad.shrinkage") {
+                    "pooled" => Shrinkage::Pooled,
+                    "oas" => Shrinkage::Oas,
+                    _ => Shrinkage::Fixed(number("npad.shrinkage")),
+                },
                 ridge: number("npad.regularisation"),
             },
             centroids: parameters.count("npad.centroids"),
-            centroid_step: parameters.count("npad.centroid_step"),
             centroid_samples: parameters.count("npad.centroid_samples"),
         }
     }

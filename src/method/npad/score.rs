@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::centroids::Centroids;
-use super::features::{PaddedMap, cell_patches, patch_mean, select};
+use super::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use super::gaussians::Gaussians;
 use super::{LEVELS, Settings};
 use crate::backbone::FeatureMap;
@@ -66,7 +66,6 @@ pub struct NpadScorer {
     pub shape: (usize, usize, usize),
     pub channels: Vec<u32>,
     pub patch: usize,
-    pub centroid_step: usize,
     pub levels: Levels,
     pub fusion: Fusion,
     pub scratch: Pool<Scratch>,
@@ -105,8 +104,8 @@ impl Scorer for NpadScorer {
                     level.distances(mean, threads, patch);
                 }
                 if let Some(level) = &self.levels.centroids {
-                    cell_patches(features, self.patch, self.centroid_step, threads, patches);
-                    level.distances(patches, (rows, cols), threads, centroids);
+                    patch_mean_all(features, self.patch, threads, patches);
+                    level.distances(patches, threads, centroids);
                 }
                 self.fusion.apply([pixel, patch, centroids], rows, cols, out);
                 Ok(())
@@ -154,7 +153,6 @@ impl NpadScorer {
             shape,
             channels,
             patch: settings.patch,
-            centroid_step: settings.centroid_step,
             levels: Levels { pixel, patch, centroids },
             fusion: Fusion {
                 map: std::array::from_fn(|level| fusion[level]),

@@ -1,0 +1,137 @@
+use super::error::npad_error;
+use super::image::npad_image;
+use super::model::npad_model;
+use super::options::{npad_options, options_or_default};
+use super::{borrow, borrow_mut, free, guard, guard_value, null, output};
+use crate::error::{Error, Status};
+use crate::model::{Model, Trainer};
+
+/// A fit in progress: takes good images one by one and finishes into a model.
+///
+/// Its memory does not grow with the number of images. Owned by the caller, who frees it with npad_trainer_free(), also
+/// after it has finished. Belongs to one thread at a time.
+pub struct npad_trainer {
+    /// None once finished.
+    trainer: Option<Trainer>,
+}
+
+fn finished() -> Error {
+    Error::new(Status::InvalidArgument, "the trainer has already finished; start a new one")
+}
+
+/// Starts a fit and opens the backbone.
+///
+/// @param options  what to fit and how; null for the defaults
+/// @param trainer  receives the trainer, null on failure
+/// @param error    receives the error, or null; may itself be null
+/// @return NPAD_STATUS_RUNTIME without ONNX Runtime, NPAD_STATUS_DEVICE when the device cannot be used,
+///         NPAD_STATUS_BACKBONE or NPAD_STATUS_IO when the backbone cannot
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_new(
+    options: *const npad_options,
+    trainer: *mut *mut npad_trainer,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let out = output(trainer, "trainer")?;
+            let trainer = Some(Trainer::new(&options_or_default(options))?);
+            *out = Box::into_raw(Box::new(npad_trainer { trainer }));
+            Ok(())
+        })
+    }
+}
+
+/// Learns one good image. Images may differ in size. A failure leaves the trainer as it was.
+///
+/// @param trainer  what learns
+/// @param image    the image; read during the call only
+/// @param error    receives the error, or null; may itself be null
+/// @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, NPAD_STATUS_BACKBONE when the network fails
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_add_image(
+    trainer: *mut npad_trainer,
+    image: *const npad_image,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let trainer = borrow_mut(trainer, "trainer")?.trainer.as_mut().ok_or_else(finished)?;
+            trainer.add(&npad_image::view(image)?)
+        })
+    }
+}
+
+/// The good images learnt so far; 0 for null and after the end.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) -> usize {
+    guard_value(0, || unsafe { trainer.as_ref() }.and_then(|t| t.trainer.as_ref()).map_or(0, Trainer::images))
+}
+
+/// Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
+///
+/// With too few images the trainer stays usable: add more and call again.
+///
+/// @param trainer  what has learnt; spent on success, still to be freed
+/// @param model    receives the model, null on failure
+/// @param error    receives the error, or null; may itself be null
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images, or when they hardly vary
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_finish(
+    trainer: *mut npad_trainer,
+    model: *mut *mut npad_model,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let out = output(model, "model")?;
+            let trainer = &mut borrow_mut(trainer, "trainer")?.trainer;
+            trainer.as_ref().ok_or_else(finished)?.check_enough()?;
+            let model = trainer.take().ok_or_else(finished)?.finish()?;
+            *out = npad_model::into_raw(model);
+            Ok(())
+        })
+    }
+}
+
+/// Frees a trainer. Null is allowed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_free(trainer: *mut npad_trainer) {
+    guard_value((), || unsafe { free(trainer) });
+}
+
+/// Learns from an array of good images and finishes, in one call.
+///
+/// @param images   `count` images; read during the call only
+/// @param count    at least 2; 20 or more are recommended
+/// @param options  what to fit and how; null for the defaults
+/// @param model    receives the model, null on failure
+/// @param error    receives the error, or null; may itself be null
+/// @return as npad_trainer_new(), npad_trainer_add_image() and npad_trainer_finish(); a message about an image names its
+///         index
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_fit(
+    images: *const npad_image,
+    count: usize,
+    options: *const npad_options,
+    model: *mut *mut npad_model,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let out = output(model, "model")?;
+            if images.is_null() && count > 0 {
+                return Err(null("images"));
+            }
+            let mut trainer = Trainer::new(&options_or_default(options))?;
+            for index in 0..count {
+                let image = borrow(images.add(index), "images")?;
+                let added = npad_image::view(image).and_then(|view| trainer.add(&view));
+                added.map_err(|e| e.context(format!("image {index}")))?;
+            }
+            let model: Model = trainer.finish()?;
+            *out = npad_model::into_raw(model);
+            Ok(())
+        })
+    }
+}
