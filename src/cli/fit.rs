@@ -48,15 +48,25 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Learns from image files.
+/// Decoded images that wait for the trainer.
+const AHEAD: usize = 4;
+
+/// Learns from image files; the next ones are decoded while the trainer works.
 pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
     let mut trainer = Trainer::new(options)?;
     let bar = progress(images.len(), "learning");
-    for path in images {
-        let picture = Picture::read(path)?;
-        picture.view().and_then(|view| trainer.add(&view)).map_err(|e| e.context(path.display()))?;
-        bar.inc(1);
-    }
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
+        scope.spawn(move || {
+            // Sending fails once the trainer has given up.
+            images.iter().map(|path| (path, Picture::read(path))).all(|picture| sender.send(picture).is_ok())
+        });
+        for (path, picture) in receiver {
+            picture?.view().and_then(|view| trainer.add(&view)).map_err(|e| e.context(path.display()))?;
+            bar.inc(1);
+        }
+        Ok(())
+    })?;
     bar.set_message("finishing");
     let model = trainer.finish();
     bar.finish_and_clear();

@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use super::kernels::{blocked_index, blocked_len, pack_whitener, padded, scatter_add, whiten};
+use super::kernels::{blocked_index, blocked_len, dispatch, fma, pack_whitener, padded, scatter_add, whiten};
 use super::linalg::{cholesky, invert_lower};
 
 /// Sufficient statistics of one Gaussian per position: a commutative monoid under [`Moments::merge`].
@@ -287,6 +287,18 @@ impl LeaveOut {
         queries: &[f32],
         out: &mut [f32],
     ) {
+        leave_out(self, gaussian, samples, weights, queries, out);
+    }
+
+    #[inline(always)]
+    fn distances_body<const FMA: bool>(
+        &mut self,
+        gaussian: Estimate<'_>,
+        samples: &[f32],
+        weights: &[f32],
+        queries: &[f32],
+        out: &mut [f32],
+    ) {
         let row_len = padded(gaussian.dimension);
         let (count, total) = (weights.len(), f64::from(gaussian.weight));
         let weight: f64 = weights.iter().map(|w| f64::from(*w)).sum();
@@ -298,12 +310,14 @@ impl LeaveOut {
         self.rows.extend_from_slice(queries);
         let (group, rest) = self.rows.split_at_mut(count * row_len);
         let (shift, queries) = rest.split_at_mut(row_len);
-        for (i, shift) in shift.iter_mut().enumerate() {
-            let mean = (0..count).map(|k| f64::from(weights[k]) * f64::from(group[k * row_len + i])).sum::<f64>() / weight;
-            group.iter_mut().skip(i).step_by(row_len).for_each(|x| *x -= mean as f32);
-            queries.iter_mut().skip(i).step_by(row_len).for_each(|x| *x -= gaussian.mean[i]);
-            *shift = (mean - f64::from(gaussian.mean[i])) as f32;
+        for (row, sample_weight) in group.chunks_exact(row_len).zip(weights) {
+            let share = sample_weight / weight as f32;
+            shift.iter_mut().zip(row).for_each(|(s, x)| *s += share * x);
         }
+        let subtract = |row: &mut [f32], from: &[f32]| row.iter_mut().zip(from).for_each(|(x, m)| *x -= m);
+        group.chunks_exact_mut(row_len).for_each(|row| subtract(row, shift));
+        queries.chunks_exact_mut(row_len).for_each(|row| subtract(row, gaussian.mean));
+        subtract(shift, gaussian.mean);
         self.white.resize(self.rows.len(), 0.0);
         whiten(gaussian.whitener, gaussian.dimension, &self.rows, &mut self.white);
         let (removed, queries) = self.white.split_at_mut((count + 1) * row_len);
@@ -318,29 +332,30 @@ impl LeaveOut {
             let factor = (scale * factor).sqrt() as f32;
             row.iter_mut().for_each(|v| *v *= factor);
         }
-        self.solve(count + 1, row_len, remaining / total, out);
+        self.solve::<FMA>(count + 1, row_len, remaining / total, out);
     }
 
     /// With V the removed rows and z a query, both whitened: `|z|^2 + (V z)' (I - V V')^-1 (V z)`, scaled.
-    fn solve(&mut self, count: usize, row_len: usize, scale: f64, out: &mut [f32]) {
+    #[inline(always)]
+    fn solve<const FMA: bool>(&mut self, count: usize, row_len: usize, scale: f64, out: &mut [f32]) {
         let (removed, queries) = self.white.split_at(count * row_len);
         let row = |k: usize| &removed[k * row_len..][..row_len];
         self.gram.resize(count * count, 0.0);
         for i in 0..count {
             for j in 0..=i {
-                self.gram[i * count + j] = -dot(row(i), row(j));
+                self.gram[i * count + j] = -dot::<FMA>(row(i), row(j));
             }
             self.gram[i * count + i] += 1.0 + ROUNDING;
         }
         let definite = cholesky(&mut self.gram, count);
         for (z, out) in queries.chunks_exact(row_len).zip(out) {
-            let mut square = dot(z, z);
+            let mut square = dot::<FMA>(z, z);
             if definite {
                 // Forward substitution with the factor of I - V V'.
                 let mut solved = [0.0f64; MAX_GROUP];
                 for i in 0..count {
                     let known: f64 = (0..i).map(|j| self.gram[i * count + j] * solved[j]).sum();
-                    solved[i] = (dot(row(i), z) - known) / self.gram[i * count + i];
+                    solved[i] = (dot::<FMA>(row(i), z) - known) / self.gram[i * count + i];
                     square += solved[i] * solved[i];
                 }
             } else {
@@ -358,15 +373,43 @@ const ROUNDING: f64 = 1e-6;
 /// The most samples of one image at a position, and one for their mean: a 7 x 7 neighbourhood.
 pub const MAX_GROUP: usize = 50;
 
-fn dot(a: &[f32], b: &[f32]) -> f64 {
-    const LANES: usize = 8;
+/// [`LeaveOut::distances`] for the best instruction set of this processor.
+fn leave_out(
+    state: &mut LeaveOut,
+    gaussian: Estimate<'_>,
+    samples: &[f32],
+    weights: &[f32],
+    queries: &[f32],
+    out: &mut [f32],
+) {
+    #[inline(always)]
+    fn body<const FMA: bool>(
+        state: &mut LeaveOut,
+        gaussian: Estimate<'_>,
+        samples: &[f32],
+        weights: &[f32],
+        queries: &[f32],
+        out: &mut [f32],
+    ) {
+        state.distances_body::<FMA>(gaussian, samples, weights, queries, out);
+    }
+    dispatch!(body(
+        state: &mut LeaveOut, gaussian: Estimate<'_>, samples: &[f32], weights: &[f32], queries: &[f32], out: &mut [f32]
+    ))
+}
+
+#[inline(always)]
+fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f64 {
+    const LANES: usize = 16;
     let mut lanes = [0.0f32; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
         for l in 0..LANES {
-            lanes[l] += a[l] * b[l];
+            lanes[l] = fma::<FMA>(a[l], b[l], lanes[l]);
         }
     }
-    lanes.iter().map(|&l| f64::from(l)).sum()
+    f64::from(tail) + lanes.iter().map(|&l| f64::from(l)).sum::<f64>()
 }
 
 #[cfg(test)]
@@ -441,7 +484,7 @@ mod tests {
         let y: Vec<f32> = x.iter().zip(&fit.mean).map(|(x, m)| x - m).collect();
         let mut z = vec![0.0; y.len()];
         whiten(&fit.whitener, dimension, &y, &mut z);
-        dot(&z, &z).sqrt() as f32
+        dot::<false>(&z, &z).sqrt() as f32
     }
 
     proptest! {

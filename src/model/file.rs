@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::options::{MAX_GRID_STEP, Options};
-use super::{Model, Settings};
+use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options};
+use super::{Model, OutputSettings, Settings};
 use crate::backbone::{FeatureExtractor, OnnxBackbone, Source};
 use crate::bundle::{Bundle, write_atomically};
 use crate::error::{Error, Result, Status};
@@ -74,8 +74,12 @@ impl Model {
         if !(1..=MAX_GRID_STEP).contains(&settings.grid_step) {
             return Err(invalid("its grid is out of range"));
         }
-        if !settings.image.is_valid() || !settings.map.is_valid() || !(0.0..=64.0).contains(&settings.smoothing) {
-            return Err(invalid("its thresholds or its smoothing are out of range"));
+        if !settings.image.is_valid() || !settings.map.is_valid() {
+            return Err(invalid("its thresholds are out of range"));
+        }
+        let OutputSettings { smoothing, peak_share } = settings.output;
+        if !(0.0..=MAX_SMOOTHING).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
+            return Err(invalid("its smoothing or its peak share is out of range"));
         }
         let unsupported = |e: Error| Error::new(Status::UnsupportedModel, format!("the model cannot be used: {e}"));
         let method = method(&settings.method).map_err(unsupported)?;

@@ -5,14 +5,14 @@ use std::sync::Arc;
 
 use super::decision::Calibration;
 use super::options::Options;
-use super::score::{Extraction, combine};
+use super::score::{Combiner, Extraction};
 use super::{Model, Settings};
 use crate::backbone::{FeatureExtractor, FeatureMap, OnnxBackbone, Source};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
 use crate::method::{Fitter, HalfMap, Parameters, Sample, SampleImage};
 use crate::pool::Pool;
-use crate::postprocess::{Smoother, maximum};
+use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
 use crate::threads::Threads;
 
@@ -145,13 +145,12 @@ impl Trainer {
             self.prepare()?;
         }
         let fitted = self.fitter.finish(&self.sample, &self.threads)?;
-        let (mut map, mut evidence) = (Smoother::default(), Smoother::default());
+        let mut combiner = Combiner::default();
         let (mut image_scores, mut map_peaks) = (Vec::new(), Vec::new());
         for grids in &fitted.held_out {
-            let (score, smooth) =
-                combine(grids, &self.shifts, size, self.options.smoothing, &mut map, &mut evidence);
+            let (score, map) = combiner.run(grids, &self.shifts, size, &self.options.output);
             image_scores.push(score);
-            map_peaks.push(maximum(smooth));
+            map_peaks.push(maximum(map));
         }
         let settings = Settings {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -159,7 +158,7 @@ impl Trainer {
             parameters: owned(&self.parameters),
             input: size,
             grid_step: self.options.grid_step,
-            smoothing: self.options.smoothing,
+            output: self.options.output,
             seed: self.options.seed,
             images,
             held_out: image_scores.len(),

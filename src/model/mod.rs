@@ -35,8 +35,9 @@ pub struct Settings {
     pub input: InputSize,
     /// Side of the grid's cells, in positions of the backbone's finest output.
     pub grid_step: usize,
-    /// Standard deviation of the map's smoothing, in pixels of the network's input.
-    pub smoothing: f64,
+    /// How grids become maps and scores.
+    #[serde(flatten)]
+    pub output: OutputSettings,
     /// The seed of the fit.
     pub seed: u64,
     /// Good images that it learnt from.
@@ -51,6 +52,15 @@ pub struct Settings {
     pub map: Calibration,
     /// Name and checksum of the backbone.
     pub backbone: String,
+}
+
+/// How the grids of a method become the anomaly map and the image score.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OutputSettings {
+    /// Standard deviation of the map's smoothing, in pixels of the network's input.
+    pub smoothing: f64,
+    /// The share of the map's highest values whose mean is the image score; 0 takes the maximum.
+    pub peak_share: f64,
 }
 
 /// A fitted model. Immutable: any number of threads may score with it at once.

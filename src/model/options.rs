@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::OutputSettings;
 use crate::backbone::{Device, Source};
 use crate::error::{Error, Result, Status};
 use crate::method::{Method, Parameters, method};
@@ -18,6 +19,7 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("seed", "0", "seed of everything random in a fit"),
     ("false_alarm_rate", "0.01", "share of good images that may be called defective; sets the threshold"),
     ("smoothing", "4", "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input"),
+    ("peak_share", "0.01", "share of the map's highest values whose mean is the image score; 0 takes the maximum"),
     ("backbone", "", "path of your own ONNX backbone; empty takes the built-in one"),
     ("backbone_mean", "0.485,0.456,0.406", "mean of R, G and B that your backbone was trained with, values 0 to 1"),
     ("backbone_std", "0.229,0.224,0.225", "standard deviation of R, G and B that your backbone was trained with"),
@@ -25,6 +27,8 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
 
 /// The coarsest grid.
 pub(super) const MAX_GRID_STEP: usize = 8;
+/// The widest smoothing.
+pub(super) const MAX_SMOOTHING: f64 = 64.0;
 /// The most worker threads.
 const MAX_THREADS: usize = 1024;
 
@@ -39,7 +43,7 @@ pub struct Options {
     pub(super) threads: usize,
     pub(super) seed: u64,
     pub(super) false_alarm_rate: f64,
-    pub(super) smoothing: f64,
+    pub(super) output: OutputSettings,
     backbone: Option<PathBuf>,
     normalisation: Normalisation,
 }
@@ -55,7 +59,7 @@ impl Default for Options {
             threads: 0,
             seed: 0,
             false_alarm_rate: 0.01,
-            smoothing: 4.0,
+            output: OutputSettings { smoothing: 4.0, peak_share: 0.01 },
             backbone: None,
             normalisation: Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
         }
@@ -90,7 +94,8 @@ impl Options {
             "threads" => self.threads = count(0, MAX_THREADS)?,
             "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number of at most 64 bits"))?,
             "false_alarm_rate" => self.false_alarm_rate = number(1e-5, 0.5)?,
-            "smoothing" => self.smoothing = number(0.0, 64.0)?,
+            "smoothing" => self.output.smoothing = number(0.0, MAX_SMOOTHING)?,
+            "peak_share" => self.output.peak_share = number(0.0, 1.0)?,
             "backbone" => self.backbone = (!value.is_empty()).then(|| PathBuf::from(value)),
             "backbone_mean" => {
                 self.normalisation.mean = triple(value, -10.0).ok_or_else(|| wrong("three numbers, R,G,B"))?;
@@ -154,7 +159,7 @@ mod tests {
         let fresh = Options::default();
         assert_eq!(options.geometry, fresh.geometry);
         assert_eq!((options.threads, options.seed), (fresh.threads, fresh.seed));
-        assert_eq!((options.false_alarm_rate, options.smoothing), (fresh.false_alarm_rate, fresh.smoothing));
+        assert_eq!((options.false_alarm_rate, options.output), (fresh.false_alarm_rate, fresh.output));
         assert_eq!(options.normalisation, fresh.normalisation);
         for (name, value) in fresh.parameters().values() {
             options.set(name, value).unwrap();
@@ -178,6 +183,7 @@ mod tests {
             ("false_alarm_rate", "0"),
             ("smoothing", "inf"),
             ("grid_step", "0"),
+            ("peak_share", "1.5"),
             ("backbone_mean", "1,2"),
             ("backbone_std", "0,1,1"),
             ("size", "NaN"),

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::Model;
+use super::{Model, OutputSettings};
 use crate::backbone::{Assembler, FeatureExtractor, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
 use crate::math::filters::{resize, shift};
 use crate::method::GridScore;
-use crate::postprocess::{Region, Smoother, find_regions, maximum};
+use crate::postprocess::{Region, Smoother, find_regions, peak};
 use crate::preprocess::{InputSize, Preprocessor};
 use crate::threads::Threads;
 
@@ -80,28 +80,37 @@ pub struct Context {
     extraction: Extraction,
     features: FeatureMap,
     grids: Vec<GridScore>,
-    map: Smoother,
-    evidence: Smoother,
+    combiner: Combiner,
 }
 
-/// The smooth map of the network's size and the image score, from the grids of all displacements.
-pub fn combine<'a>(
-    grids: &[GridScore],
-    shifts: &[(isize, isize)],
-    size: InputSize,
-    sigma: f64,
-    map: &'a mut Smoother,
-    evidence: &mut Smoother,
-) -> (f32, &'a [f32]) {
-    let shape = (grids[0].rows, grids[0].cols);
-    let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-    let map = map.run(of(|grid| &grid.map), shape, size, sigma);
-    let score = if grids[0].evidence.is_empty() {
-        maximum(map)
-    } else {
-        maximum(evidence.run(of(|grid| &grid.evidence), shape, size, sigma))
-    };
-    (score, map)
+/// Turns the grids of one image's displacements into its smooth map and its image score.
+#[derive(Default)]
+pub struct Combiner {
+    map: Smoother,
+    evidence: Smoother,
+    scratch: Vec<f32>,
+}
+
+impl Combiner {
+    /// The image score and the smooth map of the network's input size.
+    pub fn run(
+        &mut self,
+        grids: &[GridScore],
+        shifts: &[(isize, isize)],
+        size: InputSize,
+        output: &OutputSettings,
+    ) -> (f32, &[f32]) {
+        let shape = (grids[0].rows, grids[0].cols);
+        let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
+        let map = self.map.run(of(|grid| &grid.map), shape, size, output.smoothing);
+        let score = if grids[0].evidence.is_empty() {
+            peak(map, output.peak_share, &mut self.scratch)
+        } else {
+            let evidence = self.evidence.run(of(|grid| &grid.evidence), shape, size, output.smoothing);
+            peak(evidence, output.peak_share, &mut self.scratch)
+        };
+        (score, map)
+    }
 }
 
 impl Model {
@@ -120,13 +129,13 @@ impl Model {
     pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
         let size = self.settings.input;
         self.contexts.with(self.new_context(), |context| {
-            let Context { extraction, features, grids, map, evidence } = context;
+            let Context { extraction, features, grids, combiner } = context;
             extraction.load(image)?;
             for (displacement, grid) in self.shifts.iter().zip(grids.iter_mut()) {
                 extraction.features(&*self.backbone, *displacement, &self.threads, features)?;
                 self.scorer.score(features, &self.threads, grid)?;
             }
-            let (score, smooth) = combine(grids, &self.shifts, size, self.settings.smoothing, map, evidence);
+            let (score, smooth) = combiner.run(grids, &self.shifts, size, &self.settings.output);
             if !score.is_finite() {
                 return Err(Error::new(Status::Internal, "the image score is not finite; the model file may be damaged"));
             }
@@ -161,8 +170,7 @@ impl Model {
                 extraction: Extraction::new(&*self.backbone, self.settings.input, self.settings.grid_step),
                 features: FeatureMap::default(),
                 grids: vec![GridScore::default(); self.shifts.len()],
-                map: Smoother::default(),
-                evidence: Smoother::default(),
+                combiner: Combiner::default(),
             })
         }
     }

@@ -48,6 +48,20 @@ impl Smoother {
     }
 }
 
+/// The mean of the highest `share` of the map's values, at least one: with a share of 0 the maximum.
+///
+/// A defect of some size raises it as much as a maximum, a single noisy pixel does not.
+pub fn peak(map: &[f32], share: f64, scratch: &mut Vec<f32>) -> f32 {
+    let count = (map.len() as f64 * share) as usize;
+    if count <= 1 {
+        return maximum(map);
+    }
+    scratch.clear();
+    scratch.extend_from_slice(map);
+    scratch.select_nth_unstable_by(count - 1, |a, b| b.total_cmp(a));
+    (scratch[..count].iter().map(|v| f64::from(*v)).sum::<f64>() / count as f64) as f32
+}
+
 /// The largest value.
 pub fn maximum(map: &[f32]) -> f32 {
     map.iter().copied().fold(f32::NEG_INFINITY, f32::max)
@@ -56,6 +70,15 @@ pub fn maximum(map: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peak_is_the_mean_of_the_highest_values() {
+        let map: Vec<f32> = (0..100).map(|i| (i * 37 % 100) as f32).collect();
+        let mut scratch = Vec::new();
+        assert_eq!(peak(&map, 0.0, &mut scratch), 99.0);
+        assert_eq!(peak(&map, 0.04, &mut scratch), 97.5);
+        assert_eq!(peak(&map, 1.0, &mut scratch), 49.5);
+    }
 
     #[test]
     fn shifted_maps_come_back_to_their_place() {

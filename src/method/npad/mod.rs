@@ -77,9 +77,10 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.shrinkage",
-        default: "oas",
+        default: "pooled",
         kind: Kind::NumberOr(0.0, 1.0, &["pooled", "oas"]),
-        help: "how far covariances are drawn towards a multiple of the identity: by the OAS estimate or by a fixed share",
+        help: "how covariances are shrunk: towards the mean of all positions' by Ledoit and Wolf's share (pooled), or towards \
+               a multiple of the identity, by the OAS estimate or a fixed share",
     },
     Parameter {
         name: "npad.centroids",
