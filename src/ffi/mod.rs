@@ -10,7 +10,7 @@ mod model;
 mod options;
 mod result;
 mod trainer;
-mod version;
+mod library;
 
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};

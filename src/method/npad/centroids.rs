@@ -15,7 +15,7 @@ use crate::threads::Threads;
 /// Rounds of K-means: beyond, distances of held-out patches no longer change in the third digit.
 const ROUNDS: usize = 10;
 /// The global covariance is drawn towards the identity by this share, which keeps directions without variance harmless.
-const SHRINKAGE: f64 = 1e-3;
+const SHRINKAGE: f64 = 1e-3 / 1.001;
 /// Patches that one task measures.
 const CHUNK: usize = 64;
 
@@ -110,7 +110,9 @@ impl Centroids {
             ));
         }
         centre.truncate(channels);
-        let whitener: Vec<f32> = estimator.whitener().iter().map(|w| *w as f32).collect();
+        // The unbiased covariance plus a share of its mean variance, which is that of the estimate but for its scale.
+        let scale = ((1.0 - SHRINKAGE) * (number - 1) as f64 / number as f64).sqrt();
+        let whitener: Vec<f32> = estimator.whitener().iter().map(|w| (w * scale) as f32).collect();
 
         let mut level = Self {
             channels,

@@ -4,7 +4,7 @@ use super::centroids::{Centroids, PatchSample};
 use super::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use super::gaussians::{self, GROUP, Gaussians, Window};
 use super::score::{Fusion, Levels, NpadScorer};
-use super::Settings;
+use super::{LEVELS, Settings};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::math::gaussian::Moments;
@@ -15,6 +15,9 @@ use crate::threads::Threads;
 
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
 const BATCH: usize = 16;
+
+/// Distances of good images that vary less than this vary by rounding alone.
+const LEAST_DEVIATION: f64 = 1e-3;
 
 /// N-pad's fitter.
 pub struct NpadFitter {
@@ -124,7 +127,14 @@ impl Fitter for NpadFitter {
             patch: patch.map(Gaussians::rounded).transpose()?,
             centroids,
         };
-        let fusion = Fusion::new(&self.settings, deviations(&distances));
+        let deviations = deviations(&distances);
+        if (0..LEVELS.len()).any(|level| self.settings.uses(level) && deviations[level] < LEAST_DEVIATION) {
+            return Err(Error::new(
+                Status::NotEnoughImages,
+                "the good images do not vary, so no threshold can be set; show different parts, not one image again",
+            ));
+        }
+        let fusion = Fusion::new(&self.settings, deviations);
         let held_out = fuse(&distances, sample, plan.shape, &fusion);
         let scorer = NpadScorer {
             shape: plan.shape,

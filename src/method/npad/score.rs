@@ -28,7 +28,7 @@ impl Fusion {
         let weights = |chosen: [bool; 3]| {
             let count = chosen.iter().filter(|c| **c).count() as f64;
             std::array::from_fn(|level| {
-                let scale = if settings.standardised { deviation[level].max(1e-6) } else { 1.0 };
+                let scale = if settings.standardised { deviation[level] } else { 1.0 };
                 if chosen[level] { (1.0 / (scale * count)) as f32 } else { 0.0 }
             })
         };

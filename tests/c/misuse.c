@@ -1,0 +1,192 @@
+/* Wrong use of every function gets the documented error, changes nothing and leaks nothing. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "npad.h"
+
+#define SIDE 64
+
+static int failures = 0;
+
+static void check(int condition, const char *what, int line) {
+  if (condition) return;
+  fprintf(stderr, "line %d: %s\n", line, what);
+  failures++;
+}
+
+#define CHECK(condition) check((condition) != 0, #condition, __LINE__)
+
+/* The call must fail with that status, and its message must contain the text. */
+#define FAILS(call, expected, text)                                                    \
+  do {                                                                                 \
+    npad_error *error = NULL;                                                          \
+    npad_status status = (call);                                                       \
+    check(status == (expected), #call " has another status", __LINE__);                \
+    check(npad_error_status(error) == status, "the error's status", __LINE__);         \
+    if (!strstr(npad_error_message(error), text)) {                                    \
+      fprintf(stderr, "line %d: '%s' not in '%s'\n", __LINE__, text, npad_error_message(error)); \
+      failures++;                                                                      \
+    }                                                                                  \
+    npad_error_free(error);                                                            \
+  } while (0)
+
+static uint8_t pixels[12][SIDE * SIDE];
+static npad_image images[12];
+
+static void make_images(void) {
+  unsigned state = 1;
+  int n, i;
+  for (n = 0; n < 12; n++) {
+    for (i = 0; i < SIDE * SIDE; i++) {
+      state = state * 1664525u + 1013904223u;
+      pixels[n][i] = (uint8_t)(100 + (i % SIDE) + (state >> 28));
+    }
+    memset(&images[n], 0, sizeof images[n]);
+    images[n].data[0] = pixels[n];
+    images[n].width = SIDE;
+    images[n].height = SIDE;
+    images[n].format = NPAD_PIXEL_FORMAT_GRAY8;
+  }
+}
+
+/* Every way in which an image's description can be wrong. */
+static void wrong_images(npad_trainer *trainer, const npad_model *model) {
+  struct {
+    npad_image image;
+    const char *text;
+  } cases[8];
+  int i;
+  for (i = 0; i < 8; i++) cases[i].image = images[0];
+  cases[0].image.data[0] = NULL;
+  cases[0].text = "data pointer is null";
+  cases[1].image.width = 0;
+  cases[1].text = "0 x 64";
+  cases[2].image.height = -5;
+  cases[2].text = "height is -5";
+  cases[3].image.width = 70000;
+  cases[3].text = "1 to 65535";
+  cases[4].image.stride = 10;
+  cases[4].text = "stride is 10 bytes";
+  cases[5].image.stride = -64;
+  cases[5].text = "must not be negative";
+  cases[6].image.format = 99;
+  cases[6].text = "pixel format is 99";
+  cases[7].image.format = -1;
+  cases[7].text = "pixel format is -1";
+  for (i = 0; i < 8; i++) {
+    npad_result *result = (npad_result *)1;
+    FAILS(npad_trainer_add_image(trainer, &cases[i].image, &error), NPAD_STATUS_INVALID_IMAGE, cases[i].text);
+    FAILS(npad_score(model, &cases[i].image, &result, &error), NPAD_STATUS_INVALID_IMAGE, cases[i].text);
+    CHECK(result == NULL);
+  }
+}
+
+int main(void) {
+  npad_options *options = npad_options_new();
+  npad_trainer *trainer = NULL;
+  npad_model *model = NULL, *copy = NULL;
+  npad_buffer *buffer = NULL;
+  npad_result *result = NULL;
+  npad_region region;
+  int i;
+  make_images();
+
+  /* The version, before anything else. */
+  CHECK(npad_version_number() == NPAD_VERSION_MAJOR * 1000000u + NPAD_VERSION_MINOR * 1000u + NPAD_VERSION_PATCH);
+  CHECK(strlen(npad_version_string()) >= 5);
+
+  /* Null is legal to free and to read. */
+  npad_error_free(NULL);
+  npad_options_free(NULL);
+  npad_trainer_free(NULL);
+  npad_model_free(NULL);
+  npad_buffer_free(NULL);
+  npad_result_free(NULL);
+  CHECK(npad_error_status(NULL) == NPAD_STATUS_OK && npad_error_message(NULL)[0] == '\0');
+  CHECK(npad_result_score(NULL) == 0 && !npad_result_is_anomalous(NULL) && npad_result_map(NULL) == NULL);
+  CHECK(npad_result_width(NULL) == 0 && npad_result_height(NULL) == 0 && npad_result_region_count(NULL) == 0);
+  CHECK(npad_result_calibrated_score(NULL) == 0 && npad_trainer_image_count(NULL) == 0);
+  CHECK(npad_model_threshold(NULL) == 0 && npad_model_map_threshold(NULL) == 0);
+  CHECK(npad_buffer_data(NULL) == NULL && npad_buffer_size(NULL) == 0);
+
+  /* Options. */
+  FAILS(npad_options_set(NULL, "size", "64", &error), NPAD_STATUS_INVALID_ARGUMENT, "options is null");
+  FAILS(npad_options_set(options, NULL, "64", &error), NPAD_STATUS_INVALID_ARGUMENT, "key is null");
+  FAILS(npad_options_set(options, "size", NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "value is null");
+  FAILS(npad_options_set(options, "size", "\xff\xfe", &error), NPAD_STATUS_INVALID_ARGUMENT, "UTF-8");
+  FAILS(npad_options_set(options, "sise", "64", &error), NPAD_STATUS_INVALID_OPTION, "known are method, size");
+  FAILS(npad_options_set(options, "npad.channels", "NaN", &error), NPAD_STATUS_INVALID_OPTION, "whole number");
+  FAILS(npad_options_set(options, "method", "magic", &error), NPAD_STATUS_INVALID_OPTION, "npad");
+  CHECK(npad_options_set(options, "sise", "64", NULL) == NPAD_STATUS_INVALID_OPTION);
+  CHECK(npad_options_set(options, "size", "64", NULL) == NPAD_STATUS_OK);
+  CHECK(npad_options_set(options, "npad.channels", "8", NULL) == NPAD_STATUS_OK);
+
+  /* The trainer. */
+  FAILS(npad_trainer_new(options, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
+  CHECK(npad_trainer_new(options, &trainer, NULL) == NPAD_STATUS_OK);
+  FAILS(npad_trainer_add_image(NULL, &images[0], &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
+  FAILS(npad_trainer_add_image(trainer, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "image is null");
+  FAILS(npad_trainer_finish(trainer, &model, &error), NPAD_STATUS_NOT_ENOUGH_IMAGES, "0 good images");
+  CHECK(npad_trainer_add_image(trainer, &images[0], NULL) == NPAD_STATUS_OK);
+  FAILS(npad_trainer_finish(trainer, &model, &error), NPAD_STATUS_NOT_ENOUGH_IMAGES, "1 good images");
+  for (i = 1; i < 10; i++) CHECK(npad_trainer_add_image(trainer, &images[i], NULL) == NPAD_STATUS_OK);
+  FAILS(npad_trainer_finish(trainer, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+  CHECK(npad_trainer_image_count(trainer) == 10);
+  CHECK(npad_trainer_finish(trainer, &model, NULL) == NPAD_STATUS_OK && model != NULL);
+  FAILS(npad_trainer_finish(trainer, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "already finished");
+  FAILS(npad_trainer_add_image(trainer, &images[0], &error), NPAD_STATUS_INVALID_ARGUMENT, "already finished");
+  CHECK(copy == NULL && npad_trainer_image_count(trainer) == 0);
+  npad_trainer_free(trainer);
+  CHECK(npad_trainer_new(options, &trainer, NULL) == NPAD_STATUS_OK);
+  wrong_images(trainer, model);
+  CHECK(npad_trainer_image_count(trainer) == 0);
+  npad_trainer_free(trainer);
+
+  /* A fit in one call. */
+  FAILS(npad_fit(NULL, 3, options, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "images is null");
+  FAILS(npad_fit(NULL, 0, options, &copy, &error), NPAD_STATUS_NOT_ENOUGH_IMAGES, "0 good images");
+  images[2].width = -1;
+  FAILS(npad_fit(images, 10, options, &copy, &error), NPAD_STATUS_INVALID_IMAGE, "image 2: ");
+  images[2].width = SIDE;
+  CHECK(npad_fit(images, 10, options, &copy, NULL) == NPAD_STATUS_OK);
+  CHECK(npad_model_threshold(copy) == npad_model_threshold(model) && npad_model_map_threshold(copy) > 0);
+  npad_model_free(copy);
+
+  /* Files and memory. */
+  FAILS(npad_model_save(NULL, "x", &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+  FAILS(npad_model_save(model, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
+  FAILS(npad_model_save(model, "no/such/folder/x", &error), NPAD_STATUS_IO, "no/such/folder/x");
+  FAILS(npad_model_load("none", options, &copy, &error), NPAD_STATUS_IO, "none");
+  CHECK(copy == NULL);
+  FAILS(npad_model_load_memory((const uint8_t *)"junk", 4, options, &copy, &error), NPAD_STATUS_INVALID_MODEL, "intact");
+  FAILS(npad_model_load_memory(NULL, 4, options, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "data is null");
+  CHECK(npad_model_save_memory(model, &buffer, NULL) == NPAD_STATUS_OK && npad_buffer_size(buffer) > 1000);
+  CHECK(npad_model_load_memory(npad_buffer_data(buffer), npad_buffer_size(buffer), NULL, &copy, NULL) == NPAD_STATUS_OK);
+  FAILS(npad_runtime_open("/no/such/library", &error), NPAD_STATUS_RUNTIME, "/no/such/library");
+
+  /* Scoring. */
+  FAILS(npad_score(NULL, &images[0], &result, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+  FAILS(npad_score(model, NULL, &result, &error), NPAD_STATUS_INVALID_ARGUMENT, "image is null");
+  FAILS(npad_score(model, &images[0], NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
+  CHECK(npad_score(model, &images[11], &result, NULL) == NPAD_STATUS_OK);
+  CHECK(npad_result_width(result) == SIDE && npad_result_height(result) == SIDE && npad_result_map(result) != NULL);
+  FAILS(npad_result_region(result, 1000000, &region, &error), NPAD_STATUS_INVALID_ARGUMENT, "does not exist");
+  FAILS(npad_result_region(result, 0, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "region is null");
+  FAILS(npad_result_region(NULL, 0, &region, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
+  {
+    float score = npad_result_score(result);
+    npad_result_free(result);
+    CHECK(npad_score(copy, &images[11], &result, NULL) == NPAD_STATUS_OK && npad_result_score(result) == score);
+    npad_result_free(result);
+  }
+
+  npad_buffer_free(buffer);
+  npad_model_free(copy);
+  npad_model_free(model);
+  npad_options_free(options);
+  if (failures) return 1;
+  puts("all as documented");
+  return 0;
+}

@@ -1,0 +1,108 @@
+//! The header is what the source says, compiles alone everywhere, and promises exactly what the library exports.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn header() -> String {
+    std::fs::read_to_string(root().join("include/npad.h")).expect("include/npad.h")
+}
+
+/// Regenerate with `NPAD_WRITE_HEADER=1 cargo test --test header`.
+#[test]
+fn the_header_is_generated_from_the_source() {
+    let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
+    let mut sources: Vec<PathBuf> =
+        std::fs::read_dir(root().join("src/ffi")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    sources.extend(["src/error.rs", "src/image.rs"].map(|path| root().join(path)));
+    sources.sort();
+    let builder = cbindgen::Builder::new().with_config(config);
+    let bindings = sources.into_iter().fold(builder, cbindgen::Builder::with_src).generate().unwrap();
+    let mut generated = Vec::new();
+    bindings.write(&mut generated);
+    let generated = String::from_utf8(generated).unwrap();
+    if std::env::var_os("NPAD_WRITE_HEADER").is_some() {
+        std::fs::write(root().join("include/npad.h"), generated).unwrap();
+        return;
+    }
+    assert!(generated == header(), "include/npad.h is out of date: run `make header`");
+}
+
+fn compile(compiler: &str, arguments: &[&str], source: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let name = if compiler == "cc" { "test.c" } else { "test.cpp" };
+    std::fs::write(folder.path().join(name), source).unwrap();
+    let output = Command::new(compiler)
+        .args(arguments)
+        .args(["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-c", "-o", "test.o", "-I"])
+        .arg(root().join("include"))
+        .arg(name)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_header_compiles_alone_and_twice() {
+    let once = "#include \"npad.h\"\nint use(void);\nint use(void) { return (int)npad_version_number(); }\n";
+    let twice = format!("#include \"npad.h\"\n{once}");
+    for source in [once, &twice] {
+        compile("cc", &["-std=c99"], source);
+        compile("c++", &["-std=c++17"], source);
+    }
+}
+
+/// The functions that the header declares.
+fn declared() -> BTreeSet<String> {
+    let header = header();
+    let without_comments: String = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code)).collect();
+    let calls = without_comments.match_indices('(').filter_map(|(at, _)| {
+        let name = without_comments[..at].rsplit(|c: char| !c.is_alphanumeric() && c != '_').next()?;
+        name.starts_with("npad_").then(|| name.to_owned())
+    });
+    calls.collect()
+}
+
+/// The shared library of this build.
+fn library() -> PathBuf {
+    let program = std::env::current_exe().unwrap();
+    let folder = program.parent().unwrap().parent().unwrap();
+    let name = format!("{}npad{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    [folder.join("deps").join(&name), folder.join(&name)].into_iter().find(|p| p.is_file()).expect("the shared library")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_library_exports_exactly_the_header() {
+    let output = Command::new("nm").args(["-D", "--defined-only"]).arg(library()).output().unwrap();
+    let exported: BTreeSet<String> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .filter_map(|line| Some(line.split_whitespace().nth(2)?.to_owned()))
+        .collect();
+    assert!(declared().len() > 20);
+    assert_eq!(exported, declared());
+}
+
+#[test]
+fn every_export_is_guarded_and_documented() {
+    let mut exports = 0;
+    for entry in std::fs::read_dir(root().join("src/ffi")).unwrap() {
+        let source = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let parts: Vec<&str> = source.split("#[unsafe(no_mangle)]").collect();
+        for (before, function) in parts.iter().zip(&parts[1..]) {
+            let name = function.split("fn ").nth(1).unwrap().split('(').next().unwrap();
+            let body = function.split_once('{').unwrap().1.trim_start();
+            let body = body.strip_prefix("unsafe {").unwrap_or(body).trim_start();
+            assert!(body.starts_with("guard(") || body.starts_with("guard_value("), "{name} is not guarded");
+            assert!(before.trim_end().lines().last().unwrap().trim_start().starts_with("///"), "{name} has no documentation");
+            exports += 1;
+        }
+    }
+    assert_eq!(exports, declared().len(), "exports in src/ffi and functions in the header");
+}

@@ -1,0 +1,265 @@
+//! Fitting, scoring, saving and loading through the Rust interface, and all that can go wrong.
+
+mod common;
+
+use common::{Gray, fit, good_images, network, options};
+use npad::error::Status;
+use npad::math::random::Random;
+use npad::model::{Model, Options, Trainer};
+
+#[test]
+fn defects_are_found_where_they_are() {
+    let model = fit(&options(&[]), &good_images(24)).unwrap();
+    for seed in 100..110 {
+        let good = model.score(&Gray::good(160, 120, seed).view()).unwrap();
+        assert!(!good.anomalous && good.calibrated < 0.5, "good {seed}: {}", good.calibrated);
+        let scratched = model.score(&Gray::scratched(160, 120, seed, (90, 30)).view()).unwrap();
+        assert!(scratched.anomalous && scratched.calibrated > 0.5, "scratched {seed}: {}", scratched.calibrated);
+        assert_eq!((scratched.map.len(), scratched.width, scratched.height), (160 * 120, 160, 120));
+        let region = scratched.regions[0];
+        let (x, y) = (region.centroid_x, region.centroid_y);
+        assert!((90.0..110.0).contains(&x) && (25.0..48.0).contains(&y), "the scratch is around (100, 36): ({x}, {y})");
+        assert!(region.area > 20 && region.peak > model.settings().map.threshold);
+    }
+}
+
+#[test]
+fn every_level_and_shift_finds_them() {
+    for settings in [
+        &[("npad.levels", "pixel"), ("npad.image_levels", "pixel")][..],
+        &[("npad.levels", "patch"), ("npad.image_levels", "patch")],
+        &[("npad.levels", "centroids"), ("npad.image_levels", "centroids"), ("npad.centroids", "64")],
+        &[("npad.levels", "pixel+patch"), ("npad.image_levels", "pixel+patch+centroids"), ("npad.centroids", "64")],
+        &[("npad.shifts", "5"), ("npad.shift_pixels", "3")],
+        &[("npad.shrinkage", "oas"), ("grid_step", "1"), ("npad.similarity_power", "4")],
+    ] {
+        let model = fit(&options(settings), &good_images(20)).unwrap();
+        let good = model.score(&Gray::good(160, 120, 100).view()).unwrap();
+        let scratched = model.score(&Gray::scratched(160, 120, 100, (90, 30)).view()).unwrap();
+        let (low, high) = (good.calibrated, scratched.calibrated);
+        assert!(low < 0.7 && high > 1.0 && good.score < scratched.score, "{settings:?}: {low} and {high}");
+        let bytes = model.to_bytes().unwrap();
+        let loaded = Model::from_bytes(&bytes, &options(&[])).unwrap();
+        assert_eq!(loaded.score(&Gray::good(160, 120, 100).view()).unwrap(), good, "{settings:?}, loaded");
+    }
+}
+
+#[test]
+fn a_fit_is_the_same_whatever_the_threads_and_depends_on_its_seed_alone() {
+    let centroids = ("npad.levels", "pixel+patch+centroids");
+    let bytes = |threads: &str, seed: &str| {
+        let options = options(&[("threads", threads), ("seed", seed), centroids, ("npad.centroids", "32")]);
+        fit(&options, &good_images(12)).unwrap().to_bytes().unwrap()
+    };
+    let one = bytes("1", "0");
+    assert!(one == bytes("3", "0"), "one thread and three");
+    assert!(one != bytes("1", "9"), "another seed");
+    let loaded = |threads: &str| Model::from_bytes(&one, &options(&[("threads", threads)])).unwrap();
+    let image = Gray::scratched(200, 150, 5, (20, 20));
+    assert_eq!(loaded("1").score(&image.view()).unwrap(), loaded("4").score(&image.view()).unwrap());
+}
+
+#[test]
+fn many_images_stream_through_a_bounded_sample() {
+    let settings = [("size", "64"), ("grid_step", "8"), ("npad.channels", "8")];
+    let mut trainer = Trainer::new(&options(&settings)).unwrap();
+    for seed in 0..300 {
+        trainer.add(&Gray::good(64, 64, seed).view()).unwrap();
+    }
+    let model = trainer.finish().unwrap();
+    assert_eq!((model.settings().images, model.settings().held_out), (300, 256));
+    assert!(model.score(&Gray::scratched(64, 64, 999, (20, 20)).view()).unwrap().anomalous);
+}
+
+#[test]
+fn few_images_still_work() {
+    let model = fit(&options(&[]), &good_images(10)).unwrap();
+    assert!(!model.score(&Gray::good(160, 120, 50).view()).unwrap().anomalous);
+    assert!(model.score(&Gray::scratched(160, 120, 50, (60, 50)).view()).unwrap().anomalous);
+    fit(&options(&[]), &good_images(2)).unwrap();
+}
+
+#[test]
+fn too_few_images_are_an_error() {
+    for count in [0, 1] {
+        let error = fit(&options(&[]), &good_images(count)).err().unwrap();
+        assert_eq!(error.status(), Status::NotEnoughImages);
+        assert!(error.message().contains(&format!("{count} good images are too few")), "{error}");
+    }
+}
+
+#[test]
+fn images_of_any_size_can_be_learnt_and_scored() {
+    let odd = [Gray::good(1, 1, 0), Gray::good(20_000, 3, 1), Gray::good(3, 900, 2)];
+    let images: Vec<Gray> = good_images(10).into_iter().chain(odd.clone()).collect();
+    let model = fit(&options(&[]), &images).unwrap();
+    for image in &odd {
+        let inspection = model.score(&image.view()).unwrap();
+        assert_eq!(inspection.map.len(), image.pixels.len());
+        assert!(inspection.score.is_finite() && inspection.map.iter().all(|v| v.is_finite()));
+    }
+    let native = options(&[("size", "native")]);
+    let error = fit(&native, &[Gray::good(20_000, 3, 1)]).err().unwrap();
+    assert_eq!(error.status(), Status::InvalidImage);
+}
+
+#[test]
+fn an_image_that_fails_leaves_the_trainer_usable() {
+    let mut trainer = Trainer::new(&options(&[("size", "native")])).unwrap();
+    assert!(trainer.add(&Gray::good(20_000, 3, 1).view()).is_err());
+    for image in good_images(4) {
+        trainer.add(&image.view()).unwrap();
+    }
+    let model = trainer.finish().unwrap();
+    assert_eq!(model.settings().images, 4);
+    assert_eq!((model.settings().input.height, model.settings().input.width), (128, 160), "rounded to the stride");
+}
+
+#[test]
+fn identical_images_are_refused() {
+    let error = fit(&options(&[]), &vec![Gray::good(100, 100, 1); 5]).err().unwrap();
+    assert_eq!(error.status(), Status::NotEnoughImages);
+    assert!(error.message().contains("do not vary"), "{error}");
+}
+
+#[test]
+fn a_model_file_cut_or_changed_anywhere_is_refused() {
+    let settings = [("size", "64"), ("npad.channels", "4"), ("grid_step", "4")];
+    let bytes = fit(&options(&settings), &good_images(3)).unwrap().to_bytes().unwrap();
+    let load = |bytes: &[u8]| Model::from_bytes(bytes, &Options::default()).map(drop);
+    load(&bytes).unwrap();
+    let header = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+    let mut random = Random::new(1);
+    let cuts = (0..=header).chain((0..300).map(|_| header + random.below(bytes.len() - header)));
+    for length in cuts {
+        assert_eq!(load(&bytes[..length]).unwrap_err().status(), Status::InvalidModel, "cut at {length}");
+    }
+    for _ in 0..300 {
+        let at = random.below(bytes.len());
+        let mut changed = bytes.clone();
+        changed[at] = changed[at].wrapping_add(1);
+        let status = load(&changed).unwrap_err().status();
+        assert!(matches!(status, Status::InvalidModel | Status::UnsupportedModel), "changed at {at}");
+    }
+}
+
+#[test]
+fn files_survive_failed_writes_and_errors_name_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = fit(&options(&[("size", "64"), ("npad.channels", "4")]), &good_images(3)).unwrap();
+    let path = folder.path().join("a model.npad");
+    model.save(&path).unwrap();
+    Model::load(&path, &Options::default()).unwrap();
+    for bad in [folder.path().to_owned(), folder.path().join("none/x"), path.join("below a file")] {
+        let error = model.save(&bad).unwrap_err();
+        assert_eq!(error.status(), Status::Io);
+        assert!(error.message().contains(&bad.display().to_string()), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    let error = Model::load(&folder.path().join("none"), &Options::default()).err().unwrap();
+    assert_eq!(error.status(), Status::Io);
+}
+
+#[test]
+fn a_users_own_backbone_is_used_and_travels_with_the_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pyramid.onnx");
+    std::fs::write(&path, network::pyramid(&[4, 8])).unwrap();
+    let model = fit(&options(&[("backbone", path.to_str().unwrap())]), &good_images(12)).unwrap();
+    assert!(model.settings().backbone.starts_with("onnx/"));
+    let image = Gray::scratched(160, 120, 77, (60, 50));
+    let expected = model.score(&image.view()).unwrap();
+    assert!(expected.anomalous);
+    let bytes = model.to_bytes().unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let loaded = Model::from_bytes(&bytes, &options(&[])).unwrap();
+    assert_eq!(loaded.score(&image.view()).unwrap(), expected);
+}
+
+#[test]
+fn networks_that_do_not_fit_are_explained() {
+    let image = || network::value("image", 1, &[1, 3, 0, 0]);
+    let taps = || network::value("out", 1, &[1, 3, 0, 0]);
+    let cases: [(&str, Vec<u8>, Status); 6] = [
+        ("cannot be loaded", b"not a network".to_vec(), Status::Backbone),
+        (
+            "2 inputs",
+            network::model(
+                &[network::node("Add", &["image", "other"], "out")],
+                &[image(), network::value("other", 1, &[1, 3, 0, 0])],
+                &[taps()],
+            ),
+            Status::Backbone,
+        ),
+        (
+            "[1, 5",
+            network::model(
+                &[network::pooling("image", "out", 4)],
+                &[network::value("image", 1, &[1, 5, 0, 0])],
+                &[network::value("out", 1, &[1, 5, 0, 0])],
+            ),
+            Status::Backbone,
+        ),
+        (
+            "'out' is",
+            network::model(&[network::node("Flatten", &["image"], "out")], &[image()], &[network::value("out", 1, &[1, 0])]),
+            Status::Backbone,
+        ),
+        (
+            "'image' is",
+            network::model(
+                &[network::node("Identity", &["image"], "out")],
+                &[network::value("image", 6, &[1, 3, 0, 0])],
+                &[network::value("out", 6, &[1, 3, 0, 0])],
+            ),
+            Status::Backbone,
+        ),
+        (
+            "failed on an input of 96 x 96",
+            network::model(
+                &[network::pooling("image", "out", 4)],
+                &[network::value("image", 1, &[1, 3, 64, 64])],
+                &[network::value("out", 1, &[1, 3, 16, 16])],
+            ),
+            Status::Backbone,
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.onnx");
+    for (expected, bytes, status) in cases {
+        std::fs::write(&path, bytes).unwrap();
+        let error = fit(&options(&[("backbone", path.to_str().unwrap())]), &good_images(2)).err().unwrap();
+        assert_eq!(error.status(), status, "{error}");
+        assert!(error.message().contains(expected), "expected '{expected}' in: {error}");
+    }
+    let error = fit(&options(&[("backbone", "/none.onnx")]), &[]).err().unwrap();
+    assert_eq!(error.status(), Status::Io);
+}
+
+#[test]
+fn a_device_that_cannot_be_used_is_an_error() {
+    let error = Trainer::new(&options(&[("device", "cuda:0")])).err();
+    // On a machine with a GPU and ONNX Runtime's GPU build it simply works.
+    if let Some(error) = error {
+        assert_eq!(error.status(), Status::Device);
+        assert!(error.message().contains("'cuda:0' cannot be used") && error.message().contains("'cpu'"), "{error}");
+    }
+}
+
+#[test]
+fn many_threads_score_with_one_model() {
+    let model = fit(&options(&[]), &good_images(8)).unwrap();
+    let images: Vec<Gray> = (0..4).map(|i| Gray::scratched(120 + 10 * i, 90, i as u64, (30, 30))).collect();
+    let expected: Vec<_> = images.iter().map(|image| model.score(&image.view()).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (model, images, expected) = (&model, &images, &expected);
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let i = (thread + round) % images.len();
+                    assert_eq!(model.score(&images[i].view()).unwrap(), expected[i]);
+                }
+            });
+        }
+    });
+}

@@ -1,0 +1,115 @@
+//! Parity with the NumPy reference of the method, element by element: `tests/vectors/npad.json` holds its inputs and
+//! results (tools/reference/make_vectors.py).
+
+use npad::backbone::FeatureMap;
+use npad::method::{Fitted, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
+use npad::threads::Threads;
+use serde_json::Value;
+
+struct Vectors(Value);
+
+impl Vectors {
+    fn read() -> Self {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/npad.json");
+        Self(serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap())
+    }
+
+    fn rows(&self, name: &str) -> Vec<Vec<f32>> {
+        serde_json::from_value(self.0[name].clone()).unwrap()
+    }
+
+    fn maps(&self, name: &str) -> Vec<FeatureMap> {
+        let shape: [usize; 3] = serde_json::from_value(self.0["shape"].clone()).unwrap();
+        let map = |data| FeatureMap { rows: shape[0], cols: shape[1], channels: shape[2], data };
+        self.rows(name).into_iter().map(map).collect()
+    }
+
+    /// Fits one level on the training maps with the reference's settings.
+    fn fit(&self, level: &str, threads: &Threads) -> Fitted {
+        let npad = method("npad").unwrap();
+        let mut parameters = Parameters::new(npad.parameters());
+        let kept = self.0["kept_channels"].to_string();
+        for (name, value) in [
+            ("npad.levels", level),
+            ("npad.image_levels", level),
+            ("npad.fusion", "mean"),
+            ("npad.shrinkage", "0"),
+            ("npad.regularisation", "0.01"),
+            ("npad.channels", &kept),
+            ("npad.centroids", "8192"),
+        ] {
+            parameters.set(name, value).unwrap();
+        }
+        let mut fitter = npad.fitter(&parameters, 0);
+        let mut sample = Sample::new(0);
+        let train = self.maps("train");
+        for map in &train {
+            sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(map)] }));
+        }
+        fitter.prepare(&sample, threads).unwrap();
+        train.iter().for_each(|map| fitter.observe(map, threads).unwrap());
+        fitter.finish(&sample, threads).unwrap()
+    }
+}
+
+fn assert_close(got: &[f32], expected: &[f32], tolerance: f32, what: &str) {
+    assert_eq!(got.len(), expected.len());
+    for (p, (got, expected)) in got.iter().zip(expected).enumerate() {
+        let error = (got - expected).abs() / expected.abs();
+        assert!(error < tolerance, "{what}, position {p}: {got}, the reference has {expected} ({error})");
+    }
+}
+
+#[test]
+fn distances_equal_the_reference() {
+    let (vectors, threads) = (Vectors::read(), Threads::new(2).unwrap());
+    for level in ["pixel", "patch", "centroids"] {
+        let scorer = vectors.fit(level, &threads).scorer;
+        for (map, expected) in vectors.maps("test").iter().zip(vectors.rows(level)) {
+            let mut score = GridScore::default();
+            scorer.score(map, &threads, &mut score).unwrap();
+            assert_close(&score.map, &expected, 1e-3, level);
+        }
+    }
+}
+
+#[test]
+fn the_same_channels_are_chosen() {
+    let vectors = Vectors::read();
+    let mut state = vectors.fit("pixel", &Threads::new(1).unwrap()).scorer.state();
+    let expected: Vec<u32> = serde_json::from_value::<Vec<f64>>(vectors.0["channels"].clone())
+        .unwrap()
+        .into_iter()
+        .map(|c| c as u32)
+        .collect();
+    assert_eq!(state.take_u32("channels").unwrap(), expected);
+}
+
+/// The closed form keeps the ridge's share of the whole, a refit does not: hence the wider tolerance.
+#[test]
+fn held_out_distances_equal_refitting_without_the_image() {
+    let (vectors, threads) = (Vectors::read(), Threads::new(2).unwrap());
+    for level in ["pixel", "patch"] {
+        let held_out = vectors.fit(level, &threads).held_out;
+        for (score, expected) in held_out.iter().zip(vectors.rows(&format!("{level}_held_out"))) {
+            assert_close(&score[0].map, &expected, 0.03, level);
+        }
+    }
+}
+
+#[test]
+fn a_loaded_scorer_scores_the_same() {
+    let (vectors, threads) = (Vectors::read(), Threads::new(1).unwrap());
+    let npad = method("npad").unwrap();
+    let mut parameters = Parameters::new(npad.parameters());
+    parameters.set("npad.levels", "pixel").unwrap();
+    parameters.set("npad.image_levels", "pixel").unwrap();
+    let scorer = vectors.fit("pixel", &threads).scorer;
+    let loaded = npad.load(&parameters, scorer.state()).unwrap();
+    for map in vectors.maps("test") {
+        let (mut a, mut b) = (GridScore::default(), GridScore::default());
+        scorer.score(&map, &threads, &mut a).unwrap();
+        loaded.score(&map, &threads, &mut b).unwrap();
+        assert_eq!(a, b);
+    }
+}
