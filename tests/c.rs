@@ -42,14 +42,20 @@ fn text(output: &Output) -> String {
     text
 }
 
+/// A command in `folder`. Cargo's own library path, which may lead to another build, must not reach the program.
+fn command(program: &Path, folder: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).env_remove("LD_LIBRARY_PATH");
+    command
+}
+
 /// Runs a program under valgrind, which must find neither errors nor leaks of ours; ONNX Runtime keeps its own globals.
 fn valgrind(program: &Path, arguments: &[&str], folder: &Path) -> String {
-    let output = Command::new("valgrind")
+    let output = command(Path::new("valgrind"), folder)
         .args(["--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite", "--quiet"])
         .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
         .arg(program)
         .args(arguments)
-        .current_dir(folder)
         .output()
         .expect("valgrind");
     text(&output)
@@ -72,7 +78,7 @@ fn the_example_learns_saves_loads_and_inspects() {
     let folder = tempfile::tempdir().unwrap();
     write_images(folder.path());
     let program = compile("examples/c/inspect.c", folder.path());
-    let run = Command::new(&program).args(ARGUMENTS).current_dir(folder.path()).output().unwrap();
+    let run = command(&program, folder.path()).args(ARGUMENTS).output().unwrap();
     let plain = text(&run);
     let line = |name: &str| plain.lines().find(|l| l.starts_with(name)).unwrap_or_else(|| panic!("{name}: {plain}"));
     assert!(line("fine.pgm").contains("good"), "{plain}");
@@ -101,7 +107,7 @@ fn the_example_runs_clean_under_valgrind() {
 fn misuse_gets_the_documented_error_under_valgrind_too() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile("tests/c/misuse.c", folder.path());
-    let output = text(&Command::new(&program).current_dir(folder.path()).output().unwrap());
+    let output = text(&command(&program, folder.path()).output().unwrap());
     assert!(output.ends_with("all as documented\n"), "{output}");
     valgrind(&program, &[], folder.path());
 }

@@ -6,6 +6,7 @@
  * example size=128. */
 
 #define _POSIX_C_SOURCE 200809L
+#include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,12 +28,13 @@ static void stop(npad_error *error, const char *what) {
 /* Reads a number of a PNM header, skipping white space and comments. */
 static int read_number(FILE *file) {
   int c = fgetc(file), value = 0, digits = 0;
-  while (c == ' ' || c == '\t' || c == '\r' || c == '\n' || c == '#') {
-    while (c == '#' || (c != '\n' && c != EOF && c != ' ' && c != '\t' && c != '\r')) {
+  for (;;) {
+    if (c == '#')
+      while (c != '\n' && c != EOF) c = fgetc(file);
+    else if (isspace(c))
       c = fgetc(file);
-      if (c == '\n' || c == EOF) break;
-    }
-    c = fgetc(file);
+    else
+      break;
   }
   for (; c >= '0' && c <= '9' && digits < 6; c = fgetc(file), digits++) value = value * 10 + (c - '0');
   return digits > 0 ? value : -1;
