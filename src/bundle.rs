@@ -39,7 +39,8 @@ impl Bundle {
     /// # Errors
     /// [`Status::Internal`] when the arrays' shapes and lengths disagree.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let internal = |e: &dyn std::fmt::Display| Error::new(Status::Internal, format!("the model cannot be written: {e}"));
+        let internal =
+            |e: &dyn std::fmt::Display| Error::new(Status::Internal, format!("the model cannot be written: {e}"));
         let raw: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = self
             .state
             .arrays
@@ -57,7 +58,9 @@ impl Bundle {
         let views = raw
             .iter()
             .map(|(name, dtype, shape, bytes)| {
-                TensorView::new(*dtype, shape.clone(), bytes).map(|view| (name.as_str(), view)).map_err(|e| internal(&e))
+                TensorView::new(*dtype, shape.clone(), bytes)
+                    .map(|view| (name.as_str(), view))
+                    .map_err(|e| internal(&e))
             })
             .collect::<Result<Vec<_>>>()?;
         // One entry, so that the header's text does not depend on a hash map's order.
@@ -78,12 +81,15 @@ impl Bundle {
     /// [`Status::InvalidModel`] for anything that is not an intact npad model, [`Status::UnsupportedModel`] for one of a
     /// newer npad.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let invalid = |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
+        let invalid =
+            |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
         let (_, header) = SafeTensors::read_metadata(bytes)
             .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another kind")))?;
-        let own = header.metadata().as_ref().and_then(|m| m.get("npad")).ok_or_else(|| {
-            invalid("it is a safetensors file, but npad has not written it")
-        })?;
+        let own = header
+            .metadata()
+            .as_ref()
+            .and_then(|m| m.get("npad"))
+            .ok_or_else(|| invalid("it is a safetensors file, but npad has not written it"))?;
         let own: serde_json::Value = serde_json::from_str(own).map_err(|e| invalid(&e.to_string()))?;
         if own["format"] != FORMAT {
             return Err(invalid("its header names another format"));
@@ -120,7 +126,9 @@ impl Bundle {
             }
             let array = match view.dtype() {
                 Dtype::F32 => Array::F32(shape, words(data).map(f32::from_le_bytes).collect()),
-                Dtype::F16 => Array::F16(shape, data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect()),
+                Dtype::F16 => {
+                    Array::F16(shape, data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect())
+                }
                 Dtype::U32 => Array::U32(shape, words(data).map(u32::from_le_bytes).collect()),
                 other => return Err(invalid(&format!("array '{name}' has the unexpected type {other}"))),
             };
@@ -150,7 +158,10 @@ fn checksum_position(bytes: &[u8]) -> Option<usize> {
 /// [`Status::Io`] when any of it fails; the old file, if there was one, is untouched and nothing else is left behind.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |e: &dyn std::fmt::Display| {
-        Error::new(Status::Io, format!("cannot write the model to {}: {e}; the file there, if any, is unchanged", path.display()))
+        Error::new(
+            Status::Io,
+            format!("cannot write the model to {}: {e}; the file there, if any, is unchanged", path.display()),
+        )
     };
     if path.is_dir() {
         return Err(failed(&"it is a folder"));

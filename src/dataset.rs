@@ -57,9 +57,8 @@ impl Picture {
 }
 
 fn decode(path: &Path) -> Result<DynamicImage> {
-    let failed = |e: &dyn std::fmt::Display| {
-        Error::new(Status::Io, format!("cannot read the image {}: {e}", path.display()))
-    };
+    let failed =
+        |e: &dyn std::fmt::Display| Error::new(Status::Io, format!("cannot read the image {}: {e}", path.display()));
     // By its contents: a wrong ending is common.
     let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| failed(&e))?;
     reader.decode().map_err(|e| failed(&e))
@@ -103,9 +102,8 @@ impl Mask {
 /// # Errors
 /// [`Status::Io`] when the folder cannot be read or has no images.
 pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed = |e: &dyn std::fmt::Display| {
-        Error::new(Status::Io, format!("cannot read the folder {}: {e}", folder.display()))
-    };
+    let failed =
+        |e: &dyn std::fmt::Display| Error::new(Status::Io, format!("cannot read the folder {}: {e}", folder.display()));
     let mut images = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(|e| failed(&e))? {
         let path = entry.map_err(|e| failed(&e))?.path();
@@ -179,7 +177,11 @@ impl Dataset {
             for path in images_in(&folder).map_err(|e| failed(&e))? {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
                 let mask = root.join("ground_truth").join(&kind).join(format!("{stem}_mask.png"));
-                test.push(TestImage { path, mask: (kind != "good" && mask.is_file()).then_some(mask), kind: kind.clone() });
+                test.push(TestImage {
+                    path,
+                    mask: (kind != "good" && mask.is_file()).then_some(mask),
+                    kind: kind.clone(),
+                });
             }
         }
         let defective: Vec<&TestImage> = test.iter().filter(|t| t.is_defective()).collect();

@@ -77,7 +77,10 @@ impl<'a> ImageView<'a> {
             ));
         }
         stride.checked_mul(height - 1).and_then(|n| n.checked_add(row)).ok_or_else(|| {
-            Error::new(Status::InvalidImage, format!("a stride of {stride} bytes over {height} rows exceeds the address space"))
+            Error::new(
+                Status::InvalidImage,
+                format!("a stride of {stride} bytes over {height} rows exceeds the address space"),
+            )
         })
     }
 

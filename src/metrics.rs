@@ -69,11 +69,16 @@ impl PixelMetrics {
             counts[bin(*score)] += 1;
         }
         if mask.contains(&true) {
-            for_each_component(mask.len(), width, |at| mask[at], |region| {
-                self.regions += 1;
-                let share = 1.0 / region.len() as f64;
-                region.iter().for_each(|&at| self.overlap[bin(map[at])] += share);
-            });
+            for_each_component(
+                mask.len(),
+                width,
+                |at| mask[at],
+                |region| {
+                    self.regions += 1;
+                    let share = 1.0 / region.len() as f64;
+                    region.iter().for_each(|&at| self.overlap[bin(map[at])] += share);
+                },
+            );
         }
     }
 

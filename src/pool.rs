@@ -7,7 +7,11 @@ pub struct Pool<T>(Mutex<Vec<T>>);
 
 impl<T> Pool<T> {
     /// Calls `work` with an idle thing, or a new one where all are in use, and keeps it afterwards.
-    pub fn with<R, E>(&self, new: impl FnOnce() -> Result<T, E>, work: impl FnOnce(&mut T) -> Result<R, E>) -> Result<R, E> {
+    pub fn with<R, E>(
+        &self,
+        new: impl FnOnce() -> Result<T, E>,
+        work: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<R, E> {
         let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut thing = idle.map_or_else(new, Ok)?;
         let result = work(&mut thing);

@@ -137,7 +137,7 @@ impl Preprocessor {
         }
         let kind = if pixel == 1 { PixelType::U8 } else { PixelType::U8x3 };
         // A stride of whole pixels is a wider image with a crop; any other stride is packed first.
-        let whole = image.stride() % pixel == 0 && image.data().len() >= image.stride() * image.height();
+        let whole = image.stride().is_multiple_of(pixel) && image.data().len() >= image.stride() * image.height();
         let (data, row) = if whole {
             (&image.data()[..image.stride() * image.height()], image.stride() / pixel)
         } else {
@@ -147,11 +147,14 @@ impl Preprocessor {
         };
         let internal = |e: &dyn fmt::Display| Error::new(Status::Internal, format!("resizing the image failed: {e}"));
         let source = ImageRef::new(row as u32, image.height() as u32, data, kind).map_err(|e| internal(&e))?;
-        let target = self.resized[usize::from(pixel == 3)]
-            .get_or_insert_with(|| Image::new(width as u32, height as u32, kind));
-        let options = ResizeOptions::new()
-            .resize_alg(ResizeAlg::Convolution(FilterType::Bilinear))
-            .crop(0.0, 0.0, image.width() as f64, image.height() as f64);
+        let target =
+            self.resized[usize::from(pixel == 3)].get_or_insert_with(|| Image::new(width as u32, height as u32, kind));
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
+            0.0,
+            0.0,
+            image.width() as f64,
+            image.height() as f64,
+        );
         self.resizer.resize(&source, target, &options).map_err(|e| internal(&e))?;
         for (y, row) in target.buffer().chunks_exact(width * pixel).enumerate() {
             self.normalisation.write_row(row, image.format(), y * width, height * width, tensor);
@@ -201,8 +204,10 @@ mod tests {
             let bgr: Vec<u8> = rgb.chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
             assert_eq!(expected, run(&bgr, width, height, width * 3, PixelFormat::Bgr8, size));
             for padding in [1, 3, 8] {
-                let padded: Vec<u8> =
-                    rgb.chunks(width * 3).flat_map(|r| r.iter().copied().chain(std::iter::repeat_n(9, padding))).collect();
+                let padded: Vec<u8> = rgb
+                    .chunks(width * 3)
+                    .flat_map(|r| r.iter().copied().chain(std::iter::repeat_n(9, padding)))
+                    .collect();
                 assert_eq!(expected, run(&padded, width, height, width * 3 + padding, PixelFormat::Rgb8, size));
             }
             let gray: Vec<u8> = (0..width * height).map(|i| (i * 7 % 256) as u8).collect();

@@ -90,7 +90,8 @@ fn the_example_learns_saves_loads_and_inspects() {
     let model = common::fit(&options, &images).unwrap();
     assert!(model.to_bytes().unwrap() == std::fs::read(folder.path().join("inspect.npad")).unwrap());
     let score = model.score(&Gray::scratched(80, 60, 90, (40, 20)).view()).unwrap().score;
-    let printed: f32 = line("scratched.pgm").split("score ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
+    let printed: f32 =
+        line("scratched.pgm").split("score ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
     assert_eq!(printed.to_bits(), score.to_bits(), "to the last bit");
 }
 

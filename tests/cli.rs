@@ -79,7 +79,12 @@ fn fit_score_and_heatmaps() {
     let model = shop.fit();
     let [fine, scratched, heatmaps] = ["fine.png", "scratched.png", "heat maps"].map(|name| shop.path(name));
     let output = npad([
-        "score".as_ref(), model.as_os_str(), fine.as_ref(), scratched.as_ref(), "--json".as_ref(), "--heatmap".as_ref(),
+        "score".as_ref(),
+        model.as_os_str(),
+        fine.as_ref(),
+        scratched.as_ref(),
+        "--json".as_ref(),
+        "--heatmap".as_ref(),
         heatmaps.as_ref(),
     ]);
     let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -142,7 +147,10 @@ fn eval_measures_a_data_set() {
     assert_eq!(printed, std::fs::read_to_string(&json).unwrap());
     let results: Value = serde_json::from_str(&printed).unwrap();
     let result = &results[0];
-    assert_eq!((&result["dataset"], &result["method"], &result["train_images"]), (&"set".into(), &"npad".into(), &10.into()));
+    assert_eq!(
+        (&result["dataset"], &result["method"], &result["train_images"]),
+        (&"set".into(), &"npad".into(), &10.into())
+    );
     assert_eq!(result["image_auroc"], 100.0);
     assert!(result["pixel_auroc"].as_f64().unwrap() > 90.0 && result["aupro"].as_f64().unwrap() > 60.0, "{result}");
     for key in ["fit_seconds", "score_ms_p50", "model_mb", "false_alarms", "misses"] {
@@ -259,7 +267,10 @@ fn a_missing_runtime_says_where_it_looked_and_what_to_do() {
         assert!(run(None).contains(place), "{place}");
     }
     let wrong = run(Some(&empty));
-    assert!(wrong.contains(empty.to_str().unwrap()), "a wrong choice is an error, not a reason to look elsewhere: {wrong}");
+    assert!(
+        wrong.contains(empty.to_str().unwrap()),
+        "a wrong choice is an error, not a reason to look elsewhere: {wrong}"
+    );
 }
 
 /// Asked for with the GPU build of ONNX Runtime where there is no GPU, CUDA is an error that names the cause.

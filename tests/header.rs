@@ -60,7 +60,8 @@ fn the_header_compiles_alone_and_twice() {
 /// The functions that the header declares.
 fn declared() -> BTreeSet<String> {
     let header = header();
-    let without_comments: String = header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code)).collect();
+    let without_comments: String =
+        header.split("/*").map(|part| part.split_once("*/").map_or(part, |(_, code)| code)).collect();
     let calls = without_comments.match_indices('(').filter_map(|(at, _)| {
         let name = without_comments[..at].rsplit(|c: char| !c.is_alphanumeric() && c != '_').next()?;
         name.starts_with("npad_").then(|| name.to_owned())
@@ -100,7 +101,10 @@ fn every_export_is_guarded_and_documented() {
             let body = function.split_once('{').unwrap().1.trim_start();
             let body = body.strip_prefix("unsafe {").unwrap_or(body).trim_start();
             assert!(body.starts_with("guard(") || body.starts_with("guard_value("), "{name} is not guarded");
-            assert!(before.trim_end().lines().last().unwrap().trim_start().starts_with("///"), "{name} has no documentation");
+            assert!(
+                before.trim_end().lines().last().unwrap().trim_start().starts_with("///"),
+                "{name} has no documentation"
+            );
             exports += 1;
         }
     }

@@ -67,7 +67,7 @@ fn many_images_stream_through_a_bounded_sample() {
         trainer.add(&Gray::good(64, 64, seed).view()).unwrap();
     }
     let model = trainer.finish().unwrap();
-    assert_eq!((model.settings().images, model.settings().held_out), (300, 256));
+    assert_eq!((model.settings().images, model.settings().held_out), (300, 128));
     assert!(model.score(&Gray::scratched(64, 64, 999, (20, 20)).view()).unwrap().anomalous);
 }
 
@@ -202,7 +202,11 @@ fn networks_that_do_not_fit_are_explained() {
         ),
         (
             "'out' is",
-            network::model(&[network::node("Flatten", &["image"], "out")], &[image()], &[network::value("out", 1, &[1, 0])]),
+            network::model(
+                &[network::node("Flatten", &["image"], "out")],
+                &[image()],
+                &[network::value("out", 1, &[1, 0])],
+            ),
             Status::Backbone,
         ),
         (

@@ -62,7 +62,10 @@ impl FromStr for Device {
             _ => {
                 let known: Vec<_> =
                     PROVIDERS.iter().map(|p| format!("{}{}", p.name, if p.indexed { ":N" } else { "" })).collect();
-                Err(Error::new(Status::InvalidOption, format!("device is '{text}', but must be one of {}", known.join(", "))))
+                Err(Error::new(
+                    Status::InvalidOption,
+                    format!("device is '{text}', but must be one of {}", known.join(", ")),
+                ))
             }
         }
     }

@@ -183,8 +183,10 @@ mod tests {
     fn taps_are_joined_on_the_finest_grid() {
         let fine: Vec<f32> = (0..16).map(|v| v as f32).collect();
         let coarse = [0.0, 4.0, 8.0, 12.0];
-        let taps =
-            [TapMap { channels: 1, rows: 4, cols: 4, data: &fine }, TapMap { channels: 1, rows: 2, cols: 2, data: &coarse }];
+        let taps = [
+            TapMap { channels: 1, rows: 4, cols: 4, data: &fine },
+            TapMap { channels: 1, rows: 2, cols: 2, data: &coarse },
+        ];
         let mut out = FeatureMap::default();
         Assembler::new(1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
         assert_eq!((out.rows, out.cols, out.channels), (4, 4, 2));
@@ -196,7 +198,10 @@ mod tests {
     #[test]
     fn a_step_averages_the_finest_tap() {
         let fine: Vec<f32> = (0..25).map(|v| v as f32).collect();
-        let taps = [TapMap { channels: 1, rows: 5, cols: 5, data: &fine }, TapMap { channels: 1, rows: 1, cols: 1, data: &[7.0] }];
+        let taps = [
+            TapMap { channels: 1, rows: 5, cols: 5, data: &fine },
+            TapMap { channels: 1, rows: 1, cols: 1, data: &[7.0] },
+        ];
         let mut out = FeatureMap::default();
         Assembler::new(2).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
         assert_eq!((out.rows, out.cols, out.channels), (3, 3, 2));

@@ -99,15 +99,14 @@ impl OnnxBackbone {
 
     fn new_session(&self) -> Result<Session> {
         let environment = runtime::environment()?;
-        let failed = |e: &dyn std::fmt::Display| Error::new(Status::Backbone, format!("the backbone cannot be loaded: {e}"));
+        let failed =
+            |e: &dyn std::fmt::Display| Error::new(Status::Backbone, format!("the backbone cannot be loaded: {e}"));
         let builder = Session::builder(&environment).map_err(|e| failed(&e))?;
-        let mut builder = builder
-            .with_optimization_level(GraphOptimizationLevel::All)
-            .and_then(|b| b.with_intra_threads(self.threads))
-            .and_then(|b| b.with_inter_threads(1))
-            // Threads that spin after a run would steal the cores from the scoring that follows it.
-            .and_then(|b| b.with_intra_op_spinning(false))
-            .map_err(|e| failed(&e))?;
+        let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(&e))?;
+        let builder = builder.with_intra_threads(self.threads).map_err(|e| failed(&e))?;
+        let builder = builder.with_inter_threads(1).map_err(|e| failed(&e))?;
+        // Threads that spin after a run would steal the cores from the scoring that follows it.
+        let mut builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
         let Some(provider) = self.device.dispatch() else {
             return builder.commit_from_memory(self.source.bytes()).map_err(|e| failed(&e));
         };
@@ -132,18 +131,19 @@ impl FeatureExtractor for OnnxBackbone {
         self.sessions.with(
             || self.new_session(),
             |session| {
-            let tensor = TensorRef::from_array_view(([1, 3, size.height, size.width], input)).map_err(failed)?;
-            let outputs = session.run(ort::inputs![tensor]).map_err(failed)?;
-            let mut taps = Vec::with_capacity(outputs.len());
-            for index in 0..outputs.len() {
-                let (shape, data) = outputs[index].try_extract_tensor::<f32>().map_err(failed)?;
-                let [1, channels @ 1..=i64::MAX, rows @ 1..=i64::MAX, cols @ 1..=i64::MAX] = shape[..] else {
-                    return Err(unfit(&format!("output {index} has the shape {shape:?}")));
-                };
-                taps.push(TapMap { channels: channels as usize, rows: rows as usize, cols: cols as usize, data });
-            }
-            consume(&taps)
-        })
+                let tensor = TensorRef::from_array_view(([1, 3, size.height, size.width], input)).map_err(failed)?;
+                let outputs = session.run(ort::inputs![tensor]).map_err(failed)?;
+                let mut taps = Vec::with_capacity(outputs.len());
+                for index in 0..outputs.len() {
+                    let (shape, data) = outputs[index].try_extract_tensor::<f32>().map_err(failed)?;
+                    let [1, channels @ 1..=i64::MAX, rows @ 1..=i64::MAX, cols @ 1..=i64::MAX] = shape[..] else {
+                        return Err(unfit(&format!("output {index} has the shape {shape:?}")));
+                    };
+                    taps.push(TapMap { channels: channels as usize, rows: rows as usize, cols: cols as usize, data });
+                }
+                consume(&taps)
+            },
+        )
     }
 
     fn normalisation(&self) -> Normalisation {

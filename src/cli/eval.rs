@@ -40,7 +40,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         None => None,
         Some(Geometry::Fixed(size)) => Some(size),
         Some(Geometry::Native) => {
-            return Err(Error::new(Status::InvalidOption, "--eval-size takes a side or HxW; the native size is the default"));
+            return Err(Error::new(
+                Status::InvalidOption,
+                "--eval-size takes a side or HxW; the native size is the default",
+            ));
         }
     };
     let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;

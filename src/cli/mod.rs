@@ -90,7 +90,10 @@ impl FitOptions {
 }
 
 fn set_given(options: &mut Options, given: &[(&str, &Option<String>)]) -> Result<()> {
-    given.iter().filter_map(|(key, value)| Some((key, value.as_ref()?))).try_for_each(|(key, value)| options.set(key, value))
+    given
+        .iter()
+        .filter_map(|(key, value)| Some((key, value.as_ref()?)))
+        .try_for_each(|(key, value)| options.set(key, value))
 }
 
 /// Runs the tool on the program's arguments. Exit code 0: done, 1: failed, 2: wrong usage.

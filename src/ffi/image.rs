@@ -37,13 +37,16 @@ impl npad_image {
             f if f == PixelFormat::Gray8 as i32 => PixelFormat::Gray8,
             f if f == PixelFormat::Rgb8 as i32 => PixelFormat::Rgb8,
             f if f == PixelFormat::Bgr8 as i32 => PixelFormat::Bgr8,
-            other => return Err(invalid(format!("the pixel format is {other}, which is not one of npad_pixel_format"))),
+            other => {
+                return Err(invalid(format!("the pixel format is {other}, which is not one of npad_pixel_format")));
+            }
         };
         if image.data[0].is_null() {
             return Err(invalid("the image's data pointer is null".to_owned()));
         }
         let side = |value: i32, name: &str| {
-            usize::try_from(value).map_err(|_| invalid(format!("the image's {name} is {value}, but must be 1 to 65535")))
+            usize::try_from(value)
+                .map_err(|_| invalid(format!("the image's {name} is {value}, but must be 1 to 65535")))
         };
         let (width, height) = (side(image.width, "width")?, side(image.height, "height")?);
         let stride = match image.stride {

@@ -6,11 +6,11 @@
 
 mod error;
 mod image;
+mod library;
 mod model;
 mod options;
 mod result;
 mod trainer;
-mod library;
 
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -229,7 +229,8 @@ impl<'a> Estimator<'a> {
         };
         for i in 0..d {
             for (c, target) in self.covariance[i * d..][..=i].iter_mut().zip(&self.pooled[i * d..]) {
-                *c = (1.0 - share) * *c + if regularisation.shrinkage == Shrinkage::Pooled { share * target } else { 0.0 };
+                *c = (1.0 - share) * *c
+                    + if regularisation.shrinkage == Shrinkage::Pooled { share * target } else { 0.0 };
             }
             if regularisation.shrinkage != Shrinkage::Pooled {
                 self.covariance[i * d + i] += share * trace / d as f64;
@@ -423,7 +424,6 @@ mod tests {
     /// Images of `group` weighted samples each, at one position.
     struct Data {
         dimension: usize,
-        group: usize,
         samples: Vec<Vec<f32>>,
         weights: Vec<Vec<f32>>,
     }
@@ -433,14 +433,18 @@ mod tests {
             let mut random = Random::new(seed);
             let mut value = || random.below(2001) as f32 / 1000.0 - 1.0;
             let samples = (0..images)
-                .map(|_| (0..group).flat_map(|_| {
-                    let mut row: Vec<f32> = (0..dimension).map(|i| value() * (i + 1) as f32 + 3.0).collect();
-                    row.resize(padded(dimension), 0.0);
-                    row
-                }).collect())
+                .map(|_| {
+                    (0..group)
+                        .flat_map(|_| {
+                            let mut row: Vec<f32> = (0..dimension).map(|i| value() * (i + 1) as f32 + 3.0).collect();
+                            row.resize(padded(dimension), 0.0);
+                            row
+                        })
+                        .collect()
+                })
                 .collect();
             let weights = (0..images).map(|_| (0..group).map(|_| value().abs() + 0.1).collect()).collect();
-            Self { dimension, group, samples, weights }
+            Self { dimension, samples, weights }
         }
 
         fn moments(&self, images: impl Iterator<Item = usize>, centre: f32) -> Moments {
@@ -516,10 +520,9 @@ mod tests {
             };
             let mut got = [0.0; 4];
             LeaveOut::default().distances(gaussian, &data.samples[out], &data.weights[out], &data.samples[out], &mut got);
-            for k in 0..data.group {
-                let query = &data.samples[out][k * padded(dimension)..][..padded(dimension)];
+            for (got, query) in got.iter().zip(data.samples[out].chunks(padded(dimension))) {
                 let expected = distance(&without, dimension, query);
-                prop_assert!((got[k] - expected).abs() < 1e-3 * expected + 1e-3, "{} instead of {expected}", got[k]);
+                prop_assert!((got - expected).abs() < 1e-3 * expected + 1e-3, "{got} instead of {expected}");
             }
         }
     }

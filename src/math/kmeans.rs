@@ -60,9 +60,7 @@ fn move_to_means(points: &[f32], dimension: usize, assignment: &[u32], centroids
         let sum = &mut sums[c as usize * dimension..][..dimension];
         sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(*x));
     }
-    for ((centroid, sum), &n) in
-        centroids.chunks_exact_mut(dimension).zip(sums.chunks_exact(dimension)).zip(&members)
-    {
+    for ((centroid, sum), &n) in centroids.chunks_exact_mut(dimension).zip(sums.chunks_exact(dimension)).zip(&members) {
         if n > 0 {
             centroid.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / n as f64) as f32);
         }

@@ -56,7 +56,7 @@ pub trait Fitter: Send {
 pub struct Fitted {
     /// The scorer.
     pub scorer: Box<dyn Scorer>,
-    /// For each image of the sample and each of its shifts: its score as though it had not been learnt from.
+    /// For images of the sample, at most all, and each of their shifts: the score as though it had not been learnt from.
     pub held_out: Vec<Vec<GridScore>>,
 }
 

@@ -144,7 +144,9 @@ mod tests {
     fn good_values_are_taken() {
         let mut parameters = Parameters::new(TABLE);
         assert_eq!(parameters.count("m.count"), 3);
-        for (name, value) in [("m.count", "9"), ("m.odd", "7"), ("m.number", "1e-2"), ("m.mixed", "0.25"), ("m.set", "c+a")] {
+        for (name, value) in
+            [("m.count", "9"), ("m.odd", "7"), ("m.number", "1e-2"), ("m.mixed", "0.25"), ("m.set", "c+a")]
+        {
             parameters.set(name, value).unwrap();
         }
         assert_eq!(parameters.number("m.number"), Some(0.01));

@@ -82,15 +82,18 @@ impl Sample {
     pub fn check_shape(&self, features: &FeatureMap) -> Result<()> {
         let Some(first) = self.images.first().and_then(|image| image.maps.first()) else { return Ok(()) };
         let shape = (first.rows, first.cols, first.channels);
-        if (features.rows, features.cols, features.channels) == shape { Ok(()) } else { Err(other_shape(shape, features)) }
+        if (features.rows, features.cols, features.channels) == shape {
+            Ok(())
+        } else {
+            Err(other_shape(shape, features))
+        }
     }
 
     /// Draws what becomes of the next image, which would take so many bytes. Nothing changes until it is accepted.
     pub fn offer(&self, bytes: usize) -> Offer {
         let capacity = self.capacity.unwrap_or_else(|| (BUDGET / bytes.max(1)).clamp(FEWEST, MOST));
         let mut random = self.random.clone();
-        let place =
-            if self.images.len() < capacity { self.images.len() } else { random.below(self.seen + 1) };
+        let place = if self.images.len() < capacity { self.images.len() } else { random.below(self.seen + 1) };
         Offer { place: (place < capacity).then_some(place), capacity, random }
     }
 

@@ -64,7 +64,8 @@ impl Model {
     /// [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when the backbone cannot be opened.
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self> {
         let bundle = Bundle::from_bytes(bytes)?;
-        let invalid = |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
+        let invalid =
+            |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
         let Header { settings, normalisation } =
             serde_json::from_str(&bundle.settings).map_err(|e| invalid(&format!("its settings: {e}")))?;
         let side = 1..=MAX_INPUT_SIDE;

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use super::decision::Calibration;
 use super::options::Options;
 use super::score::{Combiner, Extraction};
@@ -145,13 +147,14 @@ impl Trainer {
             self.prepare()?;
         }
         let fitted = self.fitter.finish(&self.sample, &self.threads)?;
-        let mut combiner = Combiner::default();
-        let (mut image_scores, mut map_peaks) = (Vec::new(), Vec::new());
-        for grids in &fitted.held_out {
-            let (score, map) = combiner.run(grids, &self.shifts, size, &self.options.output);
-            image_scores.push(score);
-            map_peaks.push(maximum(map));
-        }
+        let (shifts, output) = (&self.shifts, &self.options.output);
+        let (image_scores, map_peaks): (Vec<f32>, Vec<f32>) = self.threads.run(|| {
+            let held_out = fitted.held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
+                let (score, map) = combiner.run(grids, shifts, size, output);
+                (score, maximum(map))
+            });
+            held_out.unzip()
+        });
         let settings = Settings {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
             method: self.options.method().name().to_owned(),
@@ -184,11 +187,7 @@ fn owned(parameters: &Parameters) -> BTreeMap<String, String> {
 }
 
 /// The network's input size for images like this one; a native one needs the backbone's coarsest stride.
-fn input_size(
-    geometry: Geometry,
-    image: &ImageView<'_>,
-    backbone: &dyn FeatureExtractor,
-) -> Result<InputSize> {
+fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<InputSize> {
     const PROBE: usize = 256;
     let mut stride = 1;
     if geometry == Geometry::Native {

@@ -13,7 +13,11 @@ use crate::preprocess::{Geometry, InputSize, Normalisation};
 pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("method", "npad", "detection method"),
     ("size", "224", "size of the network's input in pixels: a side, height x width ('320x256'), or 'native'"),
-    ("grid_step", "2", "side of the grid's cells in positions of the backbone's finest output: 1 is finest, 2 a quarter of the cost"),
+    (
+        "grid_step",
+        "2",
+        "side of the grid's cells in positions of the backbone's finest output: 1 is finest, 2 a quarter of the cost",
+    ),
     ("device", "cpu", "where the backbone runs: 'cpu' or 'cuda:N'"),
     ("threads", "0", "worker threads; 0 takes one per core"),
     ("seed", "0", "seed of everything random in a fit"),
@@ -76,11 +80,14 @@ impl Options {
             let owner = method(owner).map_err(|e| e.context(format!("option '{key}'")))?;
             return self.parameters_of(owner).set(key, value);
         }
-        let wrong = |expected: &str| {
-            Error::new(Status::InvalidOption, format!("{key} is '{value}', but must be {expected}"))
-        };
+        let wrong =
+            |expected: &str| Error::new(Status::InvalidOption, format!("{key} is '{value}', but must be {expected}"));
         let number = |low: f64, high: f64| {
-            value.parse::<f64>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(|| wrong(&format!("a number from {low} to {high}")))
+            value
+                .parse::<f64>()
+                .ok()
+                .filter(|n| (low..=high).contains(n))
+                .ok_or_else(|| wrong(&format!("a number from {low} to {high}")))
         };
         let count = |low: usize, high: usize| {
             let range = format!("a whole number from {low} to {high}");

@@ -137,7 +137,10 @@ impl Model {
             }
             let (score, smooth) = combiner.run(grids, &self.shifts, size, &self.settings.output);
             if !score.is_finite() {
-                return Err(Error::new(Status::Internal, "the image score is not finite; the model file may be damaged"));
+                return Err(Error::new(
+                    Status::Internal,
+                    "the image score is not finite; the model file may be damaged",
+                ));
             }
             let mut map = vec![0.0; width * height];
             resize(smooth, (size.height, size.width), (height, width), &mut map);

@@ -42,11 +42,12 @@ pub fn draw_boxes(pixels: &mut [u8], width: usize, regions: &[Region], colour: [
     let line = 1 + width.max(height) / 400;
     for region in regions {
         let (left, top) = (region.x.saturating_sub(line), region.y.saturating_sub(line));
-        let (right, bottom) = ((region.x + region.width + line).min(width), (region.y + region.height + line).min(height));
+        let (right, bottom) =
+            ((region.x + region.width + line).min(width), (region.y + region.height + line).min(height));
         for y in top..bottom {
             for x in left..right {
-                let inside =
-                    (left + line..right.saturating_sub(line)).contains(&x) && (top + line..bottom.saturating_sub(line)).contains(&y);
+                let inside = (left + line..right.saturating_sub(line)).contains(&x)
+                    && (top + line..bottom.saturating_sub(line)).contains(&y);
                 if !inside {
                     pixels[3 * (y * width + x)..][..3].copy_from_slice(&colour);
                 }
@@ -75,8 +76,7 @@ mod tests {
 
     #[test]
     fn boxes_stay_inside_the_picture() {
-        let region =
-            Region { x: 0, y: 0, width: 4, height: 3, area: 1, centroid_x: 0.0, centroid_y: 0.0, peak: 1.0 };
+        let region = Region { x: 0, y: 0, width: 4, height: 3, area: 1, centroid_x: 0.0, centroid_y: 0.0, peak: 1.0 };
         let mut pixels = vec![0; 4 * 3 * 3];
         draw_boxes(&mut pixels, 4, &[region], [255, 0, 0]);
         assert_eq!(&pixels[..3], &[255, 0, 0]);

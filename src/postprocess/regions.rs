@@ -24,28 +24,33 @@ pub struct Region {
 /// The 8-connected regions of values above `threshold` in a map of rows of `width` values, highest peak first.
 pub fn find_regions(map: &[f32], width: usize, threshold: f32) -> Vec<Region> {
     let mut regions = Vec::new();
-    for_each_component(map.len(), width, |at| map[at] > threshold, |pixels| {
-        let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, usize::MAX, 0);
-        let (mut sum_x, mut sum_y, mut peak) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
-        for &at in pixels {
-            let (x, y) = (at % width, at / width);
-            (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
-            sum_x += x as f64;
-            sum_y += y as f64;
-            peak = peak.max(map[at]);
-        }
-        let area = pixels.len();
-        regions.push(Region {
-            x: left,
-            y: top,
-            width: right - left + 1,
-            height: bottom - top + 1,
-            area,
-            centroid_x: (sum_x / area as f64) as f32,
-            centroid_y: (sum_y / area as f64) as f32,
-            peak,
-        });
-    });
+    for_each_component(
+        map.len(),
+        width,
+        |at| map[at] > threshold,
+        |pixels| {
+            let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, usize::MAX, 0);
+            let (mut sum_x, mut sum_y, mut peak) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
+            for &at in pixels {
+                let (x, y) = (at % width, at / width);
+                (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
+                sum_x += x as f64;
+                sum_y += y as f64;
+                peak = peak.max(map[at]);
+            }
+            let area = pixels.len();
+            regions.push(Region {
+                x: left,
+                y: top,
+                width: right - left + 1,
+                height: bottom - top + 1,
+                area,
+                centroid_x: (sum_x / area as f64) as f32,
+                centroid_y: (sum_y / area as f64) as f32,
+                peak,
+            });
+        },
+    );
     regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
     regions
 }

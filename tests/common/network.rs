@@ -32,10 +32,8 @@ fn number(of: u64, value: u64) -> Vec<u8> {
 
 /// A value's name, element type (1 float, 6 int32) and dimensions (0 unknown).
 pub fn value(name: &str, element: u64, dimensions: &[u64]) -> Vec<u8> {
-    let shape: Vec<u8> = dimensions
-        .iter()
-        .flat_map(|&d| field(1, 2, &if d == 0 { text(2, "any") } else { number(1, d) }))
-        .collect();
+    let shape: Vec<u8> =
+        dimensions.iter().flat_map(|&d| field(1, 2, &if d == 0 { text(2, "any") } else { number(1, d) })).collect();
     let tensor = [number(1, element), field(2, 2, &shape)].concat();
     [text(1, name), field(2, 2, &field(1, 2, &tensor))].concat()
 }
@@ -58,7 +56,8 @@ pub fn node(operator: &str, inputs: &[&str], output: &str) -> Vec<u8> {
 }
 
 pub fn model(nodes: &[Vec<u8>], inputs: &[Vec<u8>], outputs: &[Vec<u8>]) -> Vec<u8> {
-    let all = |number: u64, parts: &[Vec<u8>]| parts.iter().flat_map(|part| field(number, 2, part)).collect::<Vec<u8>>();
+    let all =
+        |number: u64, parts: &[Vec<u8>]| parts.iter().flat_map(|part| field(number, 2, part)).collect::<Vec<u8>>();
     let graph = [all(1, nodes), text(2, "test"), all(11, inputs), all(12, outputs)].concat();
     let opset = [text(1, ""), number(2, 13)].concat();
     [number(1, 7), field(7, 2, &graph), field(8, 2, &opset)].concat()

@@ -3,7 +3,8 @@
 use super::{dispatch, fma};
 
 const LANES: usize = 16;
-const POINTS: usize = 4;
+/// Six times two AVX2 registers of sums leave room for the operands.
+const POINTS: usize = 6;
 
 /// The columns of a matrix, sixteen side by side: `inputs` rows of `LANES` values per panel.
 #[derive(Debug, Clone)]
@@ -34,13 +35,17 @@ pub fn multiply(x: &[f32], panels: &Panels, out: &mut [f32]) {
 
 #[inline(always)]
 fn multiply_body<const FMA: bool>(x: &[f32], panels: &Panels, out: &mut [f32]) {
-    let outputs = panels.outputs;
-    for_each_tile::<FMA>(x, panels, |first, count, tile: &[[f32; LANES]; POINTS], panel| {
-        let lanes = LANES.min(outputs - panel * LANES);
-        for p in 0..count {
-            out[(first + p) * outputs + panel * LANES..][..lanes].copy_from_slice(&tile[p][..lanes]);
+    let Panels { inputs, outputs, data } = panels;
+    for (points, out) in x.chunks(POINTS * inputs).zip(out.chunks_mut(POINTS * outputs)) {
+        let rows = rows_of(points, *inputs);
+        for (panel, weights) in data.chunks_exact(inputs * LANES).enumerate() {
+            let products = products::<FMA>(rows, weights);
+            let lanes = LANES.min(outputs - panel * LANES);
+            for (out, product) in out.chunks_exact_mut(*outputs).zip(&products) {
+                out[panel * LANES..][..lanes].copy_from_slice(&product[..lanes]);
+            }
         }
-    });
+    }
 }
 
 /// For each row of `x`, the nearest of the points with panels `points` and squared lengths `squares`: its index (the
@@ -50,56 +55,75 @@ pub fn nearest(x: &[f32], points: &Panels, squares: &[f32], index: &mut [u32], d
 }
 
 #[inline(always)]
-fn nearest_body<const FMA: bool>(
-    x: &[f32],
-    points: &Panels,
-    squares: &[f32],
-    index: &mut [u32],
-    distance: &mut [f32],
-) {
-    distance.fill(f32::INFINITY);
-    for_each_tile::<FMA>(x, points, |first, count, tile: &[[f32; LANES]; POINTS], panel| {
-        for p in 0..count {
-            for (lane, square) in squares[panel * LANES..].iter().take(LANES).enumerate() {
-                let candidate = square - 2.0 * tile[p][lane];
-                if candidate < distance[first + p] {
-                    distance[first + p] = candidate;
-                    index[first + p] = (panel * LANES + lane) as u32;
+fn nearest_body<const FMA: bool>(x: &[f32], points: &Panels, squares: &[f32], index: &mut [u32], distance: &mut [f32]) {
+    let inputs = points.inputs;
+    // Places beyond the last point are infinitely far.
+    let mut padded_squares = squares.to_vec();
+    padded_squares.resize(squares.len().next_multiple_of(LANES), f32::INFINITY);
+    let groups = x.chunks(POINTS * inputs).zip(index.chunks_mut(POINTS)).zip(distance.chunks_mut(POINTS));
+    for ((group, index), distance) in groups {
+        let rows = rows_of(group, inputs);
+        // The best of each lane; lanes are compared at the end.
+        let mut best = [[f32::INFINITY; LANES]; POINTS];
+        let mut best_panel = [[0u32; LANES]; POINTS];
+        let panels = points.data.chunks_exact(inputs * LANES).zip(padded_squares.chunks_exact(LANES));
+        for (panel, (weights, squares)) in panels.enumerate() {
+            let products = products::<FMA>(rows, weights);
+            for ((product, best), best_panel) in products.iter().zip(&mut best).zip(&mut best_panel) {
+                for l in 0..LANES {
+                    let candidate = fma::<FMA>(-2.0, product[l], squares[l]);
+                    let nearer = candidate < best[l];
+                    best[l] = if nearer { candidate } else { best[l] };
+                    best_panel[l] = if nearer { panel as u32 } else { best_panel[l] };
                 }
             }
         }
-    });
-    for (x, distance) in x.chunks_exact(points.inputs).zip(distance) {
-        let square: f32 = x.iter().map(|v| v * v).sum();
-        *distance = (*distance + square).max(0.0);
+        let found = rows.iter().zip(best.iter().zip(&best_panel));
+        for ((index, distance), (row, (best, best_panel))) in index.iter_mut().zip(distance).zip(found) {
+            let (mut nearest, mut at) = (f32::INFINITY, u32::MAX);
+            for l in 0..LANES {
+                let candidate = best_panel[l] * LANES as u32 + l as u32;
+                if best[l] < nearest || (best[l] == nearest && candidate < at) {
+                    (nearest, at) = (best[l], candidate);
+                }
+            }
+            let square: f32 = row.iter().map(|v| v * v).sum();
+            (*index, *distance) = (at, (nearest + square).max(0.0));
+        }
     }
 }
 
-/// Calls `consume(first point, points, products, panel)` for every four points and panel.
+/// The points of a group; a short last group runs its last point again in the empty places.
 #[inline(always)]
-fn for_each_tile<const FMA: bool>(
-    x: &[f32],
-    panels: &Panels,
-    mut consume: impl FnMut(usize, usize, &[[f32; LANES]; POINTS], usize),
-) {
-    let inputs = panels.inputs;
-    for (group, points) in x.chunks(POINTS * inputs).enumerate() {
-        let count = points.len() / inputs;
-        // A short last group runs its last point again in the empty places.
-        let rows: [&[f32]; POINTS] = std::array::from_fn(|p| &points[p.min(count - 1) * inputs..][..inputs]);
-        for (panel, weights) in panels.data.chunks_exact(inputs * LANES).enumerate() {
-            let mut tile = [[0.0f32; LANES]; POINTS];
-            for (i, w) in weights.chunks_exact(LANES).enumerate() {
-                let w: &[f32; LANES] = w.try_into().expect("LANES values");
-                for p in 0..POINTS {
-                    let value = rows[p][i];
-                    for l in 0..LANES {
-                        tile[p][l] = fma::<FMA>(w[l], value, tile[p][l]);
-                    }
-                }
-            }
-            consume(group * POINTS, count, &tile, panel);
-        }
+fn rows_of(group: &[f32], inputs: usize) -> [&[f32]; POINTS] {
+    let last = group.len() / inputs - 1;
+    std::array::from_fn(|p| &group[p.min(last) * inputs..][..inputs])
+}
+
+/// The products of a group of points with the sixteen columns of a panel.
+///
+/// One variable per point: sums in an array of arrays end up on the stack instead of in registers.
+#[inline(always)]
+fn products<const FMA: bool>(rows: [&[f32]; POINTS], weights: &[f32]) -> [[f32; LANES]; POINTS] {
+    let [mut a, mut b, mut c, mut d, mut e, mut f] = [[0.0f32; LANES]; POINTS];
+    let [ra, rb, rc, rd, re, rf] = rows;
+    let points = ra.iter().zip(rb).zip(rc.iter().zip(rd)).zip(re.iter().zip(rf));
+    for (w, (((&va, &vb), (&vc, &vd)), (&ve, &vf))) in weights.chunks_exact(LANES).zip(points) {
+        let w: &[f32; LANES] = w.try_into().expect("LANES values");
+        add_scaled::<FMA>(&mut a, w, va);
+        add_scaled::<FMA>(&mut b, w, vb);
+        add_scaled::<FMA>(&mut c, w, vc);
+        add_scaled::<FMA>(&mut d, w, vd);
+        add_scaled::<FMA>(&mut e, w, ve);
+        add_scaled::<FMA>(&mut f, w, vf);
+    }
+    [a, b, c, d, e, f]
+}
+
+#[inline(always)]
+fn add_scaled<const FMA: bool>(sum: &mut [f32; LANES], w: &[f32; LANES], value: f32) {
+    for l in 0..LANES {
+        sum[l] = fma::<FMA>(w[l], value, sum[l]);
     }
 }
 

@@ -134,8 +134,7 @@ mod x86 {
                 }
             }
             let [a, b, c, d, e, f, g, h] = sums;
-            let (ab, cd, ef, gh) =
-                (_mm256_add_ps(a, b), _mm256_add_ps(c, d), _mm256_add_ps(e, f), _mm256_add_ps(g, h));
+            let (ab, cd, ef, gh) = (_mm256_add_ps(a, b), _mm256_add_ps(c, d), _mm256_add_ps(e, f), _mm256_add_ps(g, h));
             let z = _mm256_add_ps(_mm256_add_ps(ab, cd), _mm256_add_ps(ef, gh));
             square = _mm256_fmadd_ps(z, z, square);
         }

@@ -17,7 +17,7 @@ const ROUNDS: usize = 10;
 /// The global covariance is drawn towards the identity by this share, which keeps directions without variance harmless.
 const SHRINKAGE: f64 = 1e-3 / 1.001;
 /// Patches that one task measures.
-const CHUNK: usize = 64;
+const CHUNK: usize = 60;
 
 /// The fitted level.
 pub struct Centroids {
@@ -162,7 +162,8 @@ impl Centroids {
         let mut own = vec![0.0f32; count];
         let mut rows = self.points.rows.clone();
         sample.clusters.assignment.iter().for_each(|&c| all[c as usize] += 1.0);
-        let members = || sample.clusters.assignment.iter().enumerate().filter(|(i, _)| sample.image[*i] as usize == image);
+        let members =
+            || sample.clusters.assignment.iter().enumerate().filter(|(i, _)| sample.image[*i] as usize == image);
         members().for_each(|(_, &c)| own[c as usize] += 1.0);
         for (i, &c) in members() {
             let c = c as usize;
@@ -193,14 +194,16 @@ impl Centroids {
         out.resize(patches.positions(), 0.0);
         threads.run(|| {
             out.par_chunks_mut(CHUNK).zip(patches.data.par_chunks(CHUNK * self.channels)).for_each_init(
-                || Scratch {
-                    relative: Vec::new(),
-                    white: vec![0.0; CHUNK * self.channels],
-                    index: vec![0; CHUNK],
-                },
+                || Scratch { relative: Vec::new(), white: vec![0.0; CHUNK * self.channels], index: vec![0; CHUNK] },
                 |Scratch { relative, white, index }, (distance, rows)| {
                     self.whiten(rows, relative, &mut white[..rows.len()]);
-                    nearest(&white[..rows.len()], &points.panels, &points.squares, &mut index[..distance.len()], distance);
+                    nearest(
+                        &white[..rows.len()],
+                        &points.panels,
+                        &points.squares,
+                        &mut index[..distance.len()],
+                        distance,
+                    );
                     distance.iter_mut().for_each(|d| *d = d.sqrt());
                 },
             );
@@ -220,7 +223,8 @@ impl Centroids {
 
     /// Loads what [`Centroids::save`] saved.
     pub fn load(channels: usize, state: &mut State) -> Result<Self> {
-        let count = *state.shape("centroids.points").first().filter(|c| **c > 0).ok_or_else(|| unfit("centroids.points"))?;
+        let count =
+            *state.shape("centroids.points").first().filter(|c| **c > 0).ok_or_else(|| unfit("centroids.points"))?;
         let whitener = state.take_f32("centroids.whitener", &[channels, channels])?;
         Ok(Self {
             channels,

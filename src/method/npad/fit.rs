@@ -16,6 +16,9 @@ use crate::threads::Threads;
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
 const BATCH: usize = 16;
 
+/// Images that are scored held out: enough for a threshold at the usual false-alarm rates.
+const HELD_OUT: usize = 128;
+
 /// Distances of good images that vary less than this vary by rounding alone.
 const LEAST_DEVIATION: f64 = 1e-3;
 
@@ -81,7 +84,8 @@ impl Fitter for NpadFitter {
         let spread = Spread::of(sample)?;
         let channels = spread.most_within(self.settings.channels);
         let centre = selected(&spread.mean, &channels, threads);
-        let moments = |wanted: bool, centre: &PaddedMap| wanted.then(|| Moments::new(channels.len(), centre.data.clone()));
+        let moments =
+            |wanted: bool, centre: &PaddedMap| wanted.then(|| Moments::new(channels.len(), centre.data.clone()));
         self.plan = Some(Plan {
             shape: (spread.mean.rows, spread.mean.cols, spread.mean.channels),
             pixel: moments(self.settings.uses(0), &centre),
@@ -111,9 +115,7 @@ impl Fitter for NpadFitter {
     fn finish(mut self: Box<Self>, sample: &Sample, threads: &Threads) -> Result<Fitted> {
         let mut plan = self.plan.take().ok_or_else(out_of_order)?;
         plan.flush(self.window(), self.settings.patch, threads);
-        let estimate = |moments: &Moments| {
-            Gaussians::new(moments, self.images, self.settings.regularisation, threads)
-        };
+        let estimate = |moments: &Moments| Gaussians::new(moments, self.images, self.settings.regularisation, threads);
         let pixel = plan.pixel.take().as_ref().map(estimate).transpose()?;
         let patch = plan.patch.take().as_ref().map(estimate).transpose()?;
         let mut patches = PatchSample::new();
@@ -179,18 +181,18 @@ impl NpadFitter {
         threads: &Threads,
     ) -> HeldOut {
         let mut out = HeldOut::default();
-        for (batch, images) in sample.images().chunks(BATCH).enumerate() {
+        for batch in held_out_images(sample).chunks(BATCH) {
             let mut features = FeatureMap::default();
             let mut maps: Vec<Vec<PaddedMap>> = Vec::new();
-            for (place, image) in images.iter().enumerate() {
+            for &number in batch {
                 let mut own = Vec::new();
-                for map in &image.maps {
+                for map in &sample.images()[number].maps {
                     map.read(&mut features);
                     own.push(selected(&features, &plan.channels, threads));
                     if let Some(level) = &levels.centroids {
                         let (mut cells, mut distance) = (FeatureMap::default(), Vec::new());
                         patch_mean_all(&features, self.settings.patch, threads, &mut cells);
-                        level.held_out(patches, batch * BATCH + place, &cells, threads, &mut distance);
+                        level.held_out(patches, number, &cells, threads, &mut distance);
                         out[2].push(distance);
                     }
                 }
@@ -211,8 +213,19 @@ impl NpadFitter {
     }
 }
 
+/// The numbers of the sample's images that are scored held out, spread over all of it.
+fn held_out_images(sample: &Sample) -> Vec<usize> {
+    let (count, all) = (sample.images().len().min(HELD_OUT), sample.images().len());
+    (0..count).map(|k| k * all / count).collect()
+}
+
 /// One vector of distances per map, from one vector per position.
-fn hold_out_gaussians(level: &Gaussians<f32>, maps: &[Vec<PaddedMap>], window: Window, threads: &Threads) -> Vec<Vec<f32>> {
+fn hold_out_gaussians(
+    level: &Gaussians<f32>,
+    maps: &[Vec<PaddedMap>],
+    window: Window,
+    threads: &Threads,
+) -> Vec<Vec<f32>> {
     let own: Vec<PaddedMap> = maps.iter().map(|own| own[0].clone()).collect();
     let positions = level.held_out(&own, maps, window, threads);
     let count = maps.iter().map(Vec::len).sum();
@@ -238,7 +251,8 @@ fn fuse(distances: &HeldOut, sample: &Sample, shape: (usize, usize, usize), fusi
         next += 1;
         out
     };
-    sample.images().iter().map(|image| image.maps.iter().map(|_| score()).collect()).collect()
+    let images = held_out_images(sample).into_iter().map(|number| &sample.images()[number]);
+    images.map(|image| image.maps.iter().map(|_| score()).collect()).collect()
 }
 
 /// How each channel varies at a position and between positions.

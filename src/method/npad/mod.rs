@@ -29,7 +29,7 @@ const LEVELS: &[&str] = &["pixel", "patch", "centroids"];
 static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "npad.levels",
-        default: "pixel+patch",
+        default: "pixel+patch+centroids",
         kind: Kind::Set(LEVELS),
         help: "levels of evidence in the anomaly map",
     },
@@ -84,13 +84,13 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.centroids",
-        default: "512",
+        default: "256",
         kind: Kind::Count(1, 8192),
         help: "representative nominal patches found by K-means",
     },
     Parameter {
         name: "npad.centroid_samples",
-        default: "20000",
+        default: "10000",
         kind: Kind::Count(1, 1_000_000),
         help: "patches that K-means runs on",
     },

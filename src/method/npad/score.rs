@@ -145,7 +145,10 @@ impl NpadScorer {
         let positions = shape.0.checked_mul(shape.1).filter(|p| *p > 0).ok_or_else(|| unfit("shape"))?;
         let fusion = state.take_f32("fusion", &[2, 3])?;
         let mut gaussians = |level: usize| {
-            settings.uses(level).then(|| Gaussians::load(LEVELS[level], channels.len(), positions, &mut state)).transpose()
+            settings
+                .uses(level)
+                .then(|| Gaussians::load(LEVELS[level], channels.len(), positions, &mut state))
+                .transpose()
         };
         let (pixel, patch) = (gaussians(0)?, gaussians(1)?);
         let centroids = settings.uses(2).then(|| Centroids::load(shape.2, &mut state)).transpose()?;

@@ -1,0 +1,17 @@
+#!/usr/bin/env python3
+"""Takes the shared libraries of ONNX Runtime out of its wheel: unpack_libraries.py WHEEL FOLDER"""
+
+import shutil
+import sys
+import zipfile
+from pathlib import Path
+
+wheel, folder = Path(sys.argv[1]), Path(sys.argv[2])
+unfinished = folder.with_suffix(".unfinished")
+shutil.rmtree(unfinished, ignore_errors=True)
+unfinished.mkdir(parents=True)
+with zipfile.ZipFile(wheel) as archive:
+    for name in archive.namelist():
+        if "/libonnxruntime" in name:
+            (unfinished / Path(name).name).write_bytes(archive.read(name))
+unfinished.rename(folder)
