@@ -79,7 +79,8 @@ ifeq ($(shell uname -m),x86_64)
 test: export NPAD_TEST_ONNXRUNTIME_GPU := $(RUNTIME_GPU)
 test: | $(RUNTIME_GPU)
 endif
-test: lint check-backbone $(RUNTIME) | tools
+test: lint check-backbone demo $(RUNTIME) | tools
+	python3 tools/demo/check.py $(TARGET)/demo/summary.json
 	cargo test --release --doc
 	cargo test --release --all-targets
 

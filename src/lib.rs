@@ -1,4 +1,30 @@
 //! npad: industrial visual anomaly detection that learns from good images only.
+//!
+//! Data flows one way, and so do the modules' imports: [`error`], [`image`], [`preprocess`], [`backbone`], [`method`],
+//! [`postprocess`], [`model`], [`ffi`]. [`math`] is plain numerics on slices, used by `method` and `postprocess`.
+//!
+//! ```
+//! use npad::image::{ImageView, PixelFormat};
+//! use npad::model::{Model, Options, Trainer};
+//!
+//! /// Learns from grey images of 64 x 64 pixels.
+//! fn learn(images: &[Vec<u8>]) -> npad::error::Result<Model> {
+//!     let mut options = Options::default();
+//!     options.set("size", "64")?;
+//!     let mut trainer = Trainer::new(&options)?;
+//!     for pixels in images {
+//!         trainer.add(&ImageView::new(pixels, 64, 64, 64, PixelFormat::Gray8)?)?;
+//!     }
+//!     trainer.finish()
+//! }
+//!
+//! let images: Vec<Vec<u8>> =
+//!     (0..8).map(|n: usize| (0..64 * 64).map(|i: usize| (i % 61 + i * (n + 3) % 17) as u8).collect()).collect();
+//! let model = learn(&images)?;
+//! let inspection = model.score(&ImageView::new(&images[0], 64, 64, 64, PixelFormat::Gray8)?)?;
+//! assert!(!inspection.anomalous && inspection.map.len() == 64 * 64);
+//! # Ok::<(), npad::error::Error>(())
+//! ```
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

@@ -4,49 +4,24 @@
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Output;
 
 use common::Gray;
+use common::c::command;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The folder of this build's shared library.
-fn library_folder() -> PathBuf {
-    std::env::current_exe().unwrap().parent().unwrap().to_owned()
-}
-
-/// Compiles a C program of the repository against the header and the shared library.
+/// Compiles a C program of the repository.
 fn compile(source: &str, folder: &Path) -> PathBuf {
-    let program = folder.join("program");
-    let output = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-o"])
-        .arg(&program)
-        .arg(root().join(source))
-        .arg("-I")
-        .arg(root().join("include"))
-        .arg("-L")
-        .arg(library_folder())
-        .args(["-lnpad", "-lpthread"])
-        .arg(format!("-Wl,-rpath,{}", library_folder().display()))
-        .output()
-        .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    program
+    common::c::compile(&root().join(source), folder)
 }
 
 fn text(output: &Output) -> String {
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
     text
-}
-
-/// A command in `folder`. Cargo's own library path, which may lead to another build, must not reach the program.
-fn command(program: &Path, folder: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(folder).env_remove("LD_LIBRARY_PATH");
-    command
 }
 
 /// Runs a program under valgrind, which must find neither errors nor leaks of ours; ONNX Runtime keeps its own globals.

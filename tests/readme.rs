@@ -1,0 +1,55 @@
+//! What README shows is what works: its commands are run, its C program is compiled and run.
+#![cfg(unix)]
+
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+
+use common::Gray;
+
+/// The contents of README's code blocks in that language.
+fn blocks(language: &str) -> Vec<String> {
+    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let start = format!("```{language}\n");
+    readme.split(&start).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_commands_run() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("good")).unwrap();
+    for seed in 0..10 {
+        std::fs::write(folder.path().join(format!("good/{seed}.pgm")), Gray::good(90, 90, seed).pgm()).unwrap();
+    }
+    std::fs::write(folder.path().join("image.png"), Gray::scratched(90, 90, 40, (40, 40)).pgm()).unwrap();
+    let tool = Path::new(env!("CARGO_BIN_EXE_npad")).parent().unwrap();
+    let path = format!("{}:{}", tool.display(), std::env::var("PATH").unwrap());
+    let scripts: Vec<String> = blocks("sh").into_iter().filter(|block| block.contains("npad fit")).collect();
+    assert_eq!(scripts.len(), 1);
+    let mut shell = Command::new("sh");
+    let output = shell.args(["-e", "-c", &scripts[0]]).env("PATH", path).current_dir(folder.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(folder.path().join("maps/image.png").is_file());
+}
+
+#[test]
+fn the_make_targets_exist() {
+    let makefile = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Makefile")).unwrap();
+    for block in blocks("sh") {
+        for target in block.lines().filter_map(|line| line.strip_prefix("make ")?.split_whitespace().next()) {
+            assert!(makefile.contains(&format!("\n{target}:")), "{target}");
+        }
+    }
+}
+
+#[test]
+fn the_c_program_compiles_and_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let [source] = &blocks("c")[..] else { panic!("one C program") };
+    std::fs::write(folder.path().join("program.c"), source).unwrap();
+    let program = common::c::compile(&folder.path().join("program.c"), folder.path());
+    let output = common::c::command(&program, folder.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("score"), "{text}");
+}
