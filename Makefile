@@ -18,10 +18,16 @@ RUNTIME     := $(FETCHED)/onnxruntime-$(ONNXRUNTIME_VERSION)
 RUNTIME_GPU := $(FETCHED)/onnxruntime-gpu-$(ONNXRUNTIME_GPU_VERSION)
 ELPV        := $(FETCHED)/elpv_dataset-$(ELPV_VERSION)-py3-none-any.whl
 
+# Where `make install` puts things, and under which version programs find the shared library.
+PREFIX          ?= /usr/local
+VERSION         := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
+SONAME_VERSION  := $(basename $(VERSION))
+FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_VERSION)/'
+
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo test lint check-backbone header clean tools python
+.PHONY: all demo install bench test lint check-backbone header clean tools python
 all: $(NPAD)
 
 ## What the targets need
@@ -62,6 +68,26 @@ $(NPAD): | tools
 
 demo: $(NPAD) $(RUNTIME) $(ELPV)
 	python3 tools/demo/demo.py $(NPAD) $(ELPV) $(TARGET)/demo
+
+# The library, its headers, pkg-config and CMake files, the tool, and ONNX Runtime beside the library. The folder may be
+# moved afterwards. DESTDIR is honoured.
+install: $(NPAD) $(RUNTIME)
+	cargo build --release --lib
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig lib/cmake/npad)
+	install -m 755 $(NPAD) $(DESTDIR)$(PREFIX)/bin/
+	install -m 644 include/npad.h include/npad.hpp $(DESTDIR)$(PREFIX)/include/
+	install -m 755 $(TARGET)/release/libnpad.so $(DESTDIR)$(PREFIX)/lib/libnpad.so.$(VERSION)
+	ln -sf libnpad.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libnpad.so.$(SONAME_VERSION)
+	ln -sf libnpad.so.$(SONAME_VERSION) $(DESTDIR)$(PREFIX)/lib/libnpad.so
+	install -m 644 $(TARGET)/release/libnpad.a $(DESTDIR)$(PREFIX)/lib/
+	install -m 755 $(RUNTIME)/libonnxruntime.so.* $(DESTDIR)$(PREFIX)/lib/
+	$(FILL_IN) cmake/npad.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/npad.pc
+	$(FILL_IN) cmake/npadConfig.cmake >$(DESTDIR)$(PREFIX)/lib/cmake/npad/npadConfig.cmake
+	$(FILL_IN) cmake/npadConfigVersion.cmake >$(DESTDIR)$(PREFIX)/lib/cmake/npad/npadConfigVersion.cmake
+
+# How fast a model of the demo's kind is on this machine, beside its backbone alone.
+bench: demo
+	$(NPAD) bench $(TARGET)/demo/solar-cells.npad
 
 lint: | tools
 	cargo fmt --check

@@ -5,5 +5,9 @@ fn main() {
     if std::env::var("CARGO_CFG_TARGET_OS").is_ok_and(|os| os == "linux") {
         // ONNX Runtime registers exit handlers, so the library must stay loaded until the process ends.
         println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+        // While the major version is 0, another minor version is another interface.
+        let part = |name: &str| std::env::var(name).expect("set by cargo");
+        let version = format!("{}.{}", part("CARGO_PKG_VERSION_MAJOR"), part("CARGO_PKG_VERSION_MINOR"));
+        println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libnpad.so.{version}");
     }
 }

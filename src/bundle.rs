@@ -47,9 +47,9 @@ impl Bundle {
             .iter()
             .map(|(name, array)| {
                 let (dtype, shape, bytes) = match array {
-                    Array::F32(shape, data) => (Dtype::F32, shape, data.iter().flat_map(|v| v.to_le_bytes()).collect()),
-                    Array::F16(shape, data) => (Dtype::F16, shape, data.iter().flat_map(|v| v.to_le_bytes()).collect()),
-                    Array::U32(shape, data) => (Dtype::U32, shape, data.iter().flat_map(|v| v.to_le_bytes()).collect()),
+                    Array::F32(shape, data) => (Dtype::F32, shape, to_bytes(data, |v| v.to_le_bytes())),
+                    Array::F16(shape, data) => (Dtype::F16, shape, to_bytes(data, |v| v.to_le_bytes())),
+                    Array::U32(shape, data) => (Dtype::U32, shape, to_bytes(data, |v| v.to_le_bytes())),
                 };
                 (format!("state.{name}"), dtype, shape.clone(), bytes)
             })
@@ -136,6 +136,12 @@ impl Bundle {
         }
         Ok(bundle)
     }
+}
+
+fn to_bytes<T: Copy, const N: usize>(values: &[T], convert: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    let mut bytes = vec![0; values.len() * N];
+    bytes.chunks_exact_mut(N).zip(values).for_each(|(out, v)| out.copy_from_slice(&convert(*v)));
+    bytes
 }
 
 fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {

@@ -15,22 +15,49 @@ pub enum PixelFormat {
     Rgb8 = 1,
     /// Three bytes a pixel: blue, green, red (OpenCV's and Windows' order).
     Bgr8 = 2,
+    /// One 16-bit number a pixel, in the machine's byte order; 65535 is white. Shift 10- or 12-bit values up first.
+    Gray16 = 3,
+    /// Four bytes a pixel: red, green, blue, and a fourth that is not looked at.
+    Rgba8 = 4,
+    /// Four bytes a pixel: blue, green, red, and a fourth that is not looked at.
+    Bgra8 = 5,
+    /// One 32-bit float a pixel, in the machine's byte order; 0 is black, 1 white, and values between and around them count
+    /// as they are. All must be finite.
+    GrayF32 = 6,
+    /// Three planes of one byte a pixel: red, green, blue (HALCON's layout).
+    Rgb8Planar = 7,
 }
 
 impl PixelFormat {
-    /// Bytes from one pixel to the next.
+    /// All formats.
+    pub const ALL: [Self; 8] =
+        [Self::Gray8, Self::Rgb8, Self::Bgr8, Self::Gray16, Self::Rgba8, Self::Bgra8, Self::GrayF32, Self::Rgb8Planar];
+
+    /// Bytes from one pixel to the next in a plane.
     pub fn bytes_per_pixel(self) -> usize {
         match self {
-            Self::Gray8 => 1,
+            Self::Gray8 | Self::Rgb8Planar => 1,
+            Self::Gray16 => 2,
             Self::Rgb8 | Self::Bgr8 => 3,
+            Self::Rgba8 | Self::Bgra8 | Self::GrayF32 => 4,
         }
+    }
+
+    /// The number of separate planes.
+    pub fn planes(self) -> usize {
+        if self == Self::Rgb8Planar { 3 } else { 1 }
+    }
+
+    /// Whether a pixel is one grey value.
+    pub fn is_gray(self) -> bool {
+        matches!(self, Self::Gray8 | Self::Gray16 | Self::GrayF32)
     }
 }
 
-/// A view of an image in the caller's memory; row `y` starts `y * stride` bytes after the first pixel.
+/// A view of an image in the caller's memory; row `y` of a plane starts `y * stride` bytes after its first pixel.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageView<'a> {
-    data: &'a [u8],
+    planes: [&'a [u8]; 3],
     width: usize,
     height: usize,
     stride: usize,
@@ -44,21 +71,38 @@ impl<'a> ImageView<'a> {
     /// # Errors
     /// [`Status::InvalidImage`] when the size, the stride or the length of `data` do not fit together.
     pub fn new(data: &'a [u8], width: usize, height: usize, stride: usize, format: PixelFormat) -> Result<Self> {
+        if format.planes() != 1 {
+            return Err(Error::new(Status::InvalidImage, format!("a {format:?} image needs three planes, not one")));
+        }
+        Self::from_planes([data, &[], &[]], width, height, stride, format)
+    }
+
+    /// A view of an image of one plane (the first) or of three, all of the same geometry.
+    ///
+    /// # Errors
+    /// As [`ImageView::new`].
+    pub fn from_planes(
+        planes: [&'a [u8]; 3],
+        width: usize,
+        height: usize,
+        stride: usize,
+        format: PixelFormat,
+    ) -> Result<Self> {
         let needed = Self::required_bytes(width, height, stride, format)?;
-        if data.len() < needed {
+        if let Some(plane) = planes[..format.planes()].iter().find(|plane| plane.len() < needed) {
             return Err(Error::new(
                 Status::InvalidImage,
                 format!(
                     "the pixel buffer holds {} bytes, but a {width} x {height} {format:?} image with a stride of {stride} \
                      bytes needs {needed}",
-                    data.len()
+                    plane.len()
                 ),
             ));
         }
-        Ok(Self { data: &data[..needed], width, height, stride, format })
+        Ok(Self { planes, width, height, stride, format })
     }
 
-    /// The bytes from the first pixel to the end of the last, after checking the geometry.
+    /// The bytes of a plane from the first pixel to the end of the last, after checking the geometry.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] for a side of zero or above [`MAX_SIDE`], or a stride shorter than a row.
@@ -94,24 +138,34 @@ impl<'a> ImageView<'a> {
         self.height
     }
 
-    /// Bytes from one row to the next.
-    pub fn stride(&self) -> usize {
-        self.stride
-    }
-
     /// How pixels lie in memory.
     pub fn format(&self) -> PixelFormat {
         self.format
     }
 
-    /// The bytes from the first pixel to the end of the last.
-    pub fn data(&self) -> &'a [u8] {
-        self.data
-    }
-
-    /// The bytes of row `y`, without padding.
-    pub fn row(&self, y: usize) -> &'a [u8] {
-        &self.data[y * self.stride..][..self.width * self.format.bytes_per_pixel()]
+    /// Calls `put(x, value)` for each pixel of row `y` with its red (0), green (1) or blue (2) value, which for grey images
+    /// are the same; 0 is black, 255 white.
+    pub fn for_each_value(&self, y: usize, channel: usize, mut put: impl FnMut(usize, f32)) {
+        let plane = self.planes[if self.format.planes() == 3 { channel } else { 0 }];
+        let size = self.format.bytes_per_pixel();
+        let row = &plane[y * self.stride..][..self.width * size];
+        let mut bytes = |offset: usize| {
+            row.chunks_exact(size).enumerate().for_each(|(x, pixel)| put(x, f32::from(pixel[offset])));
+        };
+        match self.format {
+            PixelFormat::Gray8 | PixelFormat::Rgb8Planar => bytes(0),
+            PixelFormat::Rgb8 | PixelFormat::Rgba8 => bytes(channel),
+            PixelFormat::Bgr8 | PixelFormat::Bgra8 => bytes(2 - channel),
+            PixelFormat::Gray16 => row
+                .chunks_exact(size)
+                .enumerate()
+                // 257 = 65535 / 255, so a widened byte comes back exactly.
+                .for_each(|(x, p)| put(x, f32::from(u16::from_ne_bytes([p[0], p[1]])) / 257.0)),
+            PixelFormat::GrayF32 => row
+                .chunks_exact(size)
+                .enumerate()
+                .for_each(|(x, p)| put(x, f32::from_ne_bytes([p[0], p[1], p[2], p[3]]) * 255.0)),
+        }
     }
 }
 
@@ -139,11 +193,37 @@ mod tests {
     }
 
     #[test]
-    fn rows_skip_the_padding() {
-        let bytes: Vec<u8> = (0..20).collect();
-        let view = ImageView::new(&bytes, 2, 3, 8, PixelFormat::Rgb8).map(|v| v.row(2).to_vec());
-        assert!(view.is_err(), "20 bytes hold two strides and four bytes, not six");
-        let view = ImageView::new(&bytes, 1, 3, 8, PixelFormat::Rgb8).unwrap();
-        assert_eq!(view.row(2), &[16, 17, 18]);
+    fn values_skip_the_padding_and_mean_the_same_in_every_format() {
+        let short: Vec<u8> = (0..20).collect();
+        assert!(ImageView::new(&short, 2, 3, 8, PixelFormat::Rgb8).is_err(), "two strides and four bytes, not six");
+        assert!(ImageView::new(&short, 2, 2, 8, PixelFormat::Rgb8Planar).is_err(), "planes come as three");
+        let rgb = [[10u8, 20, 30], [40, 50, 60]];
+        let of = |order: &[usize]| {
+            rgb.iter().flat_map(|p| order.iter().map(|&c| p[c]).collect::<Vec<_>>()).collect::<Vec<u8>>()
+        };
+        let check = |planes: [&[u8]; 3], format: PixelFormat| {
+            let view = ImageView::from_planes(planes, 2, 1, 8, format).unwrap();
+            let expected = |x: usize, channel: usize| f32::from(rgb[x][channel]);
+            for channel in 0..3 {
+                view.for_each_value(0, channel, |x, v| assert_eq!(v, expected(x, channel), "{format:?}"));
+            }
+        };
+        let (rgb3, bgr3) = (of(&[0, 1, 2]), of(&[2, 1, 0]));
+        let (rgb4, bgr4) = (of(&[0, 1, 2, 0]), of(&[2, 1, 0, 0]));
+        check([&rgb3, &[], &[]], PixelFormat::Rgb8);
+        check([&bgr3, &[], &[]], PixelFormat::Bgr8);
+        check([&rgb4, &[], &[]], PixelFormat::Rgba8);
+        check([&bgr4, &[], &[]], PixelFormat::Bgra8);
+        check([&of(&[0]), &of(&[1]), &of(&[2])], PixelFormat::Rgb8Planar);
+        let gray = |format: PixelFormat, bytes: &[u8]| {
+            let view = ImageView::new(bytes, 1, 1, 4, format).unwrap();
+            let mut value = 0.0;
+            view.for_each_value(0, 1, |_, v| value = v);
+            value
+        };
+        for v in 0..=255u8 {
+            assert_eq!(gray(PixelFormat::Gray16, &(u16::from(v) * 257).to_ne_bytes()), f32::from(v));
+        }
+        assert_eq!(gray(PixelFormat::GrayF32, &0.5f32.to_ne_bytes()), 127.5);
     }
 }

@@ -8,7 +8,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::pixels::{F32, U8};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Status};
@@ -101,19 +102,57 @@ pub struct Normalisation {
     pub std: [f32; 3],
 }
 
+/// One channel of an image and its resized copy.
+struct Plane<P> {
+    pixels: Vec<P>,
+    resized: Image<'static>,
+}
+
+impl<P: PixelTrait> Plane<P> {
+    fn new(size: InputSize) -> Self {
+        let resized = Image::new(size.width as u32, size.height as u32, P::pixel_type());
+        Self { pixels: Vec::new(), resized }
+    }
+
+    /// Writes the plane, resized and mapped by `convert`, to the channels of `targets`.
+    fn write(
+        &mut self,
+        resizer: &mut Resizer,
+        (width, height): (usize, usize),
+        targets: &mut [&mut [f32]],
+        convert: impl Fn(usize, P) -> f32,
+    ) -> Result<()> {
+        let mut put = |pixels: &[P]| {
+            for (index, target) in targets.iter_mut().enumerate() {
+                target.iter_mut().zip(pixels).for_each(|(out, p)| *out = convert(index, *p));
+            }
+        };
+        if (width, height) == (self.resized.width() as usize, self.resized.height() as usize) {
+            put(&self.pixels);
+            return Ok(());
+        }
+        let failed = |e: &dyn fmt::Display| Error::new(Status::Internal, format!("resizing the image failed: {e}"));
+        let source = ImageRef::from_pixels(width as u32, height as u32, &self.pixels).map_err(|e| failed(&e))?;
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+        resizer.resize(&source, &mut self.resized, &options).map_err(|e| failed(&e))?;
+        put(self.resized.typed_image::<P>().ok_or_else(|| failed(&"another pixel type"))?.pixels());
+        Ok(())
+    }
+}
+
 /// Reusable buffers for [`Preprocessor::run`]; one per scoring context.
 pub struct Preprocessor {
     size: InputSize,
     normalisation: Normalisation,
     resizer: Resizer,
-    packed: Vec<u8>,
-    resized: [Option<Image<'static>>; 2],
+    bytes: Plane<U8>,
+    floats: Plane<F32>,
 }
 
 impl Preprocessor {
     /// A preprocessor for one network input.
     pub fn new(size: InputSize, normalisation: Normalisation) -> Self {
-        Self { size, normalisation, resizer: Resizer::new(), packed: Vec::new(), resized: [None, None] }
+        Self { size, normalisation, resizer: Resizer::new(), bytes: Plane::new(size), floats: Plane::new(size) }
     }
 
     /// The network's input size.
@@ -123,62 +162,41 @@ impl Preprocessor {
 
     /// Writes the network's input for `image` to `tensor`: R, G and B planes of `height * width` values.
     ///
+    /// Channels are resized one by one, so the same pixels give the same input to the last bit however they lie in memory.
+    /// 8-bit formats are rounded to 8 bits after resizing, as Pillow does; the others keep their precision.
+    ///
     /// # Errors
-    /// [`Status::Internal`] when the resizer refuses, which validated views never provoke.
+    /// [`Status::InvalidImage`] when a floating-point pixel is not finite.
     pub fn run(&mut self, image: &ImageView<'_>, tensor: &mut Vec<f32>) -> Result<()> {
         let InputSize { height, width } = self.size;
+        let (format, from) = (image.format(), (image.width(), image.height()));
         tensor.resize(3 * height * width, 0.0);
-        let pixel = image.format().bytes_per_pixel();
-        if (image.width(), image.height()) == (width, height) {
-            for y in 0..height {
-                self.normalisation.write_row(image.row(y), image.format(), y * width, height * width, tensor);
+        let mut targets: Vec<&mut [f32]> = tensor.chunks_exact_mut(height * width).collect();
+        let Normalisation { mean, std } = self.normalisation;
+        let normalise = |channel: usize, v: f32| v * (1.0 / (255.0 * std[channel])) - mean[channel] / std[channel];
+        // A grey image is one channel that goes to all three.
+        let share = if format.is_gray() { 3 } else { 1 };
+        for (group, targets) in targets.chunks_mut(share).enumerate() {
+            if matches!(format, PixelFormat::Gray16 | PixelFormat::GrayF32) {
+                self.floats.pixels.clear();
+                for y in 0..image.height() {
+                    image.for_each_value(y, group, |_, v| self.floats.pixels.push(F32::new(v)));
+                }
+                if !self.floats.pixels.iter().all(|p| p.0.is_finite()) {
+                    let message = "the image has pixels that are not finite (NaN or infinity)";
+                    return Err(Error::new(Status::InvalidImage, message));
+                }
+                self.floats.write(&mut self.resizer, from, targets, |index, p| normalise(group + index, p.0))?;
+            } else {
+                self.bytes.pixels.clear();
+                for y in 0..image.height() {
+                    image.for_each_value(y, group, |_, v| self.bytes.pixels.push(U8::new(v as u8)));
+                }
+                let convert = |index: usize, p: U8| normalise(group + index, f32::from(p.0));
+                self.bytes.write(&mut self.resizer, from, targets, convert)?;
             }
-            return Ok(());
-        }
-        let kind = if pixel == 1 { PixelType::U8 } else { PixelType::U8x3 };
-        // A stride of whole pixels is a wider image with a crop; any other stride is packed first.
-        let whole = image.stride().is_multiple_of(pixel) && image.data().len() >= image.stride() * image.height();
-        let (data, row) = if whole {
-            (&image.data()[..image.stride() * image.height()], image.stride() / pixel)
-        } else {
-            self.packed.clear();
-            (0..image.height()).for_each(|y| self.packed.extend_from_slice(image.row(y)));
-            (&self.packed[..], image.width())
-        };
-        let internal = |e: &dyn fmt::Display| Error::new(Status::Internal, format!("resizing the image failed: {e}"));
-        let source = ImageRef::new(row as u32, image.height() as u32, data, kind).map_err(|e| internal(&e))?;
-        let target =
-            self.resized[usize::from(pixel == 3)].get_or_insert_with(|| Image::new(width as u32, height as u32, kind));
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).crop(
-            0.0,
-            0.0,
-            image.width() as f64,
-            image.height() as f64,
-        );
-        self.resizer.resize(&source, target, &options).map_err(|e| internal(&e))?;
-        for (y, row) in target.buffer().chunks_exact(width * pixel).enumerate() {
-            self.normalisation.write_row(row, image.format(), y * width, height * width, tensor);
         }
         Ok(())
-    }
-}
-
-impl Normalisation {
-    fn write_row(&self, row: &[u8], format: PixelFormat, at: usize, plane: usize, tensor: &mut [f32]) {
-        for channel in 0..3 {
-            let scale = 1.0 / (255.0 * self.std[channel]);
-            let offset = -self.mean[channel] / self.std[channel];
-            let value = |v: u8| f32::from(v) * scale + offset;
-            let source = match format {
-                PixelFormat::Gray8 => 0,
-                PixelFormat::Rgb8 => channel,
-                PixelFormat::Bgr8 => 2 - channel,
-            };
-            let pixels = row.chunks_exact(format.bytes_per_pixel());
-            for (out, pixel) in tensor[channel * plane + at..].iter_mut().zip(pixels) {
-                *out = value(pixel[source]);
-            }
-        }
     }
 }
 
@@ -196,27 +214,53 @@ mod tests {
     }
 
     #[test]
-    fn formats_and_strides_of_the_same_pixels_agree() {
+    fn formats_and_strides_of_the_same_pixels_agree_to_the_last_bit() {
+        let (width, height) = (40, 40);
+        let rgb: Vec<u8> = (0..width * height * 3).map(|i| (i * i % 251) as u8).collect();
+        let reordered = |order: &[usize]| -> Vec<u8> {
+            rgb.chunks(3).flat_map(|p| order.iter().map(|&c| p[c]).collect::<Vec<_>>()).collect()
+        };
+        let planes: [Vec<u8>; 3] = std::array::from_fn(|c| reordered(&[c]));
+        let gray = reordered(&[0]);
         for size in [InputSize { height: 32, width: 48 }, InputSize { height: 40, width: 40 }] {
-            let (width, height) = (40, 40);
-            let rgb: Vec<u8> = (0..width * height * 3).map(|i| (i * i % 251) as u8).collect();
             let expected = run(&rgb, width, height, width * 3, PixelFormat::Rgb8, size);
-            let bgr: Vec<u8> = rgb.chunks(3).flat_map(|p| [p[2], p[1], p[0]]).collect();
-            assert_eq!(expected, run(&bgr, width, height, width * 3, PixelFormat::Bgr8, size));
-            for padding in [1, 3, 8] {
-                let padded: Vec<u8> = rgb
-                    .chunks(width * 3)
-                    .flat_map(|r| r.iter().copied().chain(std::iter::repeat_n(9, padding)))
-                    .collect();
-                assert_eq!(expected, run(&padded, width, height, width * 3 + padding, PixelFormat::Rgb8, size));
+            for (order, format) in [
+                (&[2, 1, 0][..], PixelFormat::Bgr8),
+                (&[0, 1, 2, 1], PixelFormat::Rgba8),
+                (&[2, 1, 0, 0], PixelFormat::Bgra8),
+            ] {
+                let stride = width * order.len();
+                assert!(expected == run(&reordered(order), width, height, stride, format, size), "{format:?}");
             }
-            let gray: Vec<u8> = (0..width * height).map(|i| (i * 7 % 256) as u8).collect();
+            let mut tensor = Vec::new();
+            let slices = [&planes[0][..], &planes[1], &planes[2]];
+            let view = ImageView::from_planes(slices, width, height, width, PixelFormat::Rgb8Planar).unwrap();
+            Preprocessor::new(size, PLAIN).run(&view, &mut tensor).unwrap();
+            assert!(expected == tensor, "planar");
+            for padding in [1, 3, 8] {
+                let rows = rgb.chunks(width * 3);
+                let padded: Vec<u8> =
+                    rows.flat_map(|r| r.iter().copied().chain(std::iter::repeat_n(9, padding))).collect();
+                assert!(expected == run(&padded, width, height, width * 3 + padding, PixelFormat::Rgb8, size));
+            }
+            let expected = run(&gray, width, height, width, PixelFormat::Gray8, size);
             let triple: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v]).collect();
-            assert_eq!(
-                run(&gray, width, height, width, PixelFormat::Gray8, size),
-                run(&triple, width, height, width * 3, PixelFormat::Rgb8, size)
-            );
+            let wide: Vec<u8> = gray.iter().flat_map(|&v| (u16::from(v) * 257).to_ne_bytes()).collect();
+            assert!(expected == run(&triple, width, height, width * 3, PixelFormat::Rgb8, size));
+            let wide = run(&wide, width, height, width * 2, PixelFormat::Gray16, size);
+            // 16 bits are not rounded to 8 after resizing.
+            let tolerance = if (size.width, size.height) == (width, height) { 0.0 } else { 1.0 / 255.0 };
+            assert!(expected.iter().zip(&wide).all(|(a, b)| (a - b).abs() <= tolerance), "Gray16");
         }
+    }
+
+    #[test]
+    fn floats_that_are_not_finite_are_refused() {
+        let bytes: Vec<u8> = [0.5, f32::NAN].iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let view = ImageView::new(&bytes, 2, 1, 8, PixelFormat::GrayF32).unwrap();
+        let size = InputSize { height: 32, width: 32 };
+        let error = Preprocessor::new(size, PLAIN).run(&view, &mut Vec::new()).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidImage);
     }
 
     #[test]

@@ -45,8 +45,7 @@ fn write_images(folder: &Path) {
     std::fs::write(folder.join("fine.pgm"), Gray::good(80, 60, 91).pgm()).unwrap();
 }
 
-const ARGUMENTS: [&str; 7] =
-    ["good", "fine.pgm", "scratched.pgm", "size=64", "npad.channels=16", "threads=2", "npad.levels=pixel+patch"];
+const ARGUMENTS: [&str; 6] = ["good", "fine.pgm", "scratched.pgm", "size=64", "npad.channels=16", "threads=2"];
 
 #[test]
 fn the_example_learns_saves_loads_and_inspects() {
@@ -68,6 +67,20 @@ fn the_example_learns_saves_loads_and_inspects() {
     let printed: f32 =
         line("scratched.pgm").split("score ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
     assert_eq!(printed.to_bits(), score.to_bits(), "to the last bit");
+}
+
+#[test]
+fn the_cpp_example_finds_its_scratch_and_reports_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("examples/cpp/inspect.cpp", folder.path());
+    let output = text(&command(&program, folder.path()).args(["size=128", "npad.channels=30"]).output().unwrap());
+    assert!(output.contains("fine: good") && output.contains("scratched: DEFECTIVE"), "{output}");
+    let output = command(&program, folder.path()).arg("size=none").output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.code() == Some(1) && message.contains("size is 'none'") && message.contains("status 3"),
+        "{message}"
+    );
 }
 
 #[test]

@@ -273,6 +273,25 @@ fn a_missing_runtime_says_where_it_looked_and_what_to_do() {
     );
 }
 
+#[test]
+#[cfg(unix)]
+fn a_runtime_that_is_too_old_is_refused() {
+    let shop = Shop::new();
+    let source = shop.path("old.c");
+    let code = "static const char *version(void) { return \"1.9.1\"; }\n\
+                static const void *api(unsigned v) { (void)v; return 0; }\n\
+                static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = {api, version};\n\
+                const void *OrtGetApiBase(void) { return &base; }\n";
+    std::fs::write(&source, code).unwrap();
+    let library = shop.path("libonnxruntime.so");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
+    assert!(compiled.success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+    command.args(shop.fit_arguments(&shop.path("model.npad"))).env("NPAD_ONNXRUNTIME", &library);
+    let message = failure(&command.output().unwrap(), 1);
+    assert!(message.contains("1.9.1") && message.contains("1.17 or newer"), "{message}");
+}
+
 /// Asked for with the GPU build of ONNX Runtime where there is no GPU, CUDA is an error that names the cause.
 #[test]
 fn cuda_without_a_gpu_is_an_error() {

@@ -55,6 +55,7 @@ fn the_header_compiles_alone_and_twice() {
         compile("cc", &["-std=c99"], source);
         compile("c++", &["-std=c++17"], source);
     }
+    compile("c++", &["-std=c++17"], "#include \"npad.hpp\"\n#include \"npad.hpp\"\n");
 }
 
 /// The functions that the header declares.

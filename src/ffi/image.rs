@@ -11,7 +11,8 @@ use crate::image::{ImageView, PixelFormat};
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct npad_image {
-    /// The first pixel of the first row. The other two pointers are null in every format of one plane.
+    /// The first pixel of the first row, for NPAD_PIXEL_FORMAT_RGB8_PLANAR of the red, green and blue plane. In formats of
+    /// one plane the other two pointers are not looked at.
     pub data: [*const u8; 3],
     /// Pixels in a row, 1 to 65535.
     pub width: i32,
@@ -33,16 +34,13 @@ impl npad_image {
     pub(super) unsafe fn view<'a>(image: *const Self) -> Result<ImageView<'a>> {
         let image = unsafe { borrow(image, "image") }?;
         let invalid = |text: String| Error::new(Status::InvalidImage, text);
-        let format = match image.format {
-            f if f == PixelFormat::Gray8 as i32 => PixelFormat::Gray8,
-            f if f == PixelFormat::Rgb8 as i32 => PixelFormat::Rgb8,
-            f if f == PixelFormat::Bgr8 as i32 => PixelFormat::Bgr8,
-            other => {
-                return Err(invalid(format!("the pixel format is {other}, which is not one of npad_pixel_format")));
-            }
-        };
-        if image.data[0].is_null() {
-            return Err(invalid("the image's data pointer is null".to_owned()));
+        let format = PixelFormat::ALL.into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
+            invalid(format!("the pixel format is {}, which is not one of npad_pixel_format", image.format))
+        })?;
+        let pointers = &image.data[..format.planes()];
+        if pointers.iter().any(|plane| plane.is_null()) {
+            let of = if pointers.len() == 1 { "data pointer is null" } else { "three plane pointers must not be null" };
+            return Err(invalid(format!("the image's {of}")));
         }
         let side = |value: i32, name: &str| {
             usize::try_from(value)
@@ -55,8 +53,11 @@ impl npad_image {
                 .map_err(|_| invalid(format!("the image's stride is {stride} bytes, but must not be negative")))?,
         };
         let bytes = ImageView::required_bytes(width, height, stride, format)?;
-        // SAFETY: the caller promises that the pointer covers the geometry.
-        let data = unsafe { std::slice::from_raw_parts(image.data[0], bytes) };
-        ImageView::new(data, width, height, stride, format)
+        let mut planes: [&[u8]; 3] = [&[]; 3];
+        for (plane, &pointer) in planes.iter_mut().zip(pointers) {
+            // SAFETY: the caller promises that each plane covers the geometry.
+            *plane = unsafe { std::slice::from_raw_parts(pointer, bytes) };
+        }
+        ImageView::from_planes(planes, width, height, stride, format)
     }
 }

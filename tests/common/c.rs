@@ -8,19 +8,26 @@ pub fn library_folder() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-/// Compiles a C program against the header and the shared library.
+/// Compiles a C (or, by its ending, C++) program against the headers and the shared library, which it finds in `folder`.
 pub fn compile(source: &Path, folder: &Path) -> PathBuf {
+    let library = library_folder().join("libnpad.so");
+    let version = concat!(env!("CARGO_PKG_VERSION_MAJOR"), ".", env!("CARGO_PKG_VERSION_MINOR"));
+    for name in ["libnpad.so".to_owned(), format!("libnpad.so.{version}")] {
+        std::os::unix::fs::symlink(&library, folder.join(name)).unwrap();
+    }
     let program = folder.join("program");
-    let output = Command::new("cc")
-        .args(["-std=c99", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-o"])
+    let (compiler, standard) =
+        if source.extension().is_some_and(|e| e == "cpp") { ("c++", "-std=c++17") } else { ("cc", "-std=c99") };
+    let output = Command::new(compiler)
+        .args([standard, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-g", "-O1", "-o"])
         .arg(&program)
         .arg(source)
         .arg("-I")
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("include"))
         .arg("-L")
-        .arg(library_folder())
+        .arg(folder)
         .arg("-lnpad")
-        .arg(format!("-Wl,-rpath,{}", library_folder().display()))
+        .arg(format!("-Wl,-rpath,{}", folder.display()))
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

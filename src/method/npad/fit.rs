@@ -1,5 +1,7 @@
 //! Fitting N-pad: choose channels on a sample, add up moments image by image, estimate, and score the sample held out.
 
+use rayon::prelude::*;
+
 use super::centroids::{Centroids, PatchSample};
 use super::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use super::gaussians::{self, GROUP, Gaussians, Window};
@@ -15,6 +17,9 @@ use crate::threads::Threads;
 
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
 const BATCH: usize = 16;
+
+/// Values that one task adds up.
+const CHUNK: usize = 16 * 1024;
 
 /// Images that are scored held out: enough for a threshold at the usual false-alarm rates.
 const HELD_OUT: usize = 128;
@@ -81,7 +86,7 @@ fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Padde
 
 impl Fitter for NpadFitter {
     fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()> {
-        let spread = Spread::of(sample)?;
+        let spread = Spread::of(sample, threads)?;
         let channels = spread.most_within(self.settings.channels);
         let centre = selected(&spread.mean, &channels, threads);
         let moments =
@@ -226,8 +231,7 @@ fn hold_out_gaussians(
     window: Window,
     threads: &Threads,
 ) -> Vec<Vec<f32>> {
-    let own: Vec<PaddedMap> = maps.iter().map(|own| own[0].clone()).collect();
-    let positions = level.held_out(&own, maps, window, threads);
+    let positions = level.held_out(maps, window, threads);
     let count = maps.iter().map(Vec::len).sum();
     (0..count).map(|k| positions.iter().map(|distances| distances[k]).collect()).collect()
 }
@@ -263,7 +267,7 @@ struct Spread {
 }
 
 impl Spread {
-    fn of(sample: &Sample) -> Result<Self> {
+    fn of(sample: &Sample, threads: &Threads) -> Result<Self> {
         let first = sample.images().first().ok_or_else(out_of_order)?;
         let (mut mean, mut map) = (FeatureMap::default(), FeatureMap::default());
         first.maps[0].read(&mut mean);
@@ -276,11 +280,18 @@ impl Spread {
             if !map.same_shape(&base) {
                 return Err(other_shape((base.rows, base.cols, base.channels), &map));
             }
-            for (((sum, square), x), base) in mean.data.iter_mut().zip(&mut square).zip(&map.data).zip(&base.data) {
-                let x = x - base;
-                *sum += x;
-                *square += x * x;
-            }
+            threads.run(|| {
+                let sums = mean.data.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
+                sums.zip(map.data.par_chunks(CHUNK).zip(base.data.par_chunks(CHUNK))).for_each(
+                    |((sum, square), (x, base))| {
+                        for (((sum, square), x), base) in sum.iter_mut().zip(square).zip(x).zip(base) {
+                            let x = x - base;
+                            *sum += x;
+                            *square += x * x;
+                        }
+                    },
+                );
+            });
         }
         let count = sample.images().len() as f32;
         let channels = mean.channels;

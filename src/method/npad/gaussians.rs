@@ -101,14 +101,8 @@ impl Gaussians<f32> {
     }
 
     /// The distances of images that were learnt from, each as though it had not been: for each position, those of every
-    /// query of every image. `queries[i]` are the maps to score for image `images[i]`.
-    pub fn held_out(
-        &self,
-        images: &[PaddedMap],
-        queries: &[Vec<PaddedMap>],
-        window: Window,
-        threads: &Threads,
-    ) -> Vec<Vec<f32>> {
+    /// map of every image. An image's first map is the one that was learnt from.
+    pub fn held_out(&self, images: &[Vec<PaddedMap>], window: Window, threads: &Threads) -> Vec<Vec<f32>> {
         let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
         threads.run(|| {
             (0..self.kept.len())
@@ -123,13 +117,13 @@ impl Gaussians<f32> {
                             kept: self.kept[p],
                             weight: self.weight[p],
                         };
-                        let mut distances = vec![0.0; queries.iter().map(Vec::len).sum()];
+                        let mut distances = vec![0.0; images.iter().map(Vec::len).sum()];
                         let mut out = &mut distances[..];
-                        for (image, queries) in images.iter().zip(queries) {
-                            neighbours.collect(image, p, window.radius, window.power);
+                        for maps in images {
+                            neighbours.collect(&maps[0], p, window.radius, window.power);
                             rows.clear();
-                            queries.iter().for_each(|query| rows.extend_from_slice(query.at(p)));
-                            let (now, later) = out.split_at_mut(queries.len());
+                            maps.iter().for_each(|map| rows.extend_from_slice(map.at(p)));
+                            let (now, later) = out.split_at_mut(maps.len());
                             leave_out.distances(gaussian, &neighbours.rows, &neighbours.weights, rows, now);
                             out = later;
                         }

@@ -1,0 +1,35 @@
+# find_package(npad) gives npad::npad (shared) and npad::static. The folder may be moved: paths are relative to this file.
+get_filename_component(_npad_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+
+if(NOT TARGET npad::npad)
+  add_library(npad::npad SHARED IMPORTED)
+  set_target_properties(npad::npad PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${_npad_prefix}/include")
+  if(WIN32)
+    set_target_properties(npad::npad PROPERTIES
+      IMPORTED_LOCATION "${_npad_prefix}/bin/npad.dll"
+      IMPORTED_IMPLIB "${_npad_prefix}/lib/npad.dll.lib")
+  elseif(APPLE)
+    set_target_properties(npad::npad PROPERTIES IMPORTED_LOCATION "${_npad_prefix}/lib/libnpad.dylib")
+  else()
+    set_target_properties(npad::npad PROPERTIES
+      IMPORTED_LOCATION "${_npad_prefix}/lib/libnpad.so"
+      IMPORTED_SONAME "libnpad.so.@SONAME_VERSION@")
+  endif()
+endif()
+
+if(NOT TARGET npad::static)
+  add_library(npad::static STATIC IMPORTED)
+  if(WIN32)
+    set(_npad_archive "${_npad_prefix}/lib/npad.lib")
+    set(_npad_system "ws2_32;userenv;ntdll;bcrypt")
+  else()
+    set(_npad_archive "${_npad_prefix}/lib/libnpad.a")
+    set(_npad_system "pthread;dl;m")
+  endif()
+  set_target_properties(npad::static PROPERTIES
+    IMPORTED_LOCATION "${_npad_archive}"
+    INTERFACE_INCLUDE_DIRECTORIES "${_npad_prefix}/include"
+    INTERFACE_LINK_LIBRARIES "${_npad_system}")
+endif()
+
+set(npad_FOUND TRUE)
