@@ -67,7 +67,7 @@ fn many_images_stream_through_a_bounded_sample() {
         trainer.add(&Gray::good(64, 64, seed).view()).unwrap();
     }
     let model = trainer.finish().unwrap();
-    assert_eq!((model.settings().images, model.settings().held_out), (300, 128));
+    assert_eq!((model.settings().images, model.settings().held_out), (300, 100));
     assert!(model.score(&Gray::scratched(64, 64, 999, (20, 20)).view()).unwrap().anomalous);
 }
 

@@ -22,7 +22,7 @@ const BATCH: usize = 16;
 const CHUNK: usize = 16 * 1024;
 
 /// Images that are scored held out: enough for a threshold at the usual false-alarm rates.
-const HELD_OUT: usize = 128;
+const HELD_OUT: usize = 100;
 
 /// Distances of good images that vary less than this vary by rounding alone.
 const LEAST_DEVIATION: f64 = 1e-3;
