@@ -27,7 +27,7 @@ FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo install bench test lint check-backbone header clean tools python
+.PHONY: all demo install bench test test-install lint check-backbone header clean tools python
 all: $(NPAD)
 
 ## What the targets need
@@ -107,8 +107,19 @@ test: | $(RUNTIME_GPU)
 endif
 test: lint check-backbone demo $(RUNTIME) | tools
 	python3 tools/demo/check.py $(TARGET)/demo/summary.json
+	$(MAKE) --no-print-directory test-install
 	cargo test --release --doc
 	cargo test --release --all-targets
+
+# The library as installed, and moved elsewhere: CMake, pkg-config and Python programs outside the tree.
+INSTALLED := $(TARGET)/installed
+test-install: python
+	$(call need,cmake,cmake)
+	$(call need,pkg-config,pkg-config)
+	rm -rf $(INSTALLED) $(INSTALLED)-first
+	$(MAKE) --no-print-directory install PREFIX=$(INSTALLED)-first >/dev/null
+	mv $(INSTALLED)-first $(INSTALLED)
+	env -u NPAD_ONNXRUNTIME tests/install/run.sh $(INSTALLED) $(TARGET)/install-test
 
 # Writes include/npad.h anew.
 header:

@@ -1,0 +1,147 @@
+"""The C interface through ctypes: the library, its functions' types, and errors as exceptions."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+NAME = {"win32": "npad.dll", "darwin": "libnpad.dylib"}.get(sys.platform, "libnpad.so")
+
+
+class Error(Exception):
+    """A failed call: npad's status and its message, which says what was wrong, what was expected and what to do."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Image(ctypes.Structure):
+    """npad_image."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p * 3),
+        ("width", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("stride", ctypes.c_int64),
+        ("format", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+    ]
+
+
+class Region(ctypes.Structure):
+    """npad_region."""
+
+    _fields_ = [
+        ("x", ctypes.c_int32),
+        ("y", ctypes.c_int32),
+        ("width", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("area", ctypes.c_int64),
+        ("centroid_x", ctypes.c_float),
+        ("centroid_y", ctypes.c_float),
+        ("peak", ctypes.c_float),
+        ("reserved", ctypes.c_int32),
+    ]
+
+
+def _load() -> ctypes.CDLL:
+    """The library that NPAD_LIBRARY names, else the one in this package, else the system's."""
+    chosen = os.environ.get("NPAD_LIBRARY")
+    beside = HERE / NAME
+    path = chosen or (str(beside) if beside.exists() else ctypes.util.find_library("npad") or NAME)
+    try:
+        return ctypes.CDLL(path)
+    except OSError as error:
+        message = f"the npad library could not be loaded from {path}: {error}; install npad or set NPAD_LIBRARY"
+        raise ImportError(message) from error
+
+
+library = _load()
+
+_P = ctypes.c_void_p
+_TEXT, _SIZE, _FLOAT, _INT = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_float, ctypes.c_int32
+_ERROR = ctypes.POINTER(_P)
+
+# Result and argument types of each function of npad.h that this package calls.
+_TYPES = {
+    "npad_version_string": (_TEXT, []),
+    "npad_version_number": (ctypes.c_uint32, []),
+    "npad_runtime_open": (_INT, [_TEXT, _ERROR]),
+    "npad_error_message": (_TEXT, [_P]),
+    "npad_error_free": (None, [_P]),
+    "npad_options_new": (_P, []),
+    "npad_options_set": (_INT, [_P, _TEXT, _TEXT, _ERROR]),
+    "npad_options_free": (None, [_P]),
+    "npad_trainer_new": (_INT, [_P, _ERROR, _ERROR]),
+    "npad_trainer_add_image": (_INT, [_P, ctypes.POINTER(Image), _ERROR]),
+    "npad_trainer_image_count": (_SIZE, [_P]),
+    "npad_trainer_finish": (_INT, [_P, _ERROR, _ERROR]),
+    "npad_trainer_free": (None, [_P]),
+    "npad_model_save": (_INT, [_P, _TEXT, _ERROR]),
+    "npad_model_save_memory": (_INT, [_P, _ERROR, _ERROR]),
+    "npad_model_load": (_INT, [_TEXT, _P, _ERROR, _ERROR]),
+    "npad_model_load_memory": (_INT, [_TEXT, _SIZE, _P, _ERROR, _ERROR]),
+    "npad_model_threshold": (_FLOAT, [_P]),
+    "npad_model_map_threshold": (_FLOAT, [_P]),
+    "npad_model_free": (None, [_P]),
+    "npad_buffer_data": (_P, [_P]),
+    "npad_buffer_size": (_SIZE, [_P]),
+    "npad_buffer_free": (None, [_P]),
+    "npad_score": (_INT, [_P, ctypes.POINTER(Image), _ERROR, _ERROR]),
+    "npad_result_score": (_FLOAT, [_P]),
+    "npad_result_calibrated_score": (_FLOAT, [_P]),
+    "npad_result_is_anomalous": (ctypes.c_bool, [_P]),
+    "npad_result_width": (_INT, [_P]),
+    "npad_result_height": (_INT, [_P]),
+    "npad_result_map": (_P, [_P]),
+    "npad_result_region_count": (_SIZE, [_P]),
+    "npad_result_region": (_INT, [_P, _SIZE, ctypes.POINTER(Region), _ERROR]),
+    "npad_result_free": (None, [_P]),
+}
+for _name, (_result, _arguments) in _TYPES.items():
+    _function = getattr(library, _name)
+    _function.restype, _function.argtypes = _result, _arguments
+
+
+def call(name: str, *arguments: object) -> None:
+    """Calls a function that returns a status and takes an error last; raises what it reports."""
+    error = ctypes.c_void_p()
+    status = getattr(library, name)(*arguments, ctypes.byref(error))
+    if status == 0:
+        return
+    message = library.npad_error_message(error).decode()
+    library.npad_error_free(error)
+    raise Error(status, message)
+
+
+class Handle:
+    """Owns a handle of the library and frees it once."""
+
+    def __init__(self, value: int | None, free: str) -> None:
+        self._value, self._free = value, getattr(library, free)
+
+    @property
+    def value(self) -> int:
+        if self._value is None:
+            raise ValueError("this object has been closed")
+        return self._value
+
+    def close(self) -> None:
+        if self._value is not None:
+            value, self._value = self._value, None
+            self._free(value)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+def output(name: str, free: str, *arguments: object) -> Handle:
+    """Calls a function whose last argument but the error receives a handle."""
+    handle = ctypes.c_void_p()
+    call(name, *arguments, ctypes.byref(handle))
+    return Handle(handle.value, free)
