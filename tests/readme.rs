@@ -43,6 +43,15 @@ fn the_make_targets_exist() {
     }
 }
 
+/// The project that tests/install builds has the lines that README shows.
+#[test]
+fn the_cmake_lines_are_those_of_the_tested_project() {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/install/cmake/CMakeLists.txt");
+    let project = std::fs::read_to_string(project).unwrap().replace("npad 0.1 ", "npad ").replace("(shared", "(app");
+    let [lines] = &blocks("cmake")[..] else { panic!("one CMake block") };
+    assert!(lines.lines().all(|line| project.contains(line)), "{lines}");
+}
+
 #[test]
 fn the_c_program_compiles_and_runs() {
     let folder = tempfile::tempdir().unwrap();

@@ -31,4 +31,4 @@ echo "CMake shared, CMake static and pkg-config programs agree"
 python3 -m venv python
 python/bin/pip install --quiet --disable-pip-version-check numpy==2.2.6 pytest==8.4.2
 cp -r "$root/bindings/python/npad" "$root/bindings/python/tests" .
-NPAD_LIBRARY="$prefix/lib/libnpad.so" PYTHONPATH="$PWD" python/bin/python -m pytest -q -p no:cacheprovider tests
+NPAD_ROOT="$root" NPAD_LIBRARY="$prefix/lib/libnpad.so" PYTHONPATH="$PWD" python/bin/python -m pytest -q -p no:cacheprovider tests

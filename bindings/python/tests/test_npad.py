@@ -1,5 +1,8 @@
 """The Python package against the installed library."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -96,3 +99,10 @@ def test_a_trainer_goes_on_after_too_few_images():
     assert len(trainer) == 5
     assert trainer.finish().threshold > 0
     assert npad.version().count(".") == 2
+
+
+@pytest.mark.skipif("NPAD_ROOT" not in os.environ, reason="NPAD_ROOT does not name the repository")
+def test_the_readmes_program_runs():
+    readme = (Path(os.environ["NPAD_ROOT"]) / "README.md").read_text()
+    (program,) = [part.split("```")[0] for part in readme.split("```python\n")[1:]]
+    exec(program, {"images": [part(seed) for seed in range(10)], "image": part(20)})

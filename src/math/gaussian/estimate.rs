@@ -1,0 +1,128 @@
+//! From statistics to Gaussians: shrinkage, ridge, and the whitener of the regularised covariance.
+
+use super::Moments;
+use crate::math::kernels::{blocked_index, blocked_len, pack_whitener, padded};
+use crate::math::linalg::{cholesky, invert_lower};
+
+/// What a covariance is drawn towards, and how far.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Shrinkage {
+    /// Towards a multiple of the identity by a fixed share, 0 to 1.
+    Fixed(f64),
+    /// Towards a multiple of the identity by the oracle approximating estimate (Chen, Wiesel, Eldar, Hero 2010, eq. 23).
+    Oas,
+    /// Towards the mean covariance of all positions, by Ledoit and Wolf's optimal share for Gaussian samples.
+    Pooled,
+}
+
+/// What is done to a covariance before it is inverted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Regularisation {
+    /// First the covariance is shrunk,
+    pub shrinkage: Shrinkage,
+    /// then this is added to its diagonal.
+    pub ridge: f64,
+}
+
+/// The share of the oracle approximating estimate, from the traces of a covariance and its square.
+fn oas_share(dimension: usize, samples: f64, trace: f64, trace_of_square: f64) -> f64 {
+    let p = dimension as f64;
+    let above = (1.0 - 2.0 / p) * trace_of_square + trace * trace;
+    let below = (samples + 1.0 - 2.0 / p) * (trace_of_square - trace * trace / p);
+    if below > 0.0 { (above / below).clamp(0.0, 1.0) } else { 1.0 }
+}
+
+/// The share that minimises the expected squared error of `(1 - share) S + share T` (Ledoit and Wolf 2004): the variance
+/// of S, which for Gaussian samples is `(tr(S)^2 + tr(S^2)) / n`, over its squared distance from T.
+fn pooled_share(samples: f64, trace: f64, trace_of_square: f64, distance: f64) -> f64 {
+    let variance = (trace * trace + trace_of_square) / samples;
+    if distance > 0.0 { (variance / distance).clamp(0.0, 1.0) } else { 1.0 }
+}
+
+/// Mean and whitener of one position. `W (x - mean)` has the squared length `(x - mean)' C^-1 (x - mean)`.
+pub struct Gaussian<'a> {
+    /// `padded(dimension)` values.
+    pub mean: &'a mut [f32],
+    /// The blocked lower triangle of W, see [`crate::math::kernels::blocked_len`].
+    pub whitener: &'a mut [f32],
+    /// The share of the sample covariance that shrinkage kept.
+    pub kept: &'a mut f32,
+}
+
+/// Reusable memory for [`Estimator::estimate`].
+pub struct Estimator<'a> {
+    covariance: Vec<f64>,
+    inverse: Vec<f64>,
+    pooled: &'a [f64],
+}
+
+impl<'a> Estimator<'a> {
+    /// Memory for one dimension; `pooled` is what [`Shrinkage::Pooled`] draws towards, see [`Moments::pooled`].
+    pub fn new(dimension: usize, pooled: &'a [f64]) -> Self {
+        Self { covariance: vec![0.0; dimension * dimension], inverse: vec![0.0; dimension * dimension], pooled }
+    }
+
+    fn distance_from_pooled(&self) -> f64 {
+        let d = (self.covariance.len() as f64).sqrt() as usize;
+        let square = |i: usize, j: usize| (self.covariance[i * d + j] - self.pooled[i * d + j]).powi(2);
+        (0..d).map(|i| 2.0 * (0..i).map(|j| square(i, j)).sum::<f64>() + square(i, i)).sum()
+    }
+
+    /// The last estimate's whitener in full precision, row-major; zero above the diagonal.
+    pub fn whitener(&self) -> &[f64] {
+        &self.inverse
+    }
+
+    /// Turns position `p`'s statistics of `images` images into a Gaussian.
+    ///
+    /// Returns false when the covariance is too close to singular, which a larger ridge cures.
+    pub fn estimate(
+        &mut self,
+        moments: &Moments,
+        p: usize,
+        images: usize,
+        regularisation: Regularisation,
+        out: Gaussian<'_>,
+    ) -> bool {
+        let (d, row_len, triangle) = (moments.dimension, padded(moments.dimension), blocked_len(moments.dimension));
+        let weight = f64::from(moments.weight[p]);
+        let sum = &moments.sum[p * row_len..][..row_len];
+        let scatter = &moments.scatter[p * triangle..][..triangle];
+        let offset: Vec<f64> = sum[..d].iter().map(|s| f64::from(*s) / weight).collect();
+        for ((mean, centre), offset) in out.mean.iter_mut().zip(&moments.centre[p * row_len..]).zip(&offset) {
+            *mean = centre + *offset as f32;
+        }
+        let (mut trace, mut trace_of_square) = (0.0, 0.0);
+        for i in 0..d {
+            for j in 0..=i {
+                let value = f64::from(scatter[blocked_index(i, j)]) / weight - offset[i] * offset[j];
+                self.covariance[i * d + j] = value;
+                trace_of_square += if i == j { value * value } else { 2.0 * value * value };
+            }
+            trace += self.covariance[i * d + i];
+        }
+        let samples = images as f64;
+        let share = match regularisation.shrinkage {
+            Shrinkage::Fixed(share) => share,
+            Shrinkage::Oas => oas_share(d, samples, trace, trace_of_square),
+            Shrinkage::Pooled => pooled_share(samples, trace, trace_of_square, self.distance_from_pooled()),
+        };
+        for i in 0..d {
+            for (c, target) in self.covariance[i * d..][..=i].iter_mut().zip(&self.pooled[i * d..]) {
+                *c = (1.0 - share) * *c
+                    + if regularisation.shrinkage == Shrinkage::Pooled { share * target } else { 0.0 };
+            }
+            if regularisation.shrinkage != Shrinkage::Pooled {
+                self.covariance[i * d + i] += share * trace / d as f64;
+            }
+            self.covariance[i * d + i] += regularisation.ridge;
+        }
+        *out.kept = (1.0 - share) as f32;
+        if !cholesky(&mut self.covariance, d) {
+            return false;
+        }
+        invert_lower(&self.covariance, d, &mut self.inverse);
+        pack_whitener(&self.inverse, d, out.whitener);
+        true
+    }
+}

@@ -1,0 +1,170 @@
+//! Held-out distances in closed form.
+
+use crate::math::kernels::{dispatch, fma, padded, whiten};
+use crate::math::linalg::cholesky;
+
+/// Distances of an image from Gaussians estimated without it, in closed form.
+///
+/// An image enters a position's statistics with a few weighted samples. Taking them out again is a low-rank change of
+/// the covariance, so by the Woodbury identity its inverse follows from the whitener at hand: every good image can be
+/// scored as though it had not been learnt from, at the cost of a few whitenings. The alternatives, refitting on folds,
+/// would cost a decomposition a fold and estimate from fewer images than the model has, which overstates the distances.
+/// The shrinkage share and the ridge are taken as unchanged.
+#[derive(Default)]
+pub struct LeaveOut {
+    rows: Vec<f32>,
+    white: Vec<f32>,
+    gram: Vec<f64>,
+}
+
+/// The Gaussian that [`LeaveOut::distances`] starts from.
+#[derive(Clone, Copy)]
+pub struct Estimate<'a> {
+    /// Values per sample.
+    pub dimension: usize,
+    /// `padded(dimension)` values.
+    pub mean: &'a [f32],
+    /// The blocked lower triangle of W.
+    pub whitener: &'a [f32],
+    /// The share of the sample covariance that shrinkage kept.
+    pub kept: f32,
+    /// The weight of all samples.
+    pub weight: f32,
+}
+
+impl LeaveOut {
+    /// The Mahalanobis distances of `queries` from `gaussian` without the image whose samples and weights are given.
+    ///
+    /// `samples` and `queries` hold rows of `padded(dimension)` values with zero padding.
+    pub fn distances(
+        &mut self,
+        gaussian: Estimate<'_>,
+        samples: &[f32],
+        weights: &[f32],
+        queries: &[f32],
+        out: &mut [f32],
+    ) {
+        leave_out(self, gaussian, samples, weights, queries, out);
+    }
+
+    #[inline(always)]
+    fn distances_body<const FMA: bool>(
+        &mut self,
+        gaussian: Estimate<'_>,
+        samples: &[f32],
+        weights: &[f32],
+        queries: &[f32],
+        out: &mut [f32],
+    ) {
+        let row_len = padded(gaussian.dimension);
+        let (count, total) = (weights.len(), f64::from(gaussian.weight));
+        let weight: f64 = weights.iter().map(|w| f64::from(*w)).sum();
+        let remaining = total - weight;
+        // Rows: the samples about their own mean, that mean about the whole's, the queries about the whole's.
+        self.rows.clear();
+        self.rows.extend_from_slice(samples);
+        self.rows.resize((count + 1) * row_len, 0.0);
+        self.rows.extend_from_slice(queries);
+        let (group, rest) = self.rows.split_at_mut(count * row_len);
+        let (shift, queries) = rest.split_at_mut(row_len);
+        for (row, sample_weight) in group.chunks_exact(row_len).zip(weights) {
+            let share = sample_weight / weight as f32;
+            shift.iter_mut().zip(row).for_each(|(s, x)| *s += share * x);
+        }
+        let subtract = |row: &mut [f32], from: &[f32]| row.iter_mut().zip(from).for_each(|(x, m)| *x -= m);
+        group.chunks_exact_mut(row_len).for_each(|row| subtract(row, shift));
+        queries.chunks_exact_mut(row_len).for_each(|row| subtract(row, gaussian.mean));
+        subtract(shift, gaussian.mean);
+        self.white.resize(self.rows.len(), 0.0);
+        whiten(gaussian.whitener, gaussian.dimension, &self.rows, &mut self.white);
+        let (removed, queries) = self.white.split_at_mut((count + 1) * row_len);
+        let scale = f64::from(gaussian.kept) / total;
+        let pull = (weight / remaining) as f32;
+        for query in queries.chunks_exact_mut(row_len) {
+            let shift = &removed[count * row_len..];
+            query.iter_mut().zip(shift).for_each(|(q, s)| *q += pull * s);
+        }
+        for (k, row) in removed.chunks_exact_mut(row_len).enumerate() {
+            let factor = if k < count { f64::from(weights[k]) } else { total * weight / remaining };
+            let factor = (scale * factor).sqrt() as f32;
+            row.iter_mut().for_each(|v| *v *= factor);
+        }
+        self.solve::<FMA>(count + 1, row_len, remaining / total, out);
+    }
+
+    /// With V the removed rows and z a query, both whitened: `|z|^2 + (V z)' (I - V V')^-1 (V z)`, scaled.
+    #[inline(always)]
+    fn solve<const FMA: bool>(&mut self, count: usize, row_len: usize, scale: f64, out: &mut [f32]) {
+        let (removed, queries) = self.white.split_at(count * row_len);
+        let row = |k: usize| &removed[k * row_len..][..row_len];
+        self.gram.resize(count * count, 0.0);
+        for i in 0..count {
+            for j in 0..=i {
+                self.gram[i * count + j] = -dot::<FMA>(row(i), row(j));
+            }
+            self.gram[i * count + i] += 1.0 + ROUNDING;
+        }
+        let definite = cholesky(&mut self.gram, count);
+        for (z, out) in queries.chunks_exact(row_len).zip(out) {
+            let mut square = dot::<FMA>(z, z);
+            if definite {
+                // Forward substitution with the factor of I - V V'.
+                let mut solved = [0.0f64; MAX_GROUP];
+                for i in 0..count {
+                    let known: f64 = (0..i).map(|j| self.gram[i * count + j] * solved[j]).sum();
+                    solved[i] = (dot::<FMA>(row(i), z) - known) / self.gram[i * count + i];
+                    square += solved[i] * solved[i];
+                }
+            } else {
+                // Nothing of the variance in some direction comes from other images: as far out as can be told.
+                square /= ROUNDING;
+            }
+            *out = (square * scale).max(0.0).sqrt() as f32;
+        }
+    }
+}
+
+/// What rounding may take from the variance that the other images leave in a direction.
+const ROUNDING: f64 = 1e-6;
+
+/// The most samples of one image at a position, and one for their mean: a 7 x 7 neighbourhood.
+pub const MAX_GROUP: usize = 50;
+
+/// [`LeaveOut::distances`] for the best instruction set of this processor.
+fn leave_out(
+    state: &mut LeaveOut,
+    gaussian: Estimate<'_>,
+    samples: &[f32],
+    weights: &[f32],
+    queries: &[f32],
+    out: &mut [f32],
+) {
+    #[inline(always)]
+    fn body<const FMA: bool>(
+        state: &mut LeaveOut,
+        gaussian: Estimate<'_>,
+        samples: &[f32],
+        weights: &[f32],
+        queries: &[f32],
+        out: &mut [f32],
+    ) {
+        state.distances_body::<FMA>(gaussian, samples, weights, queries, out);
+    }
+    dispatch!(body(
+        state: &mut LeaveOut, gaussian: Estimate<'_>, samples: &[f32], weights: &[f32], queries: &[f32], out: &mut [f32]
+    ))
+}
+
+#[inline(always)]
+pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f64 {
+    const LANES: usize = 16;
+    let mut lanes = [0.0f32; LANES];
+    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
+    for (a, b) in a_chunks.zip(b_chunks) {
+        for l in 0..LANES {
+            lanes[l] = fma::<FMA>(a[l], b[l], lanes[l]);
+        }
+    }
+    f64::from(tail) + lanes.iter().map(|&l| f64::from(l)).sum::<f64>()
+}

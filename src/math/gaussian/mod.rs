@@ -1,0 +1,132 @@
+//! Weighted Gaussians, one per grid position: sufficient statistics, shrinkage, and held-out distances.
+//!
+//! The statistics (weight, weighted sum, weighted second moment) add up over images, so a fit streams, continues and
+//! merges. Moments are taken about a fixed centre near the mean: raw second moments in f32 would lose the variance of
+//! features that hardly vary.
+
+mod estimate;
+mod leave_out;
+#[cfg(test)]
+mod tests;
+
+pub use estimate::{Estimator, Gaussian, Regularisation, Shrinkage};
+pub use leave_out::{Estimate, LeaveOut, MAX_GROUP};
+
+use rayon::prelude::*;
+
+use super::kernels::{blocked_index, blocked_len, padded, scatter_add};
+
+/// Sufficient statistics of one Gaussian per position: a commutative monoid under [`Moments::merge`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Moments {
+    dimension: usize,
+    centre: Vec<f32>,
+    weight: Vec<f32>,
+    sum: Vec<f32>,
+    scatter: Vec<f32>,
+}
+
+/// The statistics of one position, open for adding samples.
+pub struct Position<'a> {
+    dimension: usize,
+    /// What samples are taken relative to; `padded(dimension)` values.
+    pub centre: &'a [f32],
+    weight: &'a mut f32,
+    sum: &'a mut [f32],
+    scatter: &'a mut [f32],
+}
+
+impl Position<'_> {
+    /// Adds samples: each row holds `sqrt(weight) * (sample - centre)`, padded with zeros, `roots` the `sqrt(weight)`.
+    pub fn add(&mut self, rows: &[f32], roots: &[f32]) {
+        for (row, &root) in rows.chunks_exact(padded(self.dimension)).zip(roots) {
+            *self.weight += root * root;
+            self.sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += root * x);
+        }
+        scatter_add(rows, self.dimension, self.scatter);
+    }
+}
+
+impl Moments {
+    /// Statistics of nothing yet, about `centre` (`padded(dimension)` values a position, padding zero).
+    pub fn new(dimension: usize, centre: Vec<f32>) -> Self {
+        let positions = centre.len() / padded(dimension);
+        Self {
+            dimension,
+            weight: vec![0.0; positions],
+            sum: vec![0.0; centre.len()],
+            scatter: vec![0.0; positions * blocked_len(dimension)],
+            centre,
+        }
+    }
+
+    /// Number of positions.
+    pub fn positions(&self) -> usize {
+        self.weight.len()
+    }
+
+    /// Values per sample.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// The sum of the weights of all samples at position `p`.
+    pub fn weight(&self, p: usize) -> f32 {
+        self.weight[p]
+    }
+
+    /// All positions, to be filled in parallel.
+    pub fn positions_mut(&mut self) -> impl IndexedParallelIterator<Item = Position<'_>> {
+        let (dimension, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
+        self.centre
+            .par_chunks_exact(row_len)
+            .zip(self.weight.par_iter_mut())
+            .zip(self.sum.par_chunks_exact_mut(row_len))
+            .zip(self.scatter.par_chunks_exact_mut(triangle))
+            .map(move |(((centre, weight), sum), scatter)| Position { dimension, centre, weight, sum, scatter })
+    }
+
+    /// The mean of all positions' covariances: the lower triangle, row-major.
+    pub fn pooled(&self) -> Vec<f64> {
+        let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
+        let share = 1.0 / self.positions() as f64;
+        let mut pooled = vec![0.0; d * d];
+        for p in 0..self.positions() {
+            let weight = f64::from(self.weight[p]);
+            let (sum, scatter) = (&self.sum[p * row_len..], &self.scatter[p * triangle..]);
+            for i in 0..d {
+                for j in 0..=i {
+                    let mean_product = f64::from(sum[i]) * f64::from(sum[j]) / (weight * weight);
+                    pooled[i * d + j] += share * (f64::from(scatter[blocked_index(i, j)]) / weight - mean_product);
+                }
+            }
+        }
+        pooled
+    }
+
+    /// Adds the statistics of other images of the same kind; their centre may differ.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!((self.dimension, self.positions()), (other.dimension, other.positions()), "statistics of one kind");
+        let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
+        for p in 0..self.positions() {
+            let row = p * row_len..p * row_len + row_len;
+            let moved: Vec<f32> =
+                other.centre[row.clone()].iter().zip(&self.centre[row.clone()]).map(|(a, b)| a - b).collect();
+            let (weight, sum) = (other.weight[p], &other.sum[row.clone()]);
+            let scatter = &mut self.scatter[p * triangle..][..triangle];
+            for i in 0..d {
+                for j in 0..d.min(padded(i + 1)) {
+                    let at = blocked_index(i, j);
+                    scatter[at] += other.scatter[p * triangle + at]
+                        + sum[i] * moved[j]
+                        + moved[i] * sum[j]
+                        + weight * moved[i] * moved[j];
+                }
+            }
+            self.weight[p] += weight;
+            for ((out, sum), moved) in self.sum[row].iter_mut().zip(sum).zip(&moved) {
+                *out += sum + weight * moved;
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+use super::leave_out::dot;
+use super::*;
+use crate::math::kernels::whiten;
+use crate::math::random::Random;
+use proptest::prelude::*;
+
+const RIDGE: Regularisation = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge: 0.05 };
+
+/// Images of `group` weighted samples each, at one position.
+struct Data {
+    dimension: usize,
+    samples: Vec<Vec<f32>>,
+    weights: Vec<Vec<f32>>,
+}
+
+impl Data {
+    fn new(dimension: usize, group: usize, images: usize, seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut value = || random.below(2001) as f32 / 1000.0 - 1.0;
+        let samples = (0..images)
+            .map(|_| {
+                (0..group)
+                    .flat_map(|_| {
+                        let mut row: Vec<f32> = (0..dimension).map(|i| value() * (i + 1) as f32 + 3.0).collect();
+                        row.resize(padded(dimension), 0.0);
+                        row
+                    })
+                    .collect()
+            })
+            .collect();
+        let weights = (0..images).map(|_| (0..group).map(|_| value().abs() + 0.1).collect()).collect();
+        Self { dimension, samples, weights }
+    }
+
+    fn moments(&self, images: impl Iterator<Item = usize>, centre: f32) -> Moments {
+        let row_len = padded(self.dimension);
+        let mut about = vec![centre; self.dimension];
+        about.resize(row_len, 0.0);
+        let mut moments = Moments::new(self.dimension, about);
+        for n in images {
+            let roots: Vec<f32> = self.weights[n].iter().map(|w| w.sqrt()).collect();
+            let mut rows = self.samples[n].clone();
+            for (row, root) in rows.chunks_mut(row_len).zip(&roots) {
+                row[..self.dimension].iter_mut().for_each(|x| *x = (*x - centre) * root);
+            }
+            moments.positions_mut().for_each(|mut p| p.add(&rows, &roots));
+        }
+        moments
+    }
+}
+
+struct Fit {
+    mean: Vec<f32>,
+    whitener: Vec<f32>,
+    kept: f32,
+    weight: f32,
+}
+
+fn fit(moments: &Moments, images: usize, regularisation: Regularisation) -> Fit {
+    let d = moments.dimension();
+    let mut fit =
+        Fit { mean: vec![0.0; padded(d)], whitener: vec![0.0; blocked_len(d)], kept: 0.0, weight: moments.weight(0) };
+    let out = Gaussian { mean: &mut fit.mean, whitener: &mut fit.whitener, kept: &mut fit.kept };
+    assert!(Estimator::new(d, &[0.0; 400]).estimate(moments, 0, images, regularisation, out));
+    fit
+}
+
+fn distance(fit: &Fit, dimension: usize, x: &[f32]) -> f32 {
+    let y: Vec<f32> = x.iter().zip(&fit.mean).map(|(x, m)| x - m).collect();
+    let mut z = vec![0.0; y.len()];
+    whiten(&fit.whitener, dimension, &y, &mut z);
+    dot::<false>(&z, &z).sqrt() as f32
+}
+
+proptest! {
+    #[test]
+    fn merging_two_halves_gives_the_whole(dimension in 1usize..12, images in 2usize..9, seed in any::<u64>()) {
+        let data = Data::new(dimension, 3, images, seed);
+        let whole = data.moments(0..images, 2.5);
+        let mut halves = data.moments((0..images).step_by(2), 2.5);
+        halves.merge(&data.moments((1..images).step_by(2), 3.5));
+        prop_assert!((whole.weight(0) - halves.weight(0)).abs() < 1e-4);
+        let scale = whole.scatter.iter().fold(1.0f32, |a, b| a.max(b.abs()));
+        for (a, b) in whole.sum.iter().zip(&halves.sum).chain(whole.scatter.iter().zip(&halves.scatter)) {
+            prop_assert!((a - b).abs() < 1e-4 * scale, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn leaving_an_image_out_equals_fitting_without_it(
+        dimension in 1usize..10, images in 4usize..12, out in 0usize..4, seed in any::<u64>()
+    ) {
+        let data = Data::new(dimension, 4, images, seed);
+        let whole = fit(&data.moments(0..images, 3.0), images, RIDGE);
+        let without_moments = data.moments((0..images).filter(|n| *n != out), 3.0);
+        // The closed form keeps the ridge's share of the whole, so the refit must use that ridge.
+        let ridge = RIDGE.ridge * f64::from(whole.weight / without_moments.weight(0));
+        let without = fit(&without_moments, images - 1, Regularisation { ridge, ..RIDGE });
+        let gaussian = Estimate {
+            dimension, mean: &whole.mean, whitener: &whole.whitener, kept: whole.kept, weight: whole.weight,
+        };
+        let mut got = [0.0; 4];
+        LeaveOut::default().distances(gaussian, &data.samples[out], &data.weights[out], &data.samples[out], &mut got);
+        for (got, query) in got.iter().zip(data.samples[out].chunks(padded(dimension))) {
+            let expected = distance(&without, dimension, query);
+            prop_assert!((got - expected).abs() < 1e-3 * expected + 1e-3, "{got} instead of {expected}");
+        }
+    }
+}
+
+#[test]
+fn oas_shrinks_more_with_fewer_images() {
+    let data = Data::new(8, 1, 60, 1);
+    let kept = |images: usize| {
+        let regularisation = Regularisation { shrinkage: Shrinkage::Oas, ridge: 1e-6 };
+        fit(&data.moments(0..images, 3.0), images, regularisation).kept
+    };
+    assert!(kept(4) < kept(15) && kept(15) < kept(60) && kept(60) < 1.0);
+}
+
+#[test]
+fn a_singular_covariance_is_told() {
+    let data = Data::new(3, 1, 1, 1);
+    let moments = data.moments(0..1, 3.0);
+    let (mut mean, mut whitener, mut kept) = (vec![0.0; 8], vec![0.0; 64], 0.0);
+    let out = Gaussian { mean: &mut mean, whitener: &mut whitener, kept: &mut kept };
+    let none = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge: 0.0 };
+    assert!(!Estimator::new(3, &[0.0; 9]).estimate(&moments, 0, 1, none, out));
+}
