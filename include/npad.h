@@ -437,6 +437,35 @@ npad_status npad_model_load_memory(const uint8_t *data,
                                    npad_error **error);
 
 /**
+ * What the model knows of itself, as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
+ * "images" learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as
+ * the model. An empty text for null.
+ */
+const char *npad_model_info(const npad_model *model);
+
+/**
+ * Lays the anomaly map of a result over its image, for people to look at: yellow is the map's threshold, red twice as
+ * much; the regions' boxes are white.
+ *
+ * @param model   what the image was scored with
+ * @param image   the image that was scored
+ * @param result  what npad_score() gave for it
+ * @param pixels  receives the picture: rows of the image's width, three bytes a pixel
+ * @param stride  bytes from one row of `pixels` to the next; 0 stands for rows without padding
+ * @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
+ * @param error   receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_IMAGE when the image's size is not the result's, NPAD_STATUS_INVALID_ARGUMENT for another
+ *         format or a stride shorter than a row
+ */
+npad_status npad_render(const npad_model *model,
+                        const npad_image *image,
+                        const npad_result *result,
+                        uint8_t *pixels,
+                        int64_t stride,
+                        int32_t format,
+                        npad_error **error);
+
+/**
  * The raw image score above which an image counts as anomalous; 0 for null.
  */
 float npad_model_threshold(const npad_model *model);
@@ -496,6 +525,7 @@ npad_options *npad_options_new(void);
  * - "smoothing" (4): standard deviation of the map's smoothing in pixels of the network's input, 0 to 64
  * - "grid_step" (2): side of the grid cells in positions of the backbone's finest output, 1 to 8
  * - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
+ * - "min_region_area" (1): regions of fewer pixels of the image are left out
  * - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], one or more float outputs
  *   [1, channels, rows, columns]
  * - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1
@@ -678,6 +708,35 @@ npad_status npad_model_load_memory(const uint8_t *data,
                                    npad_error **error);
 
 /**
+ * What the model knows of itself, as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
+ * "images" learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as
+ * the model. An empty text for null.
+ */
+const char *npad_model_info(const npad_model *model);
+
+/**
+ * Lays the anomaly map of a result over its image, for people to look at: yellow is the map's threshold, red twice as
+ * much; the regions' boxes are white.
+ *
+ * @param model   what the image was scored with
+ * @param image   the image that was scored
+ * @param result  what npad_score() gave for it
+ * @param pixels  receives the picture: rows of the image's width, three bytes a pixel
+ * @param stride  bytes from one row of `pixels` to the next; 0 stands for rows without padding
+ * @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
+ * @param error   receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_IMAGE when the image's size is not the result's, NPAD_STATUS_INVALID_ARGUMENT for another
+ *         format or a stride shorter than a row
+ */
+npad_status npad_render(const npad_model *model,
+                        const npad_image *image,
+                        const npad_result *result,
+                        uint8_t *pixels,
+                        int64_t stride,
+                        int32_t format,
+                        npad_error **error);
+
+/**
  * The raw image score above which an image counts as anomalous; 0 for null.
  */
 float npad_model_threshold(const npad_model *model);
@@ -737,6 +796,7 @@ npad_options *npad_options_new(void);
  * - "smoothing" (4): standard deviation of the map's smoothing in pixels of the network's input, 0 to 64
  * - "grid_step" (2): side of the grid cells in positions of the backbone's finest output, 1 to 8
  * - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
+ * - "min_region_area" (1): regions of fewer pixels of the image are left out
  * - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], one or more float outputs
  *   [1, channels, rows, columns]
  * - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1

@@ -174,6 +174,17 @@ class Model {
     return Result(result);
   }
 
+  /// The image with its anomaly map laid over it, as rows of `width` RGB (or BGR) pixels without padding.
+  std::vector<std::uint8_t> render(const Image &image, const Result &result,
+                                   npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
+    std::vector<std::uint8_t> pixels(std::size_t{3} * result.width() * result.height());
+    detail::call(npad_render, get(), image.get(), result.get(), pixels.data(), std::int64_t{0},
+                 static_cast<std::int32_t>(format));
+    return pixels;
+  }
+
+  /// What the model knows of itself, as JSON.
+  std::string info() const { return npad_model_info(get()); }
   float threshold() const noexcept { return npad_model_threshold(get()); }
   float map_threshold() const noexcept { return npad_model_map_threshold(get()); }
 

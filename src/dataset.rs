@@ -46,14 +46,6 @@ impl Picture {
         let stride = self.width * self.format.bytes_per_pixel();
         ImageView::new(&self.pixels, self.width, self.height, stride, self.format)
     }
-
-    /// The pixels as RGB.
-    pub fn to_rgb(&self) -> Vec<u8> {
-        match self.format {
-            PixelFormat::Gray8 => self.pixels.iter().flat_map(|&v| [v; 3]).collect(),
-            _ => self.pixels.clone(),
-        }
-    }
 }
 
 fn decode(path: &Path) -> Result<DynamicImage> {

@@ -143,6 +143,15 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
+    /// A copy as red, green and blue bytes, for people to look at.
+    pub fn to_rgb(&self) -> Vec<u8> {
+        let mut rgb = vec![0; 3 * self.width * self.height];
+        for (y, row) in rgb.chunks_exact_mut(3 * self.width).enumerate() {
+            (0..3).for_each(|channel| self.for_each_value(y, channel, |x, v| row[3 * x + channel] = v as u8));
+        }
+        rgb
+    }
+
     /// Calls `put(x, value)` for each pixel of row `y` with its red (0), green (1) or blue (2) value, which for grey images
     /// are the same; 0 is black, 255 white.
     pub fn for_each_value(&self, y: usize, channel: usize, mut put: impl FnMut(usize, f32)) {

@@ -24,6 +24,20 @@ fn defects_are_found_where_they_are() {
 }
 
 #[test]
+fn regions_below_the_least_area_are_left_out_and_the_rest_is_drawn() {
+    let area = |least: &str| {
+        let model = fit(&options(&[("min_region_area", least)]), &good_images(12)).unwrap();
+        let image = Gray::scratched(160, 120, 100, (90, 30));
+        let inspection = model.score(&image.view()).unwrap();
+        let picture = model.render(&image.view(), &inspection).unwrap();
+        let white = picture.chunks(3).filter(|pixel| **pixel == [255; 3]).count();
+        (inspection.regions.iter().map(|region| region.area).collect::<Vec<_>>(), white)
+    };
+    let ((all, boxes), (none, no_boxes)) = (area("1"), area("100000"));
+    assert!(!all.is_empty() && none.is_empty() && boxes > no_boxes, "{all:?} {boxes} {no_boxes}");
+}
+
+#[test]
 fn every_level_and_shift_finds_them() {
     for settings in [
         &[("npad.levels", "pixel"), ("npad.image_levels", "pixel")][..],

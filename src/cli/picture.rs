@@ -4,22 +4,13 @@ use std::path::Path;
 
 use crate::dataset::Picture;
 use crate::error::{Error, Result, Status};
-use crate::model::Inspection;
-use crate::postprocess::{Heatmap, draw_boxes};
-
-/// Colour of the boxes around regions.
-const BOX: [u8; 3] = [255, 255, 255];
+use crate::model::{Inspection, Model};
 
 /// Writes a PNG: the image on the left, the map laid over it with the regions' boxes on the right.
-pub fn write_heatmap(path: &Path, picture: &Picture, inspection: &Inspection, threshold: f32) -> Result<()> {
+pub fn write_heatmap(path: &Path, picture: &Picture, model: &Model, inspection: &Inspection) -> Result<()> {
     let (width, height) = (picture.width, picture.height);
-    let left = picture.to_rgb();
-    let mut right = left.clone();
-    let heatmap = Heatmap { threshold };
-    for (pixel, value) in right.chunks_exact_mut(3).zip(&inspection.map) {
-        heatmap.blend(*value, pixel);
-    }
-    draw_boxes(&mut right, width, &inspection.regions, BOX);
+    let view = picture.view()?;
+    let (left, right) = (view.to_rgb(), model.render(&view, inspection)?);
     let rows: Vec<u8> =
         left.chunks_exact(3 * width).zip(right.chunks_exact(3 * width)).flat_map(|(a, b)| [a, b].concat()).collect();
     image::save_buffer(path, &rows, 2 * width as u32, height as u32, image::ExtendedColorType::Rgb8)

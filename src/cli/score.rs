@@ -66,8 +66,7 @@ fn score(model: &Model, path: &Path, arguments: &Arguments) -> Result<()> {
     }
     if let Some(folder) = &arguments.heatmap {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        let threshold = model.settings().map.threshold;
-        write_heatmap(&folder.join(format!("{name}.png")), &picture, &inspection, threshold)?;
+        write_heatmap(&folder.join(format!("{name}.png")), &picture, model, &inspection)?;
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
-use std::ffi::c_char;
+use std::ffi::{CString, c_char};
 
 use super::error::npad_error;
 use super::image::npad_image;
 use super::options::{npad_options, options_or_default};
 use super::result::npad_result;
 use super::{borrow, free, guard, guard_value, null, output, path};
-use crate::error::Status;
+use crate::error::{Error, Status};
+use crate::image::PixelFormat;
 use crate::model::Model;
 
 /// A fitted model: the backbone's identity, statistics, thresholds and settings.
@@ -14,6 +15,7 @@ use crate::model::Model;
 /// score with one model at once.
 pub struct npad_model {
     model: Model,
+    info: CString,
 }
 
 /// Bytes that npad has written.
@@ -25,7 +27,8 @@ pub struct npad_buffer {
 
 impl npad_model {
     pub(super) fn into_raw(model: Model) -> *mut Self {
-        Box::into_raw(Box::new(Self { model }))
+        let info = serde_json::to_string(model.settings()).unwrap_or_default();
+        Box::into_raw(Box::new(Self { model, info: CString::new(info).unwrap_or_default() }))
     }
 }
 
@@ -116,6 +119,74 @@ pub unsafe extern "C" fn npad_model_load_memory(
             Ok(())
         })
     }
+}
+
+/// What the model knows of itself, as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
+/// "images" learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as
+/// the model. An empty text for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_char {
+    guard_value(c"".as_ptr(), || unsafe { model.as_ref() }.map_or(c"".as_ptr(), |m| m.info.as_ptr()))
+}
+
+/// Lays the anomaly map of a result over its image, for people to look at: yellow is the map's threshold, red twice as
+/// much; the regions' boxes are white.
+///
+/// @param model   what the image was scored with
+/// @param image   the image that was scored
+/// @param result  what npad_score() gave for it
+/// @param pixels  receives the picture: rows of the image's width, three bytes a pixel
+/// @param stride  bytes from one row of `pixels` to the next; 0 stands for rows without padding
+/// @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
+/// @param error   receives the error, or null; may itself be null
+/// @return NPAD_STATUS_INVALID_IMAGE when the image's size is not the result's, NPAD_STATUS_INVALID_ARGUMENT for another
+///         format or a stride shorter than a row
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_render(
+    model: *const npad_model,
+    image: *const npad_image,
+    result: *const npad_result,
+    pixels: *mut u8,
+    stride: i64,
+    format: i32,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let model = borrow(model, "model")?;
+            let inspection = borrow(result, "result")?.inspection();
+            let image = npad_image::view(image)?;
+            if pixels.is_null() {
+                return Err(null("pixels"));
+            }
+            let bgr = match format {
+                f if f == PixelFormat::Rgb8 as i32 => false,
+                f if f == PixelFormat::Bgr8 as i32 => true,
+                other => {
+                    return Err(invalid(format!(
+                        "a picture of pixel format {other} cannot be drawn, only RGB8 or BGR8"
+                    )));
+                }
+            };
+            let row = 3 * image.width();
+            let stride = if stride == 0 { row } else { usize::try_from(stride).unwrap_or(0) };
+            if stride < row {
+                return Err(invalid(format!("the picture's stride must be at least {row} bytes, or 0")));
+            }
+            let mut picture = model.model.render(&image, inspection)?;
+            if bgr {
+                picture.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
+            }
+            for (y, line) in picture.chunks_exact(row).enumerate() {
+                std::ptr::copy_nonoverlapping(line.as_ptr(), pixels.add(y * stride), row);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn invalid(message: String) -> Error {
+    Error::new(Status::InvalidArgument, message)
 }
 
 /// The raw image score above which an image counts as anomalous; 0 for null.

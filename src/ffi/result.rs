@@ -41,6 +41,10 @@ impl npad_result {
     pub(super) fn into_raw(inspection: Inspection) -> *mut Self {
         Box::into_raw(Box::new(Self { inspection }))
     }
+
+    pub(super) fn inspection(&self) -> &Inspection {
+        &self.inspection
+    }
 }
 
 /// # Safety

@@ -78,7 +78,7 @@ impl Model {
         if !settings.image.is_valid() || !settings.map.is_valid() {
             return Err(invalid("its thresholds are out of range"));
         }
-        let OutputSettings { smoothing, peak_share } = settings.output;
+        let OutputSettings { smoothing, peak_share, .. } = settings.output;
         if !(0.0..=MAX_SMOOTHING).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
             return Err(invalid("its smoothing or its peak share is out of range"));
         }

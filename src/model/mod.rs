@@ -61,6 +61,8 @@ pub struct OutputSettings {
     pub smoothing: f64,
     /// The share of the map's highest values whose mean is the image score; 0 takes the maximum.
     pub peak_share: f64,
+    /// Regions of fewer pixels of the image are left out.
+    pub min_region_area: usize,
 }
 
 /// A fitted model. Immutable: any number of threads may score with it at once.

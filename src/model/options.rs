@@ -24,6 +24,7 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("false_alarm_rate", "0.01", "share of good images that may be called defective; sets the threshold"),
     ("smoothing", "4", "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input"),
     ("peak_share", "0.01", "share of the map's highest values whose mean is the image score; 0 takes the maximum"),
+    ("min_region_area", "1", "regions of fewer pixels of the image are left out"),
     ("backbone", "", "path of your own ONNX backbone; empty takes the built-in one"),
     ("backbone_mean", "0.485,0.456,0.406", "mean of R, G and B that your backbone was trained with, values 0 to 1"),
     ("backbone_std", "0.229,0.224,0.225", "standard deviation of R, G and B that your backbone was trained with"),
@@ -63,7 +64,7 @@ impl Default for Options {
             threads: 0,
             seed: 0,
             false_alarm_rate: 0.01,
-            output: OutputSettings { smoothing: 4.0, peak_share: 0.01 },
+            output: OutputSettings { smoothing: 4.0, peak_share: 0.01, min_region_area: 1 },
             backbone: None,
             normalisation: Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
         }
@@ -103,6 +104,7 @@ impl Options {
             "false_alarm_rate" => self.false_alarm_rate = number(1e-5, 0.5)?,
             "smoothing" => self.output.smoothing = number(0.0, MAX_SMOOTHING)?,
             "peak_share" => self.output.peak_share = number(0.0, 1.0)?,
+            "min_region_area" => self.output.min_region_area = count(1, usize::MAX)?,
             "backbone" => self.backbone = (!value.is_empty()).then(|| PathBuf::from(value)),
             "backbone_mean" => {
                 self.normalisation.mean = triple(value, -10.0).ok_or_else(|| wrong("three numbers, R,G,B"))?;
@@ -191,6 +193,7 @@ mod tests {
             ("smoothing", "inf"),
             ("grid_step", "0"),
             ("peak_share", "1.5"),
+            ("min_region_area", "0"),
             ("backbone_mean", "1,2"),
             ("backbone_std", "0,1,1"),
             ("size", "NaN"),

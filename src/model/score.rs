@@ -8,9 +8,12 @@ use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
 use crate::math::filters::{resize, shift};
 use crate::method::GridScore;
-use crate::postprocess::{Region, Smoother, find_regions, peak};
+use crate::postprocess::{Heatmap, Region, Smoother, draw_boxes, find_regions, peak};
 use crate::preprocess::{InputSize, Preprocessor};
 use crate::threads::Threads;
+
+/// Colour of the boxes around regions: red, green, blue.
+const BOX: [u8; 3] = [255, 255, 255];
 
 /// What npad says about one image.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +30,7 @@ pub struct Inspection {
     pub height: usize,
     /// The anomaly map in the raw score's units, row after row.
     pub map: Vec<f32>,
-    /// Regions of the map above its threshold, highest peak first.
+    /// Regions of the map above its threshold, at least as large as the model's least, highest peak first.
     pub regions: Vec<Region>,
 }
 
@@ -144,11 +147,32 @@ impl Model {
             }
             let mut map = vec![0.0; width * height];
             resize(smooth, (size.height, size.width), (height, width), &mut map);
-            let regions = find_regions(&map, width, self.settings.map.threshold);
+            let mut regions = find_regions(&map, width, self.settings.map.threshold);
+            regions.retain(|region| region.area >= self.settings.output.min_region_area);
             let calibrated = self.settings.image.apply(score);
             let anomalous = score > self.settings.image.threshold;
             Ok(Inspection { score, calibrated, anomalous, width, height, map, regions })
         })
+    }
+
+    /// The image as RGB with its anomaly map laid over it and boxes around its regions, for people to look at.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when the inspection is of an image of another size.
+    pub fn render(&self, image: &ImageView<'_>, inspection: &Inspection) -> Result<Vec<u8>> {
+        let (width, height) = (image.width(), image.height());
+        if (width, height) != (inspection.width, inspection.height) {
+            let message = format!(
+                "the image has {width} x {height} pixels, but the result is of one with {} x {}",
+                inspection.width, inspection.height
+            );
+            return Err(Error::new(Status::InvalidImage, message));
+        }
+        let mut pixels = image.to_rgb();
+        let heatmap = Heatmap { threshold: self.settings.map.threshold };
+        pixels.chunks_exact_mut(3).zip(&inspection.map).for_each(|(pixel, value)| heatmap.blend(*value, pixel));
+        draw_boxes(&mut pixels, width, &inspection.regions, BOX);
+        Ok(pixels)
     }
 
     /// The time of the backbone's runs alone that scoring this image takes: the yardstick of `npad bench`.

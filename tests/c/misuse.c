@@ -109,6 +109,7 @@ int main(void) {
   CHECK(npad_result_width(NULL) == 0 && npad_result_height(NULL) == 0 && npad_result_region_count(NULL) == 0);
   CHECK(npad_result_calibrated_score(NULL) == 0 && npad_trainer_image_count(NULL) == 0);
   CHECK(npad_model_threshold(NULL) == 0 && npad_model_map_threshold(NULL) == 0);
+  CHECK(npad_model_info(NULL)[0] == '\0');
   CHECK(npad_buffer_data(NULL) == NULL && npad_buffer_size(NULL) == 0);
 
   /* Options. */
@@ -175,6 +176,26 @@ int main(void) {
   FAILS(npad_result_region(result, 1000000, &region, &error), NPAD_STATUS_INVALID_ARGUMENT, "does not exist");
   FAILS(npad_result_region(result, 0, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "region is null");
   FAILS(npad_result_region(NULL, 0, &region, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
+  CHECK(strstr(npad_model_info(model), "\"method\":\"npad\"") != NULL);
+
+  /* Rendering. */
+  {
+    static uint8_t picture[SIDE * (SIDE * 3 + 8)], tight[SIDE * SIDE * 3];
+    npad_image small = images[11];
+    const int rgb = NPAD_PIXEL_FORMAT_RGB8, bgr = NPAD_PIXEL_FORMAT_BGR8;
+    small.width = SIDE - 1;
+    small.stride = SIDE;
+    FAILS(npad_render(model, &small, result, tight, 0, rgb, &error), NPAD_STATUS_INVALID_IMAGE, "63 x 64 pixels");
+    FAILS(npad_render(model, &images[11], result, NULL, 0, rgb, &error), NPAD_STATUS_INVALID_ARGUMENT, "pixels is null");
+    FAILS(npad_render(model, &images[11], result, tight, 10, rgb, &error), NPAD_STATUS_INVALID_ARGUMENT, "at least 192");
+    FAILS(npad_render(model, &images[11], result, tight, -1, rgb, &error), NPAD_STATUS_INVALID_ARGUMENT, "at least 192");
+    FAILS(npad_render(model, &images[11], result, tight, 0, 0, &error), NPAD_STATUS_INVALID_ARGUMENT, "RGB8 or BGR8");
+    FAILS(npad_render(model, &images[11], NULL, tight, 0, rgb, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
+    CHECK(npad_render(model, &images[11], result, tight, 0, rgb, NULL) == NPAD_STATUS_OK);
+    CHECK(npad_render(model, &images[11], result, picture, SIDE * 3 + 8, bgr, NULL) == NPAD_STATUS_OK);
+    CHECK(picture[SIDE * 3 + 8] == tight[SIDE * 3 + 2] && picture[SIDE * 3 + 10] == tight[SIDE * 3]);
+    CHECK(picture[SIDE * 3] == 0);
+  }
   {
     float score = npad_result_score(result);
     npad_result_free(result);
