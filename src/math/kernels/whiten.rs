@@ -35,14 +35,13 @@ fn whiten_rows(whitener: &[f32], row_len: usize, y: &[f32], z: &mut [f32]) {
 #[inline(always)]
 fn whiten_body<const FMA: bool>(whitener: &[f32], row_len: usize, y: &[f32], z: &mut [f32]) {
     const GROUP: usize = 4;
-    let many = y.len() / row_len / GROUP * GROUP * row_len;
-    let (y_many, y_rest) = y.split_at(many);
-    let (z_many, z_rest) = z.split_at_mut(many);
-    for (y, z) in y_many.chunks_exact(GROUP * row_len).zip(z_many.chunks_exact_mut(GROUP * row_len)) {
-        whiten_group::<FMA, GROUP>(whitener, row_len, y, z);
-    }
-    for (y, z) in y_rest.chunks_exact(row_len).zip(z_rest.chunks_exact_mut(row_len)) {
-        whiten_group::<FMA, 1>(whitener, row_len, y, z);
+    for (y, z) in y.chunks(GROUP * row_len).zip(z.chunks_mut(GROUP * row_len)) {
+        match y.len() / row_len {
+            1 => whiten_group::<FMA, 1>(whitener, row_len, y, z),
+            2 => whiten_group::<FMA, 2>(whitener, row_len, y, z),
+            3 => whiten_group::<FMA, 3>(whitener, row_len, y, z),
+            _ => whiten_group::<FMA, GROUP>(whitener, row_len, y, z),
+        }
     }
 }
 
