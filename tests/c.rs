@@ -84,6 +84,16 @@ fn the_cpp_example_finds_its_scratch_and_reports_errors() {
 }
 
 #[test]
+fn the_library_is_loaded_at_run_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("examples/c/dlopen.c", folder.path());
+    let run = |library: &Path| command(&program, folder.path()).arg(library).output().unwrap();
+    assert_eq!(text(&run(&folder.path().join("libnpad.so"))), "loaded at run time: good\n");
+    let missing = run(Path::new("/none.so"));
+    assert!(missing.status.code() == Some(1) && String::from_utf8_lossy(&missing.stderr).contains("/none.so"));
+}
+
+#[test]
 fn the_example_runs_clean_under_valgrind() {
     let folder = tempfile::tempdir().unwrap();
     write_images(folder.path());
