@@ -17,8 +17,8 @@
  * RULES
  *
  * Errors: functions that can fail return a npad_status. Where the last parameter, `error`, is not null, it receives null
- * on success and a new npad_error on failure, which the caller frees. A failed call changes nothing, and sets the
- * handles it would have given to null. No call ends the process or lets an exception through.
+ * on success and a new npad_error on failure, which the caller frees. A failed call changes nothing unless its
+ * description says so, and sets the handles it would have given to null. No call ends the process or lets an exception through.
  *
  * Ownership: what a function gives through a pointer to a handle is the caller's, to be freed once with the function of
  * its type; freeing null is allowed. Pointers that accessors return belong to the handle and live as long as it does.
@@ -588,14 +588,17 @@ size_t npad_trainer_image_count(const npad_trainer *trainer);
 /**
  * Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
  *
- * With too few images the trainer stays usable: add more and call again.
+ * With fewer than 2 images the trainer stays usable: add more and call again. Otherwise it is spent, also where the images
+ * turn out to hardly vary.
  *
- * @param trainer  what has learnt; spent on success, still to be freed
+ * @param trainer  what has learnt; still to be freed
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images, or when they hardly vary
  */
-npad_status npad_trainer_finish(npad_trainer *trainer, npad_model **model, npad_error **error);
+npad_status npad_trainer_finish(npad_trainer *trainer,
+                                npad_model **model,
+                                npad_error **error);
 
 /**
  * Frees a trainer. Null is allowed.

@@ -87,16 +87,6 @@ impl OnnxBackbone {
         Ok(backbone)
     }
 
-    /// The network that this backbone runs.
-    pub fn source(&self) -> &Source {
-        &self.source
-    }
-
-    /// Where it runs.
-    pub fn device(&self) -> Device {
-        self.device
-    }
-
     fn new_session(&self) -> Result<Session> {
         let environment = runtime::environment()?;
         let failed =

@@ -70,9 +70,10 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
 
 /// Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
 ///
-/// With too few images the trainer stays usable: add more and call again.
+/// With fewer than 2 images the trainer stays usable: add more and call again. Otherwise it is spent, also where the images
+/// turn out to hardly vary.
 ///
-/// @param trainer  what has learnt; spent on success, still to be freed
+/// @param trainer  what has learnt; still to be freed
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images, or when they hardly vary

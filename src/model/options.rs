@@ -1,7 +1,7 @@
 //! What a user may choose, by name: for fitting and for opening a model.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::OutputSettings;
 use crate::backbone::{Device, Source};
@@ -121,11 +121,6 @@ impl Options {
             }
         }
         Ok(())
-    }
-
-    /// Takes a path as it is, where [`Options::set`] would need it to be text.
-    pub fn set_backbone(&mut self, path: &Path) {
-        self.backbone = Some(path.to_owned());
     }
 
     pub(super) fn method(&self) -> &'static dyn Method {
