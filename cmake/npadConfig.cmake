@@ -32,4 +32,15 @@ if(NOT TARGET npad::static)
     INTERFACE_LINK_LIBRARIES "${_npad_system}")
 endif()
 
+# The ONNX Runtime to ship with a program: what -Dnpad_ONNXRUNTIME_LIBRARY=FILE says, else this package's, else the system's.
+if(NOT npad_ONNXRUNTIME_LIBRARY)
+  file(GLOB _npad_runtime
+    "${_npad_prefix}/lib/libonnxruntime.so*" "${_npad_prefix}/lib/libonnxruntime*.dylib" "${_npad_prefix}/bin/onnxruntime.dll")
+  if(_npad_runtime)
+    list(GET _npad_runtime 0 npad_ONNXRUNTIME_LIBRARY)
+  else()
+    find_library(npad_ONNXRUNTIME_LIBRARY onnxruntime)
+  endif()
+endif()
+
 set(npad_FOUND TRUE)

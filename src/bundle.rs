@@ -4,7 +4,7 @@
 //! it is ever executed (unlike pickles). Its header carries npad's own metadata. The checksum stands in the header as
 //! eight hexadecimal digits and is computed over the whole file with these digits as zeros.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::error::{Error, Result, Status};
-use crate::method::{Array, State};
+use crate::method::Array;
 
 /// What the file says it is.
 const FORMAT: &str = "npad-model";
@@ -27,10 +27,8 @@ const ZEROS: &str = "00000000";
 pub struct Bundle {
     /// The model's settings, as JSON.
     pub settings: String,
-    /// The scorer's arrays.
-    pub state: State,
-    /// A user's own backbone.
-    pub backbone: Option<Vec<u8>>,
+    /// Everything else, by name.
+    pub arrays: BTreeMap<String, Array>,
 }
 
 impl Bundle {
@@ -42,18 +40,17 @@ impl Bundle {
         let internal =
             |e: &dyn std::fmt::Display| Error::new(Status::Internal, format!("the model cannot be written: {e}"));
         let raw: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = self
-            .state
             .arrays
             .iter()
             .map(|(name, array)| {
                 let (dtype, shape, bytes) = match array {
+                    Array::U8(shape, data) => (Dtype::U8, shape, data.clone()),
                     Array::F32(shape, data) => (Dtype::F32, shape, to_bytes(data, |v| v.to_le_bytes())),
                     Array::F16(shape, data) => (Dtype::F16, shape, to_bytes(data, |v| v.to_le_bytes())),
                     Array::U32(shape, data) => (Dtype::U32, shape, to_bytes(data, |v| v.to_le_bytes())),
                 };
-                (format!("state.{name}"), dtype, shape.clone(), bytes)
+                (name.clone(), dtype, shape.clone(), bytes)
             })
-            .chain(self.backbone.iter().map(|b| ("backbone".to_owned(), Dtype::U8, vec![b.len()], b.clone())))
             .collect();
         let views = raw
             .iter()
@@ -115,16 +112,12 @@ impl Bundle {
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| invalid(&e.to_string()))?;
         let mut bundle = Self {
             settings: own["settings"].as_str().ok_or_else(|| invalid("its header has no settings"))?.to_owned(),
-            state: State::default(),
-            backbone: None,
+            arrays: BTreeMap::new(),
         };
         for (name, view) in tensors.iter() {
             let (shape, data) = (view.shape().to_vec(), view.data());
-            if name == "backbone" {
-                bundle.backbone = Some(data.to_vec());
-                continue;
-            }
             let array = match view.dtype() {
+                Dtype::U8 => Array::U8(shape, data.to_vec()),
                 Dtype::F32 => Array::F32(shape, words(data).map(f32::from_le_bytes).collect()),
                 Dtype::F16 => {
                     Array::F16(shape, data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect())
@@ -132,7 +125,7 @@ impl Bundle {
                 Dtype::U32 => Array::U32(shape, words(data).map(u32::from_le_bytes).collect()),
                 other => return Err(invalid(&format!("array '{name}' has the unexpected type {other}"))),
             };
-            bundle.state.put(name.strip_prefix("state.").unwrap_or(name), array);
+            bundle.arrays.insert(name.to_owned(), array);
         }
         Ok(bundle)
     }
@@ -198,11 +191,14 @@ mod tests {
     use crate::math::random::Random;
 
     fn bundle() -> Bundle {
-        let mut state = State::default();
-        state.put("a", Array::F32(vec![2, 2], vec![1.0, -2.0, 3.5, 0.0]));
-        state.put("b", Array::F16(vec![3], vec![f16::ONE; 3]));
-        state.put("c", Array::U32(vec![1], vec![7]));
-        Bundle { settings: "{\"name\":\"\\\"quoted\\\"\"}".to_owned(), state, backbone: Some(vec![1, 2, 3]) }
+        let arrays = [
+            ("a", Array::F32(vec![2, 2], vec![1.0, -2.0, 3.5, 0.0])),
+            ("b", Array::F16(vec![3], vec![f16::ONE; 3])),
+            ("c", Array::U32(vec![1], vec![7])),
+            ("d", Array::U8(vec![3], vec![1, 2, 3])),
+        ];
+        let arrays = arrays.map(|(name, array)| (name.to_owned(), array)).into();
+        Bundle { settings: "{\"name\":\"\\\"quoted\\\"\"}".to_owned(), arrays }
     }
 
     #[test]

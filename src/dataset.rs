@@ -38,6 +38,16 @@ impl Picture {
         Ok(Self { width, height, format, pixels })
     }
 
+    /// Decodes an image file as grey values.
+    ///
+    /// # Errors
+    /// As [`Picture::read`].
+    pub fn read_gray(path: &Path) -> Result<Self> {
+        let gray = decode(path)?.into_luma8();
+        let (width, height) = (gray.width() as usize, gray.height() as usize);
+        Ok(Self { width, height, format: PixelFormat::Gray8, pixels: gray.into_raw() })
+    }
+
     /// A view for npad.
     ///
     /// # Errors

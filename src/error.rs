@@ -30,6 +30,11 @@ pub enum Status {
     Backbone = 10,
     /// A defect of npad itself: please report it.
     Internal = 11,
+    /// The progress callback asked to stop.
+    Cancelled = 12,
+    /// A plug-in cannot be used: it is not one, speaks another version of the interface, failed, or gave results that
+    /// cannot be trusted.
+    Plugin = 13,
 }
 
 /// An error with a status and a message that says what was wrong, what was expected and what to do.

@@ -23,7 +23,7 @@ pub enum PixelFormat {
     Bgra8 = 5,
     /// One 32-bit float a pixel, in the machine's byte order; 0 is black, 1 white, and values between and around them count
     /// as they are. All must be finite.
-    GrayF32 = 6,
+    Grayf32 = 6,
     /// Three planes of one byte a pixel: red, green, blue (HALCON's layout).
     Rgb8Planar = 7,
 }
@@ -31,7 +31,7 @@ pub enum PixelFormat {
 impl PixelFormat {
     /// All formats.
     pub const ALL: [Self; 8] =
-        [Self::Gray8, Self::Rgb8, Self::Bgr8, Self::Gray16, Self::Rgba8, Self::Bgra8, Self::GrayF32, Self::Rgb8Planar];
+        [Self::Gray8, Self::Rgb8, Self::Bgr8, Self::Gray16, Self::Rgba8, Self::Bgra8, Self::Grayf32, Self::Rgb8Planar];
 
     /// Bytes from one pixel to the next in a plane.
     pub fn bytes_per_pixel(self) -> usize {
@@ -39,7 +39,7 @@ impl PixelFormat {
             Self::Gray8 | Self::Rgb8Planar => 1,
             Self::Gray16 => 2,
             Self::Rgb8 | Self::Bgr8 => 3,
-            Self::Rgba8 | Self::Bgra8 | Self::GrayF32 => 4,
+            Self::Rgba8 | Self::Bgra8 | Self::Grayf32 => 4,
         }
     }
 
@@ -50,8 +50,48 @@ impl PixelFormat {
 
     /// Whether a pixel is one grey value.
     pub fn is_gray(self) -> bool {
-        matches!(self, Self::Gray8 | Self::Gray16 | Self::GrayF32)
+        matches!(self, Self::Gray8 | Self::Gray16 | Self::Grayf32)
     }
+}
+
+/// A view of a mask in the caller's memory, one byte a pixel: 0 leaves the pixel out, anything else keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct MaskView<'a> {
+    data: &'a [u8],
+    width: usize,
+    height: usize,
+    stride: usize,
+}
+
+impl<'a> MaskView<'a> {
+    /// A view of `height` rows of `width` bytes, `stride` bytes apart.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when the size, the stride or the length of `data` do not fit together.
+    pub fn new(data: &'a [u8], width: usize, height: usize, stride: usize) -> Result<Self> {
+        let view = ImageView::new(data, width, height, stride, PixelFormat::Gray8);
+        view.map(|_| Self { data, width, height, stride }).map_err(|e| e.context("the mask"))
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// The rows, without padding.
+    pub fn rows(&self) -> impl Iterator<Item = &'a [u8]> {
+        let Self { data, width, stride, .. } = *self;
+        (0..self.height).map(move |y| &data[y * stride..][..width])
+    }
+}
+
+/// The error for a mask of another size than its image.
+pub fn other_mask_size(mask: (usize, usize), image: (usize, usize)) -> Error {
+    let ((a, b), (c, d)) = (mask, image);
+    Error::new(
+        Status::InvalidImage,
+        format!("the mask has {a} x {b} pixels, but the image {c} x {d}: they must be equal"),
+    )
 }
 
 /// A view of an image in the caller's memory; row `y` of a plane starts `y * stride` bytes after its first pixel.
@@ -62,6 +102,7 @@ pub struct ImageView<'a> {
     height: usize,
     stride: usize,
     format: PixelFormat,
+    mask: Option<MaskView<'a>>,
 }
 
 impl<'a> ImageView<'a> {
@@ -99,7 +140,24 @@ impl<'a> ImageView<'a> {
                 ),
             ));
         }
-        Ok(Self { planes, width, height, stride, format })
+        Ok(Self { planes, width, height, stride, format, mask: None })
+    }
+
+    /// The same view with a mask: what it leaves out is neither looked at nor scored.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when the mask has another size.
+    pub fn with_mask(mut self, mask: MaskView<'a>) -> Result<Self> {
+        if mask.size() != (self.width, self.height) {
+            return Err(other_mask_size(mask.size(), (self.width, self.height)));
+        }
+        self.mask = Some(mask);
+        Ok(self)
+    }
+
+    /// The mask, if there is one.
+    pub fn mask(&self) -> Option<MaskView<'a>> {
+        self.mask
     }
 
     /// The bytes of a plane from the first pixel to the end of the last, after checking the geometry.
@@ -170,7 +228,7 @@ impl<'a> ImageView<'a> {
                 .enumerate()
                 // 257 = 65535 / 255, so a widened byte comes back exactly.
                 .for_each(|(x, p)| put(x, f32::from(u16::from_ne_bytes([p[0], p[1]])) / 257.0)),
-            PixelFormat::GrayF32 => row
+            PixelFormat::Grayf32 => row
                 .chunks_exact(size)
                 .enumerate()
                 .for_each(|(x, p)| put(x, f32::from_ne_bytes([p[0], p[1], p[2], p[3]]) * 255.0)),
@@ -233,6 +291,6 @@ mod tests {
         for v in 0..=255u8 {
             assert_eq!(gray(PixelFormat::Gray16, &(u16::from(v) * 257).to_ne_bytes()), f32::from(v));
         }
-        assert_eq!(gray(PixelFormat::GrayF32, &0.5f32.to_ne_bytes()), 127.5);
+        assert_eq!(gray(PixelFormat::Grayf32, &0.5f32.to_ne_bytes()), 127.5);
     }
 }

@@ -1,7 +1,8 @@
 //! npad: industrial visual anomaly detection that learns from good images only.
 //!
-//! Data flows one way, and so do the modules' imports: [`error`], [`image`], [`preprocess`], [`backbone`], [`method`],
-//! [`postprocess`], [`model`], [`ffi`]. [`math`] is plain numerics on slices, used by `method` and `postprocess`.
+//! Data flows one way, and so do the modules' imports: [`error`], [`image`], [`mask`], [`preprocess`], [`backbone`],
+//! [`method`], [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] is plain numerics on slices, used by `method` and
+//! `postprocess`.
 //!
 //! ```
 //! use npad::image::{ImageView, PixelFormat};
@@ -22,7 +23,7 @@
 //!     (0..8).map(|n: usize| (0..64 * 64).map(|i: usize| (i % 61 + i * (n + 3) % 17) as u8).collect()).collect();
 //! let model = learn(&images)?;
 //! let inspection = model.score(&ImageView::new(&images[0], 64, 64, 64, PixelFormat::Gray8)?)?;
-//! assert!(!inspection.anomalous && inspection.map.len() == 64 * 64);
+//! assert!(!inspection.anomalous() && inspection.map.len() == 64 * 64);
 //! # Ok::<(), npad::error::Error>(())
 //! ```
 #![deny(unsafe_code)]
@@ -37,12 +38,15 @@ pub mod dataset;
 pub mod error;
 pub mod ffi;
 pub mod image;
+pub mod mask;
 pub mod math;
 pub mod method;
 #[cfg(feature = "cli")]
 pub mod metrics;
 pub mod model;
+pub mod plugin;
 mod pool;
 pub mod postprocess;
 pub mod preprocess;
+pub mod progress;
 pub mod threads;

@@ -1,32 +1,118 @@
 //! Reusable working memory: what one call needs is kept for the next, so steady work allocates nothing.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// A stack of idle things of one kind, shared between threads.
-pub struct Pool<T>(Mutex<Vec<T>>);
+pub struct Pool<T> {
+    things: Mutex<Things<T>>,
+    returned: Condvar,
+    limit: usize,
+}
+
+struct Things<T> {
+    idle: Vec<T>,
+    in_use: usize,
+}
 
 impl<T> Pool<T> {
+    /// A pool of which at most `limit` things are in use at once: a caller above it waits for one to come back.
+    pub fn new(limit: usize) -> Self {
+        Self { things: Mutex::new(Things { idle: Vec::new(), in_use: 0 }), returned: Condvar::new(), limit }
+    }
+
     /// Calls `work` with an idle thing, or a new one where all are in use, and keeps it afterwards.
-    pub fn with<R, E>(
+    pub fn with<R>(&self, new: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
+        let turn = self.turn();
+        let idle = self.lock().idle.pop();
+        let mut thing = idle.unwrap_or_else(new);
+        let result = work(&mut thing);
+        self.put(thing);
+        drop(turn);
+        result
+    }
+
+    /// The same where a new thing may fail to come about.
+    pub fn try_with<R, E>(
         &self,
         new: impl FnOnce() -> Result<T, E>,
         work: impl FnOnce(&mut T) -> Result<R, E>,
     ) -> Result<R, E> {
-        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let turn = self.turn();
+        let idle = self.lock().idle.pop();
         let mut thing = idle.map_or_else(new, Ok)?;
         let result = work(&mut thing);
         self.put(thing);
+        drop(turn);
         result
     }
 
     /// Adds an idle thing.
     pub fn put(&self, thing: T) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(thing);
+        self.lock().idle.push(thing);
+    }
+
+    fn turn(&self) -> Turn<'_, T> {
+        let mut things = self.lock();
+        while things.in_use >= self.limit {
+            things = self.returned.wait(things).unwrap_or_else(PoisonError::into_inner);
+        }
+        things.in_use += 1;
+        Turn(self)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Things<T>> {
+        self.things.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Default for Pool<T> {
+    /// A pool without a limit.
     fn default() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self::new(usize::MAX)
+    }
+}
+
+/// One of the things that may be in use at once; given back also when the work panics.
+struct Turn<'a, T>(&'a Pool<T>);
+
+impl<T> Drop for Turn<'_, T> {
+    fn drop(&mut self) {
+        self.0.lock().in_use -= 1;
+        self.0.returned.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    #[test]
+    fn no_more_than_the_limit_are_in_use() {
+        const LIMIT: usize = 3;
+        let (pool, made, now) = (Pool::new(LIMIT), AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let new = || made.fetch_add(1, Ordering::SeqCst);
+                        pool.with(new, |_| {
+                            assert!(now.fetch_add(1, Ordering::SeqCst) < LIMIT);
+                            std::thread::yield_now();
+                            now.fetch_sub(1, Ordering::SeqCst);
+                        });
+                    }
+                });
+            }
+        });
+        assert!((1..=LIMIT).contains(&made.load(Ordering::SeqCst)));
+    }
+
+    #[test]
+    fn a_panic_gives_its_turn_back() {
+        let pool = Pool::new(1);
+        let panics = || pool.with(|| 1, |_| panic!("on purpose"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
+        assert_eq!(pool.with(|| 2, |thing| *thing), 2);
     }
 }

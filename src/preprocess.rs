@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Status};
 use crate::image::{ImageView, PixelFormat};
+use crate::mask::Mask;
 
 /// The longest side of the network's input, in pixels.
 pub const MAX_INPUT_SIDE: usize = 8192;
@@ -30,6 +31,9 @@ pub struct InputSize {
 /// How the network's input size follows from the images'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Geometry {
+    /// As many pixels as a square of this side has, in the proportions of the first image, both sides rounded to the
+    /// backbone's coarsest stride.
+    Area(usize),
     /// Every image is resized to this size.
     Fixed(InputSize),
     /// The first image's own size, both sides rounded to the backbone's coarsest stride.
@@ -42,12 +46,19 @@ impl Geometry {
     /// # Errors
     /// [`Status::InvalidImage`] when a native input would be larger than [`MAX_INPUT_SIDE`].
     pub fn resolve(self, width: usize, height: usize, stride: usize) -> Result<InputSize> {
-        let Self::Native = self else {
-            let Self::Fixed(size) = self else { unreachable!("two variants") };
-            return Ok(size);
+        let round = |side: f64| ((side / stride as f64).round() as usize).max(2) * stride;
+        let size = match self {
+            Self::Fixed(size) => return Ok(size),
+            Self::Area(side) => {
+                let (side, proportion) = (side as f64, (width as f64 / height as f64).sqrt());
+                let longest = MAX_INPUT_SIDE as f64;
+                InputSize {
+                    height: round((side / proportion).min(longest)),
+                    width: round((side * proportion).min(longest)),
+                }
+            }
+            Self::Native => InputSize { height: round(height as f64), width: round(width as f64) },
         };
-        let round = |side: usize| ((side + stride / 2) / stride).max(2) * stride;
-        let size = InputSize { height: round(height), width: round(width) };
         if size.height.max(size.width) > MAX_INPUT_SIDE {
             return Err(Error::new(
                 Status::InvalidImage,
@@ -64,13 +75,13 @@ impl Geometry {
 impl FromStr for Geometry {
     type Err = Error;
 
-    /// `224` (a square), `HxW` (height first) or `native`.
+    /// `240` (an area), `240x320` (height first) or `native`.
     fn from_str(text: &str) -> Result<Self> {
         let error = || {
             Error::new(
                 Status::InvalidOption,
                 format!(
-                    "size is '{text}', but must be one number ('224'), height x width ('320x256') or 'native'; sides are \
+                    "size is '{text}', but must be one number ('240'), height x width ('320x256') or 'native'; sides are \
                      32 to {MAX_INPUT_SIDE} pixels"
                 ),
             )
@@ -78,9 +89,11 @@ impl FromStr for Geometry {
         if text == "native" {
             return Ok(Self::Native);
         }
-        let (height, width) = text.split_once(['x', 'X']).unwrap_or((text, text));
         let side = |s: &str| s.parse::<usize>().ok().filter(|n| (32..=MAX_INPUT_SIDE).contains(n)).ok_or_else(error);
-        Ok(Self::Fixed(InputSize { height: side(height)?, width: side(width)? }))
+        Ok(match text.split_once(['x', 'X']) {
+            Some((height, width)) => Self::Fixed(InputSize { height: side(height)?, width: side(width)? }),
+            None => Self::Area(side(text)?),
+        })
     }
 }
 
@@ -88,6 +101,7 @@ impl fmt::Display for Geometry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Native => f.write_str("native"),
+            Self::Area(side) => write!(f, "{side}"),
             Self::Fixed(size) => write!(f, "{}x{}", size.height, size.width),
         }
     }
@@ -101,6 +115,10 @@ pub struct Normalisation {
     /// Divides each channel.
     pub std: [f32; 3],
 }
+
+/// How far a value may be from a whole one and still be one of 8 bits: below a step of 16 bits, above what dividing by 255
+/// in single precision does.
+const EIGHT_BITS: f32 = 1e-3;
 
 /// One channel of an image and its resized copy.
 struct Plane<P> {
@@ -145,6 +163,7 @@ pub struct Preprocessor {
     size: InputSize,
     normalisation: Normalisation,
     resizer: Resizer,
+    values: Vec<f32>,
     bytes: Plane<U8>,
     floats: Plane<F32>,
 }
@@ -152,7 +171,14 @@ pub struct Preprocessor {
 impl Preprocessor {
     /// A preprocessor for one network input.
     pub fn new(size: InputSize, normalisation: Normalisation) -> Self {
-        Self { size, normalisation, resizer: Resizer::new(), bytes: Plane::new(size), floats: Plane::new(size) }
+        Self {
+            size,
+            normalisation,
+            resizer: Resizer::new(),
+            values: Vec::new(),
+            bytes: Plane::new(size),
+            floats: Plane::new(size),
+        }
     }
 
     /// The network's input size.
@@ -163,12 +189,12 @@ impl Preprocessor {
     /// Writes the network's input for `image` to `tensor`: R, G and B planes of `height * width` values.
     ///
     /// Channels are resized one by one, so the same pixels give the same input to the last bit however they lie in memory.
-    /// Channels of 8 bits, also where they come widened to 16, are rounded to 8 bits after resizing, as Pillow does; all
-    /// others keep their precision.
+    /// Channels of 8 bits, also where they come widened to 16 or as floats, are rounded to 8 bits after resizing, as Pillow
+    /// does; all others keep their precision. Pixels outside `mask`, which has the image's size, have no influence.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when a floating-point pixel is not finite.
-    pub fn run(&mut self, image: &ImageView<'_>, tensor: &mut Vec<f32>) -> Result<()> {
+    pub fn run(&mut self, image: &ImageView<'_>, mask: Option<&Mask>, tensor: &mut Vec<f32>) -> Result<()> {
         let InputSize { height, width } = self.size;
         let (format, from) = (image.format(), (image.width(), image.height()));
         tensor.resize(3 * height * width, 0.0);
@@ -180,18 +206,26 @@ impl Preprocessor {
         for (group, targets) in targets.chunks_mut(share).enumerate() {
             let rows = 0..image.height();
             self.bytes.pixels.clear();
-            if matches!(format, PixelFormat::Gray16 | PixelFormat::GrayF32) {
-                self.floats.pixels.clear();
-                rows.for_each(|y| image.for_each_value(y, group, |_, v| self.floats.pixels.push(F32::new(v))));
-                if !self.floats.pixels.iter().all(|p| p.0.is_finite()) {
+            if mask.is_some() || matches!(format, PixelFormat::Gray16 | PixelFormat::Grayf32) {
+                self.values.clear();
+                rows.for_each(|y| image.for_each_value(y, group, |_, v| self.values.push(v)));
+                let counts = |(i, _): &(usize, &f32)| mask.is_none_or(|mask| mask.inside()[*i]);
+                let mut counting = self.values.iter().enumerate().filter(counts).map(|(_, v)| *v);
+                let eight_bits = counting.all(|v| (f32::from(v.round() as u8) - v).abs() < EIGHT_BITS);
+                if let Some(mask) = mask {
+                    mask.fill(&mut self.values);
+                }
+                if !self.values.iter().all(|v| v.is_finite()) {
                     let message = "the image has pixels that are not finite (NaN or infinity)";
                     return Err(Error::new(Status::InvalidImage, message));
                 }
-                if !self.floats.pixels.iter().all(|p| f32::from(p.0 as u8) == p.0) {
+                if !eight_bits {
+                    self.floats.pixels.clear();
+                    self.floats.pixels.extend(self.values.iter().map(|v| F32::new(*v)));
                     self.floats.write(&mut self.resizer, from, targets, |index, p| normalise(group + index, p.0))?;
                     continue;
                 }
-                self.bytes.pixels.extend(self.floats.pixels.iter().map(|p| U8::new(p.0 as u8)));
+                self.bytes.pixels.extend(self.values.iter().map(|v| U8::new(v.round() as u8)));
             } else {
                 rows.for_each(|y| image.for_each_value(y, group, |_, v| self.bytes.pixels.push(U8::new(v as u8))));
             }
@@ -211,7 +245,7 @@ mod tests {
     fn run(bytes: &[u8], width: usize, height: usize, stride: usize, format: PixelFormat, size: InputSize) -> Vec<f32> {
         let mut tensor = Vec::new();
         let view = ImageView::new(bytes, width, height, stride, format).unwrap();
-        Preprocessor::new(size, PLAIN).run(&view, &mut tensor).unwrap();
+        Preprocessor::new(size, PLAIN).run(&view, None, &mut tensor).unwrap();
         tensor
     }
 
@@ -237,7 +271,7 @@ mod tests {
             let mut tensor = Vec::new();
             let slices = [&planes[0][..], &planes[1], &planes[2]];
             let view = ImageView::from_planes(slices, width, height, width, PixelFormat::Rgb8Planar).unwrap();
-            Preprocessor::new(size, PLAIN).run(&view, &mut tensor).unwrap();
+            Preprocessor::new(size, PLAIN).run(&view, None, &mut tensor).unwrap();
             assert!(expected == tensor, "planar");
             for padding in [1, 3, 8] {
                 let rows = rgb.chunks(width * 3);
@@ -256,9 +290,9 @@ mod tests {
     #[test]
     fn floats_that_are_not_finite_are_refused() {
         let bytes: Vec<u8> = [0.5, f32::NAN].iter().flat_map(|v| v.to_ne_bytes()).collect();
-        let view = ImageView::new(&bytes, 2, 1, 8, PixelFormat::GrayF32).unwrap();
+        let view = ImageView::new(&bytes, 2, 1, 8, PixelFormat::Grayf32).unwrap();
         let size = InputSize { height: 32, width: 32 };
-        let error = Preprocessor::new(size, PLAIN).run(&view, &mut Vec::new()).unwrap_err();
+        let error = Preprocessor::new(size, PLAIN).run(&view, None, &mut Vec::new()).unwrap_err();
         assert_eq!(error.status(), Status::InvalidImage);
     }
 
@@ -270,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn native_rounds_to_the_stride_and_refuses_giants() {
+    fn sizes_keep_proportions_round_to_the_stride_and_refuse_giants() {
         let native: Geometry = "native".parse().unwrap();
         assert_eq!(native.resolve(500, 1250, 16).unwrap(), InputSize { height: 1248, width: 496 });
         assert_eq!(native.resolve(1, 1, 16).unwrap(), InputSize { height: 32, width: 32 });
@@ -279,6 +313,11 @@ mod tests {
             "320x256".parse::<Geometry>().unwrap().resolve(9, 9, 16).unwrap(),
             InputSize { height: 320, width: 256 }
         );
+        let area: Geometry = "240".parse().unwrap();
+        for (image, expected) in [((512, 512), (240, 240)), ((500, 1250), (384, 144)), ((60_000, 2), (32, 8192))] {
+            let size = area.resolve(image.0, image.1, 16).unwrap();
+            assert_eq!((size.height, size.width), expected, "{image:?}");
+        }
         for bad in ["", "0", "NaN", "224x", "x", "9000", "-3", "12x12x12"] {
             assert_eq!(bad.parse::<Geometry>().unwrap_err().status(), Status::InvalidOption, "{bad}");
         }

@@ -1,33 +1,30 @@
-//! The C boundary, from C programs: the example, misuse, and both under valgrind.
+//! The C boundary, from C and C++ programs: the examples, every documented error, and all of it under valgrind and
+//! AddressSanitizer.
 #![cfg(unix)]
 
 mod common;
 
 use std::path::{Path, PathBuf};
-use std::process::Output;
 
-use common::Gray;
-use common::c::command;
+use common::c::{ADDRESS_SANITIZER, build, command, root, text};
+use common::{Gray, network};
 
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Compiles a C program of the repository.
+/// Compiles a program of the repository.
 fn compile(source: &str, folder: &Path) -> PathBuf {
-    common::c::compile(&root().join(source), folder)
+    common::c::compile(&root().join(source), folder, &[])
 }
 
-fn text(output: &Output) -> String {
-    let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{text}");
-    text
+/// The same under AddressSanitizer.
+fn compile_sanitized(source: &str, folder: &Path) -> PathBuf {
+    common::c::compile(&root().join(source), folder, &[ADDRESS_SANITIZER])
 }
 
 /// Runs a program under valgrind, which must find neither errors nor leaks of ours; ONNX Runtime keeps its own globals.
-fn valgrind(program: &Path, arguments: &[&str], folder: &Path) -> String {
+fn valgrind(program: &Path, arguments: &[&str], folder: &Path, variables: &[(&str, &str)]) -> String {
     let output = command(Path::new("valgrind"), folder)
+        .envs(variables.iter().copied())
         .args(["--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite", "--quiet"])
+        .arg("--show-leak-kinds=definite")
         .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
         .arg(program)
         .args(arguments)
@@ -67,20 +64,55 @@ fn the_example_learns_saves_loads_and_inspects() {
     let printed: f32 =
         line("scratched.pgm").split("score ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
     assert_eq!(printed.to_bits(), score.to_bits(), "to the last bit");
+    assert!(valgrind(&program, &ARGUMENTS, folder.path(), &[]).contains("scratched.pgm: DEFECTIVE"));
+    let sanitized = compile_sanitized("examples/c/inspect.c", folder.path());
+    assert_eq!(text(&command(&sanitized, folder.path()).args(ARGUMENTS).output().unwrap()), plain);
 }
 
 #[test]
-fn the_cpp_example_finds_its_scratch_and_reports_errors() {
+fn the_cpp_example_says_what_the_c_example_says() {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile("examples/cpp/inspect.cpp", folder.path());
-    let output = text(&command(&program, folder.path()).args(["size=128", "npad.channels=30"]).output().unwrap());
-    assert!(output.contains("fine: good") && output.contains("scratched: DEFECTIVE"), "{output}");
-    let output = command(&program, folder.path()).arg("size=none").output().unwrap();
+    write_images(folder.path());
+    let run = |source: &str| {
+        let program = compile_sanitized(source, folder.path());
+        let output = text(&command(&program, folder.path()).args(ARGUMENTS).output().unwrap());
+        let verdicts = output.lines().filter(|line| line.contains("score"));
+        verdicts.map(|line| line.split(", calibrated").next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(run("examples/cpp/inspect.cpp"), run("examples/c/inspect.c"));
+    let program = compile_sanitized("examples/cpp/inspect.cpp", folder.path());
+    let output = command(&program, folder.path()).args(["good", "fine.pgm", "size=none"]).output().unwrap();
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.code() == Some(1) && message.contains("size is 'none'") && message.contains("status 3"),
         "{message}"
     );
+}
+
+/// Builds and runs a test program in C++ under AddressSanitizer.
+fn run_cpp(source: &str, flags: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let flags = [flags, &[ADDRESS_SANITIZER]].concat();
+    let program = common::c::compile(&root().join(source), folder.path(), &flags);
+    let output = text(&command(&program, folder.path()).output().unwrap());
+    assert_eq!(output, "all as documented\n");
+}
+
+#[test]
+fn the_cpp_header_does_what_it_says() {
+    run_cpp("tests/c/wrapper.cpp", &[]);
+}
+
+#[test]
+fn the_opencv_header_takes_and_gives_matrices() {
+    run_cpp("tests/c/opencv.cpp", &["-isystem/usr/include/opencv4", "-lopencv_core", "-lopencv_imgproc"]);
+}
+
+/// HALCON itself cannot be had here.
+#[test]
+fn the_halcon_header_works_with_a_stand_in_for_halcon() {
+    let stand_in = format!("-I{}", root().join("tests/halcon").display());
+    run_cpp("tests/c/halcon.cpp", &[&stand_in]);
 }
 
 #[test]
@@ -93,20 +125,76 @@ fn the_library_is_loaded_at_run_time() {
     assert!(missing.status.code() == Some(1) && String::from_utf8_lossy(&missing.stderr).contains("/none.so"));
 }
 
-#[test]
-fn the_example_runs_clean_under_valgrind() {
-    let folder = tempfile::tempdir().unwrap();
-    write_images(folder.path());
-    let program = compile("examples/c/inspect.c", folder.path());
-    let output = valgrind(&program, &ARGUMENTS, folder.path());
-    assert!(output.contains("scratched.pgm: DEFECTIVE"), "{output}");
+/// Runs a test program plainly, under AddressSanitizer and under valgrind, there with a tiny backbone: the built-in one
+/// takes most of a minute to load.
+fn run_checked(source: &str, arguments: &[&str], folder: &Path) {
+    let program = compile(source, folder);
+    let output = text(&command(&program, folder).args(arguments).output().unwrap());
+    assert!(output.ends_with("all as documented\n"), "{output}");
+    let sanitized = compile_sanitized(source, folder);
+    text(&command(&sanitized, folder).args(arguments).output().unwrap());
+    let backbone = folder.join("tiny.onnx");
+    std::fs::write(&backbone, network::pyramid(&[4, 8])).unwrap();
+    let program = compile(source, folder);
+    valgrind(&program, arguments, folder, &[("NPAD_TEST_BACKBONE", backbone.to_str().unwrap())]);
 }
 
 #[test]
-fn misuse_gets_the_documented_error_under_valgrind_too() {
+fn misuse_gets_the_documented_error() {
     let folder = tempfile::tempdir().unwrap();
-    let program = compile("tests/c/misuse.c", folder.path());
+    run_checked("tests/c/misuse.c", &[], folder.path());
+}
+
+#[test]
+fn masks_buffers_thresholds_callbacks_and_layouts_work_as_documented() {
+    let folder = tempfile::tempdir().unwrap();
+    run_checked("tests/c/boundary.c", &[], folder.path());
+}
+
+#[test]
+fn plug_ins_work_and_lies_are_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let library = ["-shared", "-fPIC", "-lm"];
+    build(&root().join("examples/c/plugin.c"), folder.path(), "diagonal.so", &library);
+    for lie in 0..=16 {
+        let define = format!("-DLIE={lie}");
+        let flags = [&library[..], &[&define]].concat();
+        build(&root().join("tests/c/lying_plugin.c"), folder.path(), &format!("liar-{lie}.so"), &flags);
+    }
+    run_checked("tests/c/plugins.c", &[folder.path().to_str().unwrap()], folder.path());
+}
+
+#[test]
+fn a_host_with_its_own_extractor_needs_no_onnx_runtime() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile_sanitized("examples/c/extractor.c", folder.path());
+    let run = command(&program, folder.path()).env("NPAD_ONNXRUNTIME", "/none").arg("own.npad").output().unwrap();
+    assert_eq!(text(&run), "fine: good\nscratched: DEFECTIVE\nthe engine ran 23 times\n");
+}
+
+#[test]
+fn many_threads_score_with_one_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("tests/c/threads.c", folder.path());
     let output = text(&command(&program, folder.path()).output().unwrap());
-    assert!(output.ends_with("all as documented\n"), "{output}");
-    valgrind(&program, &[], folder.path());
+    assert!(output.starts_with("all as documented\n"), "{output}");
+}
+
+/// Otherwise the runs under AddressSanitizer would prove nothing.
+#[test]
+fn the_sanitizer_is_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("overflow.c");
+    let code = "#include <stdlib.h>\nint main(void) {\n  volatile char *p = malloc(4);\n  p[4] = 1;\n  free((void *)p);\n  \
+                return 0;\n}\n";
+    std::fs::write(&source, code).unwrap();
+    let program = build(&source, folder.path(), "overflow", &[ADDRESS_SANITIZER]);
+    let output = command(&program, folder.path()).output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && message.contains("AddressSanitizer: heap-buffer-overflow"), "{message}");
+    // Leaks are looked for too.
+    std::fs::write(&source, "#include <stdlib.h>\nint main(void) {\n  return malloc(4) == NULL;\n}\n").unwrap();
+    let program = build(&source, folder.path(), "leak", &[ADDRESS_SANITIZER, "-O0"]);
+    let output = command(&program, folder.path()).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("LeakSanitizer"), "{output:?}");
 }

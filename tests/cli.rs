@@ -156,7 +156,7 @@ fn eval_measures_a_data_set() {
     for key in ["fit_seconds", "score_ms_p50", "model_mb", "false_alarms", "misses"] {
         assert!(result[key].is_number(), "{key}");
     }
-    arguments.extend(["--eval-size", "64"]);
+    arguments.extend(["--eval-size", "96x96"]);
     stdout(&npad(&arguments));
     std::fs::remove_file(shop.path("set/ground_truth/scratch/3_mask.png")).unwrap();
     assert!(failure(&npad(&arguments), 1).contains("3.png has no mask"));
@@ -311,4 +311,41 @@ fn cuda_without_a_gpu_is_an_error() {
     assert!(message.contains("device 'cuda:0' cannot be used"), "{message}");
     assert!(message.to_lowercase().contains("libcu") || message.to_lowercase().contains("cuda"), "{message}");
     assert!(!model.exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_plug_in_works_through_every_command() {
+    let shop = Shop::new();
+    let library = common::c::root().join("examples/c/plugin.c");
+    let plugin = common::c::build(&library, shop.folder.path(), "diagonal.so", &["-shared", "-fPIC", "-lm"]);
+    let plugin = ["--plugin", plugin.to_str().unwrap()];
+    let model = shop.path("diagonal.npad");
+    let own = ["--method", "diagonal", "--set", "diagonal.ridge=0.05"];
+    stdout(&npad(
+        [&shop.fit_arguments(&model).iter().map(String::as_str).collect::<Vec<_>>()[..], &plugin, &own].concat(),
+    ));
+    let (model, fine, scratched) = (model.to_str().unwrap(), shop.path("fine.png"), shop.path("scratched.png"));
+    let images = [fine.to_str().unwrap(), scratched.to_str().unwrap()];
+    let lines = stdout(&npad([&["score", model][..], &images, &plugin].concat()));
+    assert!(lines.lines().next().unwrap().starts_with("good") && lines.contains("\nDEFECTIVE"), "{lines}");
+    assert!(stdout(&npad([&["info", model][..], &plugin].concat())).contains("\"plugin\": \"diagonal.so\""));
+    assert!(stdout(&npad([&["info"][..], &plugin].concat())).contains("diagonal.ridge = 0.01"));
+    let message = failure(&npad([&["score", model][..], &images].concat()), 1);
+    assert!(message.contains("diagonal.so") && message.contains("--plugin"), "{message}");
+    let message = failure(&npad(["info", "--plugin", "/none.so"]), 1);
+    assert!(message.contains("/none.so"), "{message}");
+}
+
+#[test]
+fn a_mask_keeps_defects_outside_from_counting() {
+    let shop = Shop::new();
+    let pixels = (0..160 * 120).map(|i| if i % 160 < 80 { 255 } else { 0 }).collect();
+    write(&shop.path("mask.png"), &Gray { width: 160, height: 120, pixels });
+    let model = shop.path("masked.npad");
+    let mask = shop.path("mask.png");
+    let mask = ["--mask".to_owned(), mask.to_str().unwrap().to_owned()];
+    stdout(&npad([&shop.fit_arguments(&model)[..], &mask].concat()));
+    let line = stdout(&npad([&"score".into(), &model.into_os_string(), &shop.path("scratched.png").into_os_string()]));
+    assert!(line.starts_with("good"), "the scratch lies outside: {line}");
 }

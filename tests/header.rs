@@ -16,8 +16,9 @@ fn header() -> String {
 #[test]
 fn the_header_is_generated_from_the_source() {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
-    // The boundary with its submodules, and the two enums that it takes from below.
-    let sources = ["src/error.rs", "src/image.rs", "src/ffi/mod.rs"].map(|path| root().join(path));
+    // The boundary with its submodules, and what it takes from below.
+    let sources = ["src/error.rs", "src/image.rs", "src/model/decision.rs", "src/plugin/mod.rs", "src/ffi/mod.rs"]
+        .map(|path| root().join(path));
     let builder = cbindgen::Builder::new().with_config(config);
     let bindings = sources.into_iter().fold(builder, cbindgen::Builder::with_src).generate().unwrap();
     let mut generated = Vec::new();
@@ -30,6 +31,7 @@ fn the_header_is_generated_from_the_source() {
     assert!(generated == header(), "include/npad.h is out of date: run `make header`");
 }
 
+#[cfg(unix)]
 fn compile(compiler: &str, arguments: &[&str], source: &str) {
     let folder = tempfile::tempdir().unwrap();
     let name = if compiler == "cc" { "test.c" } else { "test.cpp" };
@@ -46,6 +48,7 @@ fn compile(compiler: &str, arguments: &[&str], source: &str) {
 }
 
 #[test]
+#[cfg(unix)]
 fn the_header_compiles_alone_and_twice() {
     let once = "#include \"npad.h\"\nint use(void);\nint use(void) { return (int)npad_version_number(); }\n";
     let twice = format!("#include \"npad.h\"\n{once}");
@@ -73,6 +76,7 @@ fn declared() -> BTreeSet<String> {
 }
 
 /// The shared library of this build.
+#[cfg(target_os = "linux")]
 fn library() -> PathBuf {
     let program = std::env::current_exe().unwrap();
     let folder = program.parent().unwrap().parent().unwrap();
@@ -80,9 +84,14 @@ fn library() -> PathBuf {
     [folder.join("deps").join(&name), folder.join(&name)].into_iter().find(|p| p.is_file()).expect("the shared library")
 }
 
+/// What every version so far exports: lines are added at the end and never removed.
+const SYMBOLS: &str = include_str!("abi/symbols.txt");
+/// Sizes of the public structs and offsets of their fields, where pointers have 64 bits.
+const LAYOUT: &str = include_str!("abi/layout.txt");
+
 #[test]
 #[cfg(target_os = "linux")]
-fn the_library_exports_exactly_the_header() {
+fn the_library_exports_exactly_the_header_and_the_symbol_list() {
     let output = Command::new("nm").args(["-D", "--defined-only"]).arg(library()).output().unwrap();
     let exported: BTreeSet<String> = String::from_utf8(output.stdout)
         .unwrap()
@@ -91,6 +100,26 @@ fn the_library_exports_exactly_the_header() {
         .collect();
     assert!(declared().len() > 20);
     assert_eq!(exported, declared());
+    let listed: BTreeSet<String> = SYMBOLS.lines().map(str::to_owned).collect();
+    assert_eq!(listed.len(), SYMBOLS.lines().count(), "a symbol is listed twice");
+    assert_eq!(exported, listed, "tests/abi/symbols.txt lists what is exported: add a line for each new function");
+}
+
+#[test]
+#[cfg(all(unix, target_pointer_width = "64"))]
+fn the_header_lays_structs_out_as_the_library_does() {
+    let checks = LAYOUT.lines().enumerate().map(|(number, line)| {
+        let (what, value) = line.split_once(' ').unwrap();
+        let found = match what.split_once('.') {
+            Some((name, field)) => format!("offsetof({name}, {field})"),
+            None => format!("sizeof({what})"),
+        };
+        format!("typedef char check_{number}[{found} == {value} ? 1 : -1];\n")
+    });
+    let source = format!("#include \"npad.h\"\n{}", checks.collect::<String>());
+    assert!(source.lines().count() > 50);
+    compile("cc", &["-std=c99"], &source);
+    compile("c++", &["-std=c++17"], &source);
 }
 
 #[test]

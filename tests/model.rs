@@ -12,9 +12,9 @@ fn defects_are_found_where_they_are() {
     let model = fit(&options(&[]), &good_images(24)).unwrap();
     for seed in 100..110 {
         let good = model.score(&Gray::good(160, 120, seed).view()).unwrap();
-        assert!(!good.anomalous && good.calibrated < 0.5, "good {seed}: {}", good.calibrated);
+        assert!(!good.anomalous() && good.calibrated < 0.5, "good {seed}: {}", good.calibrated);
         let scratched = model.score(&Gray::scratched(160, 120, seed, (90, 30)).view()).unwrap();
-        assert!(scratched.anomalous && scratched.calibrated > 0.5, "scratched {seed}: {}", scratched.calibrated);
+        assert!(scratched.anomalous() && scratched.calibrated > 0.5, "scratched {seed}: {}", scratched.calibrated);
         assert_eq!((scratched.map.len(), scratched.width, scratched.height), (160 * 120, 160, 120));
         let region = scratched.regions[0];
         let (x, y) = (region.centroid_x, region.centroid_y);
@@ -51,7 +51,7 @@ fn every_level_and_shift_finds_them() {
         let good = model.score(&Gray::good(160, 120, 100).view()).unwrap();
         let scratched = model.score(&Gray::scratched(160, 120, 100, (90, 30)).view()).unwrap();
         let (low, high) = (good.calibrated, scratched.calibrated);
-        assert!(low < 0.7 && high > 1.0 && good.score < scratched.score, "{settings:?}: {low} and {high}");
+        assert!(low < 0.8 && high > 1.0 && good.score < scratched.score, "{settings:?}: {low} and {high}");
         let bytes = model.to_bytes().unwrap();
         let loaded = Model::from_bytes(&bytes, &options(&[])).unwrap();
         assert_eq!(loaded.score(&Gray::good(160, 120, 100).view()).unwrap(), good, "{settings:?}, loaded");
@@ -82,14 +82,14 @@ fn many_images_stream_through_a_bounded_sample() {
     }
     let model = trainer.finish().unwrap();
     assert_eq!((model.settings().images, model.settings().held_out), (300, 100));
-    assert!(model.score(&Gray::scratched(64, 64, 999, (20, 20)).view()).unwrap().anomalous);
+    assert!(model.score(&Gray::scratched(64, 64, 999, (20, 20)).view()).unwrap().anomalous());
 }
 
 #[test]
 fn few_images_still_work() {
     let model = fit(&options(&[]), &good_images(10)).unwrap();
-    assert!(!model.score(&Gray::good(160, 120, 50).view()).unwrap().anomalous);
-    assert!(model.score(&Gray::scratched(160, 120, 50, (60, 50)).view()).unwrap().anomalous);
+    assert!(!model.score(&Gray::good(160, 120, 50).view()).unwrap().anomalous());
+    assert!(model.score(&Gray::scratched(160, 120, 50, (60, 50)).view()).unwrap().anomalous());
     fit(&options(&[]), &good_images(2)).unwrap();
 }
 
@@ -183,7 +183,7 @@ fn a_users_own_backbone_is_used_and_travels_with_the_model() {
     assert!(model.settings().backbone.starts_with("onnx/"));
     let image = Gray::scratched(160, 120, 77, (60, 50));
     let expected = model.score(&image.view()).unwrap();
-    assert!(expected.anomalous);
+    assert!(expected.anomalous());
     let bytes = model.to_bytes().unwrap();
     std::fs::remove_file(&path).unwrap();
     let loaded = Model::from_bytes(&bytes, &options(&[])).unwrap();
@@ -246,7 +246,8 @@ fn networks_that_do_not_fit_are_explained() {
     let path = folder.path().join("network.onnx");
     for (expected, bytes, status) in cases {
         std::fs::write(&path, bytes).unwrap();
-        let error = fit(&options(&[("backbone", path.to_str().unwrap())]), &good_images(2)).err().unwrap();
+        let settings = [("backbone", path.to_str().unwrap()), ("size", "96x96")];
+        let error = fit(&options(&settings), &good_images(2)).err().unwrap();
         assert_eq!(error.status(), status, "{error}");
         assert!(error.message().contains(expected), "expected '{expected}' in: {error}");
     }

@@ -1,4 +1,4 @@
-//! What README shows is what works: its commands are run, its C program is compiled and run.
+//! What README shows is what works: its commands are run, its programs compiled and run.
 #![cfg(unix)]
 
 mod common;
@@ -53,12 +53,55 @@ fn the_cmake_lines_are_those_of_the_tested_project() {
 }
 
 #[test]
-fn the_c_program_compiles_and_runs() {
+fn the_cpp_program_compiles_and_runs() {
     let folder = tempfile::tempdir().unwrap();
-    let [source] = &blocks("c")[..] else { panic!("one C program") };
-    std::fs::write(folder.path().join("program.c"), source).unwrap();
-    let program = common::c::compile(&folder.path().join("program.c"), folder.path());
-    let output = common::c::command(&program, folder.path()).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && text.contains("score"), "{text}");
+    std::fs::create_dir(folder.path().join("good")).unwrap();
+    for seed in 0..20 {
+        std::fs::write(folder.path().join(format!("good/{seed:02}.png")), Gray::good(160, 120, seed).pgm()).unwrap();
+    }
+    std::fs::write(folder.path().join("image.png"), Gray::scratched(160, 120, 40, (40, 40)).pgm()).unwrap();
+    let [source] = &blocks("cpp")[..] else { panic!("one C++ program") };
+    std::fs::write(folder.path().join("program.cpp"), source).unwrap();
+    let flags = ["-isystem/usr/include/opencv4", "-lopencv_core", "-lopencv_imgcodecs"];
+    let program = common::c::compile(&folder.path().join("program.cpp"), folder.path(), &flags);
+    let output = common::c::text(&common::c::command(&program, folder.path()).output().unwrap());
+    assert!(output.starts_with("DEFECTIVE, "), "{output}");
+    assert!(folder.path().join("overlay.png").is_file());
+}
+
+#[test]
+fn the_csharp_program_compiles_and_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("good")).unwrap();
+    for seed in 0..20 {
+        std::fs::write(folder.path().join(format!("good/{seed}.raw")), Gray::good(160, 120, seed).pixels).unwrap();
+    }
+    std::fs::write(folder.path().join("image.raw"), Gray::scratched(160, 120, 40, (40, 40)).pixels).unwrap();
+    let [source] = &blocks("csharp")[..] else { panic!("one C# program") };
+    std::fs::write(folder.path().join("program.cs"), source).unwrap();
+    let run = |command: &mut Command| {
+        common::c::text(
+            &command.current_dir(folder.path()).env("LD_LIBRARY_PATH", common::c::library_folder()).output().unwrap(),
+        )
+    };
+    let binding = format!("{}/bindings/csharp/Npad/*.cs", env!("CARGO_MANIFEST_DIR"));
+    run(Command::new("mcs")
+        .args(["-unsafe", "-langversion:7.2", "-target:library", "-out:Npad.dll"])
+        .arg(format!("-recurse:{binding}")));
+    run(Command::new("mcs").args(["-langversion:7.2", "-r:Npad.dll", "-out:program.exe", "program.cs"]));
+    let output = run(Command::new("mono").arg("program.exe"));
+    assert!(output.starts_with("DEFECTIVE, "), "{output}");
+}
+
+#[test]
+fn every_package_has_the_same_version() {
+    let version = env!("CARGO_PKG_VERSION");
+    for (file, line) in [
+        ("bindings/python/pyproject.toml", format!("version = \"{version}\"")),
+        ("bindings/csharp/Npad/Npad.csproj", format!("<Version>{version}</Version>")),
+        ("CHANGELOG.md", format!("## {version}")),
+    ] {
+        let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).unwrap();
+        assert!(text.contains(&line), "{file} lacks '{line}'");
+    }
 }

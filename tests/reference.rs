@@ -36,11 +36,12 @@ impl Vectors {
             ("npad.shrinkage", "0"),
             ("npad.regularisation", "0.01"),
             ("npad.channels", &kept),
+            ("npad.selection", "variance"),
             ("npad.centroids", "8192"),
         ] {
             parameters.set(name, value).unwrap();
         }
-        let mut fitter = npad.fitter(&parameters, 0);
+        let mut fitter = npad.fitter(&parameters, 0).unwrap();
         let mut sample = Sample::new(0);
         let train = self.maps("train");
         for map in &train {
@@ -48,7 +49,7 @@ impl Vectors {
         }
         fitter.prepare(&sample, threads).unwrap();
         train.iter().for_each(|map| fitter.observe(map, threads).unwrap());
-        fitter.finish(&sample, threads).unwrap()
+        fitter.finish(&sample, threads, &npad::progress::Progress::default()).unwrap()
     }
 }
 
@@ -76,7 +77,7 @@ fn distances_equal_the_reference() {
 #[test]
 fn the_same_channels_are_chosen() {
     let vectors = Vectors::read();
-    let mut state = vectors.fit("pixel", &Threads::new(1).unwrap()).scorer.state();
+    let mut state = vectors.fit("pixel", &Threads::new(1).unwrap()).scorer.state().unwrap();
     let expected: Vec<u32> = serde_json::from_value::<Vec<f64>>(vectors.0["channels"].clone())
         .unwrap()
         .into_iter()
@@ -105,7 +106,7 @@ fn a_loaded_scorer_scores_the_same() {
     parameters.set("npad.levels", "pixel").unwrap();
     parameters.set("npad.image_levels", "pixel").unwrap();
     let scorer = vectors.fit("pixel", &threads).scorer;
-    let loaded = npad.load(&parameters, scorer.state()).unwrap();
+    let loaded = npad.load(&parameters, scorer.state().unwrap()).unwrap();
     for map in vectors.maps("test") {
         let (mut a, mut b) = (GridScore::default(), GridScore::default());
         scorer.score(&map, &threads, &mut a).unwrap();

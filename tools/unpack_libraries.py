@@ -12,6 +12,6 @@ shutil.rmtree(unfinished, ignore_errors=True)
 unfinished.mkdir(parents=True)
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():
-        if "/libonnxruntime" in name:
+        if Path(name).name.startswith(("libonnxruntime", "onnxruntime")) and Path(name).suffix != ".py":
             (unfinished / Path(name).name).write_bytes(archive.read(name))
 unfinished.rename(folder)

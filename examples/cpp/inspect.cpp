@@ -1,8 +1,15 @@
-// Learns from generated good parts, saves and reloads the model, and inspects a good and a scratched part.
+// Learns from a folder of good images, saves and reloads the model, and inspects other images.
 //
-//     inspect [key=value]...        sets options, for example size=128
+//     inspect GOOD_FOLDER IMAGE... [key=value]...
+//
+// Images are binary PGM files (P5, 8 bits), a format that needs no library; see opencv_inspect.cpp for all others.
+// key=value sets an option, for example size=128.
 
+#include <algorithm>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -10,26 +17,36 @@
 
 namespace {
 
-constexpr int side = 128;
+/// A grey image in memory.
+struct Picture {
+  int width = 0, height = 0;
+  std::vector<char> pixels;
 
-/// A grey part with a gradient and some noise; each seed is another one of the same kind.
-std::vector<std::uint8_t> part(unsigned seed) {
-  std::vector<std::uint8_t> pixels(side * side);
-  unsigned state = seed * 2654435761u + 1;
-  for (int i = 0; i < side * side; ++i) {
-    state = state * 1664525u + 1013904223u;
-    pixels[i] = static_cast<std::uint8_t>(60 + i % side + i / side / 2 % 16 + (state >> 29));
+  explicit Picture(const std::filesystem::path &path) {
+    std::ifstream file(path, std::ios::binary);
+    std::string magic;
+    int depth = 0;
+    const auto next = [&file]() -> std::istream & {
+      while ((file >> std::ws).peek() == '#') file.ignore(1 << 20, '\n');
+      return file;
+    };
+    next() >> magic;
+    next() >> width;
+    next() >> height;
+    next() >> depth;
+    if (!file || magic != "P5" || depth != 255 || width < 1 || height < 1)
+      throw std::runtime_error(path.string() + " is no binary PGM file of 8 bits");
+    pixels.resize(std::size_t(width) * height);
+    if (!file.ignore(1).read(pixels.data(), std::streamsize(pixels.size())))
+      throw std::runtime_error(path.string() + " ends too early");
   }
-  return pixels;
-}
 
-npad::Image view(const std::vector<std::uint8_t> &pixels) {
-  return {pixels.data(), side, side, NPAD_PIXEL_FORMAT_GRAY8};
-}
+  npad::Image view() const { return {pixels.data(), width, height, NPAD_PIXEL_FORMAT_GRAY8}; }
+};
 
-void inspect(const npad::Model &model, const std::vector<std::uint8_t> &pixels, const char *name) {
-  const npad::Result result = model.score(view(pixels));
-  std::printf("%s: %s, score %.9g\n", name, result.is_anomalous() ? "DEFECTIVE" : "good", result.score());
+void inspect(const npad::Model &model, const std::string &path) {
+  const npad::Result result = model.score(Picture(path).view());
+  std::printf("%s: %s, score %.9g\n", path.c_str(), result.is_anomalous() ? "DEFECTIVE" : "good", result.score());
   for (const npad_region &region : result.regions())
     std::printf("  region at (%d, %d), %d x %d\n", region.x, region.y, region.width, region.height);
 }
@@ -37,26 +54,32 @@ void inspect(const npad::Model &model, const std::vector<std::uint8_t> &pixels, 
 }  // namespace
 
 int main(int argc, char **argv) try {
-  npad::Options options;
-  for (int i = 1; i < argc; ++i) {
-    const std::string argument = argv[i];
-    const auto split = argument.find('=');
-    options.set(argument.substr(0, split), split == std::string::npos ? "" : argument.substr(split + 1));
+  if (argc < 3) {
+    std::fprintf(stderr, "usage: %s GOOD_FOLDER IMAGE... [key=value]...\n", argv[0]);
+    return 2;
   }
-  std::vector<std::vector<std::uint8_t>> good;
-  for (unsigned seed = 0; seed < 20; ++seed) good.push_back(part(seed));
+  npad::Options options;
+  std::vector<std::string> images;
+  for (const std::string &argument : std::vector<std::string>(argv + 2, argv + argc)) {
+    const auto split = argument.find('=');
+    if (split == std::string::npos)
+      images.push_back(argument);
+    else
+      options.set(argument.substr(0, split), argument.substr(split + 1));
+  }
+  std::vector<std::filesystem::path> good(std::filesystem::directory_iterator(argv[1]), {});
+  std::sort(good.begin(), good.end());
   npad::Trainer trainer(options);
-  for (const auto &pixels : good) trainer.add(view(pixels));
+  for (const auto &path : good) trainer.add(Picture(path).view());
   trainer.finish().save("inspect.npad");
 
   const npad::Model model = npad::Model::load("inspect.npad", options);
-  auto scratched = part(100);
-  for (int i = 0; i < 24; ++i)
-    for (int thickness = 0; thickness < 4; ++thickness) scratched[(50 + i + thickness) * side + 40 + i] = 10;
-  inspect(model, part(100), "fine");
-  inspect(model, scratched, "scratched");
+  for (const auto &path : images) inspect(model, path);
   return 0;
 } catch (const npad::Error &error) {
   std::fprintf(stderr, "%s (status %d)\n", error.what(), static_cast<int>(error.status()));
+  return 1;
+} catch (const std::exception &error) {
+  std::fprintf(stderr, "%s\n", error.what());
   return 1;
 }

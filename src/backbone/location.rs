@@ -26,10 +26,57 @@ pub fn own_directory() -> Option<PathBuf> {
     if path.components().count() < 2 { executable_directory() } else { Some(path.parent()?.to_owned()) }
 }
 
-/// The folder of the program; a DLL is usually installed beside it.
-#[cfg(not(unix))]
+/// The folder of the DLL (or program) that contains this code.
+#[cfg(windows)]
 pub fn own_directory() -> Option<PathBuf> {
-    executable_directory()
+    use std::ffi::OsString;
+    use std::os::windows::ffi::OsStringExt;
+
+    /// Longer than any path that Windows gives.
+    const LONGEST: usize = 32 * 1024;
+    let module = windows::module(windows::UNCHANGED_COUNT)?;
+    let mut name = vec![0u16; LONGEST];
+    // SAFETY: `name` has the size that is given.
+    let length = unsafe { windows::GetModuleFileNameW(module, name.as_mut_ptr(), LONGEST as u32) } as usize;
+    if length == 0 || length >= LONGEST {
+        return executable_directory();
+    }
+    Some(PathBuf::from(OsString::from_wide(&name[..length])).parent()?.to_owned())
+}
+
+/// Keeps this library loaded until the process ends, since ONNX Runtime cannot be unloaded.
+#[cfg(windows)]
+pub fn stay_loaded() {
+    windows::module(windows::PIN);
+}
+
+/// Keeps this library loaded until the process ends: on Linux its linker's flag does, elsewhere thread-local memory.
+#[cfg(not(windows))]
+pub fn stay_loaded() {}
+
+#[cfg(windows)]
+mod windows {
+    use std::ffi::c_void;
+
+    pub const PIN: u32 = 1;
+    pub const UNCHANGED_COUNT: u32 = 2;
+    const FROM_ADDRESS: u32 = 4;
+
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetModuleHandleExW(flags: u32, address: *const c_void, module: *mut *mut c_void) -> i32;
+        pub fn GetModuleFileNameW(module: *mut c_void, name: *mut u16, size: u32) -> u32;
+    }
+
+    /// The handle of the module that contains this code.
+    pub fn module(flags: u32) -> Option<*mut c_void> {
+        let mut module = std::ptr::null_mut();
+        // SAFETY: the address lies in this module; the handle is written where the call succeeds.
+        let found = unsafe {
+            GetModuleHandleExW(flags | FROM_ADDRESS, self::module as *const () as *const c_void, &raw mut module)
+        };
+        (found != 0).then_some(module)
+    }
 }
 
 fn executable_directory() -> Option<PathBuf> {

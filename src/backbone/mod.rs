@@ -5,10 +5,14 @@ mod device;
 mod location;
 mod onnx;
 mod runtime;
+mod source;
 
 pub use device::Device;
-pub use onnx::{BUILTIN, OnnxBackbone, Source};
+pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::open as open_runtime;
+pub use source::Source;
+
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -16,6 +20,9 @@ use crate::error::{Error, Result, Status};
 use crate::math::filters::{Sample, bilinear_axis};
 use crate::preprocess::{InputSize, Normalisation};
 use crate::threads::Threads;
+
+/// What the identity of a host's own feature extractor starts with, before its name.
+pub const HOST: &str = "host/";
 
 /// One output of a backbone for one image: `channels` planes of `rows * cols` values.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +53,7 @@ pub trait FeatureExtractor: Send + Sync {
     /// How pixel values become the network's input.
     fn normalisation(&self) -> Normalisation;
 
-    /// A name and checksum that tell whether two backbones are the same.
+    /// A name and checksum (of a host's own extractor: [`HOST`] and its name) that tell whether two backbones are the same.
     fn identity(&self) -> &str;
 }
 
@@ -132,12 +139,21 @@ impl Assembler {
     }
 }
 
+/// The positions of `length` that cell `at` of fewer `cells` covers: whole steps where they fill the cells, as for the finest
+/// tap, else all that it touches.
+fn covered(at: usize, length: usize, cells: usize) -> Range<usize> {
+    let step = length.div_ceil(cells);
+    if length.div_ceil(step) == cells {
+        return at * step..length.min((at + 1) * step);
+    }
+    at * length / cells..((at + 1) * length).div_ceil(cells)
+}
+
 /// Row `y` of `rows` of a tap, each still with the tap's own columns; `out` is position-major.
 fn down(tap: &TapMap<'_>, y: usize, rows: usize, out: &mut [f32]) {
     let line = |c: usize, row: usize| &tap.data[(c * tap.rows + row) * tap.cols..][..tap.cols];
     if tap.rows > rows {
-        let step = tap.rows.div_ceil(rows);
-        let covered = y * step..tap.rows.min((y + 1) * step);
+        let covered = covered(y, tap.rows, rows);
         let scale = 1.0 / covered.len() as f32;
         for c in 0..tap.channels {
             for x in 0..tap.cols {
@@ -161,8 +177,7 @@ fn across(tap: &TapMap<'_>, line: &[f32], cols: usize, row: &mut [f32], channels
     for (x, out) in row.chunks_exact_mut(channels).enumerate() {
         let out = &mut out[offset..][..tap.channels];
         if tap.cols > cols {
-            let step = tap.cols.div_ceil(cols);
-            let covered = x * step..tap.cols.min((x + 1) * step);
+            let covered = covered(x, tap.cols, cols);
             let scale = 1.0 / covered.len() as f32;
             out.fill(0.0);
             covered.for_each(|u| out.iter_mut().zip(at(u)).for_each(|(out, v)| *out += v * scale));
@@ -207,6 +222,25 @@ mod tests {
         assert_eq!((out.rows, out.cols, out.channels), (3, 3, 2));
         assert_eq!(out.at(0), &[3.0, 7.0], "the mean of 0, 1, 5 and 6");
         assert_eq!(out.at(8), &[24.0, 7.0], "what is left in the corner");
+    }
+
+    #[test]
+    fn every_step_covers_every_tap() {
+        let planes: Vec<Vec<f32>> = [(80, 48), (40, 24), (20, 12)].iter().map(|(r, c)| vec![3.0; r * c]).collect();
+        let taps = [(80, 48), (40, 24), (20, 12)].iter().zip(&planes);
+        let taps: Vec<TapMap<'_>> =
+            taps.map(|((rows, cols), data)| TapMap { channels: 1, rows: *rows, cols: *cols, data }).collect();
+        for step in 1..=8 {
+            let mut out = FeatureMap::default();
+            Assembler::new(step).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
+            assert_eq!((out.rows, out.cols), (80usize.div_ceil(step), 48usize.div_ceil(step)));
+            assert!(out.data.iter().all(|v| (v - 3.0).abs() < 1e-5), "step {step}");
+        }
+        for (length, cells) in [(40, 27), (5, 3), (7, 2), (9, 9), (64, 8)] {
+            let ranges: Vec<Range<usize>> = (0..cells).map(|at| covered(at, length, cells)).collect();
+            assert!(ranges.iter().all(|range| !range.is_empty()), "{length} in {cells}: {ranges:?}");
+            assert!((0..length).all(|i| ranges.iter().any(|range| range.contains(&i))), "{length} in {cells}");
+        }
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! A backbone in ONNX format, run by ONNX Runtime.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ort::session::Session;
@@ -23,35 +22,33 @@ pub const BUILTIN: &str = "efficientnet-lite0-stage5";
 /// The normalisation that the embedded backbone was trained with.
 const BUILTIN_NORMALISATION: Normalisation = Normalisation { mean: [0.498; 3], std: [0.502; 3] };
 
-/// The network and how its input is normalised.
-#[derive(Clone)]
-pub enum Source {
-    /// The network embedded in this library.
-    Builtin,
-    /// A user's own network.
-    Onnx {
-        /// The file's contents.
-        bytes: Arc<[u8]>,
-        /// How pixel values become its input.
-        normalisation: Normalisation,
-    },
+/// A network's file and how its input is normalised.
+pub struct Network {
+    name: &'static str,
+    bytes: Bytes,
+    normalisation: Normalisation,
 }
 
-impl Source {
-    /// Reads a user's own network from an ONNX file.
-    ///
-    /// # Errors
-    /// [`Status::Io`] when the file cannot be read.
-    pub fn from_file(path: &Path, normalisation: Normalisation) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::new(Status::Io, format!("cannot read the backbone {}: {e}", path.display())))?;
-        Ok(Self::Onnx { bytes: bytes.into(), normalisation })
+enum Bytes {
+    Embedded(&'static [u8]),
+    Shared(Arc<[u8]>),
+}
+
+impl Network {
+    /// The network embedded in this library.
+    pub fn builtin() -> Self {
+        Self { name: BUILTIN, bytes: Bytes::Embedded(BUILTIN_ONNX), normalisation: BUILTIN_NORMALISATION }
+    }
+
+    /// A user's own network.
+    pub fn onnx(bytes: Arc<[u8]>, normalisation: Normalisation) -> Self {
+        Self { name: "onnx", bytes: Bytes::Shared(bytes), normalisation }
     }
 
     fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Builtin => BUILTIN_ONNX,
-            Self::Onnx { bytes, .. } => bytes,
+        match &self.bytes {
+            Bytes::Embedded(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
         }
     }
 }
@@ -61,7 +58,7 @@ impl Source {
 /// `ort` runs a session only through `&mut`, so there is a pool: each concurrent caller gets a session of its own, and
 /// later ones reuse it.
 pub struct OnnxBackbone {
-    source: Source,
+    network: Network,
     device: Device,
     threads: usize,
     identity: String,
@@ -74,13 +71,10 @@ impl OnnxBackbone {
     /// # Errors
     /// [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when the device cannot be used,
     /// [`Status::Backbone`] when the network is not one that maps an image to feature maps.
-    pub fn open(source: Source, device: Device, threads: usize) -> Result<Self> {
-        let name = match source {
-            Source::Builtin => BUILTIN,
-            Source::Onnx { .. } => "onnx",
-        };
-        let identity = format!("{name}/{:08x}", crc32fast::hash(source.bytes()));
-        let backbone = Self { source, device, threads, identity, sessions: Pool::default() };
+    pub fn open(network: Network, device: Device, threads: usize) -> Result<Self> {
+        let identity = format!("{}/{:08x}", network.name, crc32fast::hash(network.bytes()));
+        log::info!("opening the backbone {identity} on {device} with {threads} threads");
+        let backbone = Self { network, device, threads, identity, sessions: Pool::default() };
         let session = backbone.new_session()?;
         check_signature(&session)?;
         backbone.sessions.put(session);
@@ -98,10 +92,10 @@ impl OnnxBackbone {
         // Threads that spin after a run would steal the cores from the scoring that follows it.
         let mut builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
         let Some(provider) = self.device.dispatch() else {
-            return builder.commit_from_memory(self.source.bytes()).map_err(|e| failed(&e));
+            return builder.commit_from_memory(self.network.bytes()).map_err(|e| failed(&e));
         };
         builder = builder.with_execution_providers([provider]).map_err(|e| self.device.unusable(&e))?;
-        builder.commit_from_memory(self.source.bytes()).map_err(|e| self.device.unusable(&e))
+        builder.commit_from_memory(self.network.bytes()).map_err(|e| self.device.unusable(&e))
     }
 }
 
@@ -118,7 +112,7 @@ impl FeatureExtractor for OnnxBackbone {
                 format!("the backbone failed on an input of {} x {} (height x width): {e}", size.height, size.width),
             )
         };
-        self.sessions.with(
+        self.sessions.try_with(
             || self.new_session(),
             |session| {
                 let tensor = TensorRef::from_array_view(([1, 3, size.height, size.width], input)).map_err(failed)?;
@@ -137,10 +131,7 @@ impl FeatureExtractor for OnnxBackbone {
     }
 
     fn normalisation(&self) -> Normalisation {
-        match &self.source {
-            Source::Builtin => BUILTIN_NORMALISATION,
-            Source::Onnx { normalisation, .. } => *normalisation,
-        }
+        self.network.normalisation
     }
 
     fn identity(&self) -> &str {

@@ -1,7 +1,7 @@
 //! Finding and loading ONNX Runtime's shared library, once per process.
 //!
-//! In order: the path given to [`open`], the environment variable `NPAD_ONNXRUNTIME`, the folder of this library, the
-//! system's loader. The first two are a user's explicit choice, so a library that is wrong there is an error and the
+//! In order: the path given to [`open`], the environment variable `NPAD_ONNXRUNTIME`, the folder of this library and the
+//! `lib` beside it, the system's loader. The first two are a user's explicit choice, so a library that is wrong there is an error and the
 //! search does not go on behind the user's back.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use std::sync::Mutex;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::location::own_directory;
+use super::location::{own_directory, stay_loaded};
 use crate::error::{Error, Result, Status};
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
@@ -78,15 +78,19 @@ fn search() -> Result<Loaded> {
         }
         None => tried.push(format!("environment variable {VARIABLE}: not set")),
     }
-    match own_directory() {
-        Some(folder) => match library_in(&folder) {
+    let own = own_directory();
+    if own.is_none() {
+        tried.push("beside this library: its folder is unknown".to_owned());
+    }
+    // A tool in bin has its libraries in lib.
+    for folder in own.iter().flat_map(|own| [own.clone(), own.join("../lib")]) {
+        match library_in(&folder) {
             Some(path) => match load(&path) {
                 Ok(loaded) => return Ok(loaded),
                 Err(cause) => tried.push(format!("beside this library, {}: {cause}", path.display())),
             },
             None => tried.push(format!("beside this library, {}: no {FILE_NAME} there", folder.display())),
-        },
-        None => tried.push("beside this library: its folder is unknown".to_owned()),
+        }
     }
     load(Path::new(FILE_NAME)).map_err(|cause| {
         tried.push(format!("the system's loader, {FILE_NAME}: {cause}"));
@@ -100,9 +104,17 @@ fn library_in(path: &Path) -> Option<PathBuf> {
         return Some(path.to_owned());
     }
     let mut names: Vec<_> = std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-    names.retain(|name| name.to_str().is_some_and(|name| name.starts_with(FILE_NAME)));
+    names.retain(|name| name.to_str().is_some_and(is_runtime));
     names.sort();
     names.first().map(|name| path.join(name))
+}
+
+/// Whether a file is ONNX Runtime's library, with or without its version: `libonnxruntime.so.1.32.0` on Linux,
+/// `libonnxruntime.1.32.0.dylib` on macOS.
+fn is_runtime(name: &str) -> bool {
+    let (stem, ending) = FILE_NAME.rsplit_once('.').unwrap_or((FILE_NAME, ""));
+    name.starts_with(FILE_NAME)
+        || name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(ending))
 }
 
 fn load(path: &Path) -> std::result::Result<Loaded, String> {
@@ -110,6 +122,8 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
     let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| e.to_string())?;
     // Failures come back as errors; a library does not write to its host's standard error.
     environment.set_log_level(LogLevel::Fatal);
+    stay_loaded();
+    log::info!("loaded ONNX Runtime from {}", path.display());
     Ok(Loaded { environment, path: path.to_owned() })
 }
 
@@ -124,4 +138,22 @@ fn failed(tried: &[String]) -> Error {
             ort::MINOR_VERSION
         ),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn the_library_is_told_from_its_providers() {
+        for (name, expected) in [
+            ("libonnxruntime.so", true),
+            ("libonnxruntime.so.1.32.0", true),
+            ("libonnxruntime_providers_shared.so", false),
+            ("onnxruntime.dll", false),
+        ] {
+            assert_eq!(is_runtime(name), expected, "{name}");
+        }
+    }
 }

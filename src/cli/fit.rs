@@ -8,6 +8,8 @@ use clap::Args;
 use super::{FitOptions, progress};
 use crate::dataset::{Picture, images_in};
 use crate::error::{Error, Result, Status};
+use crate::image::MaskView;
+use crate::mask::Mask;
 use crate::model::{Model, Options, Trainer};
 
 #[derive(Args)]
@@ -20,12 +22,20 @@ pub struct Arguments {
     /// Detection method [default: npad]
     #[arg(long)]
     method: Option<String>,
+    /// Image of the size of all others: where it is black, they are not looked at
+    #[arg(long, value_name = "IMAGE")]
+    mask: Option<PathBuf>,
     #[command(flatten)]
     fit: FitOptions,
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut options = arguments.fit.options()?;
+    if let Some(path) = &arguments.mask {
+        let picture = Picture::read_gray(path)?;
+        let view = MaskView::new(&picture.pixels, picture.width, picture.height, picture.width);
+        options.set_mask(Some(view.and_then(Mask::new).map_err(|e| e.context(path.display()))?));
+    }
     if let Some(method) = &arguments.method {
         options.set("method", method)?;
     }

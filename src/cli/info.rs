@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{RunOptions, print_line};
 use crate::error::{Error, Result, Status};
-use crate::method::{method, names};
+use crate::method::methods;
 use crate::model::{Model, OPTIONS};
 
 #[derive(Args)]
@@ -18,19 +18,20 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let options = arguments.run.options()?;
     let Some(path) = &arguments.model else {
         for (name, default, help) in OPTIONS {
             print_line(&format!("{name} = {default}\n    {help}"));
         }
-        for name in names() {
-            for parameter in method(name)?.parameters() {
+        for method in methods() {
+            for parameter in method.parameters() {
                 let (name, default, help) = (parameter.name, parameter.default, parameter.help);
                 print_line(&format!("{name} = {default}\n    {help}; {}", parameter.kind));
             }
         }
         return Ok(());
     };
-    let model = Model::load(path, &arguments.run.options()?)?;
+    let model = Model::load(path, &options)?;
     let text = serde_json::to_string_pretty(model.settings());
     print_line(&text.map_err(|e| Error::new(Status::Internal, e.to_string()))?);
     Ok(())

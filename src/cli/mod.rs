@@ -15,6 +15,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::error::{Error, Result, Status};
 use crate::model::{OPTIONS, Options};
+use crate::plugin::method::load as load_plugin;
 
 /// Industrial visual anomaly detection: learns from good images only, then finds defects.
 #[derive(Parser)]
@@ -41,8 +42,8 @@ enum Command {
 /// Options of everything that fits.
 #[derive(Args)]
 struct FitOptions {
-    /// Size of the network's input: a side, HxW, or native [default: 224]
-    #[arg(long, value_name = "224|HxW|native")]
+    /// Size of the network's input: a side (an area in the images' proportions), HxW, or native [default: 240]
+    #[arg(long, value_name = "240|HxW|native")]
     size: Option<String>,
     /// Any option by name; `npad info` lists them
     #[arg(long = "set", value_name = "KEY=VALUE")]
@@ -63,10 +64,15 @@ struct RunOptions {
     /// Worker threads; 0 takes one per core [default: 0]
     #[arg(long)]
     threads: Option<String>,
+    /// Shared library with a detection method of its own; may be given several times
+    #[arg(long, value_name = "PATH")]
+    plugin: Vec<PathBuf>,
 }
 
 impl RunOptions {
+    /// The options given; loads the plug-ins.
     fn options(&self) -> Result<Options> {
+        self.plugin.iter().try_for_each(|path| load_plugin(path))?;
         let mut options = Options::default();
         set_given(&mut options, &[("device", &self.device), ("threads", &self.threads)])?;
         Ok(options)

@@ -56,7 +56,7 @@ fn score(model: &Model, path: &Path, arguments: &Arguments) -> Result<()> {
     if arguments.json {
         print_line(&to_json(path, &inspection, ms).to_string());
     } else {
-        let verdict = if inspection.anomalous { "DEFECTIVE" } else { "good" };
+        let verdict = inspection.verdict.word();
         print_line(&format!(
             "{verdict:9} {:7.3}  {:3} regions  {ms:6.1} ms  {}",
             inspection.calibrated,
@@ -84,6 +84,6 @@ fn to_json(path: &Path, inspection: &Inspection, ms: f64) -> Value {
         .collect();
     json!({
         "path": path.to_string_lossy(), "score": inspection.score, "calibrated_score": inspection.calibrated,
-        "anomalous": inspection.anomalous, "regions": regions, "ms": (ms * 1e3).round() / 1e3
+        "anomalous": inspection.anomalous(), "verdict": inspection.verdict.word().to_lowercase(), "regions": regions, "ms": (ms * 1e3).round() / 1e3
     })
 }

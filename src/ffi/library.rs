@@ -5,6 +5,7 @@ use super::error::npad_error;
 use super::{guard, guard_value, path};
 use crate::backbone::open_runtime;
 use crate::error::Status;
+use crate::plugin::method::load as load_plugin;
 
 /// Incompatible changes of this interface raise it.
 pub const NPAD_VERSION_MAJOR: u32 = 0;
@@ -50,6 +51,17 @@ pub unsafe extern "C" fn npad_runtime_open(path: *const c_char, error: *mut *mut
             open_runtime(&path)
         })
     }
+}
+
+/// Loads a plug-in: a shared library with a detection method, see npad_plugin. Its method can then be chosen by name, and
+/// models that were fitted with it can be loaded. It stays loaded until the process ends. Any thread.
+///
+/// @param path   the shared library; UTF-8 on Windows, any bytes elsewhere
+/// @param error  receives the error, or null; may itself be null
+/// @return NPAD_STATUS_PLUGIN when it is no plug-in of this npad's interface, or there is a method of that name already
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_plugin_load(path: *const c_char, error: *mut *mut npad_error) -> Status {
+    unsafe { guard(error, || load_plugin(self::path(path, "path")?)) }
 }
 
 #[cfg(test)]

@@ -7,12 +7,15 @@
 mod error;
 mod image;
 mod library;
+mod log;
 mod model;
 mod options;
 mod result;
+mod score;
+mod thresholds;
 mod trainer;
 
-use std::ffi::{CStr, c_char};
+use std::ffi::{CStr, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
@@ -121,6 +124,58 @@ unsafe fn free<T>(handle: *mut T) {
     }
 }
 
+/// A pointer that callbacks are given: their documentation says which threads call them.
+#[derive(Clone, Copy)]
+struct UserData(*mut c_void);
+
+// SAFETY: whoever sets a callback promises it.
+unsafe impl Send for UserData {}
+// SAFETY: as above.
+unsafe impl Sync for UserData {}
+
+impl UserData {
+    fn get(self) -> *mut c_void {
+        self.0
+    }
+}
+
 fn null(name: &str) -> Error {
     Error::new(Status::InvalidArgument, format!("{name} is null, but must point to something"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use super::image::{npad_image, npad_mask};
+    use super::result::npad_region;
+    use super::score::npad_decision;
+    use crate::plugin::extractor::npad_extractor;
+    use crate::plugin::method::{npad_features, npad_plugin, npad_plugin_parameter};
+    use crate::plugin::npad_callback_error;
+
+    macro_rules! layout {
+        ($text:ident, $name:ident: $($field:ident),+) => {
+            writeln!($text, "{} {}", stringify!($name), size_of::<$name>()).unwrap();
+            $(writeln!($text, "{}.{} {}", stringify!($name), stringify!($field), std::mem::offset_of!($name, $field))
+                .unwrap();)+
+        };
+    }
+
+    /// The C side of the same file is checked in tests/header.rs.
+    #[test]
+    #[cfg(target_pointer_width = "64")]
+    fn structs_lie_in_memory_as_they_always_did() {
+        let mut text = String::new();
+        layout!(text, npad_image: data, width, height, stride, format, reserved, mask);
+        layout!(text, npad_mask: data, width, height, stride);
+        layout!(text, npad_region: x, y, width, height, area, centroid_x, centroid_y, peak, reserved);
+        layout!(text, npad_decision: score, calibrated_score, verdict, reserved, region_count);
+        layout!(text, npad_callback_error: message);
+        layout!(text, npad_extractor: size, name, tap_count, strides, channels, mean, std, extract, free, user_data);
+        layout!(text, npad_features: rows, cols, channels, reserved, data);
+        layout!(text, npad_plugin_parameter: name, default_value, help);
+        layout!(text, npad_plugin: abi_version, reserved, size, name, parameters, parameter_count, fitter_new, fitter_observe, fitter_finish, fitter_free, scorer_score, scorer_save, scorer_load, scorer_free);
+        assert_eq!(text, include_str!("../../tests/abi/layout.txt"));
+    }
 }

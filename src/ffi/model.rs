@@ -1,20 +1,17 @@
 use std::ffi::{CString, c_char};
 
 use super::error::npad_error;
-use super::image::npad_image;
 use super::options::{npad_options, options_or_default};
-use super::result::npad_result;
 use super::{borrow, free, guard, guard_value, null, output, path};
-use crate::error::{Error, Status};
-use crate::image::PixelFormat;
+use crate::error::Status;
 use crate::model::Model;
 
 /// A fitted model: the backbone's identity, statistics, thresholds and settings.
 ///
 /// Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
-/// score with one model at once.
+/// score with one model at once; one image a core is in work, other calls wait for their turn.
 pub struct npad_model {
-    model: Model,
+    pub(super) model: Model,
     info: CString,
 }
 
@@ -71,11 +68,12 @@ pub unsafe extern "C" fn npad_model_save_memory(
 /// Reads a model file.
 ///
 /// @param path     the file; UTF-8 on Windows, any bytes elsewhere
-/// @param options  of these, "device" and "threads" count; null for the defaults
+/// @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_IO when the file cannot be read, NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or
-///         something else, NPAD_STATUS_UNSUPPORTED_MODEL when it needs another npad, or as npad_trainer_new()
+///         something else, NPAD_STATUS_UNSUPPORTED_MODEL when it needs another npad, a plug-in or the extractor it was
+///         fitted with, or as npad_trainer_new()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_load(
     path: *const c_char,
@@ -96,7 +94,7 @@ pub unsafe extern "C" fn npad_model_load(
 ///
 /// @param data     `size` bytes; read during the call only
 /// @param size     their number
-/// @param options  of these, "device" and "threads" count; null for the defaults
+/// @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return as npad_model_load(), but for NPAD_STATUS_IO
@@ -129,78 +127,6 @@ pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_c
     guard_value(c"".as_ptr(), || unsafe { model.as_ref() }.map_or(c"".as_ptr(), |m| m.info.as_ptr()))
 }
 
-/// Lays the anomaly map of a result over its image, for people to look at: yellow is the map's threshold, red twice as
-/// much; the regions' boxes are white.
-///
-/// @param model   what the image was scored with
-/// @param image   the image that was scored
-/// @param result  what npad_score() gave for it
-/// @param pixels  receives the picture: rows of the image's width, three bytes a pixel
-/// @param stride  bytes from one row of `pixels` to the next; 0 stands for rows without padding
-/// @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
-/// @param error   receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when the image's size is not the result's, NPAD_STATUS_INVALID_ARGUMENT for another
-///         format or a stride shorter than a row
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn npad_render(
-    model: *const npad_model,
-    image: *const npad_image,
-    result: *const npad_result,
-    pixels: *mut u8,
-    stride: i64,
-    format: i32,
-    error: *mut *mut npad_error,
-) -> Status {
-    unsafe {
-        guard(error, || {
-            let model = borrow(model, "model")?;
-            let inspection = borrow(result, "result")?.inspection();
-            let image = npad_image::view(image)?;
-            if pixels.is_null() {
-                return Err(null("pixels"));
-            }
-            let bgr = match format {
-                f if f == PixelFormat::Rgb8 as i32 => false,
-                f if f == PixelFormat::Bgr8 as i32 => true,
-                other => {
-                    return Err(invalid(format!(
-                        "a picture of pixel format {other} cannot be drawn, only RGB8 or BGR8"
-                    )));
-                }
-            };
-            let row = 3 * image.width();
-            let stride = if stride == 0 { row } else { usize::try_from(stride).unwrap_or(0) };
-            if stride < row {
-                return Err(invalid(format!("the picture's stride must be at least {row} bytes, or 0")));
-            }
-            let mut picture = model.model.render(&image, inspection)?;
-            if bgr {
-                picture.chunks_exact_mut(3).for_each(|pixel| pixel.swap(0, 2));
-            }
-            for (y, line) in picture.chunks_exact(row).enumerate() {
-                std::ptr::copy_nonoverlapping(line.as_ptr(), pixels.add(y * stride), row);
-            }
-            Ok(())
-        })
-    }
-}
-
-fn invalid(message: String) -> Error {
-    Error::new(Status::InvalidArgument, message)
-}
-
-/// The raw image score above which an image counts as anomalous; 0 for null.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn npad_model_threshold(model: *const npad_model) -> f32 {
-    guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.settings().image.threshold))
-}
-
-/// The value of the anomaly map above which a pixel belongs to a region; 0 for null.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn npad_model_map_threshold(model: *const npad_model) -> f32 {
-    guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.settings().map.threshold))
-}
-
 /// Frees a model. Null is allowed. No other call may be using it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_free(model: *mut npad_model) {
@@ -223,28 +149,4 @@ pub unsafe extern "C" fn npad_buffer_size(buffer: *const npad_buffer) -> usize {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_buffer_free(buffer: *mut npad_buffer) {
     guard_value((), || unsafe { free(buffer) });
-}
-
-/// Scores one image. Any number of threads may call it with one model at once.
-///
-/// @param model   what to score with
-/// @param image   the image, of any size; read during the call only
-/// @param result  receives the result, null on failure
-/// @param error   receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, NPAD_STATUS_BACKBONE when the network fails
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn npad_score(
-    model: *const npad_model,
-    image: *const npad_image,
-    result: *mut *mut npad_result,
-    error: *mut *mut npad_error,
-) -> Status {
-    unsafe {
-        guard(error, || {
-            let out = output(result, "result")?;
-            let model = borrow(model, "model")?;
-            *out = npad_result::into_raw(model.model.score(&npad_image::view(image)?)?);
-            Ok(())
-        })
-    }
 }

@@ -3,7 +3,8 @@ use safer_ffi::prelude::*;
 use super::error::npad_error;
 use super::{borrow, borrow_mut, free, guard, guard_value};
 use crate::error::{Error, Status};
-use crate::model::Inspection;
+use crate::model::{Inspection, Verdict};
+use crate::postprocess::Region;
 
 /// What npad says about one image.
 ///
@@ -35,6 +36,33 @@ pub struct npad_region {
     pub peak: f32,
     /// 0.
     pub reserved: i32,
+}
+
+impl npad_region {
+    fn new(region: &Region) -> Self {
+        Self {
+            x: region.x as i32,
+            y: region.y as i32,
+            width: region.width as i32,
+            height: region.height as i32,
+            area: region.area as i64,
+            centroid_x: region.centroid_x,
+            centroid_y: region.centroid_y,
+            peak: region.peak,
+            reserved: 0,
+        }
+    }
+}
+
+/// Writes as many regions as fit.
+///
+/// # Safety
+/// `out` must be valid for writing `capacity` regions.
+pub(super) unsafe fn regions_into(regions: &[Region], out: *mut npad_region, capacity: usize) {
+    for (index, region) in regions.iter().take(capacity).enumerate() {
+        // SAFETY: by contract.
+        unsafe { out.add(index).write(npad_region::new(region)) };
+    }
 }
 
 impl npad_result {
@@ -69,7 +97,13 @@ pub unsafe extern "C" fn npad_result_calibrated_score(result: *const npad_result
 /// Whether the score exceeds the model's threshold. False for null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_is_anomalous(result: *const npad_result) -> bool {
-    guard_value(false, || unsafe { read(result, false, |i| i.anomalous) })
+    guard_value(false, || unsafe { read(result, false, |i| i.anomalous()) })
+}
+
+/// What is to be done with the image: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_result_verdict(result: *const npad_result) -> Verdict {
+    guard_value(Verdict::Good, || unsafe { read(result, Verdict::Good, |i| i.verdict) })
 }
 
 /// Columns of the anomaly map: the image's width. 0 for null.
@@ -119,17 +153,7 @@ pub unsafe extern "C" fn npad_result_region(
                 let count = regions.len();
                 Error::new(Status::InvalidArgument, format!("region {index} does not exist: there are {count}"))
             })?;
-            *out = npad_region {
-                x: found.x as i32,
-                y: found.y as i32,
-                width: found.width as i32,
-                height: found.height as i32,
-                area: found.area as i64,
-                centroid_x: found.centroid_x,
-                centroid_y: found.centroid_y,
-                peak: found.peak,
-                reserved: 0,
-            };
+            *out = npad_region::new(found);
             Ok(())
         })
     }

@@ -2,7 +2,7 @@ use super::error::npad_error;
 use super::image::npad_image;
 use super::model::npad_model;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, borrow_mut, free, guard, guard_value, null, output};
+use super::{borrow, borrow_mut, free, guard, guard_value, output};
 use crate::error::{Error, Status};
 use crate::model::{Model, Trainer};
 
@@ -42,12 +42,40 @@ pub unsafe extern "C" fn npad_trainer_new(
     }
 }
 
+/// Goes on from a model with further good images, for a new one: what the model has learnt counts as if its images had come
+/// first. Its options, thresholds' rates and mask are the new one's too; its choice of channels and the scores of its own
+/// good images, on which its threshold rests, stay as they are. The model itself does not change.
+///
+/// @param model    what to go on from
+/// @param options  of these, the progress callback counts; null for the defaults
+/// @param trainer  receives the trainer, null on failure; it needs at least one further image
+/// @param error    receives the error, or null; may itself be null
+/// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot go on
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_resume(
+    model: *const npad_model,
+    options: *const npad_options,
+    trainer: *mut *mut npad_trainer,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let out = output(trainer, "trainer")?;
+            let trainer = Some(Trainer::resume(&borrow(model, "model")?.model, &options_or_default(options))?);
+            *out = Box::into_raw(Box::new(npad_trainer { trainer }));
+            Ok(())
+        })
+    }
+}
+
 /// Learns one good image. Images may differ in size. A failure leaves the trainer as it was.
 ///
 /// @param trainer  what learns
 /// @param image    the image; read during the call only
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, NPAD_STATUS_BACKBONE when the network fails
+/// @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask of its own, or its size is not that
+///         of the options' mask; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in does;
+///         NPAD_STATUS_CANCELLED by the progress callback
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_add_image(
     trainer: *mut npad_trainer,
@@ -62,7 +90,7 @@ pub unsafe extern "C" fn npad_trainer_add_image(
     }
 }
 
-/// The good images learnt so far; 0 for null and after the end.
+/// The good images that this trainer has learnt; 0 for null and after the end.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) -> usize {
     guard_value(0, || unsafe { trainer.as_ref() }.and_then(|t| t.trainer.as_ref()).map_or(0, Trainer::images))
@@ -76,7 +104,8 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
 /// @param trainer  what has learnt; still to be freed
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images, or when they hardly vary
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (without any, where it goes on from a model), or when they
+///         hardly vary; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_CANCELLED by the progress callback
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_finish(
     trainer: *mut npad_trainer,
@@ -121,14 +150,11 @@ pub unsafe extern "C" fn npad_fit(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            if images.is_null() && count > 0 {
-                return Err(null("images"));
-            }
+            let views = npad_image::views(images, count)?;
             let mut trainer = Trainer::new(&options_or_default(options))?;
-            for index in 0..count {
-                let image = borrow(images.add(index), "images")?;
-                let added = npad_image::view(image).and_then(|view| trainer.add(&view));
-                added.map_err(|e| e.context(format!("image {index}")))?;
+            trainer.expect(count);
+            for (index, view) in views.enumerate() {
+                view.and_then(|view| trainer.add(&view)).map_err(|e| e.context(format!("image {index}")))?;
             }
             let model: Model = trainer.finish()?;
             *out = npad_model::into_raw(model);

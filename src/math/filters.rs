@@ -37,8 +37,8 @@ pub fn resize(plane: &[f32], (rows, cols): (usize, usize), (rows_out, cols_out):
 }
 
 /// Blurs a plane in place with a Gaussian of standard deviation `sigma`, cut at four sigma, edges reflected
-/// (`d c b a | a b c d | d c b a`). A sigma of zero leaves the plane as it is.
-pub fn gaussian_blur(plane: &mut [f32], rows: usize, cols: usize, sigma: f64) {
+/// (`d c b a | a b c d | d c b a`). A sigma of zero leaves the plane as it is. `scratch` is memory to be used again.
+pub fn gaussian_blur(plane: &mut [f32], rows: usize, cols: usize, sigma: f64, scratch: &mut Vec<f32>) {
     let radius = (4.0 * sigma + 0.5) as usize;
     if radius == 0 {
         return;
@@ -46,18 +46,19 @@ pub fn gaussian_blur(plane: &mut [f32], rows: usize, cols: usize, sigma: f64) {
     let weights: Vec<f64> = (0..=radius).map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp()).collect();
     let total = 2.0 * weights.iter().sum::<f64>() - weights[0];
     let kernel: Vec<f32> = weights.iter().map(|w| (w / total) as f32).collect();
-    blur(plane, rows, cols, &kernel);
+    scratch.resize(plane.len().max(cols + 2 * radius), 0.0);
+    blur(plane, rows, cols, &kernel, scratch);
 }
 
 /// `kernel` holds the centre weight and those to one side.
-fn blur(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32]) {
-    dispatch!(blur_body(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32]))
+fn blur(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32], scratch: &mut [f32]) {
+    dispatch!(blur_body(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32], scratch: &mut [f32]))
 }
 
 #[inline(always)]
-fn blur_body<const FMA: bool>(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32]) {
+fn blur_body<const FMA: bool>(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32], scratch: &mut [f32]) {
     let radius = kernel.len() - 1;
-    let mut line = vec![0.0; cols + 2 * radius];
+    let line = &mut scratch[..cols + 2 * radius];
     for row in plane.chunks_exact_mut(cols) {
         for (i, value) in line.iter_mut().enumerate() {
             *value = row[reflect(i as isize - radius as isize, cols)];
@@ -67,7 +68,8 @@ fn blur_body<const FMA: bool>(plane: &mut [f32], rows: usize, cols: usize, kerne
             &line[at..at + cols]
         });
     }
-    let source = plane.to_vec();
+    let source = &mut scratch[..plane.len()];
+    source.copy_from_slice(plane);
     for (y, row) in plane.chunks_exact_mut(cols).enumerate() {
         weighted_sum(row, kernel, |side, distance| {
             let at = if side { y as isize + distance as isize } else { y as isize - distance as isize };
@@ -169,7 +171,7 @@ mod tests {
         fn blur_equals_the_definition(rows in 1usize..12, cols in 1usize..12, sigma in 0.2f64..3.0, seed in any::<u64>()) {
             let source = plane(rows * cols, seed);
             let mut blurred = source.clone();
-            gaussian_blur(&mut blurred, rows, cols, sigma);
+            gaussian_blur(&mut blurred, rows, cols, sigma, &mut Vec::new());
             let radius = (4.0 * sigma + 0.5) as isize;
             let weight = |i: isize| (-0.5 * (i as f64 / sigma).powi(2)).exp();
             let total: f64 = (-radius..=radius).map(weight).sum();

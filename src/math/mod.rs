@@ -4,6 +4,7 @@ pub mod filters;
 pub mod gaussian;
 pub mod kernels;
 pub mod kmeans;
+pub mod knn;
 pub mod linalg;
 pub mod random;
 pub mod stats;

@@ -1,17 +1,25 @@
 //! Detection methods behind one small trait pair: a fitter observes the feature maps of good images and finishes into
 //! an immutable scorer. The registry is the one list that a new method is added to.
 
+mod features;
 mod npad;
+mod padim;
 mod parameters;
+mod patchcore;
 mod sample;
+mod spade;
 mod state;
+mod whitening;
 
 pub use parameters::{Kind, Parameter, Parameters};
 pub use sample::{HalfMap, Sample, SampleImage};
 pub use state::{Array, State};
 
+use std::sync::{PoisonError, RwLock};
+
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::progress::Progress;
 use crate::threads::Threads;
 
 /// What a scorer says about one image, on the grid of its feature map.
@@ -48,8 +56,8 @@ pub trait Fitter: Send {
     /// Ends the fit.
     ///
     /// # Errors
-    /// [`Status::NotEnoughImages`] or whatever makes the statistics unusable.
-    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads) -> Result<Fitted>;
+    /// [`Status::NotEnoughImages`] or whatever makes the statistics unusable, [`Status::Cancelled`] by the progress.
+    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted>;
 }
 
 /// The end of a fit.
@@ -72,23 +80,44 @@ pub trait Scorer: Send + Sync {
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()>;
 
     /// Everything that [`Method::load`] needs to rebuild it.
-    fn state(&self) -> State;
+    ///
+    /// # Errors
+    /// [`Status::Plugin`] when a plug-in fails.
+    fn state(&self) -> Result<State>;
 }
 
 /// A detection method by name.
-pub trait Method: Sync {
+pub trait Method: Send + Sync {
     /// Its name in options and model files.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Its parameters, each named `METHOD.something`.
-    fn parameters(&self) -> &'static [Parameter];
+    fn parameters(&self) -> &[Parameter];
 
     /// The displacements `(dy, dx)`, in pixels of the network's input, at which an image is scored; the maps are
     /// shifted back and averaged. The first is always none.
     fn shifts(&self, parameters: &Parameters) -> Vec<(isize, isize)>;
 
     /// Starts a fit.
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Box<dyn Fitter>;
+    ///
+    /// # Errors
+    /// [`Status::Plugin`] when a plug-in fails.
+    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>>;
+
+    /// Goes on with a fit that ended in a scorer with this state after so many images. The fitter's held-out scores are
+    /// then comparable with those of the first fit.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] where the method cannot, which is the default.
+    fn resume(&self, _parameters: &Parameters, _seed: u64, _state: State, _images: usize) -> Result<Box<dyn Fitter>> {
+        let message = format!("a fit of the method '{}' cannot go on; fit again with all images", self.name());
+        Err(Error::new(Status::InvalidArgument, message))
+    }
+
+    /// The file name of the plug-in that it comes from; none if it is built in.
+    fn plugin(&self) -> Option<&str> {
+        None
+    }
 
     /// Rebuilds a scorer.
     ///
@@ -97,23 +126,53 @@ pub trait Method: Sync {
     fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>>;
 }
 
-/// All methods.
-static METHODS: &[&dyn Method] = &[&npad::Npad];
+/// The methods that are built in.
+static METHODS: &[&dyn Method] = &[&npad::Npad, &padim::Padim, &patchcore::PatchCore, &spade::Spade];
+
+/// The methods of plug-ins, which stay loaded until the process ends.
+static PLUGGED_IN: RwLock<Vec<&'static dyn Method>> = RwLock::new(Vec::new());
+
+/// All methods, built in and plugged in.
+pub fn methods() -> Vec<&'static dyn Method> {
+    let plugged_in = PLUGGED_IN.read().unwrap_or_else(PoisonError::into_inner);
+    METHODS.iter().chain(plugged_in.iter()).copied().collect()
+}
+
+/// Whether a method may have that name.
+///
+/// # Errors
+/// [`Status::Plugin`] when there is one of that name already.
+pub fn check_free(name: &str) -> Result<()> {
+    if methods().iter().any(|known| known.name() == name) {
+        return Err(Error::new(Status::Plugin, format!("there is a method '{name}' already")));
+    }
+    Ok(())
+}
+
+/// Adds a method, whose name must be free.
+pub fn register(method: Box<dyn Method>) {
+    PLUGGED_IN.write().unwrap_or_else(PoisonError::into_inner).push(Box::leak(method));
+}
 
 /// The method of that name.
 ///
 /// # Errors
 /// [`Status::InvalidOption`] when there is none.
 pub fn method(name: &str) -> Result<&'static dyn Method> {
-    METHODS.iter().copied().find(|m| m.name() == name).ok_or_else(|| {
-        let known: Vec<_> = METHODS.iter().map(|m| m.name()).collect();
+    let all = methods();
+    all.iter().copied().find(|m| m.name() == name).ok_or_else(|| {
+        let known: Vec<_> = all.iter().map(|m| m.name()).collect();
         Error::new(Status::InvalidOption, format!("method is '{name}', but must be one of: {}", known.join(", ")))
     })
 }
 
-/// The methods' names.
-pub fn names() -> impl Iterator<Item = &'static str> {
-    METHODS.iter().map(|m| m.name())
+/// Images that are scored held out: enough for a threshold at the usual false-alarm rates.
+const HELD_OUT: usize = 100;
+
+/// The numbers of the sample's images that are scored held out, spread over all of it.
+fn held_out_images(sample: &Sample) -> Vec<usize> {
+    let (count, all) = (sample.images().len().min(HELD_OUT), sample.images().len());
+    (0..count).map(|k| k * all / count).collect()
 }
 
 /// The error for a feature map that has another shape than those learnt from.

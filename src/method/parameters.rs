@@ -20,6 +20,8 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Any of these words, joined by `+`.
     Set(&'static [&'static str]),
+    /// Any text: a plug-in checks it.
+    Text,
 }
 
 impl Kind {
@@ -31,6 +33,7 @@ impl Kind {
             Self::Odd(low, high) => count(low, high) && value.ends_with(['1', '3', '5', '7', '9']),
             Self::Number(low, high) => within(low, high),
             Self::NumberOr(low, high, words) => words.contains(&value) || within(low, high),
+            Self::Text => true,
             Self::Choice(words) => words.contains(&value),
             Self::Set(words) => {
                 let parts: Vec<_> = value.split('+').collect();
@@ -48,6 +51,7 @@ impl fmt::Display for Kind {
             Self::Number(low, high) => write!(f, "a number from {low} to {high}"),
             Self::NumberOr(low, high, words) => write!(f, "{} or a number from {low} to {high}", words.join(", ")),
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Text => f.write_str("text"),
             Self::Set(words) => write!(f, "any of {} joined by '+'", words.join(", ")),
         }
     }

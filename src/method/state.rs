@@ -15,6 +15,8 @@ pub enum Array {
     F16(Vec<usize>, Vec<f16>),
     /// Whole numbers.
     U32(Vec<usize>, Vec<u32>),
+    /// Bytes.
+    U8(Vec<usize>, Vec<u8>),
 }
 
 /// Named arrays.
@@ -63,10 +65,21 @@ impl State {
         }
     }
 
+    /// Takes an array of bytes of any length.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when it is missing, or of another type.
+    pub fn take_u8(&mut self, name: &str) -> Result<Vec<u8>> {
+        match self.arrays.remove(name) {
+            Some(Array::U8(_, data)) => Ok(data),
+            _ => Err(unfit(name)),
+        }
+    }
+
     /// The shape of an array, empty where there is none of that name.
     pub fn shape(&self, name: &str) -> &[usize] {
         match self.arrays.get(name) {
-            Some(Array::F32(shape, _) | Array::F16(shape, _) | Array::U32(shape, _)) => shape,
+            Some(Array::F32(shape, _) | Array::F16(shape, _) | Array::U32(shape, _) | Array::U8(shape, _)) => shape,
             None => &[],
         }
     }

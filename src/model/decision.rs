@@ -24,8 +24,40 @@ const TAIL: f64 = 0.2;
 /// Bounds of the tail's shape: beyond, a few scores cannot tell.
 const SHAPE: std::ops::RangeInclusive<f64> = -0.25..=0.4;
 
+/// What is to be done with an image. The numbers are part of the C ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum Verdict {
+    /// As the good images.
+    Good = 0,
+    /// Above the review threshold: somebody should look. Only where a review rate or threshold is set.
+    Review = 1,
+    /// Above the threshold.
+    Defective = 2,
+}
+
+impl Verdict {
+    /// A word for people.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Review => "review",
+            Self::Defective => "DEFECTIVE",
+        }
+    }
+}
+
+/// Raw scores of good images that the model had not learnt from, of which thresholds are made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct GoodScores {
+    /// Image scores.
+    pub image: Vec<f32>,
+    /// The anomaly maps' maxima.
+    pub map: Vec<f32>,
+}
+
 /// A score's scale: a typical good image is 0, the threshold 0.5, and what lies as far above it 1.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// The median score of held-out good images.
     pub typical: f32,
@@ -39,16 +71,8 @@ impl Calibration {
     /// # Errors
     /// [`Status::Internal`] when a score is not finite.
     pub fn new(scores: &[f32], rate: f64) -> Result<Self> {
-        let mut sorted = scores.to_vec();
-        sorted.sort_by(f32::total_cmp);
-        if sorted.is_empty() || !sorted.iter().all(|s| s.is_finite()) {
-            return Err(Error::new(Status::Internal, "held-out scores of good images are not finite"));
-        }
-        let typical = sorted[sorted.len() / 2];
-        let threshold = prediction_bound(&sorted, rate).max(tail_quantile(&sorted, rate));
-        // Images without any variation would put the threshold on the typical score itself.
-        let least = f64::from(typical) + 1e-3 * f64::from(typical).abs() + 1e-6;
-        Ok(Self { typical, threshold: threshold.max(least) as f32 })
+        let sorted = sorted(scores)?;
+        Ok(Self { typical: median(&sorted), threshold: bound(&sorted, rate) })
     }
 
     /// The calibrated score: 0 for a typical good image, 0.5 at the threshold, unbounded on both sides.
@@ -60,6 +84,34 @@ impl Calibration {
     pub fn is_valid(&self) -> bool {
         self.typical.is_finite() && self.threshold.is_finite() && self.threshold > self.typical
     }
+}
+
+/// The score that a further good image exceeds with probability `rate`.
+///
+/// # Errors
+/// [`Status::Internal`] when a score is not finite.
+pub fn exceeded_at(scores: &[f32], rate: f64) -> Result<f32> {
+    Ok(bound(&sorted(scores)?, rate))
+}
+
+fn sorted(scores: &[f32]) -> Result<Vec<f32>> {
+    let mut sorted = scores.to_vec();
+    sorted.sort_by(f32::total_cmp);
+    if sorted.is_empty() || !sorted.iter().all(|s| s.is_finite()) {
+        return Err(Error::new(Status::Internal, "scores of good images are not finite"));
+    }
+    Ok(sorted)
+}
+
+fn median(sorted: &[f32]) -> f32 {
+    sorted[sorted.len() / 2]
+}
+
+fn bound(sorted: &[f32], rate: f64) -> f32 {
+    let bound = prediction_bound(sorted, rate).max(tail_quantile(sorted, rate));
+    // Images without any variation would put the threshold on the typical score itself.
+    let typical = f64::from(median(sorted));
+    bound.max(typical + 1e-3 * typical.abs() + 1e-6) as f32
 }
 
 /// The score that is exceeded at `rate` according to the tail of `sorted`, by probability-weighted moments (Hosking and

@@ -1,19 +1,32 @@
 //! Models in files and in memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use half::f16;
 use serde::{Deserialize, Serialize};
 
+use super::decision::GoodScores;
+use super::interest::Interest;
 use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options};
-use super::{Model, OutputSettings, Settings};
-use crate::backbone::{FeatureExtractor, OnnxBackbone, Source};
+use super::{Core, Model, OutputSettings, Settings};
+use crate::backbone::{HOST, Source};
 use crate::bundle::{Bundle, write_atomically};
 use crate::error::{Error, Result, Status};
-use crate::method::{Parameters, method};
+use crate::mask::Mask;
+use crate::method::{Array, Method, Parameters, State, method};
 use crate::pool::Pool;
 use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
 use crate::threads::Threads;
+
+/// Names of the file's arrays: those of the method start with this,
+const STATE: &str = "state.";
+/// and these are the model's own.
+const BACKBONE: &str = "backbone";
+const MASK: &str = "mask";
+const MEAN: &str = "mean";
+const SCORES: [&str; 2] = ["good_scores.image", "good_scores.map"];
 
 /// The settings as the file stores them.
 #[derive(Serialize, Deserialize)]
@@ -30,13 +43,33 @@ impl Model {
     /// # Errors
     /// [`Status::Internal`] only.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let (normalisation, backbone) = match &self.source {
-            Source::Builtin => (None, None),
-            Source::Onnx { bytes, normalisation } => (Some(*normalisation), Some(bytes.to_vec())),
-        };
+        let mut arrays: BTreeMap<String, Array> = self
+            .core
+            .scorer
+            .state()?
+            .arrays
+            .into_iter()
+            .map(|(name, array)| (format!("{STATE}{name}"), array))
+            .collect();
+        let mut put = |name: &str, array: Array| arrays.insert(name.to_owned(), array);
+        let mut normalisation = None;
+        if let Source::Onnx { bytes, normalisation: own } = &self.core.source {
+            normalisation = Some(*own);
+            put(BACKBONE, Array::U8(vec![bytes.len()], bytes.to_vec()));
+        }
+        if let Some(interest) = &self.core.interest {
+            let bits = interest.mask.to_bits();
+            put(MASK, Array::U8(vec![bits.len()], bits));
+        }
+        let size = self.settings.input;
+        let mean = self.core.mean.iter().map(|v| f16::from_f32(*v)).collect();
+        put(MEAN, Array::F16(vec![3, size.height, size.width], mean));
+        for (name, scores) in SCORES.iter().zip([&self.good_scores.image, &self.good_scores.map]) {
+            put(name, Array::F32(vec![scores.len()], scores.clone()));
+        }
         let header = Header { settings: self.settings.clone(), normalisation };
         let settings = serde_json::to_string(&header).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
-        Bundle { settings, state: self.scorer.state(), backbone }.to_bytes()
+        Bundle { settings, arrays }.to_bytes()
     }
 
     /// Writes the model file. A failure leaves the old file, if there was one, as it was.
@@ -63,11 +96,18 @@ impl Model {
     /// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not a model that this npad can use;
     /// [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when the backbone cannot be opened.
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self> {
-        let bundle = Bundle::from_bytes(bytes)?;
+        let Bundle { settings, arrays } = Bundle::from_bytes(bytes)?;
+        let (mut state, mut own) = (State::default(), State::default());
+        for (name, array) in arrays {
+            match name.strip_prefix(STATE) {
+                Some(name) => state.put(name, array),
+                None => own.put(name, array),
+            }
+        }
         let invalid =
             |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
         let Header { settings, normalisation } =
-            serde_json::from_str(&bundle.settings).map_err(|e| invalid(&format!("its settings: {e}")))?;
+            serde_json::from_str(&settings).map_err(|e| invalid(&format!("its settings: {e}")))?;
         let side = 1..=MAX_INPUT_SIDE;
         if !side.contains(&settings.input.height) || !side.contains(&settings.input.width) {
             return Err(invalid("its input size is out of range"));
@@ -82,39 +122,77 @@ impl Model {
         if !(0.0..=MAX_SMOOTHING).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
             return Err(invalid("its smoothing or its peak share is out of range"));
         }
-        let unsupported = |e: Error| Error::new(Status::UnsupportedModel, format!("the model cannot be used: {e}"));
-        let method = method(&settings.method).map_err(unsupported)?;
-        let mut parameters = Parameters::new(method.parameters());
-        for (name, value) in &settings.parameters {
-            parameters.set(name, value).map_err(unsupported)?;
+        if !settings.review.is_finite() || settings.review > settings.image.threshold {
+            return Err(invalid("its review threshold is out of range"));
         }
-        let source = match (bundle.backbone, normalisation) {
+        let method = method(&settings.method).map_err(|e| match &settings.plugin {
+            Some(plugin) => missing(format!(
+                "the model needs the method '{}' of the plug-in {plugin}: load it first, with npad_plugin_load or --plugin",
+                settings.method
+            )),
+            None => missing(format!("the model cannot be used: {e}")),
+        })?;
+        let parameters = settings.parameters(method).map_err(|e| missing(format!("the model cannot be used: {e}")))?;
+        let interest = match settings.mask {
+            None => None,
+            Some((width, height)) => {
+                let mask = Mask::from_bits(&own.take_u8(MASK)?, width, height);
+                Some(Interest::fixed(mask.ok_or_else(|| invalid("its mask is out of range"))?, settings.input))
+            }
+        };
+        let mean = own.take_f16(MEAN, &[3, settings.input.height, settings.input.width])?;
+        let mut scores = |name: &str| {
+            let shape = own.shape(name).to_vec();
+            own.take_f32(name, &shape)
+        };
+        let good_scores = GoodScores { image: scores(SCORES[0])?, map: scores(SCORES[1])? };
+        let source = match (own.take_u8(BACKBONE).ok(), normalisation) {
+            (None, None) if settings.backbone.starts_with(HOST) => {
+                let extractor = options.extractor().filter(|extractor| extractor.identity() == settings.backbone);
+                Source::Host(extractor.cloned().ok_or_else(|| {
+                    missing(format!(
+                        "the model was fitted with the host's feature extractor '{}': give that extractor in the options",
+                        settings.backbone.trim_start_matches(HOST)
+                    ))
+                })?)
+            }
             (None, None) => Source::Builtin,
             (Some(bytes), Some(normalisation)) => Source::Onnx { bytes: bytes.into(), normalisation },
             _ => return Err(invalid("its backbone is incomplete")),
         };
-        let scorer = method.load(&parameters, bundle.state)?;
-        let backbone = OnnxBackbone::open(source.clone(), options.device, Threads::resolve(options.threads))?;
+        let scorer = method.load(&parameters, state)?;
+        let backbone = source.open(options.device, Threads::resolve(options.threads))?;
         if backbone.identity() != settings.backbone {
-            return Err(Error::new(
-                Status::UnsupportedModel,
-                format!(
-                    "the model was fitted with the backbone {}, this npad has {}: fit again, or use the npad that fitted it \
-                     ({})",
-                    settings.backbone,
-                    backbone.identity(),
-                    settings.npad_version
-                ),
-            ));
+            return Err(missing(format!(
+                "the model was fitted with the backbone {}, this npad has {}: fit again, or use the npad that fitted it ({})",
+                settings.backbone,
+                backbone.identity(),
+                settings.npad_version
+            )));
         }
-        Ok(Self {
+        let core = Core {
             shifts: method.shifts(&parameters),
-            settings,
-            backbone: Arc::new(backbone),
+            backbone,
             source,
             scorer,
             threads: Arc::new(Threads::new(options.threads)?),
-            contexts: Pool::default(),
-        })
+            interest,
+            mean: mean.into_iter().map(f16::to_f32).collect(),
+            contexts: Pool::new(Threads::resolve(0)),
+        };
+        Ok(Self { settings, good_scores, core: Arc::new(core) })
     }
+}
+
+impl Settings {
+    /// The method's parameters, typed again.
+    pub(super) fn parameters(&self, method: &'static dyn Method) -> Result<Parameters> {
+        let mut parameters = Parameters::new(method.parameters());
+        self.parameters.iter().try_for_each(|(name, value)| parameters.set(name, value))?;
+        Ok(parameters)
+    }
+}
+
+fn missing(message: String) -> Error {
+    Error::new(Status::UnsupportedModel, message)
 }

@@ -3,40 +3,76 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use half::f16;
 use rayon::prelude::*;
 
-use super::decision::Calibration;
+use super::decision::{Calibration, GoodScores};
+use super::interest::{Interest, own_mask_in_a_fit};
 use super::options::Options;
 use super::score::{Combiner, Extraction};
-use super::{Model, Settings};
-use crate::backbone::{FeatureExtractor, FeatureMap, OnnxBackbone, Source};
+use super::{Core, Model, OutputSettings, Settings};
+use crate::backbone::{FeatureExtractor, FeatureMap, Source};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
-use crate::method::{Fitter, HalfMap, Parameters, Sample, SampleImage};
+use crate::mask::Mask;
+use crate::method::{Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
 use crate::pool::Pool;
 use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
+use crate::progress::Progress;
 use crate::threads::Threads;
 
 /// The fewest good images: with one there is no variation to learn.
 pub const MIN_IMAGES: usize = 2;
+/// Good images from which a threshold can be relied on.
+const RECOMMENDED_IMAGES: usize = 20;
 
 /// Learns from good images and finishes into a [`Model`]. Belongs to one thread at a time.
 ///
 /// Memory does not grow with the number of images: they enter the method's statistics one by one, and a sample of
 /// bounded size serves the choice of channels, the centroids and the threshold.
 pub struct Trainer {
-    options: Options,
-    parameters: Parameters,
-    shifts: Vec<(isize, isize)>,
+    plan: Plan,
+    progress: Progress,
+    /// Images that will come, for the progress; 0 where it is not known.
+    expected: usize,
     source: Source,
     backbone: Arc<dyn FeatureExtractor>,
     threads: Arc<Threads>,
     fitter: Box<dyn Fitter>,
     sample: Sample,
     prepared: bool,
-    input: Option<(InputSize, Extraction)>,
+    /// What a model that the fit goes on from brings along.
+    before: Option<Before>,
+    input: Option<Input>,
+    /// The sum of all tensors.
+    sum: Vec<f32>,
     features: FeatureMap,
+}
+
+/// What is fitted and how; the same for a first fit and one that goes on.
+struct Plan {
+    method: &'static dyn Method,
+    parameters: Parameters,
+    shifts: Vec<(isize, isize)>,
+    geometry: Geometry,
+    grid_step: usize,
+    output: OutputSettings,
+    seed: u64,
+    rates: (f64, f64),
+    mask: Option<Arc<Mask>>,
+}
+
+struct Before {
+    images: usize,
+    good_scores: GoodScores,
+}
+
+/// What follows from the first image.
+struct Input {
+    size: InputSize,
+    interest: Option<Interest>,
+    extraction: Extraction,
 }
 
 impl Trainer {
@@ -46,24 +82,81 @@ impl Trainer {
     /// [`Status::Runtime`], [`Status::Device`], [`Status::Backbone`] or [`Status::Io`] when the backbone cannot be used.
     pub fn new(options: &Options) -> Result<Self> {
         let source = options.source()?;
-        let backbone = OnnxBackbone::open(source.clone(), options.device, Threads::resolve(options.threads))?;
+        let backbone = source.open(options.device, Threads::resolve(options.threads))?;
         let parameters = options.parameters();
+        let method = options.method();
         Ok(Self {
-            shifts: options.method().shifts(&parameters),
-            fitter: options.method().fitter(&parameters, options.seed),
-            parameters,
+            plan: Plan {
+                method,
+                shifts: method.shifts(&parameters),
+                geometry: options.geometry,
+                grid_step: options.grid_step,
+                output: options.output,
+                seed: options.seed,
+                rates: options.rates(),
+                mask: options.mask.clone(),
+                parameters: parameters.clone(),
+            },
+            fitter: method.fitter(&parameters, options.seed)?,
+            progress: options.progress.clone(),
+            expected: 0,
             source,
-            backbone: Arc::new(backbone),
+            backbone,
             threads: Arc::new(Threads::new(options.threads)?),
             sample: Sample::new(options.seed),
             prepared: false,
+            before: None,
             input: None,
+            sum: Vec::new(),
             features: FeatureMap::default(),
-            options: options.clone(),
         })
     }
 
-    /// Good images learnt so far.
+    /// Goes on from a model with further good images: what it has learnt counts as if its images had come first, but for
+    /// the choice of channels, the fusion of levels and the scores of its own held-out images, which stay as they are.
+    /// Everything else is the model's too; of `options`, the progress counts.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when the model's method cannot go on.
+    pub fn resume(model: &Model, options: &Options) -> Result<Self> {
+        let Model { settings, good_scores, core } = model;
+        let method = method(&settings.method)?;
+        let parameters = settings.parameters(method)?;
+        // Another seed than the first fit's: the images are others.
+        let seed = settings.seed.wrapping_add(settings.images as u64);
+        Ok(Self {
+            fitter: method.resume(&parameters, seed, core.scorer.state()?, settings.images)?,
+            plan: Plan {
+                method,
+                shifts: core.shifts.clone(),
+                geometry: Geometry::Fixed(settings.input),
+                grid_step: settings.grid_step,
+                output: settings.output,
+                seed: settings.seed,
+                rates: (settings.false_alarm_rate, settings.review_rate),
+                mask: core.interest.as_ref().map(|interest| Arc::new(interest.mask.clone())),
+                parameters,
+            },
+            progress: options.progress.clone(),
+            expected: 0,
+            source: core.source.clone(),
+            backbone: core.backbone.clone(),
+            threads: core.threads.clone(),
+            sample: Sample::new(seed),
+            prepared: false,
+            before: Some(Before { images: settings.images, good_scores: good_scores.clone() }),
+            input: None,
+            sum: core.mean.iter().map(|mean| mean * settings.images as f32).collect(),
+            features: FeatureMap::default(),
+        })
+    }
+
+    /// Tells the progress how many images will come.
+    pub fn expect(&mut self, images: usize) {
+        self.expected = images;
+    }
+
+    /// Good images learnt so far, without those of a model that the fit goes on from.
     pub fn images(&self) -> usize {
         self.sample.seen()
     }
@@ -72,25 +165,28 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Status::Backbone`] when the network fails on it, [`Status::InvalidImage`] when a first image of this size
-    /// cannot set the native geometry.
+    /// cannot set the native geometry or the mask has another size, [`Status::Cancelled`] by the progress.
     pub fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
-        let Self { backbone, threads, sample, features, shifts, .. } = self;
-        let (_, extraction) = match &mut self.input {
+        self.progress.report("learning", self.images(), self.expected)?;
+        if image.mask().is_some() {
+            return Err(own_mask_in_a_fit());
+        }
+        let Self { plan, backbone, threads, sample, features, input, .. } = self;
+        let input = match input {
             Some(input) => input,
-            empty => {
-                let size = input_size(self.options.geometry, image, &**backbone)?;
-                empty.insert((size, Extraction::new(&**backbone, size, self.options.grid_step)))
-            }
+            empty => empty.insert(plan.input(image, &**backbone)?),
         };
-        extraction.load(image)?;
+        let interest = Interest::of(input.interest.as_ref(), image, input.size, 0)?;
+        let extraction = &mut input.extraction;
+        extraction.load(image, interest.as_deref(), &[])?;
         extraction.features(&**backbone, (0, 0), threads, features)?;
         sample.check_shape(features)?;
-        let offer = sample.offer(2 * features.data.len() * shifts.len());
+        let offer = sample.offer(2 * features.data.len() * plan.shifts.len());
         let mut kept = None;
         if offer.place.is_some() {
             let mut maps = vec![HalfMap::new(features)];
             let mut displaced = FeatureMap::default();
-            for &displacement in &shifts[1..] {
+            for &displacement in &plan.shifts[1..] {
                 extraction.features(&**backbone, displacement, threads, &mut displaced)?;
                 maps.push(HalfMap::new(&displaced));
             }
@@ -100,6 +196,11 @@ impl Trainer {
             self.fitter.observe(&self.features, &self.threads)?;
         }
         self.sample.accept(offer, kept);
+        if let Some(input) = &self.input {
+            let tensor = input.extraction.tensor();
+            self.sum.resize(tensor.len(), 0.0);
+            self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum += v);
+        }
         if !self.prepared && self.sample.is_full() {
             self.prepare()?;
         }
@@ -120,11 +221,14 @@ impl Trainer {
     /// Whether there are enough images to finish.
     ///
     /// # Errors
-    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`].
+    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], or none in a fit that goes on.
     pub fn check_enough(&self) -> Result<()> {
         let images = self.images();
-        if images >= MIN_IMAGES {
+        if images >= if self.before.is_some() { 1 } else { MIN_IMAGES } {
             return Ok(());
+        }
+        if self.before.is_some() {
+            return Err(Error::new(Status::NotEnoughImages, "there are no further good images to learn from; add one"));
         }
         Err(Error::new(
             Status::NotEnoughImages,
@@ -140,45 +244,74 @@ impl Trainer {
     /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], or when they vary too little.
     pub fn finish(mut self) -> Result<Model> {
         self.check_enough()?;
-        let images = self.images();
         let out_of_order = || Error::new(Status::Internal, "images without an input size");
-        let size = self.input.as_ref().map(|(size, _)| *size).ok_or_else(out_of_order)?;
+        let Input { size, interest, .. } = self.input.take().ok_or_else(out_of_order)?;
         if !self.prepared {
             self.prepare()?;
         }
-        let fitted = self.fitter.finish(&self.sample, &self.threads)?;
-        let (shifts, output) = (&self.shifts, &self.options.output);
-        let (image_scores, map_peaks): (Vec<f32>, Vec<f32>) = self.threads.run(|| {
+        let fitted = self.fitter.finish(&self.sample, &self.threads, &self.progress)?;
+        let Plan { shifts, output, .. } = &self.plan;
+        let cover = interest.as_ref().map(|interest| &interest.cover[..]);
+        let new_scores: Vec<(f32, f32)> = self.threads.run(|| {
             let held_out = fitted.held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
-                let (score, map) = combiner.run(grids, shifts, size, output);
+                let (score, map) = combiner.run(grids, shifts, size, output, cover);
                 (score, maximum(map))
             });
-            held_out.unzip()
+            held_out.collect()
         });
-        let settings = Settings {
+        let Before { images, mut good_scores } =
+            self.before.unwrap_or(Before { images: 0, good_scores: GoodScores::default() });
+        good_scores.image.extend(new_scores.iter().map(|(score, _)| score));
+        good_scores.map.extend(new_scores.iter().map(|(_, peak)| peak));
+        let (false_alarm_rate, review_rate) = self.plan.rates;
+        let mut settings = Settings {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
-            method: self.options.method().name().to_owned(),
-            parameters: owned(&self.parameters),
+            method: self.plan.method.name().to_owned(),
+            parameters: owned(&self.plan.parameters),
             input: size,
-            grid_step: self.options.grid_step,
-            output: self.options.output,
-            seed: self.options.seed,
-            images,
-            held_out: image_scores.len(),
-            false_alarm_rate: self.options.false_alarm_rate,
-            image: Calibration::new(&image_scores, self.options.false_alarm_rate)?,
-            map: Calibration::new(&map_peaks, self.options.false_alarm_rate)?,
+            grid_step: self.plan.grid_step,
+            output: self.plan.output,
+            seed: self.plan.seed,
+            images: images + self.sample.seen(),
+            held_out: 0,
+            false_alarm_rate,
+            review_rate,
+            image: Calibration::default(),
+            review: 0.0,
+            map: Calibration::default(),
             backbone: self.backbone.identity().to_owned(),
+            mask: interest.as_ref().map(|interest| interest.mask.size()),
+            plugin: self.plan.method.plugin().map(str::to_owned),
         };
-        Ok(Model {
-            settings,
+        settings.calibrate(&good_scores)?;
+        log::info!("learnt {} good images with {}", settings.images, settings.method);
+        if settings.images < RECOMMENDED_IMAGES {
+            let images = settings.images;
+            log::warn!(
+                "{images} good images make an uncertain threshold; {RECOMMENDED_IMAGES} or more are recommended"
+            );
+        }
+        let core = Core {
             backbone: self.backbone,
             source: self.source,
             scorer: fitted.scorer,
-            shifts: self.shifts,
+            shifts: self.plan.shifts,
             threads: self.threads,
-            contexts: Pool::default(),
-        })
+            interest,
+            // As the model file rounds it, so that a model scores the same before and after.
+            mean: self.sum.iter().map(|sum| f16::from_f32(sum / settings.images as f32).to_f32()).collect(),
+            contexts: Pool::new(Threads::resolve(0)),
+        };
+        Ok(Model { settings, good_scores, core: Arc::new(core) })
+    }
+}
+
+impl Plan {
+    fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<Input> {
+        let size = input_size(self.geometry, image, backbone)?;
+        let interest = self.mask.as_ref().map(|mask| Interest::fixed((**mask).clone(), size));
+        Interest::of(interest.as_ref(), image, size, 0)?;
+        Ok(Input { size, interest, extraction: Extraction::new(backbone, size, self.grid_step) })
     }
 }
 
@@ -186,18 +319,22 @@ fn owned(parameters: &Parameters) -> BTreeMap<String, String> {
     parameters.values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// The network's input size for images like this one; a native one needs the backbone's coarsest stride.
+/// The network's input size for images like this one; all but a fixed one need the backbone's coarsest stride.
 fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<InputSize> {
     const PROBE: usize = 256;
     let mut stride = 1;
-    if geometry == Geometry::Native {
+    if !matches!(geometry, Geometry::Fixed(_)) {
         let size = InputSize { height: PROBE, width: PROBE };
         backbone
             .extract(&vec![0.0; 3 * PROBE * PROBE], size, &mut |taps| {
                 stride = taps.iter().map(|tap| PROBE.div_ceil(tap.rows)).max().unwrap_or(1);
                 Ok(())
             })
-            .map_err(|e| e.context("finding the backbone's stride for native geometry"))?;
+            .map_err(|e| {
+                e.context(
+                    "finding the backbone's stride; if its input has one size only, give that as size, height x width",
+                )
+            })?;
     }
     geometry.resolve(image.width(), image.height(), stride)
 }

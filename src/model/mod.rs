@@ -3,13 +3,16 @@
 mod decision;
 mod file;
 mod fit;
+mod interest;
 mod options;
 mod score;
+mod thresholds;
 
-pub use decision::Calibration;
+pub use decision::{Calibration, GoodScores, Verdict};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use options::{OPTIONS, Options};
-pub use score::Inspection;
+pub use score::{Decision, Inspection, MapBuffer};
+pub use thresholds::Thresholds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -46,12 +49,32 @@ pub struct Settings {
     pub held_out: usize,
     /// The false-alarm rate that the thresholds aim at.
     pub false_alarm_rate: f64,
+    /// The share of good images that may be called good no more, but defective neither; 0 where there is no review.
+    pub review_rate: f64,
     /// The image score's scale.
     pub image: Calibration,
+    /// The image score above which somebody should look: at most the threshold, equal to it where there is no review.
+    pub review: f32,
     /// The anomaly map's scale: its maximum exceeds the threshold at the same rate.
     pub map: Calibration,
     /// Name and checksum of the backbone.
     pub backbone: String,
+    /// Columns and rows of the mask that all images share, if there is one.
+    pub mask: Option<(usize, usize)>,
+    /// File name of the plug-in that the method comes from, if it is not built in.
+    pub plugin: Option<String>,
+}
+
+impl Settings {
+    fn verdict(&self, score: f32) -> Verdict {
+        if score > self.image.threshold {
+            Verdict::Defective
+        } else if score > self.review {
+            Verdict::Review
+        } else {
+            Verdict::Good
+        }
+    }
 }
 
 /// How the grids of a method become the anomaly map and the image score.
@@ -65,14 +88,25 @@ pub struct OutputSettings {
     pub min_region_area: usize,
 }
 
-/// A fitted model. Immutable: any number of threads may score with it at once.
+/// A fitted model. Immutable: any number of threads may score with it at once. Models that differ in their thresholds
+/// alone share everything else.
 pub struct Model {
     settings: Settings,
+    good_scores: GoodScores,
+    core: Arc<Core>,
+}
+
+/// What a model's thresholds do not change.
+struct Core {
     backbone: Arc<dyn FeatureExtractor>,
     source: Source,
     scorer: Box<dyn Scorer>,
     shifts: Vec<(isize, isize)>,
     threads: Arc<Threads>,
+    interest: Option<interest::Interest>,
+    /// The mean of the good images' tensors: red, green and blue plane of the network's input.
+    mean: Vec<f32>,
+    /// At most one for each core: more would only take memory and slow one another down.
     contexts: Pool<score::Context>,
 }
 

@@ -2,17 +2,25 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::OutputSettings;
-use crate::backbone::{Device, Source};
+use crate::backbone::{Device, FeatureExtractor, Source};
 use crate::error::{Error, Result, Status};
+use crate::mask::Mask;
 use crate::method::{Method, Parameters, method};
-use crate::preprocess::{Geometry, InputSize, Normalisation};
+use crate::preprocess::{Geometry, Normalisation};
+use crate::progress::Progress;
 
 /// The options' names and what they mean; a method's parameters (`npad.channels`, ...) are options too.
 pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("method", "npad", "detection method"),
-    ("size", "224", "size of the network's input in pixels: a side, height x width ('320x256'), or 'native'"),
+    (
+        "size",
+        "240",
+        "size of the network's input in pixels: a side ('240': as many pixels as a square of it, in the proportions of the \
+         first image), height x width ('320x256'), or 'native' (the first image's own)",
+    ),
     (
         "grid_step",
         "2",
@@ -22,6 +30,11 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
     ("threads", "0", "worker threads; 0 takes one per core"),
     ("seed", "0", "seed of everything random in a fit"),
     ("false_alarm_rate", "0.01", "share of good images that may be called defective; sets the threshold"),
+    (
+        "review_rate",
+        "0",
+        "share of good images that may be held for review, at least false_alarm_rate; sets a second, lower threshold. 0: none",
+    ),
     ("smoothing", "4", "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input"),
     ("peak_share", "0.01", "share of the map's highest values whose mean is the image score; 0 takes the maximum"),
     ("min_region_area", "1", "regions of fewer pixels of the image are left out"),
@@ -48,7 +61,11 @@ pub struct Options {
     pub(super) threads: usize,
     pub(super) seed: u64,
     pub(super) false_alarm_rate: f64,
+    pub(super) review_rate: f64,
     pub(super) output: OutputSettings,
+    pub(super) mask: Option<Arc<Mask>>,
+    pub(super) progress: Progress,
+    extractor: Option<Arc<dyn FeatureExtractor>>,
     backbone: Option<PathBuf>,
     normalisation: Normalisation,
 }
@@ -58,12 +75,16 @@ impl Default for Options {
         Self {
             method: method("npad").expect("a registered method"),
             parameters: BTreeMap::new(),
-            geometry: Geometry::Fixed(InputSize { height: 224, width: 224 }),
+            geometry: Geometry::Area(240),
             grid_step: 2,
             device: Device::CPU,
             threads: 0,
             seed: 0,
             false_alarm_rate: 0.01,
+            review_rate: 0.0,
+            mask: None,
+            progress: Progress::default(),
+            extractor: None,
             output: OutputSettings { smoothing: 4.0, peak_share: 0.01, min_region_area: 1 },
             backbone: None,
             normalisation: Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
@@ -102,6 +123,7 @@ impl Options {
             "threads" => self.threads = count(0, MAX_THREADS)?,
             "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number of at most 64 bits"))?,
             "false_alarm_rate" => self.false_alarm_rate = number(1e-5, 0.5)?,
+            "review_rate" => self.review_rate = number(0.0, 0.5)?,
             "smoothing" => self.output.smoothing = number(0.0, MAX_SMOOTHING)?,
             "peak_share" => self.output.peak_share = number(0.0, 1.0)?,
             "min_region_area" => self.output.min_region_area = count(1, usize::MAX)?,
@@ -123,6 +145,30 @@ impl Options {
         Ok(())
     }
 
+    /// The region of interest that all images of a fit share; none for all of the image.
+    pub fn set_mask(&mut self, mask: Option<Mask>) {
+        self.mask = mask.map(Arc::new);
+    }
+
+    /// Who is told of a fit's progress and may stop it.
+    pub fn set_progress(&mut self, progress: Progress) {
+        self.progress = progress;
+    }
+
+    /// A feature extractor of the host's own, in place of an ONNX backbone.
+    pub fn set_extractor(&mut self, extractor: Arc<dyn FeatureExtractor>) {
+        self.extractor = Some(extractor);
+    }
+
+    /// The false-alarm rate and the review rate.
+    pub fn rates(&self) -> (f64, f64) {
+        (self.false_alarm_rate, self.review_rate)
+    }
+
+    pub(super) fn extractor(&self) -> Option<&Arc<dyn FeatureExtractor>> {
+        self.extractor.as_ref()
+    }
+
     pub(super) fn method(&self) -> &'static dyn Method {
         self.method
     }
@@ -139,6 +185,9 @@ impl Options {
 
     /// Reads the chosen backbone.
     pub(super) fn source(&self) -> Result<Source> {
+        if let Some(extractor) = &self.extractor {
+            return Ok(Source::Host(extractor.clone()));
+        }
         self.backbone.as_ref().map_or(Ok(Source::Builtin), |path| Source::from_file(path, self.normalisation))
     }
 }
@@ -185,6 +234,7 @@ mod tests {
             ("seed", "x"),
             ("false_alarm_rate", "NaN"),
             ("false_alarm_rate", "0"),
+            ("review_rate", "0.6"),
             ("smoothing", "inf"),
             ("grid_step", "0"),
             ("peak_share", "1.5"),

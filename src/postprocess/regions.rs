@@ -21,74 +21,100 @@ pub struct Region {
     pub peak: f32,
 }
 
-/// The 8-connected regions of values above `threshold` in a map of rows of `width` values, highest peak first.
-pub fn find_regions(map: &[f32], width: usize, threshold: f32) -> Vec<Region> {
-    let mut regions = Vec::new();
-    for_each_component(
-        map.len(),
-        width,
-        |at| map[at] > threshold,
-        |pixels| {
-            let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, usize::MAX, 0);
-            let (mut sum_x, mut sum_y, mut peak) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
-            for &at in pixels {
-                let (x, y) = (at % width, at / width);
-                (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
-                sum_x += x as f64;
-                sum_y += y as f64;
-                peak = peak.max(map[at]);
-            }
-            let area = pixels.len();
-            regions.push(Region {
-                x: left,
-                y: top,
-                width: right - left + 1,
-                height: bottom - top + 1,
-                area,
-                centroid_x: (sum_x / area as f64) as f32,
-                centroid_y: (sum_y / area as f64) as f32,
-                peak,
-            });
-        },
-    );
-    regions.sort_by(|a, b| b.peak.total_cmp(&a.peak));
-    regions
+/// Finds regions; its working memory is reused.
+#[derive(Debug, Default)]
+pub struct RegionFinder {
+    fill: FloodFill,
+    regions: Vec<Region>,
 }
 
-/// Calls `found` with the pixels of each 8-connected component of those that are `inside`.
-///
+impl RegionFinder {
+    /// The 8-connected regions of values above `threshold`, of at least `least_area` pixels, in a map of rows of `width`
+    /// values; highest peak first.
+    pub fn find(&mut self, map: &[f32], width: usize, threshold: f32, least_area: usize) -> &[Region] {
+        let Self { fill, regions } = self;
+        regions.clear();
+        fill.for_each_component(
+            map.len(),
+            width,
+            |at| map[at] > threshold,
+            |pixels| {
+                if pixels.len() >= least_area {
+                    regions.push(measure(map, width, pixels));
+                }
+            },
+        );
+        regions.sort_unstable_by(|a, b| b.peak.total_cmp(&a.peak).then((a.y, a.x).cmp(&(b.y, b.x))));
+        regions
+    }
+}
+
+fn measure(map: &[f32], width: usize, pixels: &[usize]) -> Region {
+    let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, usize::MAX, 0);
+    let (mut sum_x, mut sum_y, mut peak) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
+    for &at in pixels {
+        let (x, y) = (at % width, at / width);
+        (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
+        sum_x += x as f64;
+        sum_y += y as f64;
+        peak = peak.max(map[at]);
+    }
+    let area = pixels.len();
+    Region {
+        x: left,
+        y: top,
+        width: right - left + 1,
+        height: bottom - top + 1,
+        area,
+        centroid_x: (sum_x / area as f64) as f32,
+        centroid_y: (sum_y / area as f64) as f32,
+        peak,
+    }
+}
+
 /// A flood fill that keeps its own list: each pixel is visited once, and only those inside cost anything.
-pub fn for_each_component(
-    length: usize,
-    width: usize,
-    inside: impl Fn(usize) -> bool,
-    mut found: impl FnMut(&[usize]),
-) {
-    let height = length / width;
-    let mut visited = vec![false; length];
-    let mut pixels = Vec::new();
-    for start in 0..length {
-        if visited[start] || !inside(start) {
-            continue;
-        }
-        visited[start] = true;
-        pixels.clear();
-        pixels.push(start);
-        let mut next = 0;
-        while let Some(&at) = pixels.get(next) {
-            next += 1;
-            let (x, y) = (at % width, at / width);
-            for v in y.saturating_sub(1)..=(y + 1).min(height - 1) {
-                for u in x.saturating_sub(1)..=(x + 1).min(width - 1) {
-                    let neighbour = v * width + u;
-                    if !visited[neighbour] && inside(neighbour) {
-                        visited[neighbour] = true;
-                        pixels.push(neighbour);
+#[derive(Debug, Default)]
+pub struct FloodFill {
+    visited: Vec<bool>,
+    pixels: Vec<usize>,
+}
+
+impl FloodFill {
+    /// Calls `found` with the pixels of each 8-connected component of those that are `inside`.
+    pub fn for_each_component(
+        &mut self,
+        length: usize,
+        width: usize,
+        inside: impl Fn(usize) -> bool,
+        mut found: impl FnMut(&[usize]),
+    ) {
+        let Self { visited, pixels } = self;
+        let height = length / width;
+        visited.clear();
+        visited.resize(length, false);
+        for start in 0..length {
+            if visited[start] || !inside(start) {
+                continue;
+            }
+            visited[start] = true;
+            pixels.clear();
+            pixels.push(start);
+            let mut next = 0;
+            while let Some(&at) = pixels.get(next) {
+                next += 1;
+                let (x, y) = (at % width, at / width);
+                for v in y.saturating_sub(1)..=(y + 1).min(height - 1) {
+                    for u in x.saturating_sub(1)..=(x + 1).min(width - 1) {
+                        let neighbour = v * width + u;
+                        if !visited[neighbour] && inside(neighbour) {
+                            visited[neighbour] = true;
+                            pixels.push(neighbour);
+                        }
                     }
                 }
             }
+            found(pixels);
         }
-        found(&pixels);
     }
 }
 
@@ -106,7 +132,9 @@ mod tests {
             0.0, 0.0, 0.0, 0.0, 20.0,
             1.0, 0.0, 0.0, 0.0, 7.0,
         ];
-        let regions = find_regions(&map, 5, 1.0);
+        let mut finder = RegionFinder::default();
+        assert_eq!(finder.find(&map, 5, 1.0, 3).len(), 0, "both have two pixels");
+        let regions = finder.find(&map, 5, 1.0, 1);
         assert_eq!(regions.len(), 2, "diagonal neighbours touch; the threshold itself is not above it");
         let Region { x, y, width, height, area, centroid_x, centroid_y, peak } = regions[0];
         assert_eq!((x, y, width, height, area, peak), (4, 2, 1, 2, 2, 20.0));
@@ -119,7 +147,8 @@ mod tests {
         fn areas_add_up_and_regions_do_not_touch(width in 1usize..12, height in 1usize..12, seed in any::<u64>()) {
             let mut random = crate::math::random::Random::new(seed);
             let map: Vec<f32> = (0..width * height).map(|_| random.below(3) as f32).collect();
-            let regions = find_regions(&map, width, 1.0);
+            let mut finder = RegionFinder::default();
+            let regions = finder.find(&map, width, 1.0, 1);
             prop_assert_eq!(regions.iter().map(|r| r.area).sum::<usize>(), map.iter().filter(|v| **v > 1.0).count());
             // Joining neighbours until nothing changes gives the same number of regions.
             let mut label: Vec<usize> = (0..map.len()).collect();

@@ -1,6 +1,7 @@
 //! Images and networks that the tests make themselves.
 #![allow(dead_code)]
 
+#[cfg(unix)]
 pub mod c;
 pub mod network;
 

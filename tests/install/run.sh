@@ -1,34 +1,111 @@
 #!/usr/bin/env bash
-# Uses an installed npad as programs outside the tree do: run.sh PREFIX SCRATCH_FOLDER
-# All of them fit, save, load and score, and must print the same scores to the last bit.
+# Uses an installed npad as programs outside the tree do: run.sh PREFIX WHEEL SCRATCH_FOLDER
+# Every host fits, saves, loads and scores the same parts, and all must say the same to the last bit.
 set -euo pipefail
 prefix=$(realpath "$1")
+wheel=$(realpath "$2")
 here=$(realpath "$(dirname "$0")")
 root=$(realpath "$here/../..")
-rm -rf "$2"
-mkdir -p "$2"
-cd "$2"
-
-inspect() { (mkdir -p "run-$1" && cd "run-$1" && shift && "$@" size=128 npad.channels=30 threads=2); }
-
-cmake -S "$here/cmake" -B cmake -DCMAKE_PREFIX_PATH="$prefix" -DNPAD_EXAMPLES="$root/examples" >cmake.log
-cmake --build cmake >>cmake.log
-inspect cmake "$PWD/cmake/shared" >cmake.txt
-# Nothing stands beside a program that carries the library in itself, so it is told where ONNX Runtime is.
-NPAD_ONNXRUNTIME="$prefix/lib" inspect static "$PWD/cmake/static" >static.txt
-
-export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
-# shellcheck disable=SC2046
-c++ -std=c++17 -Wall -Wextra -Werror "$root/examples/cpp/inspect.cpp" $(pkg-config --cflags --libs npad) -o pkg
-LD_LIBRARY_PATH="$prefix/lib" inspect pkg "$PWD/pkg" >pkg.txt
-
-cmp cmake.txt static.txt
-cmp cmake.txt pkg.txt
-cmp run-cmake/inspect.npad run-pkg/inspect.npad
-grep -q "scratched: DEFECTIVE" cmake.txt
-echo "CMake shared, CMake static and pkg-config programs agree"
+rm -rf "$3"
+mkdir -p "$3"
+cd "$3"
 
 python3 -m venv python
-python/bin/pip install --quiet --disable-pip-version-check numpy==2.2.6 pytest==8.4.2
-cp -r "$root/bindings/python/npad" "$root/bindings/python/tests" .
-NPAD_ROOT="$root" NPAD_LIBRARY="$prefix/lib/libnpad.so" PYTHONPATH="$PWD" python/bin/python -m pytest -q -p no:cacheprovider tests
+python/bin/pip install --quiet --disable-pip-version-check numpy==2.2.6 pytest==8.4.2 "$wheel"
+python/bin/python "$here/make_parts.py" parts
+
+# inspect HOST PROGRAM...: what the host says of the parts, a line for each image and region, goes to HOST.txt.
+inspect() {
+  local host=$1
+  shift
+  mkdir -p "run-$host"
+  (cd "run-$host" && "$@" ../parts/good ../parts/fine.pgm ../parts/scratched.pgm size=128 npad.channels=30 threads=2) >"$host.all"
+  grep -E 'score|region' "$host.all" | sed -e 's/, calibrated.*//; s/, [0-9]* pixels.*//; s|^\.\./parts/||' >"$host.txt"
+}
+
+echo "C++ through CMake, with the shared and the static library"
+cmake -S "$here/cmake" -B cmake -DCMAKE_PREFIX_PATH="$prefix" -DNPAD_EXAMPLES="$root/examples" >cmake.log
+cmake --build cmake >>cmake.log
+inspect cmake "$PWD/cmake/shared"
+inspect static "$PWD/cmake/alone/static"
+
+echo "C and C++ through pkg-config"
+export PKG_CONFIG_PATH="$prefix/lib/pkgconfig"
+flags=$(pkg-config --cflags --libs npad)
+# shellcheck disable=SC2086
+cc -std=c99 -Wall -Wextra -Werror "$root/examples/c/inspect.c" $flags -o inspect-c
+# shellcheck disable=SC2086
+c++ -std=c++17 -Wall -Wextra -Werror "$root/examples/cpp/inspect.cpp" $flags -o inspect-cpp
+LD_LIBRARY_PATH="$prefix/lib" inspect c "$PWD/inspect-c"
+LD_LIBRARY_PATH="$prefix/lib" inspect cpp "$PWD/inspect-cpp"
+
+echo "C# on Mono"
+csharp() { mcs -langversion:7.2 -warn:4 -warnaserror "$@"; }
+csharp -unsafe -target:library -out:Npad.dll "$root"/bindings/csharp/Npad/*.cs
+csharp -r:Npad.dll -out:Inspect.exe "$root/examples/csharp/Inspect.cs"
+csharp -r:Npad.dll -out:Tests.exe "$root/bindings/csharp/Npad.Tests/Tests.cs"
+LD_LIBRARY_PATH="$prefix/lib" mono Tests.exe
+LD_LIBRARY_PATH="$prefix/lib" inspect csharp mono "$PWD/Inspect.exe"
+
+echo "Python, from the wheel in a new environment"
+cp -r "$root/bindings/python/tests" python-tests
+NPAD_ROOT="$root" python/bin/python -m pytest -q -p no:cacheprovider python-tests
+inspect python "$PWD/python/bin/python" "$root/examples/python/inspect_parts.py"
+
+echo "the command-line tool"
+"$prefix/bin/npad" fit parts/good -o tool.npad --size 128 --set npad.channels=30 --threads 2
+(cd parts && "$prefix/bin/npad" score ../tool.npad fine.pgm scratched.pgm --json) | python/bin/python -c '
+import json, sys
+for line in sys.stdin:
+    r = json.loads(line)
+    verdict = "DEFECTIVE" if r["anomalous"] else "good"
+    print("%s: %s, score %.9g" % (r["path"], verdict, r["score"]))
+    for g in r["regions"]:
+        x, y, w, h = (g[k] for k in ("x", "y", "width", "height"))
+        print(f"  region at ({x}, {y}), {w} x {h}")
+' >tool.txt
+
+echo "OpenCV"
+(mkdir run-opencv && cd run-opencv && mkdir images && cp ../parts/fine.pgm ../parts/scratched.pgm images &&
+  ../cmake/opencv ../parts/good images --headless overlays size=128 npad.channels=30 threads=2 >../opencv.all &&
+  test -s overlays/fine.pgm.png && test -s overlays/scratched.pgm.png)
+grep -E 'score|region' opencv.all >opencv.txt
+
+for host in static c cpp csharp python tool opencv; do
+  cmp cmake.txt "$host.txt"
+  model=$host.npad
+  [ "$host" = tool ] || model=run-$host/inspect.npad
+  cmp run-cmake/inspect.npad "$model"
+done
+grep -q "^fine.pgm: good" cmake.txt
+grep -q "^scratched.pgm: DEFECTIVE" cmake.txt
+echo "all hosts say the same, to the last bit, and write the same model"
+
+echo "the programs of the documentation"
+mkdir docs
+program() { python/bin/python "$here/extract.py" "$root/docs/$1.md" "$2" >"docs/$3"; }
+program c c program.c
+program cpp cpp program.cpp
+program cpp cmake CMakeLists.txt
+program opencv cpp opencv.cpp
+program halcon cpp halcon.cpp
+program csharp csharp program.cs
+program python python program.py
+# shellcheck disable=SC2086
+cc -std=c11 -Wall -Wextra -Werror docs/program.c $flags -o docs/c
+cmake -S docs -B docs/cmake -DCMAKE_PREFIX_PATH="$prefix" >cmake.log
+cmake --build docs/cmake >>cmake.log
+# shellcheck disable=SC2046,SC2086
+c++ -std=c++17 -Wall -Wextra -Werror docs/opencv.cpp $flags $(pkg-config --cflags opencv4) -lopencv_core -lopencv_imgproc -o docs/opencv
+# HALCON itself cannot be had here.
+# shellcheck disable=SC2086
+c++ -std=c++17 -Wall -Wextra -Werror docs/halcon.cpp -I"$root/tests/halcon" $flags -o docs/halcon
+csharp -r:Npad.dll -out:docs/program.exe docs/program.cs
+cp Npad.dll docs
+cd docs
+export LD_LIBRARY_PATH="$prefix/lib"
+for command in ./c cmake/app ./opencv ./halcon "mono program.exe" "../python/bin/python program.py"; do
+  $command >out.txt 2>err.txt || { echo "$command failed:" && cat out.txt err.txt && exit 1; }
+  grep -q DEFECTIVE out.txt || { echo "$command finds nothing:" && cat out.txt && exit 1; }
+done
+echo "all of them run and find their defects"

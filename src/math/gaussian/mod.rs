@@ -6,11 +6,13 @@
 
 mod estimate;
 mod leave_out;
+mod recover;
 #[cfg(test)]
 mod tests;
 
 pub use estimate::{Estimator, Gaussian, Regularisation, Shrinkage};
 pub use leave_out::{Estimate, LeaveOut, MAX_GROUP};
+pub use recover::Fitted;
 
 use rayon::prelude::*;
 

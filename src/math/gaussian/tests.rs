@@ -127,3 +127,42 @@ fn a_singular_covariance_is_told() {
     let none = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge: 0.0 };
     assert!(!Estimator::new(3, &[0.0; 9]).estimate(&moments, 0, 1, none, out));
 }
+
+#[test]
+fn statistics_come_back_from_gaussians_and_take_further_images() {
+    let dimension = 9;
+    let data = Data::new(dimension, 3, 60, 4);
+    for shrinkage in [Shrinkage::Fixed(0.0), Shrinkage::Fixed(0.3), Shrinkage::Oas, Shrinkage::Pooled] {
+        let regularisation = Regularisation { shrinkage, ridge: 0.05 };
+        let first = data.moments(0..40, 3.0);
+        let pooled = vec![0.0f32; dimension * dimension];
+        let before = fit(&first, 40, regularisation);
+        let recover = || {
+            Moments::recover(
+                Fitted {
+                    dimension,
+                    mean: before.mean.clone(),
+                    whitener: &before.whitener,
+                    kept: &[before.kept],
+                    weight: &[before.weight],
+                    pooled: &pooled,
+                },
+                regularisation,
+            )
+        };
+        let again = fit(&recover(), 40, regularisation);
+        let mut continued = recover();
+        continued.merge(&data.moments(40..60, 2.0));
+        let (continued, whole) =
+            (fit(&continued, 60, regularisation), fit(&data.moments(0..60, 3.0), 60, regularisation));
+        for n in 0..60 {
+            let x = &data.samples[n][..padded(dimension)];
+            let close = |a: &Fit, b: &Fit| {
+                let (a, b) = (distance(a, dimension, x), distance(b, dimension, x));
+                assert!((a - b).abs() < 2e-3 * b, "{shrinkage:?}, sample {n}: {a} and {b}");
+            };
+            close(&again, &before);
+            close(&continued, &whole);
+        }
+    }
+}

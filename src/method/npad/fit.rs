@@ -3,16 +3,17 @@
 use rayon::prelude::*;
 
 use super::centroids::{Centroids, PatchSample};
-use super::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use super::gaussians::{self, GROUP, Gaussians, Window};
 use super::score::{Fusion, Levels, NpadScorer};
-use super::{LEVELS, Settings};
+use super::{LEVELS, Selection, Settings};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
-use crate::method::{Fitted, Fitter, GridScore, Sample, other_shape};
+use crate::method::features::{PaddedMap, patch_mean, patch_mean_all, select};
+use crate::method::{Fitted, Fitter, GridScore, Sample, held_out_images, other_shape};
 use crate::pool::Pool;
+use crate::progress::Progress;
 use crate::threads::Threads;
 
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
@@ -20,9 +21,6 @@ const BATCH: usize = 16;
 
 /// Values that one task adds up.
 const CHUNK: usize = 16 * 1024;
-
-/// Images that are scored held out: enough for a threshold at the usual false-alarm rates.
-const HELD_OUT: usize = 100;
 
 /// Distances of good images that vary less than this vary by rounding alone.
 const LEAST_DEVIATION: f64 = 1e-3;
@@ -33,6 +31,8 @@ pub struct NpadFitter {
     seed: u64,
     images: usize,
     plan: Option<Plan>,
+    /// What an earlier fit ended in and this one goes on from.
+    before: Option<NpadScorer>,
 }
 
 /// What `prepare` decides, and the statistics that follow from it.
@@ -47,7 +47,12 @@ struct Plan {
 
 impl NpadFitter {
     pub fn new(settings: Settings, seed: u64) -> Self {
-        Self { settings, seed, images: 0, plan: None }
+        Self { settings, seed, images: 0, plan: None, before: None }
+    }
+
+    /// Goes on from what was learnt from so many images.
+    pub fn resume(settings: Settings, seed: u64, before: NpadScorer, images: usize) -> Self {
+        Self { settings, seed, images, plan: None, before: Some(before) }
     }
 
     fn window(&self) -> Window {
@@ -86,8 +91,27 @@ fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Padde
 
 impl Fitter for NpadFitter {
     fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()> {
+        if let Some(before) = &self.before {
+            let moments = |level: &Gaussians| level.moments(self.settings.regularisation, threads);
+            self.plan = Some(Plan {
+                shape: before.shape,
+                channels: before.channels.clone(),
+                pixel: before.levels.pixel.as_ref().map(moments),
+                patch: before.levels.patch.as_ref().map(moments),
+                pending: Vec::new(),
+            });
+            return Ok(());
+        }
         let spread = Spread::of(sample, threads)?;
-        let channels = spread.most_within(self.settings.channels);
+        let channels = match self.settings.selection {
+            Selection::WithinPosition => spread.most_within(self.settings.channels),
+            Selection::Random => {
+                let chosen = Random::new(self.seed).choose(self.settings.channels, spread.mean.channels);
+                let mut channels: Vec<u32> = chosen.into_iter().map(|c| c as u32).collect();
+                channels.sort_unstable();
+                channels
+            }
+        };
         let centre = selected(&spread.mean, &channels, threads);
         let moments =
             |wanted: bool, centre: &PaddedMap| wanted.then(|| Moments::new(channels.len(), centre.data.clone()));
@@ -117,31 +141,32 @@ impl Fitter for NpadFitter {
         Ok(())
     }
 
-    fn finish(mut self: Box<Self>, sample: &Sample, threads: &Threads) -> Result<Fitted> {
+    fn finish(mut self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
         let mut plan = self.plan.take().ok_or_else(out_of_order)?;
+        progress.report("statistics", 0, 1)?;
         plan.flush(self.window(), self.settings.patch, threads);
-        let estimate = |moments: &Moments| Gaussians::new(moments, self.images, self.settings.regularisation, threads);
-        let pixel = plan.pixel.take().as_ref().map(estimate).transpose()?;
-        let patch = plan.patch.take().as_ref().map(estimate).transpose()?;
+        let estimate = |moments: Option<Moments>| {
+            moments.map(|m| Gaussians::new(&m, self.images, self.settings.regularisation, threads)).transpose()
+        };
+        let pixel = estimate(plan.pixel.take())?;
+        let patch = estimate(plan.patch.take())?;
+        progress.report("centroids", 0, 1)?;
+        let (before, fusion) = self.before.take().map(|before| (before.levels.centroids, before.fusion)).unzip();
         let mut patches = PatchSample::new();
-        let centroids =
-            self.settings.uses(2).then(|| self.fit_centroids(&plan, sample, &mut patches, threads)).transpose()?;
+        let centroids = self
+            .settings
+            .uses(2)
+            .then(|| self.fit_centroids(&plan, before.flatten(), sample, &mut patches, threads))
+            .transpose()?;
         let levels = Levels { pixel, patch, centroids };
-        let distances = self.hold_out(&plan, &levels, sample, &patches, threads);
+        let distances = self.hold_out(&plan, &levels, sample, &patches, threads, progress)?;
         let Levels { pixel, patch, centroids } = levels;
         let levels = Levels {
             pixel: pixel.map(Gaussians::rounded).transpose()?,
             patch: patch.map(Gaussians::rounded).transpose()?,
             centroids,
         };
-        let deviations = deviations(&distances);
-        if (0..LEVELS.len()).any(|level| self.settings.uses(level) && deviations[level] < LEAST_DEVIATION) {
-            return Err(Error::new(
-                Status::NotEnoughImages,
-                "the good images do not vary, so no threshold can be set; show different parts, not one image again",
-            ));
-        }
-        let fusion = Fusion::new(&self.settings, deviations);
+        let fusion = fusion.map_or_else(|| self.fusion(&distances), Ok)?;
         let held_out = fuse(&distances, sample, plan.shape, &fusion);
         let scorer = NpadScorer {
             shape: plan.shape,
@@ -159,20 +184,40 @@ impl Fitter for NpadFitter {
 type HeldOut = [Vec<Vec<f32>>; 3];
 
 impl NpadFitter {
+    /// The levels' weights, from their spread over held-out images.
+    fn fusion(&self, distances: &HeldOut) -> Result<Fusion> {
+        let deviations = deviations(distances);
+        if (0..LEVELS.len()).any(|level| self.settings.uses(level) && deviations[level] < LEAST_DEVIATION) {
+            return Err(Error::new(
+                Status::NotEnoughImages,
+                "the good images do not vary, so no threshold can be set; show different parts, not one image again",
+            ));
+        }
+        Ok(Fusion::new(&self.settings, deviations))
+    }
+
     fn fit_centroids(
         &self,
         plan: &Plan,
+        before: Option<Centroids>,
         sample: &Sample,
         patches: &mut PatchSample,
         threads: &Threads,
     ) -> Result<Centroids> {
         let mut random = Random::new(self.seed);
-        let share = self.settings.centroid_samples.div_ceil(sample.images().len());
+        let share = match &before {
+            Some(level) => level.share(self.images - sample.seen()),
+            None => self.settings.centroid_samples.div_ceil(sample.images().len()),
+        };
         let (mut features, mut cells) = (FeatureMap::default(), FeatureMap::default());
         for (number, image) in sample.images().iter().enumerate() {
             image.maps[0].read(&mut features);
             patch_mean_all(&features, self.settings.patch, threads, &mut cells);
             patches.draw(&cells, number, share, &mut random);
+        }
+        if let Some(mut level) = before {
+            level.extend(patches, threads);
+            return Ok(level);
         }
         Centroids::new(patches, plan.shape.2, self.settings.centroids, &mut random, threads)
     }
@@ -184,9 +229,12 @@ impl NpadFitter {
         sample: &Sample,
         patches: &PatchSample,
         threads: &Threads,
-    ) -> HeldOut {
+        progress: &Progress,
+    ) -> Result<HeldOut> {
         let mut out = HeldOut::default();
-        for batch in held_out_images(sample).chunks(BATCH) {
+        let images = held_out_images(sample);
+        for (done, batch) in images.chunks(BATCH).enumerate() {
+            progress.report("held-out scores", done * BATCH, images.len())?;
             let mut features = FeatureMap::default();
             let mut maps: Vec<Vec<PaddedMap>> = Vec::new();
             for &number in batch {
@@ -214,14 +262,8 @@ impl NpadFitter {
                 out[1].extend(hold_out_gaussians(level, &means, ALONE, threads));
             }
         }
-        out
+        Ok(out)
     }
-}
-
-/// The numbers of the sample's images that are scored held out, spread over all of it.
-fn held_out_images(sample: &Sample) -> Vec<usize> {
-    let (count, all) = (sample.images().len().min(HELD_OUT), sample.images().len());
-    (0..count).map(|k| k * all / count).collect()
 }
 
 /// One vector of distances per map, from one vector per position.

@@ -4,11 +4,12 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
-use super::features::{Neighbours, PaddedMap};
 use crate::error::{Error, Result, Status};
-use crate::math::gaussian::{Estimate, Estimator, Gaussian, LeaveOut, Moments, Regularisation};
+use crate::math::gaussian::{Estimate, Estimator, Fitted, Gaussian, LeaveOut, Moments, Regularisation};
 use crate::math::kernels::{blocked_len, padded, squared_distance};
+use crate::method::features::{Neighbours, PaddedMap};
 use crate::method::{Array, State};
+use crate::pool::Pool;
 use crate::threads::Threads;
 
 /// Which samples of an image enter a position's estimate.
@@ -57,6 +58,10 @@ pub struct Gaussians<W = f16> {
     whitener: Vec<W>,
     kept: Vec<f32>,
     weight: Vec<f32>,
+    /// The mean covariance of all positions, from which a fit can go on: the lower triangle, row-major.
+    pooled: Vec<f32>,
+    /// Memory for a position's features relative to its mean.
+    scratch: Pool<Vec<f32>>,
 }
 
 impl Gaussians<f32> {
@@ -70,8 +75,11 @@ impl Gaussians<f32> {
             whitener: vec![0.0; positions * triangle],
             kept: vec![0.0; positions],
             weight: (0..positions).map(|p| moments.weight(p)).collect(),
+            pooled: Vec::new(),
+            scratch: Pool::default(),
         };
         let pooled = moments.pooled();
+        level.pooled = pooled.iter().map(|v| *v as f32).collect();
         let regular = threads.run(|| {
             level
                 .mean
@@ -142,7 +150,8 @@ impl Gaussians<f32> {
             let message = "some features of the good images hardly vary at all; raise npad.regularisation";
             return Err(Error::new(Status::NotEnoughImages, message));
         }
-        Ok(Gaussians { dimension: self.dimension, mean: self.mean, whitener, kept: self.kept, weight: self.weight })
+        let Self { dimension, mean, kept, weight, pooled, .. } = self;
+        Ok(Gaussians { dimension, mean, whitener, kept, weight, pooled, scratch: Pool::default() })
     }
 }
 
@@ -152,9 +161,9 @@ impl Gaussians {
         let (row_len, triangle) = (map.row_len, blocked_len(self.dimension));
         out.resize(map.rows * map.cols, 0.0);
         threads.run(|| {
-            out.par_chunks_exact_mut(map.cols).enumerate().for_each_init(
-                || vec![0.0; row_len],
-                |relative, (y, out)| {
+            out.par_chunks_exact_mut(map.cols).enumerate().for_each(|(y, out)| {
+                self.scratch.with(Vec::new, |relative| {
+                    relative.resize(row_len, 0.0);
                     for (x, out) in out.iter_mut().enumerate() {
                         let p = y * map.cols + x;
                         let mean = &self.mean[p * row_len..][..row_len];
@@ -162,9 +171,24 @@ impl Gaussians {
                         let whitener = &self.whitener[p * triangle..][..triangle];
                         *out = squared_distance(whitener, self.dimension, relative).sqrt();
                     }
-                },
-            );
+                });
+            });
         });
+    }
+
+    /// The statistics that it was estimated from.
+    pub fn moments(&self, regularisation: Regularisation, threads: &Threads) -> Moments {
+        let mut whitener = vec![0.0; self.whitener.len()];
+        self.whitener.convert_to_f32_slice(&mut whitener);
+        let fitted = Fitted {
+            dimension: self.dimension,
+            mean: self.mean.clone(),
+            whitener: &whitener,
+            kept: &self.kept,
+            weight: &self.weight,
+            pooled: &self.pooled,
+        };
+        threads.run(|| Moments::recover(fitted, regularisation))
     }
 
     /// Saves under names that start with `level`.
@@ -175,6 +199,7 @@ impl Gaussians {
         state.put(format!("{level}.whitener"), Array::F16(shape(blocked_len(self.dimension)), self.whitener.clone()));
         state.put(format!("{level}.kept"), Array::F32(vec![positions], self.kept.clone()));
         state.put(format!("{level}.weight"), Array::F32(vec![positions], self.weight.clone()));
+        state.put(format!("{level}.pooled"), Array::F32(vec![self.dimension; 2], self.pooled.clone()));
     }
 
     /// Loads what [`Gaussians::save`] saved.
@@ -185,6 +210,8 @@ impl Gaussians {
             whitener: state.take_f16(&format!("{level}.whitener"), &[positions, blocked_len(dimension)])?,
             kept: state.take_f32(&format!("{level}.kept"), &[positions])?,
             weight: state.take_f32(&format!("{level}.weight"), &[positions])?,
+            pooled: state.take_f32(&format!("{level}.pooled"), &[dimension; 2])?,
+            scratch: Pool::default(),
         })
     }
 }

@@ -12,7 +12,6 @@
 //! them. The paper's constants were not readable to us: each is a parameter with a default that we measured.
 
 mod centroids;
-mod features;
 mod fit;
 mod gaussians;
 mod score;
@@ -29,7 +28,7 @@ const LEVELS: &[&str] = &["pixel", "patch", "centroids"];
 static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "npad.levels",
-        default: "pixel+patch+centroids",
+        default: "patch+centroids",
         kind: Kind::Set(LEVELS),
         help: "levels of evidence in the anomaly map",
     },
@@ -49,7 +48,13 @@ static PARAMETERS: &[Parameter] = &[
         name: "npad.channels",
         default: "100",
         kind: Kind::Count(1, 4096),
-        help: "channels kept for the Gaussians: those whose variance lies most within a position (all if there are fewer)",
+        help: "channels kept for the Gaussians (all if there are fewer)",
+    },
+    Parameter {
+        name: "npad.selection",
+        default: "random",
+        kind: Kind::Choice(&["random", "variance"]),
+        help: "which channels are kept: a random choice, or those whose variance lies most within a position",
     },
     Parameter {
         name: "npad.neighbourhood",
@@ -77,7 +82,7 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.shrinkage",
-        default: "pooled",
+        default: "0",
         kind: Kind::NumberOr(0.0, 1.0, &["pooled", "oas"]),
         help: "how covariances are shrunk: towards the mean of all positions' by Ledoit and Wolf's share (pooled), or towards \
                a multiple of the identity, by the OAS estimate or a fixed share",
@@ -126,22 +131,52 @@ impl Method for Npad {
         all[..parameters.count("npad.shifts")].to_vec()
     }
 
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Box<dyn Fitter> {
-        Box::new(fit::NpadFitter::new(Settings::new(parameters), seed))
+    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+        Ok(Self::start(Settings::new(parameters), seed))
+    }
+
+    fn resume(&self, parameters: &Parameters, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
+        Self::go_on(Settings::new(parameters), seed, state, images)
     }
 
     fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>> {
-        Ok(Box::new(score::NpadScorer::load(&Settings::new(parameters), state)?))
+        Self::restore(&Settings::new(parameters), state)
     }
+}
+
+/// The same for methods that are N-pad with other settings.
+impl Npad {
+    pub(super) fn start(settings: Settings, seed: u64) -> Box<dyn Fitter> {
+        Box::new(fit::NpadFitter::new(settings, seed))
+    }
+
+    pub(super) fn go_on(settings: Settings, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
+        let before = score::NpadScorer::load(&settings, state)?;
+        Ok(Box::new(fit::NpadFitter::resume(settings, seed, before, images)))
+    }
+
+    pub(super) fn restore(settings: &Settings, state: State) -> Result<Box<dyn Scorer>> {
+        Ok(Box::new(score::NpadScorer::load(settings, state)?))
+    }
+}
+
+/// Which channels the Gaussians are about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selection {
+    /// Those whose variance lies most within a position.
+    WithinPosition,
+    /// A random choice.
+    Random,
 }
 
 /// The parameters, typed.
 #[derive(Debug, Clone)]
-struct Settings {
+pub struct Settings {
     map_levels: [bool; 3],
     image_levels: [bool; 3],
     standardised: bool,
     channels: usize,
+    selection: Selection,
     radius: usize,
     power: f64,
     patch: usize,
@@ -159,6 +194,10 @@ impl Settings {
             image_levels: levels("npad.image_levels"),
             standardised: parameters.text("npad.fusion") == "standardised",
             channels: parameters.count("npad.channels"),
+            selection: match parameters.text("npad.selection") {
+                "variance" => Selection::WithinPosition,
+                _ => Selection::Random,
+            },
             radius: parameters.count("npad.neighbourhood") / 2,
             power: number("npad.similarity_power"),
             patch: parameters.count("npad.patch"),
@@ -172,6 +211,24 @@ impl Settings {
             },
             centroids: parameters.count("npad.centroids"),
             centroid_samples: parameters.count("npad.centroid_samples"),
+        }
+    }
+
+    /// One Gaussian per position and nothing else.
+    pub fn pixel_alone(channels: usize, selection: Selection, regularisation: Regularisation) -> Self {
+        let pixel = [true, false, false];
+        Self {
+            map_levels: pixel,
+            image_levels: pixel,
+            standardised: false,
+            channels,
+            selection,
+            radius: 0,
+            power: 1.0,
+            patch: 1,
+            regularisation,
+            centroids: 0,
+            centroid_samples: 0,
         }
     }
 

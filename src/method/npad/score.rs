@@ -3,11 +3,11 @@
 use half::f16;
 
 use super::centroids::Centroids;
-use super::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use super::gaussians::Gaussians;
 use super::{LEVELS, Settings};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
+use crate::method::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use crate::method::state::unfit;
 use crate::method::{Array, GridScore, Scorer, State, other_shape};
 use crate::pool::Pool;
@@ -91,7 +91,7 @@ impl Scorer for NpadScorer {
         }
         let (rows, cols, _) = self.shape;
         self.scratch.with(
-            || Ok(Scratch::default()),
+            Scratch::default,
             |Scratch { selected, mean, patches, distances: [pixel, patch, centroids] }| {
                 if self.levels.pixel.is_some() || self.levels.patch.is_some() {
                     select(features, &self.channels, threads, selected);
@@ -113,7 +113,7 @@ impl Scorer for NpadScorer {
         )
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> Result<State> {
         let (rows, cols, channels) = self.shape;
         let mut state = State::default();
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
@@ -128,7 +128,7 @@ impl Scorer for NpadScorer {
         if let Some(level) = &self.levels.centroids {
             level.save(&mut state);
         }
-        state
+        Ok(state)
     }
 }
 

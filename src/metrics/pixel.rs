@@ -1,35 +1,13 @@
-//! How good scores and maps are: image AUROC, pixel AUROC, AUPRO.
+//! How good anomaly maps are: pixel AUROC and AUPRO.
 //!
-//! Pixel metrics stream: maps go into histograms of a million bins and are forgotten, so a data set of any size fits in
-//! memory. Neighbouring bins differ by 3e-5 relative, far below what moves a metric in its last printed digit.
+//! Both stream: maps go into histograms of a million bins and are forgotten, so a data set of any size fits in memory.
+//! Neighbouring bins differ by 3e-5 relative, far below what moves a metric in its last printed digit.
 
-use crate::postprocess::for_each_component;
+use super::image::area;
+use crate::postprocess::FloodFill;
 
 /// AUPRO is integrated up to this false positive rate, as in MVTec AD's evaluation (Bergmann et al. 2021).
 pub const AUPRO_LIMIT: f64 = 0.3;
-
-/// The area under the ROC curve: the probability that a positive scores above a negative, ties counting half.
-/// None without both.
-pub fn auroc(scores: &[(f32, bool)]) -> Option<f64> {
-    let mut sorted = scores.to_vec();
-    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let curve = sorted.chunk_by(|a, b| a.0 == b.0).map(|group| {
-        let positives = group.iter().filter(|(_, positive)| *positive).count() as f64;
-        (positives, group.len() as f64 - positives)
-    });
-    area(curve)
-}
-
-/// From counts of (positives, negatives) in ascending order of score.
-fn area(groups: impl Iterator<Item = (f64, f64)>) -> Option<f64> {
-    let (mut below, mut positives, mut wins) = (0.0, 0.0, 0.0);
-    for (positive, negative) in groups {
-        wins += positive * (below + negative / 2.0);
-        below += negative;
-        positives += positive;
-    }
-    (positives > 0.0 && below > 0.0).then(|| wins / (positives * below))
-}
 
 /// Powers of two that bins distinguish, from 2^-LOWEST up.
 const EXPONENTS: u32 = 32;
@@ -69,7 +47,7 @@ impl PixelMetrics {
             counts[bin(*score)] += 1;
         }
         if mask.contains(&true) {
-            for_each_component(
+            FloodFill::default().for_each_component(
                 mask.len(),
                 width,
                 |at| mask[at],
@@ -115,24 +93,10 @@ impl PixelMetrics {
 mod tests {
     use super::*;
     use crate::math::random::Random;
+    use crate::metrics::auroc;
     use proptest::prelude::*;
 
     proptest! {
-        #[test]
-        fn auroc_counts_the_pairs(count in 2usize..40, levels in 1usize..10, seed in any::<u64>()) {
-            let mut random = Random::new(seed);
-            let scores: Vec<(f32, bool)> = (0..count).map(|_| (random.below(levels) as f32, random.below(2) == 1)).collect();
-            let of = |kind: bool| scores.iter().filter(move |s| s.1 == kind).map(|s| s.0);
-            let pairs = of(true).count() * of(false).count();
-            let wins: f64 = of(true)
-                .flat_map(|p| of(false).map(move |n| if p > n { 1.0 } else if p == n { 0.5 } else { 0.0 }))
-                .sum();
-            match auroc(&scores) {
-                Some(area) => prop_assert!((area - wins / pairs as f64).abs() < 1e-12),
-                None => prop_assert_eq!(pairs, 0),
-            }
-        }
-
         #[test]
         fn pixel_metrics_equal_their_definitions(seed in any::<u64>()) {
             let (width, height) = (16, 12);

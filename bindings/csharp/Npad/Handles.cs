@@ -1,0 +1,80 @@
+using System;
+using System.Runtime.InteropServices;
+using Npad.Native;
+
+namespace Npad
+{
+    /// <summary>Owns a native handle and frees it once.</summary>
+    internal abstract unsafe class Handle : SafeHandle
+    {
+        protected Handle(void* value) : base(IntPtr.Zero, true)
+        {
+            SetHandle((IntPtr)value);
+        }
+
+        public override bool IsInvalid => handle == IntPtr.Zero;
+
+        /// <summary>Keeps the handle alive while a native call uses it; throws where it has been disposed of.</summary>
+        public Use Borrow() => new Use(this);
+
+        internal readonly struct Use : IDisposable
+        {
+            private readonly SafeHandle owner;
+
+            public Use(SafeHandle owner)
+            {
+                var added = false;
+                owner.DangerousAddRef(ref added);
+                this.owner = owner;
+            }
+
+            public void* Pointer => (void*)owner.DangerousGetHandle();
+
+            public void Dispose() => owner.DangerousRelease();
+        }
+    }
+
+    internal sealed unsafe class OptionsHandle : Handle
+    {
+        public OptionsHandle(npad_options* value) : base(value) { }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.npad_options_free((npad_options*)handle);
+            return true;
+        }
+    }
+
+    internal sealed unsafe class TrainerHandle : Handle
+    {
+        public TrainerHandle(npad_trainer* value) : base(value) { }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.npad_trainer_free((npad_trainer*)handle);
+            return true;
+        }
+    }
+
+    internal sealed unsafe class ModelHandle : Handle
+    {
+        public ModelHandle(npad_model* value) : base(value) { }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.npad_model_free((npad_model*)handle);
+            return true;
+        }
+    }
+
+    internal sealed unsafe class ResultHandle : Handle
+    {
+        public ResultHandle(npad_result* value) : base(value) { }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.npad_result_free((npad_result*)handle);
+            return true;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! PaDiM (Defard, Setkov, Loesch, Audigier; ICPR 2021): one Gaussian per position over good images, on a random choice of
+//! channels; the anomaly is the Mahalanobis distance.
+//!
+//! It is N-pad's pixel level without neighbours, so it is fitted and scored by N-pad's code with that setting. Where we
+//! differ from the paper: the threshold comes from good images scored as though they had not been learnt from, and the
+//! options `grid_step` and `peak_share` apply as to all methods; `grid_step=1` and `peak_share=0` are the paper's.
+
+use super::npad::{Npad, Selection, Settings};
+use super::{Fitter, Kind, Method, Parameter, Parameters, Scorer, State};
+use crate::error::Result;
+use crate::math::gaussian::{Regularisation, Shrinkage};
+
+static PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "padim.channels",
+        default: "100",
+        kind: Kind::Count(1, 4096),
+        help: "channels kept (all if there are fewer)",
+    },
+    Parameter {
+        name: "padim.selection",
+        default: "random",
+        kind: Kind::Choice(&["random", "variance"]),
+        help: "which: a random choice, as in the paper, or those whose variance lies most within a position",
+    },
+    Parameter {
+        name: "padim.regularisation",
+        default: "0.01",
+        kind: Kind::Number(1e-6, 1e6),
+        help: "variance added to every direction of a covariance, in squared feature units",
+    },
+];
+
+/// The method, as the registry knows it.
+pub struct Padim;
+
+impl Method for Padim {
+    fn name(&self) -> &'static str {
+        "padim"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
+        vec![(0, 0)]
+    }
+
+    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+        Ok(Npad::start(settings(parameters), seed))
+    }
+
+    fn resume(&self, parameters: &Parameters, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
+        Npad::go_on(settings(parameters), seed, state, images)
+    }
+
+    fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>> {
+        Npad::restore(&settings(parameters), state)
+    }
+}
+
+fn settings(parameters: &Parameters) -> Settings {
+    let ridge = parameters.number("padim.regularisation").expect("checked when set");
+    let selection =
+        if parameters.text("padim.selection") == "random" { Selection::Random } else { Selection::WithinPosition };
+    let regularisation = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge };
+    Settings::pixel_alone(parameters.count("padim.channels"), selection, regularisation)
+}

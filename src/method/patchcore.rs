@@ -1,0 +1,294 @@
+//! PatchCore (Roth, Pemula, Zepeda, Schölkopf, Brox, Gehler; CVPR 2022): distance to the nearest of a bank of patches.
+//!
+//! Patch features are neighbourhood means, the bank is a greedy k-centre coreset of the good images' patches, chosen in a
+//! random projection, and the image score is the largest patch distance, weighted by how lonely the matched patch is in
+//! the bank (the paper's equations 2, 5, 6 and 7).
+//!
+//! Where we differ: features may be whitened first (the default; raw distances between this backbone's channels are poor);
+//! the coreset is chosen from a bounded number of candidates out of a bounded sample of images, so that neither memory
+//! nor time grows with the number of images; and the threshold comes from good images scored against the bank without
+//! their own patches.
+
+use rayon::prelude::*;
+
+use super::features::patch_mean_all;
+use super::state::unfit;
+use super::whitening::Whitening;
+use super::{
+    Array, Fitted, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
+    other_shape,
+};
+use crate::backbone::FeatureMap;
+use crate::error::{Error, Result, Status};
+use crate::math::kernels::{Panels, multiply};
+use crate::math::knn::{Points, k_centre};
+use crate::math::random::Random;
+use crate::pool::Pool;
+use crate::progress::Progress;
+use crate::threads::Threads;
+
+static PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "patchcore.patch",
+        default: "3",
+        kind: Kind::Odd(1, 15),
+        help: "side, in grid positions, of the neighbourhood that a patch feature is the mean of",
+    },
+    Parameter { name: "patchcore.bank", default: "2000", kind: Kind::Count(1, 100_000), help: "patches in the bank" },
+    Parameter {
+        name: "patchcore.candidates",
+        default: "20000",
+        kind: Kind::Count(1, 1_000_000),
+        help: "patches that the bank is chosen from",
+    },
+    Parameter {
+        name: "patchcore.projection",
+        default: "64",
+        kind: Kind::Count(0, 1024),
+        help: "dimensions of the random projection in which the bank is chosen; 0 chooses in all",
+    },
+    Parameter {
+        name: "patchcore.neighbours",
+        default: "9",
+        kind: Kind::Count(1, 100),
+        help: "patches of the bank that the image score's weight looks at; 1 leaves the weight out",
+    },
+    Parameter {
+        name: "patchcore.whitening",
+        default: "on",
+        kind: Kind::Choice(&["on", "off"]),
+        help: "whether features are whitened by one covariance first",
+    },
+];
+
+/// The method, as the registry knows it.
+pub struct PatchCore;
+
+impl Method for PatchCore {
+    fn name(&self) -> &'static str {
+        "patchcore"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
+        vec![(0, 0)]
+    }
+
+    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+        Ok(Box::new(PatchCoreFitter { settings: Settings::new(parameters), seed }))
+    }
+
+    fn load(&self, parameters: &Parameters, mut state: State) -> Result<Box<dyn Scorer>> {
+        let settings = Settings::new(parameters);
+        let [rows, cols, channels] = state.take_u32("shape")?[..] else { return Err(unfit("shape")) };
+        let channels = channels as usize;
+        if channels == 0 {
+            return Err(unfit("shape"));
+        }
+        let count = *state.shape("bank").first().filter(|count| **count > 0).ok_or_else(|| unfit("bank"))?;
+        let whitening = settings.whitened.then(|| Whitening::load("whitening", channels, &mut state)).transpose()?;
+        Ok(Box::new(PatchCoreScorer {
+            shape: (rows as usize, cols as usize, channels),
+            bank: Points::new(state.take_f32("bank", &[count, channels])?, channels),
+            whitening,
+            settings,
+            scratch: Pool::default(),
+        }))
+    }
+}
+
+/// The parameters, typed.
+#[derive(Debug, Clone)]
+struct Settings {
+    patch: usize,
+    bank: usize,
+    candidates: usize,
+    projection: usize,
+    neighbours: usize,
+    whitened: bool,
+}
+
+impl Settings {
+    fn new(parameters: &Parameters) -> Self {
+        Self {
+            patch: parameters.count("patchcore.patch"),
+            bank: parameters.count("patchcore.bank"),
+            candidates: parameters.count("patchcore.candidates"),
+            projection: parameters.count("patchcore.projection"),
+            neighbours: parameters.count("patchcore.neighbours"),
+            whitened: parameters.text("patchcore.whitening") == "on",
+        }
+    }
+}
+
+struct PatchCoreFitter {
+    settings: Settings,
+    seed: u64,
+}
+
+impl Fitter for PatchCoreFitter {
+    fn prepare(&mut self, _: &Sample, _: &Threads) -> Result<()> {
+        Ok(())
+    }
+
+    fn observe(&mut self, _: &FeatureMap, _: &Threads) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
+        let Self { settings, seed } = *self;
+        let mut random = Random::new(seed);
+        let (mut features, mut patches) = (FeatureMap::default(), FeatureMap::default());
+        let share = settings.candidates.div_ceil(sample.images().len().max(1));
+        let (mut rows, mut origin) = (Vec::new(), Vec::new());
+        for (number, image) in sample.images().iter().enumerate() {
+            image.maps[0].read(&mut features);
+            patch_mean_all(&features, settings.patch, threads, &mut patches);
+            for p in random.choose(share, patches.positions()) {
+                rows.extend_from_slice(patches.at(p));
+                origin.push(number);
+            }
+        }
+        let (shape, channels) = ((patches.rows, patches.cols, patches.channels), patches.channels);
+        let whitening = settings.whitened.then(|| Whitening::new(&rows, channels)).transpose()?;
+        if let Some(whitening) = &whitening {
+            rows = whitening.apply_all(&rows, threads);
+        }
+        progress.report("bank", 0, 1)?;
+        let (low, dimension) = project(&rows, channels, settings.projection, &mut random);
+        let chosen = threads.run(|| k_centre(&low, dimension, settings.bank));
+        let bank: Vec<f32> = chosen.iter().flat_map(|&i| &rows[i * channels..][..channels]).copied().collect();
+        let origin: Vec<usize> = chosen.iter().map(|&i| origin[i]).collect();
+        let scorer =
+            PatchCoreScorer { shape, whitening, bank: Points::new(bank, channels), settings, scratch: Pool::default() };
+
+        let numbers = held_out_images(sample);
+        let mut held_out = Vec::with_capacity(numbers.len());
+        for (done, &number) in numbers.iter().enumerate() {
+            progress.report("held-out scores", done, numbers.len())?;
+            let others: Vec<f32> = (0..scorer.bank.count())
+                .filter(|&i| origin[i] != number)
+                .flat_map(|i| scorer.bank.row(i))
+                .copied()
+                .collect();
+            if others.is_empty() {
+                let message =
+                    "the bank has patches of one image only; give more varied images or a larger patchcore.bank";
+                return Err(Error::new(Status::NotEnoughImages, message));
+            }
+            let others = Points::new(others, channels);
+            let mut grid = GridScore::default();
+            sample.images()[number].maps[0].read(&mut features);
+            scorer.score_against(&others, &features, threads, &mut grid);
+            held_out.push(vec![grid]);
+        }
+        Ok(Fitted { scorer: Box::new(scorer), held_out })
+    }
+}
+
+/// The rows in a random projection to so many dimensions, which keeps distances nearly (Johnson and Lindenstrauss 1984).
+fn project(rows: &[f32], channels: usize, dimension: usize, random: &mut Random) -> (Vec<f32>, usize) {
+    if dimension == 0 || dimension >= channels {
+        return (rows.to_vec(), channels);
+    }
+    // Signs serve as well as Gaussians (Achlioptas 2003).
+    let signs: Vec<f32> = (0..dimension * channels).map(|_| if random.below(2) == 0 { 1.0 } else { -1.0 }).collect();
+    let mut low = vec![0.0; rows.len() / channels * dimension];
+    multiply(rows, &Panels::from_rows(&signs, channels), &mut low);
+    (low, dimension)
+}
+
+struct PatchCoreScorer {
+    shape: (usize, usize, usize),
+    settings: Settings,
+    whitening: Option<Whitening>,
+    bank: Points,
+    scratch: Pool<Scratch>,
+}
+
+/// Working memory of one call.
+#[derive(Default)]
+struct Scratch {
+    patches: FeatureMap,
+    relative: Pool<Vec<f32>>,
+    white: Vec<f32>,
+    index: Vec<u32>,
+}
+
+/// Patches that one task measures.
+const CHUNK: usize = 60;
+
+impl PatchCoreScorer {
+    fn score_against(&self, bank: &Points, features: &FeatureMap, threads: &Threads, out: &mut GridScore) {
+        let channels = features.channels;
+        (out.rows, out.cols) = (features.rows, features.cols);
+        self.scratch.with(Scratch::default, |Scratch { patches, relative, white, index }| {
+            patch_mean_all(features, self.settings.patch, threads, patches);
+            white.resize(patches.data.len(), 0.0);
+            index.resize(patches.positions(), 0);
+            out.map.resize(patches.positions(), 0.0);
+            threads.run(|| {
+                let targets = out.map.par_chunks_mut(CHUNK).zip(index.par_chunks_mut(CHUNK));
+                let rows = white.par_chunks_mut(CHUNK * channels).zip(patches.data.par_chunks(CHUNK * channels));
+                targets.zip(rows).for_each(|((distance, index), (white, rows))| {
+                    match &self.whitening {
+                        Some(whitening) => {
+                            relative.with(Vec::new, |relative| whitening.apply(rows, relative, white));
+                        }
+                        None => white.copy_from_slice(rows),
+                    }
+                    bank.nearest(white, index, distance);
+                    distance.iter_mut().for_each(|d| *d = d.sqrt());
+                });
+            });
+            let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
+            let patch = &white[worst * channels..][..channels];
+            let score = out.map[worst] * self.loneliness(bank, patch, index[worst] as usize, out.map[worst]);
+            out.evidence.clear();
+            out.evidence.resize(out.map.len(), score);
+        });
+    }
+
+    /// The paper's weight (equation 7): one less the softmax share of the matched patch `m` among its neighbours in the
+    /// bank, by their distances from the test patch.
+    fn loneliness(&self, bank: &Points, patch: &[f32], m: usize, distance: f32) -> f32 {
+        let count = self.settings.neighbours.min(bank.count());
+        if count <= 1 {
+            return 1.0;
+        }
+        let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
+        let mut near: Vec<(f32, usize)> = (0..bank.count()).map(|i| (squared(bank.row(i), bank.row(m)), i)).collect();
+        near.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        let distances = near[..count].iter().map(|(_, i)| squared(bank.row(*i), patch).sqrt());
+        // Relative to the match, so that nothing overflows.
+        1.0 - 1.0 / distances.map(|d| (d - distance).exp()).sum::<f32>()
+    }
+}
+
+impl Scorer for PatchCoreScorer {
+    fn shape(&self) -> (usize, usize, usize) {
+        self.shape
+    }
+
+    fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
+        if (features.rows, features.cols, features.channels) != self.shape {
+            return Err(other_shape(self.shape, features));
+        }
+        self.score_against(&self.bank, features, threads, out);
+        Ok(())
+    }
+
+    fn state(&self) -> Result<State> {
+        let (rows, cols, channels) = self.shape;
+        let mut state = State::default();
+        state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
+        state.put("bank", Array::F32(vec![self.bank.count(), channels], self.bank.rows().to_vec()));
+        if let Some(whitening) = &self.whitening {
+            whitening.save("whitening", &mut state);
+        }
+        Ok(state)
+    }
+}

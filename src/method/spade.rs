@@ -1,0 +1,232 @@
+//! SPADE (Cohen, Hoshen; arXiv:2005.02357): the nearest good images by a global feature, then, pixel by pixel, the nearest
+//! of their features wherever in these images.
+//!
+//! The image score is the mean distance to the K nearest images (the paper's equation 2), the map the mean distance to the
+//! nearest pixel features in their gallery (equation 4).
+//!
+//! Where we differ: the global feature is the mean of all channels rather than a last layer, which a truncated backbone
+//! does not have; features are whitened, since raw distances are poor with ours; and the gallery is a bounded sample of
+//! the good images.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
+
+use super::state::unfit;
+use super::whitening::Whitening;
+use super::{
+    Array, Fitted, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
+    other_shape,
+};
+use crate::backbone::FeatureMap;
+use crate::error::{Error, Result, Status};
+use crate::math::knn::Points;
+use crate::math::random::Random;
+use crate::progress::Progress;
+use crate::threads::Threads;
+
+static PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "spade.images",
+        default: "10",
+        kind: Kind::Count(1, 1000),
+        help: "nearest good images that an image is compared with",
+    },
+    Parameter {
+        name: "spade.gallery",
+        default: "100",
+        kind: Kind::Count(2, 256),
+        help: "good images kept in the model, drawn at random where there are more",
+    },
+];
+
+/// Features that the whitening is estimated from.
+const WHITENING_SAMPLE: usize = 10_000;
+/// Positions that one task compares.
+const CHUNK: usize = 60;
+
+/// The method, as the registry knows it.
+pub struct Spade;
+
+impl Method for Spade {
+    fn name(&self) -> &'static str {
+        "spade"
+    }
+
+    fn parameters(&self) -> &'static [Parameter] {
+        PARAMETERS
+    }
+
+    fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
+        vec![(0, 0)]
+    }
+
+    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+        let count = |name: &str| parameters.count(name);
+        Ok(Box::new(SpadeFitter { images: count("spade.images"), gallery: count("spade.gallery"), seed }))
+    }
+
+    fn load(&self, parameters: &Parameters, mut state: State) -> Result<Box<dyn Scorer>> {
+        let [rows, cols, channels] = state.take_u32("shape")?[..] else { return Err(unfit("shape")) };
+        let shape = (rows as usize, cols as usize, channels as usize);
+        let size = [shape.0, shape.1].iter().try_fold(shape.2, |a, b| a.checked_mul(*b)).filter(|n| *n > 0);
+        let size = size.ok_or_else(|| unfit("shape"))?;
+        let count = *state.shape("gallery").first().filter(|count| **count > 0).ok_or_else(|| unfit("gallery"))?;
+        let gallery = state.take_f16("gallery", &[count, size])?;
+        let whitening = Whitening::load("whitening", shape.2, &mut state)?;
+        let images = gallery.chunks_exact(size).map(|features| {
+            let mut rows = vec![0.0; size];
+            features.convert_to_f32_slice(&mut rows);
+            GalleryImage::new(rows, shape.2)
+        });
+        let gallery = images.collect();
+        Ok(Box::new(SpadeScorer { shape, images: parameters.count("spade.images"), whitening, gallery }))
+    }
+}
+
+struct SpadeFitter {
+    images: usize,
+    gallery: usize,
+    seed: u64,
+}
+
+impl Fitter for SpadeFitter {
+    fn prepare(&mut self, _: &Sample, _: &Threads) -> Result<()> {
+        Ok(())
+    }
+
+    fn observe(&mut self, _: &FeatureMap, _: &Threads) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
+        let mut random = Random::new(self.seed);
+        let mut features = FeatureMap::default();
+        let share = WHITENING_SAMPLE.div_ceil(sample.images().len().max(1));
+        let mut rows = Vec::new();
+        for image in sample.images() {
+            image.maps[0].read(&mut features);
+            random.choose(share, features.positions()).into_iter().for_each(|p| rows.extend_from_slice(features.at(p)));
+        }
+        let whitening = Whitening::new(&rows, features.channels)?;
+        let mut members = random.choose(self.gallery, sample.images().len());
+        members.sort_unstable();
+        let gallery = members
+            .iter()
+            .map(|&number| {
+                sample.images()[number].maps[0].read(&mut features);
+                let mut white = whitening.apply_all(&features.data, threads);
+                // As the model file rounds them, so that a model scores the same before and after.
+                white.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
+                GalleryImage::new(white, features.channels)
+            })
+            .collect();
+        let shape = (features.rows, features.cols, features.channels);
+        let scorer = SpadeScorer { shape, images: self.images, whitening, gallery };
+
+        let numbers = held_out_images(sample);
+        let mut held_out = Vec::with_capacity(numbers.len());
+        for (done, &number) in numbers.iter().enumerate() {
+            progress.report("held-out scores", done, numbers.len())?;
+            sample.images()[number].maps[0].read(&mut features);
+            let mut grid = GridScore::default();
+            scorer.score_without(members.binary_search(&number).ok(), &features, threads, &mut grid)?;
+            held_out.push(vec![grid]);
+        }
+        Ok(Fitted { scorer: Box::new(scorer), held_out })
+    }
+}
+
+/// A good image: its whitened features, ready to be searched, and their mean.
+struct GalleryImage {
+    features: Points,
+    mean: Vec<f32>,
+}
+
+impl GalleryImage {
+    fn new(rows: Vec<f32>, channels: usize) -> Self {
+        Self { mean: mean(&rows, channels), features: Points::new(rows, channels) }
+    }
+}
+
+fn mean(rows: &[f32], channels: usize) -> Vec<f32> {
+    let mut mean = vec![0.0; channels];
+    let share = channels as f32 / rows.len() as f32;
+    for row in rows.chunks_exact(channels) {
+        mean.iter_mut().zip(row).for_each(|(m, v)| *m += share * v);
+    }
+    mean
+}
+
+struct SpadeScorer {
+    shape: (usize, usize, usize),
+    images: usize,
+    whitening: Whitening,
+    gallery: Vec<GalleryImage>,
+}
+
+impl SpadeScorer {
+    /// Scores against the gallery without one of its images.
+    fn score_without(
+        &self,
+        without: Option<usize>,
+        features: &FeatureMap,
+        threads: &Threads,
+        out: &mut GridScore,
+    ) -> Result<()> {
+        let channels = features.channels;
+        let white = self.whitening.apply_all(&features.data, threads);
+        let own = mean(&white, channels);
+        let distance =
+            |image: &GalleryImage| image.mean.iter().zip(&own).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+        let others = self.gallery.iter().enumerate().filter(|(number, _)| Some(*number) != without);
+        let mut near: Vec<(f32, &GalleryImage)> = others.map(|(_, image)| (distance(image), image)).collect();
+        near.sort_by(|a, b| a.0.total_cmp(&b.0));
+        near.truncate(self.images);
+        if near.is_empty() {
+            return Err(Error::new(Status::NotEnoughImages, "SPADE needs at least two good images in its gallery"));
+        }
+        (out.rows, out.cols) = (features.rows, features.cols);
+        out.map.clear();
+        out.map.resize(features.positions(), f32::INFINITY);
+        threads.run(|| {
+            out.map.par_chunks_mut(CHUNK).zip(white.par_chunks(CHUNK * channels)).for_each(|(map, rows)| {
+                let (mut index, mut distance) = ([0; CHUNK], [0.0; CHUNK]);
+                for (_, image) in &near {
+                    image.features.nearest(rows, &mut index[..map.len()], &mut distance[..map.len()]);
+                    map.iter_mut().zip(&distance).for_each(|(map, d)| *map = map.min(*d));
+                }
+                map.iter_mut().for_each(|d| *d = d.sqrt());
+            });
+        });
+        let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32;
+        out.evidence.clear();
+        out.evidence.resize(out.map.len(), score);
+        Ok(())
+    }
+}
+
+impl Scorer for SpadeScorer {
+    fn shape(&self) -> (usize, usize, usize) {
+        self.shape
+    }
+
+    fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
+        if (features.rows, features.cols, features.channels) != self.shape {
+            return Err(other_shape(self.shape, features));
+        }
+        self.score_without(None, features, threads, out)
+    }
+
+    fn state(&self) -> Result<State> {
+        let (rows, cols, channels) = self.shape;
+        let mut state = State::default();
+        state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
+        let all = self.gallery.iter().flat_map(|image| image.features.rows());
+        let gallery =
+            Array::F16(vec![self.gallery.len(), rows * cols * channels], all.map(|v| f16::from_f32(*v)).collect());
+        state.put("gallery", gallery);
+        self.whitening.save("whitening", &mut state);
+        Ok(state)
+    }
+}

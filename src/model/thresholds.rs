@@ -1,0 +1,118 @@
+//! Other thresholds for a fitted model: given, or made from further good images.
+
+use super::decision::{Calibration, GoodScores, exceeded_at};
+use super::{Model, Settings};
+use crate::error::{Error, Result, Status};
+use crate::image::ImageView;
+use crate::model::MIN_IMAGES;
+use crate::postprocess::maximum;
+
+/// Where a model draws its lines, in the units of raw scores.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Thresholds {
+    /// Image scores above it are for review; equal to `defective` where there is no review.
+    pub review: f32,
+    /// Image scores above it are defective.
+    pub defective: f32,
+    /// Pixels of the anomaly map above it belong to a region.
+    pub map: f32,
+}
+
+impl Settings {
+    /// Sets all thresholds from scores of good images, for the settings' own rates.
+    pub(super) fn calibrate(&mut self, scores: &GoodScores) -> Result<()> {
+        self.image = Calibration::new(&scores.image, self.false_alarm_rate)?;
+        self.map = Calibration::new(&scores.map, self.false_alarm_rate)?;
+        self.review = if self.review_rate > self.false_alarm_rate {
+            exceeded_at(&scores.image, self.review_rate)?.min(self.image.threshold)
+        } else {
+            self.image.threshold
+        };
+        self.held_out = scores.image.len();
+        Ok(())
+    }
+}
+
+impl Model {
+    /// The thresholds.
+    pub fn thresholds(&self) -> Thresholds {
+        let Settings { image, map, review, .. } = &self.settings;
+        Thresholds { review: *review, defective: image.threshold, map: map.threshold }
+    }
+
+    /// The same model with other thresholds. The calibrated scale follows: 0.5 is the new threshold.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when a threshold is not a number, `defective` or `map` does not exceed the score of a
+    /// typical good image, or `review` exceeds `defective`.
+    pub fn with_thresholds(&self, thresholds: Thresholds) -> Result<Self> {
+        let mut settings = self.settings.clone();
+        let Thresholds { review, defective, map } = thresholds;
+        (settings.review, settings.image.threshold, settings.map.threshold) = (review, defective, map);
+        let invalid = |text: String| Err(Error::new(Status::InvalidArgument, text));
+        if !settings.image.is_valid() {
+            let typical = settings.image.typical;
+            return invalid(format!(
+                "the threshold is {defective}, but must exceed {typical}, a typical good image's score"
+            ));
+        }
+        if !settings.map.is_valid() {
+            let typical = settings.map.typical;
+            return invalid(format!(
+                "the map threshold is {map}, but must exceed {typical}, that of a typical good image"
+            ));
+        }
+        if !review.is_finite() || review > defective {
+            return invalid(format!(
+                "the review threshold is {review}, but must be at most the threshold, {defective}"
+            ));
+        }
+        Ok(self.with_settings(settings, self.good_scores.clone()))
+    }
+
+    /// The same model with thresholds from good images that it has not learnt from, for its own rates or others. It
+    /// forgets the scores that its thresholds rested on before.
+    ///
+    /// # Errors
+    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], [`Status::InvalidOption`] for a rate that is not
+    /// between 0 and 1/2; as [`Model::score`].
+    pub fn recalibrate<'a>(
+        &self,
+        images: impl IntoIterator<Item = Result<ImageView<'a>>>,
+        rates: Option<(f64, f64)>,
+    ) -> Result<Self> {
+        let mut settings = self.settings.clone();
+        if let Some((false_alarm_rate, review_rate)) = rates {
+            check_rate("false_alarm_rate", false_alarm_rate, 1e-5)?;
+            check_rate("review_rate", review_rate, 0.0)?;
+            (settings.false_alarm_rate, settings.review_rate) = (false_alarm_rate, review_rate);
+        }
+        let mut scores = GoodScores::default();
+        for (number, image) in images.into_iter().enumerate() {
+            let inspection =
+                image.and_then(|image| self.score(&image)).map_err(|e| e.context(format!("image {number}")))?;
+            scores.image.push(inspection.score);
+            scores.map.push(maximum(&inspection.map));
+        }
+        if scores.image.len() < MIN_IMAGES {
+            let message = format!(
+                "{} good images are too few for a threshold: at least {MIN_IMAGES} are needed, 20 or more recommended",
+                scores.image.len()
+            );
+            return Err(Error::new(Status::NotEnoughImages, message));
+        }
+        settings.calibrate(&scores)?;
+        Ok(self.with_settings(settings, scores))
+    }
+
+    fn with_settings(&self, settings: Settings, good_scores: GoodScores) -> Self {
+        Self { settings, good_scores, core: self.core.clone() }
+    }
+}
+
+fn check_rate(name: &str, rate: f64, least: f64) -> Result<()> {
+    if (least..=0.5).contains(&rate) {
+        return Ok(());
+    }
+    Err(Error::new(Status::InvalidOption, format!("{name} is {rate}, but must be a number from {least} to 0.5")))
+}

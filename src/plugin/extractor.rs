@@ -1,0 +1,180 @@
+//! A host's own feature extractor: for programs that have an inference engine already and need no second one.
+
+use std::ffi::{c_char, c_void};
+
+use super::{UserData, call, name, npad_callback_error};
+use crate::backbone::{FeatureExtractor, HOST, TapMap};
+use crate::error::{Error, Result, Status};
+use crate::pool::Pool;
+use crate::preprocess::{InputSize, Normalisation};
+
+/// The most outputs, and the bounds of their strides and channels.
+const MAX_TAPS: usize = 16;
+const MAX_STRIDE: i32 = 64;
+const MAX_CHANNELS: i32 = 8192;
+
+/// Computes features. `input` holds three planes, red, green and blue, of `height` rows of `width` values, normalised;
+/// `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) values, all
+/// finite. Returns 0, or anything else after writing to `error` why it failed. May be called from several threads at once.
+pub type npad_extract_callback = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        input: *const f32,
+        height: i32,
+        width: i32,
+        outputs: *const *mut f32,
+        error: *mut npad_callback_error,
+    ) -> i32,
+>;
+
+/// Frees what belongs to a table of callbacks; called once, when nothing uses it any more, from any thread.
+pub type npad_free_callback = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// A feature extractor of the host's own, in place of ONNX Runtime and the built-in backbone.
+///
+/// Its features must depend on the image alone. A model names the extractor that it was fitted with and can only be
+/// loaded with one of that name; change the name with the features.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct npad_extractor {
+    /// sizeof(npad_extractor).
+    pub size: usize,
+    /// 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
+    pub name: *const c_char,
+    /// The number of outputs, 1 to 16.
+    pub tap_count: usize,
+    /// For each output, the pixels of the input that one of its positions stands for in each direction, 1 to 64. Copied.
+    pub strides: *const i32,
+    /// For each output, its planes, 1 to 8192. Copied.
+    pub channels: *const i32,
+    /// Subtracted from red, green and blue, which are 0 to 1.
+    pub mean: [f32; 3],
+    /// Divides what is left; above 0.
+    pub std: [f32; 3],
+    /// Computes features.
+    pub extract: npad_extract_callback,
+    /// Frees `user_data`; may be null.
+    pub free: npad_free_callback,
+    /// Given to the callbacks.
+    pub user_data: *mut c_void,
+}
+
+struct Tap {
+    stride: usize,
+    channels: usize,
+}
+
+/// The extractor behind the crate's trait.
+pub struct HostExtractor {
+    identity: String,
+    taps: Vec<Tap>,
+    normalisation: Normalisation,
+    extract: unsafe extern "C" fn(*mut c_void, *const f32, i32, i32, *const *mut f32, *mut npad_callback_error) -> i32,
+    free: npad_free_callback,
+    user_data: UserData,
+    outputs: Pool<Vec<Vec<f32>>>,
+}
+
+impl HostExtractor {
+    /// Checks the table and takes it over. On failure `free` is not called: `user_data` stays the caller's.
+    ///
+    /// # Errors
+    /// [`Status::Plugin`] when something in the table is out of its range.
+    ///
+    /// # Safety
+    /// The table must be what its documentation says.
+    pub unsafe fn new(table: &npad_extractor) -> Result<Self> {
+        let wrong = |text: String| Error::new(Status::Plugin, format!("the feature extractor cannot be used: {text}"));
+        if table.size != size_of::<npad_extractor>() {
+            let expected = size_of::<npad_extractor>();
+            return Err(wrong(format!("its size is {}, but must be sizeof(npad_extractor), {expected}", table.size)));
+        }
+        // SAFETY: by contract.
+        let name = unsafe { name(table.name, "feature extractor") }?;
+        if !(1..=MAX_TAPS).contains(&table.tap_count) || table.strides.is_null() || table.channels.is_null() {
+            return Err(wrong(format!("it needs 1 to {MAX_TAPS} outputs with strides and channels")));
+        }
+        // SAFETY: not null, and as long as `tap_count` by contract.
+        let (strides, channels) = unsafe {
+            (
+                std::slice::from_raw_parts(table.strides, table.tap_count),
+                std::slice::from_raw_parts(table.channels, table.tap_count),
+            )
+        };
+        let fit = |(stride, channels): (&i32, &i32)| {
+            (1..=MAX_STRIDE).contains(stride) && (1..=MAX_CHANNELS).contains(channels)
+        };
+        if !strides.iter().zip(channels).all(fit) {
+            return Err(wrong(format!("strides must be 1 to {MAX_STRIDE}, channels 1 to {MAX_CHANNELS}")));
+        }
+        if !table.mean.iter().all(|m| m.is_finite()) || !table.std.iter().all(|s| s.is_finite() && *s > 0.0) {
+            return Err(wrong("mean must be finite, std above 0".to_owned()));
+        }
+        let extract = table.extract.ok_or_else(|| wrong("its function 'extract' is null".to_owned()))?;
+        let tap = |(stride, channels): (&i32, &i32)| Tap { stride: *stride as usize, channels: *channels as usize };
+        Ok(Self {
+            identity: format!("{HOST}{name}"),
+            taps: strides.iter().zip(channels).map(tap).collect(),
+            normalisation: Normalisation { mean: table.mean, std: table.std },
+            extract,
+            free: table.free,
+            user_data: UserData(table.user_data),
+            outputs: Pool::default(),
+        })
+    }
+}
+
+impl FeatureExtractor for HostExtractor {
+    fn extract(
+        &self,
+        input: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        let shape = |tap: &Tap| (size.height.div_ceil(tap.stride), size.width.div_ceil(tap.stride));
+        let user_data = self.user_data;
+        self.outputs.with(
+            || vec![Vec::new(); self.taps.len()],
+            |outputs: &mut Vec<Vec<f32>>| {
+                for (output, tap) in outputs.iter_mut().zip(&self.taps) {
+                    let (rows, cols) = shape(tap);
+                    output.clear();
+                    output.resize(tap.channels * rows * cols, f32::NAN);
+                }
+                let mut pointers = [std::ptr::null_mut(); MAX_TAPS];
+                pointers
+                    .iter_mut()
+                    .zip(outputs.iter_mut())
+                    .for_each(|(pointer, output)| *pointer = output.as_mut_ptr());
+                call(&self.identity, Status::Backbone, |error| {
+                    let (height, width) = (size.height as i32, size.width as i32);
+                    // SAFETY: the table's owner promised what it does; the buffers are as large as documented.
+                    unsafe { (self.extract)(user_data.0, input.as_ptr(), height, width, pointers.as_ptr(), error) }
+                })?;
+                let mut maps = [TapMap { channels: 0, rows: 0, cols: 0, data: &[] }; MAX_TAPS];
+                for ((map, tap), output) in maps.iter_mut().zip(&self.taps).zip(outputs.iter()) {
+                    let (rows, cols) = shape(tap);
+                    *map = TapMap { channels: tap.channels, rows, cols, data: output };
+                }
+                consume(&maps[..self.taps.len()])
+            },
+        )
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        self.normalisation
+    }
+
+    fn identity(&self) -> &str {
+        &self.identity
+    }
+}
+
+impl Drop for HostExtractor {
+    fn drop(&mut self) {
+        if let Some(free) = self.free {
+            // SAFETY: called once, and nothing uses the table any more.
+            unsafe { free(self.user_data.0) };
+        }
+    }
+}

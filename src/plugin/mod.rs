@@ -1,0 +1,67 @@
+//! What others add at run time, through tables of C callbacks: feature extractors of a host's own, and detection methods
+//! from shared libraries.
+//!
+//! Nothing that a callback gives is trusted: shapes follow from what was declared, outputs are filled with NaN first so
+//! that what is left out is seen, and every value is checked.
+#![allow(unsafe_code, non_camel_case_types)]
+
+pub mod extractor;
+pub mod method;
+
+use std::ffi::{CStr, c_char};
+
+use crate::error::{Error, Result, Status};
+
+/// The longest message of a callback, with the zero byte that ends it.
+pub const NPAD_CALLBACK_MESSAGE_SIZE: usize = 512;
+
+/// Where a callback that fails says why.
+#[repr(C)]
+pub struct npad_callback_error {
+    /// UTF-8, ending with a zero byte; empty when the callback is called.
+    pub message: [c_char; NPAD_CALLBACK_MESSAGE_SIZE],
+}
+
+/// Calls `callback` with a place for its message; anything but 0 is a failure.
+fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_error) -> i32) -> Result<()> {
+    let mut error = npad_callback_error { message: [0; NPAD_CALLBACK_MESSAGE_SIZE] };
+    let code = callback(&raw mut error);
+    if code == 0 {
+        return Ok(());
+    }
+    let bytes = error.message.map(|byte| byte as u8);
+    let text =
+        CStr::from_bytes_until_nul(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), CStr::to_string_lossy);
+    let text = if text.is_empty() { "it gave no message".into() } else { text };
+    Err(Error::new(status, format!("{whose} failed with code {code}: {text}")))
+}
+
+/// A name that options, model files and messages can carry.
+///
+/// # Safety
+/// `name` must be null or a string that ends with a zero byte.
+unsafe fn name(name: *const c_char, of: &str) -> Result<String> {
+    let wrong = |found: &str| {
+        let expected = "1 to 64 lower-case letters, digits, '-' or '_'";
+        Err(Error::new(Status::Plugin, format!("the name of the {of} is {found}, but must be {expected}")))
+    };
+    if name.is_null() {
+        return wrong("null");
+    }
+    // SAFETY: by contract.
+    let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+    let fit = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '_';
+    if (1..=64).contains(&name.len()) && name.chars().all(fit) {
+        return Ok(name.into_owned());
+    }
+    wrong(&format!("'{name}'"))
+}
+
+/// A pointer that goes where its owner goes: the table's documentation promises which threads may use it.
+#[derive(Clone, Copy)]
+struct UserData(*mut std::ffi::c_void);
+
+// SAFETY: the owner promises it, see above.
+unsafe impl Send for UserData {}
+// SAFETY: as above.
+unsafe impl Sync for UserData {}

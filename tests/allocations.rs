@@ -1,0 +1,53 @@
+//! Scoring into the caller's memory takes hardly any memory of its own once it is warm: what ONNX Runtime's interface and
+//! the resizing of the image take for tables, nothing as large as a map.
+
+mod common;
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Gray, fit, good_images, options};
+use npad::model::MapBuffer;
+
+/// Counts what the process asks of the heap.
+struct Counting;
+
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+static BYTES: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: the system's allocator does the work.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        COUNT.fetch_add(1, Ordering::Relaxed);
+        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
+        // SAFETY: as asked.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as asked.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+#[test]
+fn a_warm_score_allocates_next_to_nothing() {
+    let model = fit(&options(&[]), &good_images(10)).unwrap();
+    let image = Gray::scratched(160, 120, 50, (60, 50));
+    let mut map = vec![0.0; 160 * 120];
+    let mut score = || {
+        let (width, height) = (image.width, image.height);
+        let buffer = MapBuffer { values: &mut map, width, height, stride: width };
+        model.score_into(&image.view(), buffer, |_| ()).unwrap();
+    };
+    (0..50).for_each(|_| score());
+    let before = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
+    const CALLS: usize = 100;
+    (0..CALLS).for_each(|_| score());
+    let count = (COUNT.load(Ordering::Relaxed) - before.0) / CALLS;
+    let bytes = (BYTES.load(Ordering::Relaxed) - before.1) / CALLS;
+    assert!(bytes < 40_000, "{count} allocations of {bytes} bytes in all for each image, whose map takes 76,800");
+}
