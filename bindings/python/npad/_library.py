@@ -20,6 +20,17 @@ class Error(Exception):
         self.status = status
 
 
+class Mask(ctypes.Structure):
+    """npad_mask."""
+
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("width", ctypes.c_int32),
+        ("height", ctypes.c_int32),
+        ("stride", ctypes.c_int64),
+    ]
+
+
 class Image(ctypes.Structure):
     """npad_image."""
 
@@ -30,6 +41,19 @@ class Image(ctypes.Structure):
         ("stride", ctypes.c_int64),
         ("format", ctypes.c_int32),
         ("reserved", ctypes.c_int32),
+        ("mask", ctypes.POINTER(Mask)),
+    ]
+
+
+class Decision(ctypes.Structure):
+    """npad_decision."""
+
+    _fields_ = [
+        ("score", ctypes.c_float),
+        ("calibrated_score", ctypes.c_float),
+        ("verdict", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+        ("region_count", ctypes.c_int64),
     ]
 
 
@@ -66,6 +90,7 @@ library = _load()
 _P = ctypes.c_void_p
 _TEXT, _SIZE, _FLOAT, _INT = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_float, ctypes.c_int32
 _ERROR = ctypes.POINTER(_P)
+ProgressCallback = ctypes.CFUNCTYPE(ctypes.c_bool, _TEXT, _SIZE, _SIZE, _P)
 
 # Result and argument types of each function of npad.h that this package calls.
 _TYPES = {
@@ -76,8 +101,12 @@ _TYPES = {
     "npad_error_free": (None, [_P]),
     "npad_options_new": (_P, []),
     "npad_options_set": (_INT, [_P, _TEXT, _TEXT, _ERROR]),
+    "npad_options_set_mask": (_INT, [_P, ctypes.POINTER(Mask), _ERROR]),
+    "npad_options_set_progress": (_INT, [_P, ProgressCallback, _P, _ERROR]),
     "npad_options_free": (None, [_P]),
+    "npad_plugin_load": (_INT, [_TEXT, _ERROR]),
     "npad_trainer_new": (_INT, [_P, _ERROR, _ERROR]),
+    "npad_trainer_resume": (_INT, [_P, _P, _ERROR, _ERROR]),
     "npad_trainer_add_image": (_INT, [_P, ctypes.POINTER(Image), _ERROR]),
     "npad_trainer_image_count": (_SIZE, [_P]),
     "npad_trainer_finish": (_INT, [_P, _ERROR, _ERROR]),
@@ -86,16 +115,26 @@ _TYPES = {
     "npad_model_save_memory": (_INT, [_P, _ERROR, _ERROR]),
     "npad_model_load": (_INT, [_TEXT, _P, _ERROR, _ERROR]),
     "npad_model_load_memory": (_INT, [_TEXT, _SIZE, _P, _ERROR, _ERROR]),
+    "npad_model_info": (_TEXT, [_P]),
     "npad_model_threshold": (_FLOAT, [_P]),
+    "npad_model_review_threshold": (_FLOAT, [_P]),
+    "npad_model_with_thresholds": (_INT, [_P, _FLOAT, _FLOAT, _FLOAT, _ERROR, _ERROR]),
+    "npad_model_recalibrate": (_INT, [_P, ctypes.POINTER(Image), _SIZE, _P, _ERROR, _ERROR]),
     "npad_model_map_threshold": (_FLOAT, [_P]),
     "npad_model_free": (None, [_P]),
     "npad_buffer_data": (_P, [_P]),
     "npad_buffer_size": (_SIZE, [_P]),
     "npad_buffer_free": (None, [_P]),
     "npad_score": (_INT, [_P, ctypes.POINTER(Image), _ERROR, _ERROR]),
+    "npad_score_into": (
+        _INT,
+        [_P, ctypes.POINTER(Image), _P, ctypes.c_int64, _P, _SIZE, ctypes.POINTER(Decision), _ERROR],
+    ),
+    "npad_score_batch": (_INT, [_P, ctypes.POINTER(Image), _SIZE, _ERROR, _ERROR]),
+    "npad_render": (_INT, [_P, ctypes.POINTER(Image), _P, _P, ctypes.c_int64, _INT, _ERROR]),
     "npad_result_score": (_FLOAT, [_P]),
     "npad_result_calibrated_score": (_FLOAT, [_P]),
-    "npad_result_is_anomalous": (ctypes.c_bool, [_P]),
+    "npad_result_verdict": (_INT, [_P]),
     "npad_result_width": (_INT, [_P]),
     "npad_result_height": (_INT, [_P]),
     "npad_result_map": (_P, [_P]),

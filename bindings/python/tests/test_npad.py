@@ -1,6 +1,7 @@
 """The Python package against the installed library."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,76 @@ def test_a_trainer_goes_on_after_too_few_images():
     assert len(trainer) == 5
     assert trainer.finish().threshold > 0
     assert npad.version().count(".") == 2
+
+
+def test_masks_keep_pixels_out(model):
+    bad = part(200, scratched=True)
+    assert model.score(bad).anomalous
+    keep = np.zeros(bad.shape, bool)
+    keep[:, :40] = True
+    masked = model.score(bad, mask=keep)
+    assert not masked.anomalous and (masked.map[:, 40:] == 0).all()
+    scribbled = np.where(keep, bad, 77).astype(np.uint8)
+    assert model.score(scribbled, mask=keep.astype(np.uint8) * 9).score == masked.score
+    within = npad.fit([part(seed) for seed in range(15)], mask=keep, **QUICK)
+    assert not within.score(bad).anomalous and within.info["mask"] == [120, 90]
+    with pytest.raises(npad.Error, match="mask has 2 x 2"):
+        model.score(bad, mask=np.ones((2, 2), bool))
+    with pytest.raises(ValueError, match="is no mask"):
+        model.score(bad, mask=np.ones(bad.shape))
+
+
+def test_batches_and_own_memory(model):
+    images = [part(200), part(201, scratched=True)]
+    results = model.score_batch(images)
+    assert [r.verdict for r in results] == [npad.Verdict.GOOD, npad.Verdict.DEFECTIVE]
+    assert model.score_batch([]) == []
+    values = np.zeros((90, 128), np.float32)[:, 3:123]
+    decision = model.score_into(images[1], values)
+    assert decision.score == results[1].score and (values == results[1].map).all()
+    assert decision.verdict == npad.Verdict.DEFECTIVE and decision.region_count == len(results[1].regions)
+    for bad in [np.zeros((90, 120)), np.zeros((9, 9), np.float32), np.zeros((120, 90), np.float32).T]:
+        with pytest.raises(ValueError, match="the map must be"):
+            model.score_into(images[1], bad)
+    picture = model.render(images[1], results[1])
+    assert picture.shape == (90, 120, 3) and (model.render(images[1], results[1], "bgr")[..., ::-1] == picture).all()
+
+
+def test_other_thresholds_and_further_images(model):
+    score = model.score(part(201, scratched=True)).score
+    loose = model.with_thresholds(score + 1, review=score - 1)
+    assert loose.score(part(201, scratched=True)).verdict == npad.Verdict.REVIEW
+    assert loose.review_threshold == pytest.approx(score - 1) and model.review_threshold == model.threshold
+    with pytest.raises(npad.Error, match="threshold is -1"):
+        model.with_thresholds(-1)
+    good = [part(seed) for seed in range(300, 312)]
+    assert model.recalibrate(good, false_alarm_rate=0.3).threshold < model.recalibrate(good).threshold
+    trainer = npad.Trainer.resume(model)
+    for image in good:
+        trainer.add(image)
+    assert trainer.finish().info["images"] == 27
+
+
+def test_progress_is_told_and_can_stop_a_fit():
+    steps = []
+
+    def progress(stage, done, total):
+        steps.append((stage, done, total))
+        return len(steps) != 3
+
+    with pytest.raises(npad.Error, match="cancelled") as caught:
+        npad.fit([part(seed) for seed in range(5)], progress=progress, **QUICK)
+    assert caught.value.status == 12 and steps == [("learning", n, 0) for n in range(3)]
+    with pytest.raises(ZeroDivisionError):
+        npad.fit([part(1)], progress=lambda *_: 1 / 0, **QUICK)
+    with pytest.raises(npad.Error, match="/none.so"):
+        npad.load_plugin("/none.so")
+
+
+def test_threads_agree(model):
+    expected = model.score(part(9)).score
+    with ThreadPoolExecutor(8) as pool:
+        assert {r.score for r in pool.map(model.score, [part(9)] * 64)} == {expected}
 
 
 @pytest.mark.skipif("NPAD_ROOT" not in os.environ, reason="NPAD_ROOT does not name the repository")
