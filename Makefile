@@ -27,7 +27,7 @@ FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo install bench test test-install lint check-backbone header clean tools python
+.PHONY: all demo install wheel bench table test test-install lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -42,6 +42,16 @@ tools:
 	$(call need,c++,build-essential)
 	$(call need,valgrind,valgrind)
 	@command -v cargo >/dev/null || { echo 'npad needs Rust 1.92 or newer: https://rustup.rs' >&2; exit 1; }
+
+# What the tests of the bindings need.
+hosts:
+	$(call need,cmake,cmake)
+	$(call need,pkg-config,pkg-config)
+	$(call need,mcs,mono-mcs libmono-system-core4.0-cil)
+	$(call need,mono,mono-runtime)
+	$(call need,chromium,chromium)
+	@pkg-config --exists opencv4 || \
+		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libopencv-dev >/dev/null; }
 
 python:
 	$(call need,python3,python3)
@@ -75,7 +85,7 @@ install: $(NPAD) $(RUNTIME)
 	cargo build --release --lib
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig lib/cmake/npad)
 	install -m 755 $(NPAD) $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 include/npad.h include/npad.hpp $(DESTDIR)$(PREFIX)/include/
+	install -m 644 include/*.h include/*.hpp $(DESTDIR)$(PREFIX)/include/
 	install -m 755 $(TARGET)/release/libnpad.so $(DESTDIR)$(PREFIX)/lib/libnpad.so.$(VERSION)
 	ln -sf libnpad.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libnpad.so.$(SONAME_VERSION)
 	ln -sf libnpad.so.$(SONAME_VERSION) $(DESTDIR)$(PREFIX)/lib/libnpad.so
@@ -85,9 +95,25 @@ install: $(NPAD) $(RUNTIME)
 	$(FILL_IN) cmake/npadConfig.cmake >$(DESTDIR)$(PREFIX)/lib/cmake/npad/npadConfig.cmake
 	$(FILL_IN) cmake/npadConfigVersion.cmake >$(DESTDIR)$(PREFIX)/lib/cmake/npad/npadConfigVersion.cmake
 
+# A Python wheel with the library and ONNX Runtime inside, for this platform.
+WHEELS := $(TARGET)/wheels
+wheel: $(RUNTIME) | python tools
+	cargo build --release --lib
+	rm -rf $(WHEELS)
+	mkdir -p $(WHEELS)
+	cp -r bindings/python $(WHEELS)/source
+	cp $(TARGET)/release/libnpad.so $(RUNTIME)/libonnxruntime.so.* $(WHEELS)/source/npad/
+	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEELS) \
+		--config-settings=--build-option=--plat-name=linux_$(shell uname -m) $(WHEELS)/source
+
 # How fast a model of the demo's kind is on this machine, beside its backbone alone.
 bench: demo
 	$(NPAD) bench $(TARGET)/demo/solar-cells.npad
+
+# All methods on all data sets at hand (folders in DATA in MVTec AD's layout, and solar cells): benches/table.md.
+DATA ?= ../shared/data
+table: $(NPAD) $(RUNTIME) $(ELPV)
+	python3 tools/table/table.py $(NPAD) $(ELPV) $(TARGET)/table benches/table.md $(DATA)
 
 lint: | tools
 	cargo fmt --check
@@ -105,25 +131,24 @@ ifeq ($(shell uname -m),x86_64)
 test: export NPAD_TEST_ONNXRUNTIME_GPU := $(RUNTIME_GPU)
 test: | $(RUNTIME_GPU)
 endif
-test: lint check-backbone demo $(RUNTIME) | tools
+test: lint check-backbone demo hosts $(RUNTIME) | tools
 	python3 tools/demo/check.py $(TARGET)/demo/summary.json
 	$(MAKE) --no-print-directory test-install
 	cargo test --release --doc
 	cargo test --release --all-targets
 
-# The library as installed, and moved elsewhere: CMake, pkg-config and Python programs outside the tree.
+# The library as installed, and moved elsewhere: programs of every host, outside the tree.
 INSTALLED := $(TARGET)/installed
-test-install: python
-	$(call need,cmake,cmake)
-	$(call need,pkg-config,pkg-config)
+test-install: hosts wheel
 	rm -rf $(INSTALLED) $(INSTALLED)-first
 	$(MAKE) --no-print-directory install PREFIX=$(INSTALLED)-first >/dev/null
 	mv $(INSTALLED)-first $(INSTALLED)
-	env -u NPAD_ONNXRUNTIME tests/install/run.sh $(INSTALLED) $(TARGET)/install-test
+	env -u NPAD_ONNXRUNTIME tests/install/run.sh $(INSTALLED) $(WHEELS)/npad-$(VERSION)-*.whl $(TARGET)/install-test
 
-# Writes include/npad.h anew.
+# Writes include/npad.h and the raw layer of the C# binding anew.
 header:
 	NPAD_WRITE_HEADER=1 cargo test --release --test header the_header_is_generated
+	NPAD_WRITE_HEADER=1 cargo test --release --test csharp
 
 clean:
 	cargo clean
