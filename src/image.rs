@@ -43,6 +43,15 @@ impl PixelFormat {
         }
     }
 
+    /// Where in the bytes of a pixel (of its plane, where there are several) red, green and blue stand.
+    pub fn channel_offsets(self) -> [usize; 3] {
+        match self {
+            Self::Rgb8 | Self::Rgba8 => [0, 1, 2],
+            Self::Bgr8 | Self::Bgra8 => [2, 1, 0],
+            Self::Gray8 | Self::Gray16 | Self::Grayf32 | Self::Rgb8Planar => [0; 3],
+        }
+    }
+
     /// The number of separate planes.
     pub fn planes(self) -> usize {
         if self == Self::Rgb8Planar { 3 } else { 1 }
@@ -201,6 +210,11 @@ impl<'a> ImageView<'a> {
         self.format
     }
 
+    /// The bytes of row `y` of a plane, without padding.
+    pub fn row(&self, plane: usize, y: usize) -> &'a [u8] {
+        &self.planes[plane][y * self.stride..][..self.width * self.format.bytes_per_pixel()]
+    }
+
     /// A copy as red, green and blue bytes, for people to look at.
     pub fn to_rgb(&self) -> Vec<u8> {
         let mut rgb = vec![0; 3 * self.width * self.height];
@@ -213,16 +227,9 @@ impl<'a> ImageView<'a> {
     /// Calls `put(x, value)` for each pixel of row `y` with its red (0), green (1) or blue (2) value, which for grey images
     /// are the same; 0 is black, 255 white.
     pub fn for_each_value(&self, y: usize, channel: usize, mut put: impl FnMut(usize, f32)) {
-        let plane = self.planes[if self.format.planes() == 3 { channel } else { 0 }];
+        let row = self.row(if self.format.planes() == 3 { channel } else { 0 }, y);
         let size = self.format.bytes_per_pixel();
-        let row = &plane[y * self.stride..][..self.width * size];
-        let mut bytes = |offset: usize| {
-            row.chunks_exact(size).enumerate().for_each(|(x, pixel)| put(x, f32::from(pixel[offset])));
-        };
         match self.format {
-            PixelFormat::Gray8 | PixelFormat::Rgb8Planar => bytes(0),
-            PixelFormat::Rgb8 | PixelFormat::Rgba8 => bytes(channel),
-            PixelFormat::Bgr8 | PixelFormat::Bgra8 => bytes(2 - channel),
             PixelFormat::Gray16 => row
                 .chunks_exact(size)
                 .enumerate()
@@ -232,6 +239,10 @@ impl<'a> ImageView<'a> {
                 .chunks_exact(size)
                 .enumerate()
                 .for_each(|(x, p)| put(x, f32::from_ne_bytes([p[0], p[1], p[2], p[3]]) * 255.0)),
+            _ => {
+                let offset = self.format.channel_offsets()[channel];
+                row.chunks_exact(size).enumerate().for_each(|(x, pixel)| put(x, f32::from(pixel[offset])));
+            }
         }
     }
 }

@@ -72,10 +72,10 @@ impl Mask {
     }
 
     /// Sets what is outside of a map of `width` x `height`, which may differ from the mask's size, to 0.
-    pub fn clear_outside(&self, map: &mut [f32], width: usize, height: usize) {
-        for (y, row) in map.chunks_exact_mut(width).enumerate() {
+    pub fn clear_outside(&self, map: &mut [f32], (width, height): (usize, usize), stride: usize) {
+        for (y, row) in map.chunks_mut(stride).enumerate() {
             let inside = &self.inside[y * self.height / height * self.width..][..self.width];
-            let values = row.iter_mut().enumerate().filter(|(x, _)| !inside[x * self.width / width]);
+            let values = row[..width].iter_mut().enumerate().filter(|(x, _)| !inside[x * self.width / width]);
             values.for_each(|(_, value)| *value = 0.0);
         }
     }

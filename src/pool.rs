@@ -12,23 +12,21 @@ pub struct Pool<T> {
 struct Things<T> {
     idle: Vec<T>,
     in_use: usize,
+    waiting: usize,
 }
 
 impl<T> Pool<T> {
     /// A pool of which at most `limit` things are in use at once: a caller above it waits for one to come back.
     pub fn new(limit: usize) -> Self {
-        Self { things: Mutex::new(Things { idle: Vec::new(), in_use: 0 }), returned: Condvar::new(), limit }
+        let things = Mutex::new(Things { idle: Vec::new(), in_use: 0, waiting: 0 });
+        Self { things, returned: Condvar::new(), limit }
     }
 
     /// Calls `work` with an idle thing, or a new one where all are in use, and keeps it afterwards.
     pub fn with<R>(&self, new: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
-        let turn = self.turn();
-        let idle = self.lock().idle.pop();
-        let mut thing = idle.unwrap_or_else(new);
-        let result = work(&mut thing);
-        self.put(thing);
-        drop(turn);
-        result
+        let (mut turn, idle) = self.turn();
+        let thing = turn.thing.insert(idle.unwrap_or_else(new));
+        work(thing)
     }
 
     /// The same where a new thing may fail to come about.
@@ -37,13 +35,9 @@ impl<T> Pool<T> {
         new: impl FnOnce() -> Result<T, E>,
         work: impl FnOnce(&mut T) -> Result<R, E>,
     ) -> Result<R, E> {
-        let turn = self.turn();
-        let idle = self.lock().idle.pop();
-        let mut thing = idle.map_or_else(new, Ok)?;
-        let result = work(&mut thing);
-        self.put(thing);
-        drop(turn);
-        result
+        let (mut turn, idle) = self.turn();
+        let thing = turn.thing.insert(idle.map_or_else(new, Ok)?);
+        work(thing)
     }
 
     /// Adds an idle thing.
@@ -51,13 +45,18 @@ impl<T> Pool<T> {
         self.lock().idle.push(thing);
     }
 
-    fn turn(&self) -> Turn<'_, T> {
+    /// Waits until one more thing may be in use, and takes an idle one if there is any.
+    fn turn(&self) -> (Turn<'_, T>, Option<T>) {
         let mut things = self.lock();
         while things.in_use >= self.limit {
+            things.waiting += 1;
             things = self.returned.wait(things).unwrap_or_else(PoisonError::into_inner);
+            things.waiting -= 1;
         }
         things.in_use += 1;
-        Turn(self)
+        let idle = things.idle.pop();
+        drop(things);
+        (Turn { pool: self, thing: None }, idle)
     }
 
     fn lock(&self) -> MutexGuard<'_, Things<T>> {
@@ -72,13 +71,25 @@ impl<T> Default for Pool<T> {
     }
 }
 
-/// One of the things that may be in use at once; given back also when the work panics.
-struct Turn<'a, T>(&'a Pool<T>);
+/// One of the things that may be in use at once. It comes back when this goes, unless the work panicked: what that left
+/// behind is not to be trusted.
+struct Turn<'a, T> {
+    pool: &'a Pool<T>,
+    thing: Option<T>,
+}
 
 impl<T> Drop for Turn<'_, T> {
     fn drop(&mut self) {
-        self.0.lock().in_use -= 1;
-        self.0.returned.notify_one();
+        let thing = self.thing.take().filter(|_| !std::thread::panicking());
+        let mut things = self.pool.lock();
+        things.idle.extend(thing);
+        things.in_use -= 1;
+        let waited_for = things.waiting > 0;
+        drop(things);
+        // Telling nobody would still be a call into the system.
+        if waited_for {
+            self.pool.returned.notify_one();
+        }
     }
 }
 

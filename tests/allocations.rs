@@ -49,5 +49,5 @@ fn a_warm_score_allocates_next_to_nothing() {
     (0..CALLS).for_each(|_| score());
     let count = (COUNT.load(Ordering::Relaxed) - before.0) / CALLS;
     let bytes = (BYTES.load(Ordering::Relaxed) - before.1) / CALLS;
-    assert!(bytes < 40_000, "{count} allocations of {bytes} bytes in all for each image, whose map takes 76,800");
+    assert!(bytes < 2_000, "{count} allocations of {bytes} bytes in all for each image, whose map takes 76,800");
 }

@@ -9,15 +9,15 @@ mod source;
 
 pub use device::Device;
 pub use onnx::{BUILTIN, OnnxBackbone};
-pub use runtime::open as open_runtime;
+pub use runtime::{open as open_runtime, warm_up};
 pub use source::Source;
 
 use std::ops::Range;
-
-use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Status};
 use crate::math::filters::{Sample, bilinear_axis};
+use crate::pool::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 use crate::threads::Threads;
 
@@ -93,46 +93,44 @@ impl FeatureMap {
 /// costs a scorer a quarter of the positions and loses little, since a cell still averages all that it covers.
 pub struct Assembler {
     step: usize,
-    scratch: Vec<f32>,
+    scratch: Pool<Vec<f32>>,
 }
 
 impl Assembler {
     /// For a grid of cells of `step` x `step` positions of the finest tap.
     pub fn new(step: usize) -> Self {
-        Self { step, scratch: Vec::new() }
+        Self { step, scratch: Pool::default() }
     }
 
     /// Writes the taps' joint features to `out`, channels in the taps' order.
     ///
     /// # Errors
     /// [`Status::Backbone`] when a value is not finite: nothing downstream could be trusted.
-    pub fn run(&mut self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
+    pub fn run(&self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
         let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
         let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
         let channels: usize = taps.iter().map(|t| t.channels).sum();
         (out.rows, out.cols, out.channels) = (rows, cols, channels);
         out.data.resize(rows * cols * channels, 0.0);
         let widest = taps.iter().map(|t| t.channels * t.cols).max().unwrap_or(0);
-        self.scratch.resize(rows * widest, 0.0);
-        let finite = threads.run(|| {
-            out.data
-                .par_chunks_exact_mut(cols * channels)
-                .zip(self.scratch.par_chunks_exact_mut(widest))
-                .enumerate()
-                .map(|(y, (row, scratch))| {
-                    let mut offset = 0;
-                    for tap in taps {
-                        let scratch = &mut scratch[..tap.channels * tap.cols];
-                        down(tap, y, rows, scratch);
-                        across(tap, scratch, cols, row, channels, offset);
-                        offset += tap.channels;
-                    }
-                    // Zero times a finite value is zero, times any other NaN; a sum vectorises where a search does not.
-                    row.iter().fold(0.0f32, |sum, v| sum + v * 0.0) == 0.0
-                })
-                .reduce(|| true, |a, b| a & b)
+        let finite = AtomicBool::new(true);
+        threads.chunks(&mut out.data, cols * channels, |y, row| {
+            self.scratch.with(Vec::new, |scratch| {
+                scratch.resize(widest, 0.0);
+                let mut offset = 0;
+                for tap in taps {
+                    let scratch = &mut scratch[..tap.channels * tap.cols];
+                    down(tap, y, rows, scratch);
+                    across(tap, scratch, cols, row, channels, offset);
+                    offset += tap.channels;
+                }
+            });
+            // A loop without a way out vectorises where a search does not.
+            if row.iter().fold(false, |any, v| any | !v.is_finite()) {
+                finite.store(false, Ordering::Relaxed);
+            }
         });
-        if finite {
+        if finite.into_inner() {
             return Ok(());
         }
         Err(Error::new(Status::Backbone, "the backbone produced values that are not finite (NaN or infinity)"))

@@ -62,6 +62,11 @@ pub(super) fn environment() -> Result<Environment> {
     loaded.as_ref().map(|l| l.environment.clone()).ok_or_else(|| Error::new(Status::Internal, "no environment"))
 }
 
+/// Loads ONNX Runtime ahead of its use, where it is to be found.
+pub fn warm_up() {
+    let _ = environment();
+}
+
 fn lock() -> std::sync::MutexGuard<'static, Option<Loaded>> {
     LOADED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -9,7 +9,6 @@ use serde_json::json;
 use super::{RunOptions, print_line, progress};
 use crate::error::{Error, Result, Status};
 use crate::image::{ImageView, PixelFormat};
-use crate::math::random::Random;
 use crate::model::Model;
 
 /// Runs before anything counts.
@@ -39,8 +38,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         .map_err(|e| Error::new(Status::Io, format!("cannot read {}: {e}", arguments.model.display())))?
         .len();
     let size = model.settings().input;
-    let mut random = Random::new(0);
-    let pixels: Vec<u8> = (0..size.width * size.height * 3).map(|_| random.below(256) as u8).collect();
+    let pixels = model.typical_image();
     let image = ImageView::new(&pixels, size.width, size.height, size.width * 3, PixelFormat::Rgb8)?;
 
     let runs = arguments.runs as usize;

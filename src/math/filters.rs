@@ -1,4 +1,5 @@
-//! Filters of planes and feature maps: bilinear resize, Gaussian blur, neighbourhood mean.
+//! Filters of planes and feature maps: where resizing samples, shifting, neighbourhood mean. Those of anomaly maps are
+//! [`super::axis`]'s.
 
 use super::kernels::dispatch;
 
@@ -21,74 +22,6 @@ pub fn bilinear_axis(at: usize, length_in: usize, length_out: usize) -> Sample {
     Sample { low, high: (low + 1).min(length_in - 1), weight: (position - low as f64) as f32 }
 }
 
-/// Resizes a plane bilinearly. `out` holds `rows_out * cols_out` values.
-pub fn resize(plane: &[f32], (rows, cols): (usize, usize), (rows_out, cols_out): (usize, usize), out: &mut [f32]) {
-    let across: Vec<Sample> = (0..cols_out).map(|x| bilinear_axis(x, cols, cols_out)).collect();
-    let mut line = vec![0.0; cols];
-    for (y, out) in out.chunks_exact_mut(cols_out).take(rows_out).enumerate() {
-        let Sample { low, high, weight } = bilinear_axis(y, rows, rows_out);
-        let (up, down) = (1.0 - weight, weight);
-        let (a, b) = (&plane[low * cols..][..cols], &plane[high * cols..][..cols]);
-        line.iter_mut().zip(a).zip(b).for_each(|((line, a), b)| *line = a * up + b * down);
-        for (out, s) in out.iter_mut().zip(&across) {
-            *out = line[s.low] * (1.0 - s.weight) + line[s.high] * s.weight;
-        }
-    }
-}
-
-/// Blurs a plane in place with a Gaussian of standard deviation `sigma`, cut at four sigma, edges reflected
-/// (`d c b a | a b c d | d c b a`). A sigma of zero leaves the plane as it is. `scratch` is memory to be used again.
-pub fn gaussian_blur(plane: &mut [f32], rows: usize, cols: usize, sigma: f64, scratch: &mut Vec<f32>) {
-    let radius = (4.0 * sigma + 0.5) as usize;
-    if radius == 0 {
-        return;
-    }
-    let weights: Vec<f64> = (0..=radius).map(|i| (-0.5 * (i as f64 / sigma).powi(2)).exp()).collect();
-    let total = 2.0 * weights.iter().sum::<f64>() - weights[0];
-    let kernel: Vec<f32> = weights.iter().map(|w| (w / total) as f32).collect();
-    scratch.resize(plane.len().max(cols + 2 * radius), 0.0);
-    blur(plane, rows, cols, &kernel, scratch);
-}
-
-/// `kernel` holds the centre weight and those to one side.
-fn blur(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32], scratch: &mut [f32]) {
-    dispatch!(blur_body(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32], scratch: &mut [f32]))
-}
-
-#[inline(always)]
-fn blur_body<const FMA: bool>(plane: &mut [f32], rows: usize, cols: usize, kernel: &[f32], scratch: &mut [f32]) {
-    let radius = kernel.len() - 1;
-    let line = &mut scratch[..cols + 2 * radius];
-    for row in plane.chunks_exact_mut(cols) {
-        for (i, value) in line.iter_mut().enumerate() {
-            *value = row[reflect(i as isize - radius as isize, cols)];
-        }
-        weighted_sum(row, kernel, |side, distance| {
-            let at = if side { radius + distance } else { radius - distance };
-            &line[at..at + cols]
-        });
-    }
-    let source = &mut scratch[..plane.len()];
-    source.copy_from_slice(plane);
-    for (y, row) in plane.chunks_exact_mut(cols).enumerate() {
-        weighted_sum(row, kernel, |side, distance| {
-            let at = if side { y as isize + distance as isize } else { y as isize - distance as isize };
-            &source[reflect(at, rows) * cols..][..cols]
-        });
-    }
-}
-
-/// `out = kernel[0] * taps(_, 0) + sum over d of kernel[d] * (taps(false, d) + taps(true, d))`.
-#[inline(always)]
-fn weighted_sum<'a>(out: &mut [f32], kernel: &[f32], taps: impl Fn(bool, usize) -> &'a [f32]) {
-    out.iter_mut().zip(taps(true, 0)).for_each(|(out, x)| *out = kernel[0] * x);
-    for (distance, &weight) in kernel.iter().enumerate().skip(1) {
-        for ((out, a), b) in out.iter_mut().zip(taps(false, distance)).zip(taps(true, distance)) {
-            *out += weight * (a + b);
-        }
-    }
-}
-
 /// Writes `planes` (each `rows * cols`) moved by `(dy, dx)`, edges replicated: `out[y][x] = planes[y + dy][x + dx]`.
 pub fn shift(planes: &[f32], rows: usize, cols: usize, (dy, dx): (isize, isize), out: &mut Vec<f32>) {
     let clamp = |at: usize, by: isize, length: usize| at.saturating_add_signed(by).min(length - 1);
@@ -99,12 +32,6 @@ pub fn shift(planes: &[f32], rows: usize, cols: usize, (dy, dx): (isize, isize),
             out.extend((0..cols).map(|x| row[clamp(x, dx, cols)]));
         }
     }
-}
-
-fn reflect(at: isize, length: usize) -> usize {
-    let period = 2 * length as isize;
-    let at = at.rem_euclid(period);
-    (if at < length as isize { at } else { period - 1 - at }) as usize
 }
 
 /// Row `y` of the `k` x `k` neighbourhood mean of a position-major map, edges replicated; `k` is odd.
@@ -150,16 +77,6 @@ mod tests {
     }
 
     #[test]
-    fn resize_keeps_constants_and_interpolates() {
-        let mut out = vec![0.0; 35];
-        resize(&[3.0; 6], (2, 3), (5, 7), &mut out);
-        assert!(out.iter().all(|v| (v - 3.0).abs() < 1e-6));
-        let mut out = vec![0.0; 4];
-        resize(&[0.0, 4.0], (1, 2), (1, 4), &mut out);
-        assert_eq!(out, [0.0, 1.0, 3.0, 4.0]);
-    }
-
-    #[test]
     fn shifting_replicates_the_edge() {
         let mut out = Vec::new();
         shift(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3, (1, -1), &mut out);
@@ -167,28 +84,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn blur_equals_the_definition(rows in 1usize..12, cols in 1usize..12, sigma in 0.2f64..3.0, seed in any::<u64>()) {
-            let source = plane(rows * cols, seed);
-            let mut blurred = source.clone();
-            gaussian_blur(&mut blurred, rows, cols, sigma, &mut Vec::new());
-            let radius = (4.0 * sigma + 0.5) as isize;
-            let weight = |i: isize| (-0.5 * (i as f64 / sigma).powi(2)).exp();
-            let total: f64 = (-radius..=radius).map(weight).sum();
-            for y in 0..rows {
-                for x in 0..cols {
-                    let mut expected = 0.0;
-                    for dy in -radius..=radius {
-                        for dx in -radius..=radius {
-                            let at = reflect(y as isize + dy, rows) * cols + reflect(x as isize + dx, cols);
-                            expected += weight(dy) * weight(dx) / (total * total) * f64::from(source[at]);
-                        }
-                    }
-                    prop_assert!((f64::from(blurred[y * cols + x]) - expected).abs() < 1e-5);
-                }
-            }
-        }
-
         #[test]
         fn box_mean_equals_the_definition(rows in 1usize..6, cols in 1usize..6, half in 0usize..3, seed in any::<u64>()) {
             let (stride, k) = (3, 2 * half + 1);

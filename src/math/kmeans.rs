@@ -29,13 +29,13 @@ pub fn kmeans(points: &[f32], dimension: usize, count: usize, rounds: usize, thr
     for _ in 0..rounds {
         let Clusters { centroids, assignment } = &mut clusters;
         let before = assignment.clone();
-        let (panels, squares) = (Panels::from_rows(centroids, dimension), squared_lengths(centroids, dimension));
+        let panels = Panels::from_rows(centroids, dimension);
         threads.run(|| {
             points
                 .par_chunks(CHUNK * dimension)
                 .zip(assignment.par_chunks_mut(CHUNK))
                 .zip(distance.par_chunks_mut(CHUNK))
-                .for_each(|((x, index), distance)| nearest(x, &panels, &squares, index, distance));
+                .for_each(|((x, index), distance)| nearest(x, &panels, index, distance));
         });
         move_to_means(points, dimension, assignment, centroids);
         if before == *assignment {
@@ -43,11 +43,6 @@ pub fn kmeans(points: &[f32], dimension: usize, count: usize, rounds: usize, thr
         }
     }
     clusters
-}
-
-/// The squared length of each row.
-pub fn squared_lengths(rows: &[f32], dimension: usize) -> Vec<f32> {
-    rows.chunks_exact(dimension).map(|row| row.iter().map(|x| x * x).sum()).collect()
 }
 
 /// Moves each centroid to the mean of its points; one without points stays where it is.

@@ -4,7 +4,6 @@
 //! and an approximate answer would make scores depend on the order of insertion.
 
 use super::kernels::{Panels, nearest};
-use super::kmeans::squared_lengths;
 
 /// Points to be searched.
 #[derive(Debug, Clone)]
@@ -12,23 +11,17 @@ pub struct Points {
     dimension: usize,
     rows: Vec<f32>,
     panels: Panels,
-    squares: Vec<f32>,
 }
 
 impl Points {
     /// The rows of `rows`, `dimension` values each.
     pub fn new(rows: Vec<f32>, dimension: usize) -> Self {
-        Self {
-            dimension,
-            panels: Panels::from_rows(&rows, dimension),
-            squares: squared_lengths(&rows, dimension),
-            rows,
-        }
+        Self { dimension, panels: Panels::from_rows(&rows, dimension), rows }
     }
 
     /// Their number.
     pub fn count(&self) -> usize {
-        self.squares.len()
+        self.panels.outputs()
     }
 
     /// All of them, row after row.
@@ -43,7 +36,7 @@ impl Points {
 
     /// For each row of `x`, the index of the nearest point (the lowest among equals) and the squared distance to it.
     pub fn nearest(&self, x: &[f32], index: &mut [u32], distance: &mut [f32]) {
-        nearest(x, &self.panels, &self.squares, index, distance);
+        nearest(x, &self.panels, index, distance);
     }
 }
 

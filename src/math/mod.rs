@@ -1,5 +1,6 @@
-//! Numerics on plain slices. Nothing here knows ONNX Runtime, files or threads: callers split the work.
+//! Numerics on plain slices. Nothing here knows ONNX Runtime or files.
 
+pub mod axis;
 pub mod filters;
 pub mod gaussian;
 pub mod kernels;

@@ -1,7 +1,5 @@
 //! The feature maps that the levels are about: selected channels, patch means, and a pixel's weighted neighbours.
 
-use rayon::prelude::*;
-
 use crate::backbone::FeatureMap;
 use crate::math::filters::box_mean_row;
 use crate::math::kernels::padded;
@@ -32,26 +30,21 @@ impl PaddedMap {
 pub fn select(features: &FeatureMap, channels: &[u32], threads: &Threads, out: &mut PaddedMap) {
     out.shape_as(features.rows, features.cols, padded(channels.len()));
     let row_len = out.row_len;
-    threads.run(|| {
-        out.data.par_chunks_exact_mut(features.cols * row_len).enumerate().for_each(|(y, row)| {
-            for (x, out) in row.chunks_exact_mut(row_len).enumerate() {
-                let source = features.at(y * features.cols + x);
-                let (out, padding) = out.split_at_mut(channels.len());
-                out.iter_mut().zip(channels).for_each(|(out, &c)| *out = source[c as usize]);
-                padding.fill(0.0);
-            }
-        });
+    threads.chunks(&mut out.data, features.cols * row_len, |y, row| {
+        for (x, out) in row.chunks_exact_mut(row_len).enumerate() {
+            let source = features.at(y * features.cols + x);
+            let (out, padding) = out.split_at_mut(channels.len());
+            out.iter_mut().zip(channels).for_each(|(out, &c)| *out = source[c as usize]);
+            padding.fill(0.0);
+        }
     });
 }
 
 /// The k x k neighbourhood mean of each position, edges replicated.
 pub fn patch_mean(map: &PaddedMap, k: usize, threads: &Threads, out: &mut PaddedMap) {
     out.shape_as(map.rows, map.cols, map.row_len);
-    threads.run(|| {
-        out.data
-            .par_chunks_exact_mut(map.cols * map.row_len)
-            .enumerate()
-            .for_each(|(y, row)| box_mean_row(&map.data, map.rows, map.cols, map.row_len, k, y, row));
+    threads.chunks(&mut out.data, map.cols * map.row_len, |y, row| {
+        box_mean_row(&map.data, map.rows, map.cols, map.row_len, k, y, row);
     });
 }
 
@@ -60,11 +53,8 @@ pub fn patch_mean_all(features: &FeatureMap, k: usize, threads: &Threads, out: &
     let FeatureMap { rows, cols, channels, .. } = *features;
     (out.rows, out.cols, out.channels) = (rows, cols, channels);
     out.data.resize(features.data.len(), 0.0);
-    threads.run(|| {
-        out.data
-            .par_chunks_exact_mut(cols * channels)
-            .enumerate()
-            .for_each(|(y, row)| box_mean_row(&features.data, rows, cols, channels, k, y, row));
+    threads.chunks(&mut out.data, cols * channels, |y, row| {
+        box_mean_row(&features.data, rows, cols, channels, k, y, row);
     });
 }
 

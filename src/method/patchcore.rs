@@ -9,11 +9,9 @@
 //! nor time grows with the number of images; and the threshold comes from good images scored against the bank without
 //! their own patches.
 
-use rayon::prelude::*;
-
 use super::features::patch_mean_all;
 use super::state::unfit;
-use super::whitening::Whitening;
+use super::whitening::{Nearest, Whitening};
 use super::{
     Array, Fitted, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
     other_shape,
@@ -95,7 +93,8 @@ impl Method for PatchCore {
             bank: Points::new(state.take_f32("bank", &[count, channels])?, channels),
             whitening,
             settings,
-            scratch: Pool::default(),
+            patches: Pool::default(),
+            nearest: Nearest::default(),
         }))
     }
 }
@@ -162,8 +161,14 @@ impl Fitter for PatchCoreFitter {
         let chosen = threads.run(|| k_centre(&low, dimension, settings.bank));
         let bank: Vec<f32> = chosen.iter().flat_map(|&i| &rows[i * channels..][..channels]).copied().collect();
         let origin: Vec<usize> = chosen.iter().map(|&i| origin[i]).collect();
-        let scorer =
-            PatchCoreScorer { shape, whitening, bank: Points::new(bank, channels), settings, scratch: Pool::default() };
+        let scorer = PatchCoreScorer {
+            shape,
+            whitening,
+            bank: Points::new(bank, channels),
+            settings,
+            patches: Pool::default(),
+            nearest: Nearest::default(),
+        };
 
         let numbers = held_out_images(sample);
         let mut held_out = Vec::with_capacity(numbers.len());
@@ -206,47 +211,24 @@ struct PatchCoreScorer {
     settings: Settings,
     whitening: Option<Whitening>,
     bank: Points,
-    scratch: Pool<Scratch>,
+    patches: Pool<FeatureMap>,
+    nearest: Nearest,
 }
-
-/// Working memory of one call.
-#[derive(Default)]
-struct Scratch {
-    patches: FeatureMap,
-    relative: Pool<Vec<f32>>,
-    white: Vec<f32>,
-    index: Vec<u32>,
-}
-
-/// Patches that one task measures.
-const CHUNK: usize = 60;
 
 impl PatchCoreScorer {
     fn score_against(&self, bank: &Points, features: &FeatureMap, threads: &Threads, out: &mut GridScore) {
-        let channels = features.channels;
         (out.rows, out.cols) = (features.rows, features.cols);
-        self.scratch.with(Scratch::default, |Scratch { patches, relative, white, index }| {
+        self.patches.with(FeatureMap::default, |patches| {
             patch_mean_all(features, self.settings.patch, threads, patches);
-            white.resize(patches.data.len(), 0.0);
-            index.resize(patches.positions(), 0);
-            out.map.resize(patches.positions(), 0.0);
-            threads.run(|| {
-                let targets = out.map.par_chunks_mut(CHUNK).zip(index.par_chunks_mut(CHUNK));
-                let rows = white.par_chunks_mut(CHUNK * channels).zip(patches.data.par_chunks(CHUNK * channels));
-                targets.zip(rows).for_each(|((distance, index), (white, rows))| {
-                    match &self.whitening {
-                        Some(whitening) => {
-                            relative.with(Vec::new, |relative| whitening.apply(rows, relative, white));
-                        }
-                        None => white.copy_from_slice(rows),
-                    }
-                    bank.nearest(white, index, distance);
-                    distance.iter_mut().for_each(|d| *d = d.sqrt());
-                });
-            });
+            self.nearest.distances(self.whitening.as_ref(), bank, patches, threads, &mut out.map);
             let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
-            let patch = &white[worst * channels..][..channels];
-            let score = out.map[worst] * self.loneliness(bank, patch, index[worst] as usize, out.map[worst]);
+            let mut patch = patches.at(worst).to_vec();
+            if let Some(whitening) = &self.whitening {
+                whitening.apply(patches.at(worst), &mut Vec::new(), &mut patch);
+            }
+            let (mut match_of, mut square) = ([0], [0.0]);
+            bank.nearest(&patch, &mut match_of, &mut square);
+            let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
             out.evidence.clear();
             out.evidence.resize(out.map.len(), score);
         });

@@ -10,7 +10,6 @@
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
-use rayon::prelude::*;
 
 use super::state::unfit;
 use super::whitening::Whitening;
@@ -189,15 +188,14 @@ impl SpadeScorer {
         (out.rows, out.cols) = (features.rows, features.cols);
         out.map.clear();
         out.map.resize(features.positions(), f32::INFINITY);
-        threads.run(|| {
-            out.map.par_chunks_mut(CHUNK).zip(white.par_chunks(CHUNK * channels)).for_each(|(map, rows)| {
-                let (mut index, mut distance) = ([0; CHUNK], [0.0; CHUNK]);
-                for (_, image) in &near {
-                    image.features.nearest(rows, &mut index[..map.len()], &mut distance[..map.len()]);
-                    map.iter_mut().zip(&distance).for_each(|(map, d)| *map = map.min(*d));
-                }
-                map.iter_mut().for_each(|d| *d = d.sqrt());
-            });
+        threads.chunks(&mut out.map, CHUNK, |chunk, map| {
+            let rows = &white[chunk * CHUNK * channels..][..map.len() * channels];
+            let (mut index, mut distance) = ([0; CHUNK], [0.0; CHUNK]);
+            for (_, image) in &near {
+                image.features.nearest(rows, &mut index[..map.len()], &mut distance[..map.len()]);
+                map.iter_mut().zip(&distance).for_each(|(map, d)| *map = map.min(*d));
+            }
+            map.iter_mut().for_each(|d| *d = d.sqrt());
         });
         let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32;
         out.evidence.clear();

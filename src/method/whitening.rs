@@ -6,14 +6,17 @@
 use rayon::prelude::*;
 
 use super::{Array, State};
+use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Shrinkage};
 use crate::math::kernels::{Panels, blocked_len, multiply, padded};
+use crate::math::knn::Points;
+use crate::pool::Pool;
 use crate::threads::Threads;
 
 /// The covariance is drawn towards the identity by this share, which keeps directions without variance harmless.
 const SHRINKAGE: f64 = 1e-3 / 1.001;
-/// Vectors that one task whitens.
+/// Vectors that one task whitens or measures.
 const CHUNK: usize = 60;
 
 /// `x -> W (x - mean)`, whose result has the identity as its covariance.
@@ -97,5 +100,48 @@ impl Whitening {
         let matrix = state.take_f32(&format!("{level}.whitener"), &[channels; 2])?;
         let mean = state.take_f32(&format!("{level}.mean"), &[channels])?;
         Ok(Self { channels, mean, panels: Panels::from_rows(&matrix, channels), matrix })
+    }
+}
+
+/// Distances of patches to the nearest of some points, which lie in whitened space where there is a whitening.
+#[derive(Default)]
+pub struct Nearest(Pool<Scratch>);
+
+/// Working memory of measuring one chunk.
+#[derive(Default)]
+struct Scratch {
+    relative: Vec<f32>,
+    white: Vec<f32>,
+    index: Vec<u32>,
+}
+
+impl Nearest {
+    /// Writes each patch's distance to the nearest of `points` to `out`.
+    pub fn distances(
+        &self,
+        whitening: Option<&Whitening>,
+        points: &Points,
+        patches: &FeatureMap,
+        threads: &Threads,
+        out: &mut Vec<f32>,
+    ) {
+        let channels = patches.channels;
+        out.resize(patches.positions(), 0.0);
+        threads.chunks(out, CHUNK, |chunk, distance| {
+            let rows = &patches.data[chunk * CHUNK * channels..][..distance.len() * channels];
+            self.0.with(Scratch::default, |Scratch { relative, white, index }| {
+                index.resize(distance.len(), 0);
+                let rows = match whitening {
+                    Some(whitening) => {
+                        white.resize(rows.len(), 0.0);
+                        whitening.apply(rows, relative, white);
+                        &white[..]
+                    }
+                    None => rows,
+                };
+                points.nearest(rows, index, distance);
+                distance.iter_mut().for_each(|d| *d = d.sqrt());
+            });
+        });
     }
 }

@@ -4,7 +4,7 @@
 //! Neighbouring bins differ by 3e-5 relative, far below what moves a metric in its last printed digit.
 
 use super::image::area;
-use crate::postprocess::FloodFill;
+use crate::postprocess::{Components, Run};
 
 /// AUPRO is integrated up to this false positive rate, as in MVTec AD's evaluation (Bergmann et al. 2021).
 pub const AUPRO_LIMIT: f64 = 0.3;
@@ -47,16 +47,16 @@ impl PixelMetrics {
             counts[bin(*score)] += 1;
         }
         if mask.contains(&true) {
-            FloodFill::default().for_each_component(
-                mask.len(),
-                width,
-                |at| mask[at],
-                |region| {
-                    self.regions += 1;
-                    let share = 1.0 / region.len() as f64;
-                    region.iter().for_each(|&at| self.overlap[bin(map[at])] += share);
-                },
-            );
+            let mut components = Components::default();
+            let size = (width, mask.len() / width);
+            let count = components.find(size, |_| false, |x, y| mask[y * width + x]);
+            self.regions += count;
+            let mut areas = vec![0; count];
+            components.runs().for_each(|(number, run)| areas[number] += run.end - run.start);
+            for (number, Run { y, start, end }) in components.runs() {
+                let share = 1.0 / areas[number] as f64;
+                map[y * width..][start..end].iter().for_each(|value| self.overlap[bin(*value)] += share);
+            }
         }
     }
 

@@ -85,9 +85,15 @@ impl Model {
     /// # Errors
     /// [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::new(Status::Io, format!("cannot read the model {}: {e}", path.display())))?;
-        Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
+        std::thread::scope(|scope| {
+            // Loading ONNX Runtime takes as long as reading and checking the file. What fails here is said further on.
+            if options.extractor().is_none() {
+                scope.spawn(crate::backbone::warm_up);
+            }
+            let bytes = std::fs::read(path)
+                .map_err(|e| Error::new(Status::Io, format!("cannot read the model {}: {e}", path.display())))?;
+            Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
+        })
     }
 
     /// Reads a model from the bytes of its file.

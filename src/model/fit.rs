@@ -178,7 +178,7 @@ impl Trainer {
         };
         let interest = Interest::of(input.interest.as_ref(), image, input.size, 0)?;
         let extraction = &mut input.extraction;
-        extraction.load(image, interest.as_deref(), &[])?;
+        extraction.load(image, interest.as_deref(), &[], threads)?;
         extraction.features(&**backbone, (0, 0), threads, features)?;
         sample.check_shape(features)?;
         let offer = sample.offer(2 * features.data.len() * plan.shifts.len());
@@ -254,7 +254,7 @@ impl Trainer {
         let cover = interest.as_ref().map(|interest| &interest.cover[..]);
         let new_scores: Vec<(f32, f32)> = self.threads.run(|| {
             let held_out = fitted.held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
-                let (score, map) = combiner.run(grids, shifts, size, output, cover);
+                let (score, map) = combiner.run(grids, shifts, size, output, cover, &self.threads);
                 (score, maximum(map))
             });
             held_out.collect()

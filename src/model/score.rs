@@ -7,11 +7,11 @@ use super::{Model, OutputSettings, Verdict};
 use crate::backbone::{Assembler, FeatureExtractor, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
-use crate::math::filters::{resize, shift};
+use crate::math::filters::shift;
 use crate::method::GridScore;
-use crate::postprocess::{Heatmap, Region, RegionFinder, Smoother, draw_boxes, peak};
-use crate::preprocess::{InputSize, Preprocessor};
-use crate::threads::Threads;
+use crate::postprocess::{Heatmap, Map, Plan, Region, RegionFinder, Resizer, Smoother, draw_boxes, peak};
+use crate::preprocess::{InputSize, Normalisation, Preprocessor};
+use crate::threads::{Awake, Threads};
 
 /// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
 /// one for what the backbone itself sees across the edge.
@@ -78,8 +78,15 @@ impl Extraction {
 
     /// Takes the next image; of its pixels, only those inside the mask have an influence. `mean` is that of the good
     /// images' tensors.
-    pub fn load(&mut self, image: &ImageView<'_>, interest: Option<&Interest>, mean: &[f32]) -> Result<()> {
-        self.preprocessor.run(image, interest.map(|interest| &interest.mask), &mut self.tensor)?;
+    pub fn load(
+        &mut self,
+        image: &ImageView<'_>,
+        interest: Option<&Interest>,
+        mean: &[f32],
+        threads: &Threads,
+    ) -> Result<()> {
+        let _awake = threads.awake();
+        self.preprocessor.run(image, interest.map(|interest| &interest.mask), threads, &mut self.tensor)?;
         if let Some(interest) = interest {
             interest.complete(&mut self.tensor, mean);
         }
@@ -91,14 +98,14 @@ impl Extraction {
         &self.tensor
     }
 
-    /// The features of the image moved by `(dy, dx)`.
-    pub fn features(
+    /// The features of the image moved by `(dy, dx)`. The threads are awake when they have come.
+    pub fn features<'a>(
         &mut self,
         backbone: &dyn FeatureExtractor,
         displacement: (isize, isize),
-        threads: &Threads,
+        threads: &'a Threads,
         out: &mut FeatureMap,
-    ) -> Result<()> {
+    ) -> Result<Awake<'a>> {
         let size = self.preprocessor.size();
         let tensor = if displacement == (0, 0) {
             &self.tensor
@@ -106,8 +113,13 @@ impl Extraction {
             shift(&self.tensor, size.height, size.width, displacement, &mut self.shifted);
             &self.shifted
         };
-        let assembler = &mut self.assembler;
-        backbone.extract(tensor, size, &mut |taps| assembler.run(taps, threads, out))
+        let (assembler, mut awake) = (&self.assembler, None);
+        backbone.extract(tensor, size, &mut |taps| {
+            // Not earlier: helpers that wait would take the cores from the backbone.
+            awake = Some(threads.awake());
+            assembler.run(taps, threads, out)
+        })?;
+        Ok(awake.unwrap_or_else(|| threads.awake()))
     }
 }
 
@@ -118,7 +130,7 @@ pub struct Context {
     grids: Vec<GridScore>,
     combiner: Combiner,
     finder: RegionFinder,
-    map: Vec<f32>,
+    resizer: Resizer,
 }
 
 /// Turns the grids of one image's displacements into its smooth map and its image score.
@@ -126,7 +138,7 @@ pub struct Context {
 pub struct Combiner {
     map: Smoother,
     evidence: Smoother,
-    scratch: Vec<f32>,
+    scratch: Vec<u32>,
 }
 
 impl Combiner {
@@ -138,14 +150,16 @@ impl Combiner {
         size: InputSize,
         output: &OutputSettings,
         cover: Option<&[bool]>,
+        threads: &Threads,
     ) -> (f32, &[f32]) {
-        let shape = (grids[0].rows, grids[0].cols);
+        let grid = (grids[0].rows, grids[0].cols);
+        let plan = Plan { grid, size, sigma: output.smoothing, masked: cover.is_some() };
         let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-        let map = self.map.run(of(|grid| &grid.map), shape, size, output.smoothing, cover);
+        let map = self.map.run(of(|grid| &grid.map), plan, cover, threads);
         let score = if grids[0].evidence.is_empty() {
             peak(map, cover, output.peak_share, &mut self.scratch)
         } else {
-            let evidence = self.evidence.run(of(|grid| &grid.evidence), shape, size, output.smoothing, cover);
+            let evidence = self.evidence.run(of(|grid| &grid.evidence), plan, cover, threads);
             peak(evidence, cover, output.peak_share, &mut self.scratch)
         };
         (score, map)
@@ -205,14 +219,14 @@ impl Model {
         core.contexts.with(
             || self.new_context(),
             |context| {
-                let Context { extraction, features, grids, combiner, finder, map: compact } = context;
-                extraction.load(image, interest.as_deref(), &core.mean)?;
+                let Context { extraction, features, grids, combiner, finder, resizer } = context;
+                extraction.load(image, interest.as_deref(), &core.mean, &core.threads)?;
                 for (displacement, grid) in core.shifts.iter().zip(grids.iter_mut()) {
-                    extraction.features(&*core.backbone, *displacement, &core.threads, features)?;
+                    let _awake = extraction.features(&*core.backbone, *displacement, &core.threads, features)?;
                     core.scorer.score(features, &core.threads, grid)?;
                 }
                 let cover = interest.as_ref().map(|interest| &interest.cover[..]);
-                let (score, smooth) = combiner.run(grids, &core.shifts, size, &settings.output, cover);
+                let (score, smooth) = combiner.run(grids, &core.shifts, size, &settings.output, cover, &core.threads);
                 if !score.is_finite() {
                     return Err(Error::new(
                         Status::Internal,
@@ -220,15 +234,12 @@ impl Model {
                     ));
                 }
                 let MapBuffer { values, width, height, stride } = map;
-                compact.resize(width * height, 0.0);
-                resize(smooth, (size.height, size.width), (height, width), compact);
+                resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
                 if let Some(interest) = &interest {
-                    interest.mask.clear_outside(compact, width, height);
+                    interest.mask.clear_outside(values, (width, height), stride);
                 }
-                for (row, from) in values.chunks_mut(stride).zip(compact.chunks_exact(width)) {
-                    row[..width].copy_from_slice(from);
-                }
-                found(finder.find(compact, width, settings.map.threshold, settings.output.min_region_area));
+                let map = Map { values, width, stride };
+                found(finder.find(map, settings.map.threshold, settings.output.min_region_area));
                 let verdict = settings.verdict(score);
                 Ok(Decision { score, calibrated: settings.image.apply(score), verdict })
             },
@@ -264,7 +275,7 @@ impl Model {
         core.contexts.with(
             || self.new_context(),
             |context| {
-                context.extraction.load(image, None, &[])?;
+                context.extraction.load(image, None, &[], &core.threads)?;
                 let size = self.settings.input;
                 let start = Instant::now();
                 for _ in &core.shifts {
@@ -275,6 +286,14 @@ impl Model {
         )
     }
 
+    /// The mean of the good images as the network sees them, as RGB of the network's input size: a typical product.
+    pub fn typical_image(&self) -> Vec<u8> {
+        let Normalisation { mean, std } = self.core.backbone.normalisation();
+        let plane = self.core.mean.len() / 3;
+        let value = |i: usize, c: usize| ((self.core.mean[c * plane + i] * std[c] + mean[c]) * 255.0).round() as u8;
+        (0..plane).flat_map(|i| (0..3).map(move |c| value(i, c))).collect()
+    }
+
     fn new_context(&self) -> Context {
         let (settings, core) = (&self.settings, &*self.core);
         Context {
@@ -283,7 +302,7 @@ impl Model {
             grids: vec![GridScore::default(); core.shifts.len()],
             combiner: Combiner::default(),
             finder: RegionFinder::default(),
-            map: Vec::new(),
+            resizer: Resizer::default(),
         }
     }
 }

@@ -24,97 +24,189 @@ pub struct Region {
 /// Finds regions; its working memory is reused.
 #[derive(Debug, Default)]
 pub struct RegionFinder {
-    fill: FloodFill,
+    components: Components,
+    sums: Vec<Sums>,
     regions: Vec<Region>,
 }
 
+/// An anomaly map in somebody's memory.
+#[derive(Debug, Clone, Copy)]
+pub struct Map<'a> {
+    /// From the first value of the first row to the last of the last.
+    pub values: &'a [f32],
+    /// Columns.
+    pub width: usize,
+    /// Values from one row to the next.
+    pub stride: usize,
+}
+
+impl Map<'_> {
+    fn height(&self) -> usize {
+        self.values.len().div_ceil(self.stride)
+    }
+}
+
 impl RegionFinder {
-    /// The 8-connected regions of values above `threshold`, of at least `least_area` pixels, in a map of rows of `width`
-    /// values; highest peak first.
-    pub fn find(&mut self, map: &[f32], width: usize, threshold: f32, least_area: usize) -> &[Region] {
-        let Self { fill, regions } = self;
+    /// The 8-connected regions of values above `threshold`, of at least `least_area` pixels; highest peak first.
+    pub fn find(&mut self, map: Map<'_>, threshold: f32, least_area: usize) -> &[Region] {
+        let Self { components, sums, regions } = self;
+        let row = |y: usize| &map.values[y * map.stride..][..map.width];
+        // Most rows of most products have nothing above it, which a loop without a way out finds fastest.
+        let nothing = |y: usize| !row(y).iter().fold(false, |any, value| any | (*value > threshold));
+        let count = components.find((map.width, map.height()), nothing, |x, y| row(y)[x] > threshold);
+        sums.clear();
+        sums.resize(count, Sums::NOTHING);
+        for (number, run) in components.runs() {
+            sums[number].add(run, &row(run.y)[run.start..run.end]);
+        }
         regions.clear();
-        fill.for_each_component(
-            map.len(),
-            width,
-            |at| map[at] > threshold,
-            |pixels| {
-                if pixels.len() >= least_area {
-                    regions.push(measure(map, width, pixels));
-                }
-            },
-        );
+        regions.extend(sums.iter().filter(|sums| sums.area >= least_area).map(Sums::region));
         regions.sort_unstable_by(|a, b| b.peak.total_cmp(&a.peak).then((a.y, a.x).cmp(&(b.y, b.x))));
         regions
     }
 }
 
-fn measure(map: &[f32], width: usize, pixels: &[usize]) -> Region {
-    let (mut left, mut right, mut top, mut bottom) = (usize::MAX, 0, usize::MAX, 0);
-    let (mut sum_x, mut sum_y, mut peak) = (0.0f64, 0.0f64, f32::NEG_INFINITY);
-    for &at in pixels {
-        let (x, y) = (at % width, at / width);
-        (left, right, top, bottom) = (left.min(x), right.max(x), top.min(y), bottom.max(y));
-        sum_x += x as f64;
-        sum_y += y as f64;
-        peak = peak.max(map[at]);
+/// What the pixels of a region add up to.
+#[derive(Debug, Clone, Copy)]
+struct Sums {
+    left: usize,
+    right: usize,
+    top: usize,
+    bottom: usize,
+    area: usize,
+    x: f64,
+    y: f64,
+    peak: f32,
+}
+
+impl Sums {
+    const NOTHING: Self = Self {
+        left: usize::MAX,
+        right: 0,
+        top: usize::MAX,
+        bottom: 0,
+        area: 0,
+        x: 0.0,
+        y: 0.0,
+        peak: f32::NEG_INFINITY,
+    };
+
+    fn add(&mut self, run: Run, values: &[f32]) {
+        let Run { y, start, end } = run;
+        let length = end - start;
+        (self.left, self.right) = (self.left.min(start), self.right.max(end));
+        (self.top, self.bottom) = (self.top.min(y), self.bottom.max(y + 1));
+        self.area += length;
+        self.x += (start + end - 1) as f64 * 0.5 * length as f64;
+        self.y += (y * length) as f64;
+        self.peak = values.iter().fold(self.peak, |peak, value| if *value > peak { *value } else { peak });
     }
-    let area = pixels.len();
-    Region {
-        x: left,
-        y: top,
-        width: right - left + 1,
-        height: bottom - top + 1,
-        area,
-        centroid_x: (sum_x / area as f64) as f32,
-        centroid_y: (sum_y / area as f64) as f32,
-        peak,
+
+    fn region(&self) -> Region {
+        let area = self.area as f64;
+        Region {
+            x: self.left,
+            y: self.top,
+            width: self.right - self.left,
+            height: self.bottom - self.top,
+            area: self.area,
+            centroid_x: (self.x / area) as f32,
+            centroid_y: (self.y / area) as f32,
+            peak: self.peak,
+        }
     }
 }
 
-/// A flood fill that keeps its own list: each pixel is visited once, and only those inside cost anything.
+/// Neighbouring pixels of one row, from `start` to before `end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// The row.
+    pub y: usize,
+    /// The first column.
+    pub start: usize,
+    /// The column after the last.
+    pub end: usize,
+}
+
+/// Connected components by runs: a union-find over the runs of rows, so that a pixel costs one comparison.
 #[derive(Debug, Default)]
-pub struct FloodFill {
-    visited: Vec<bool>,
-    pixels: Vec<usize>,
+pub struct Components {
+    runs: Vec<Run>,
+    /// While finding, a run of the same component at or before each run; then the component's number.
+    parents: Vec<usize>,
 }
 
-impl FloodFill {
-    /// Calls `found` with the pixels of each 8-connected component of those that are `inside`.
-    pub fn for_each_component(
+impl Components {
+    /// Finds the 8-connected components of the pixels that are `inside`, given by column and row, and returns how many there
+    /// are, numbered by their first pixel. Rows of which `nothing` is inside are passed over.
+    pub fn find(
         &mut self,
-        length: usize,
-        width: usize,
-        inside: impl Fn(usize) -> bool,
-        mut found: impl FnMut(&[usize]),
-    ) {
-        let Self { visited, pixels } = self;
-        let height = length / width;
-        visited.clear();
-        visited.resize(length, false);
-        for start in 0..length {
-            if visited[start] || !inside(start) {
-                continue;
-            }
-            visited[start] = true;
-            pixels.clear();
-            pixels.push(start);
-            let mut next = 0;
-            while let Some(&at) = pixels.get(next) {
-                next += 1;
-                let (x, y) = (at % width, at / width);
-                for v in y.saturating_sub(1)..=(y + 1).min(height - 1) {
-                    for u in x.saturating_sub(1)..=(x + 1).min(width - 1) {
-                        let neighbour = v * width + u;
-                        if !visited[neighbour] && inside(neighbour) {
-                            visited[neighbour] = true;
-                            pixels.push(neighbour);
-                        }
+        (width, height): (usize, usize),
+        nothing: impl Fn(usize) -> bool,
+        inside: impl Fn(usize, usize) -> bool,
+    ) -> usize {
+        self.runs.clear();
+        self.parents.clear();
+        let mut above = 0..0;
+        for y in 0..height {
+            let first = self.runs.len();
+            if !nothing(y) {
+                let mut x = 0;
+                while x < width {
+                    if !inside(x, y) {
+                        x += 1;
+                        continue;
                     }
+                    let start = x;
+                    while x < width && inside(x, y) {
+                        x += 1;
+                    }
+                    self.parents.push(self.runs.len());
+                    self.runs.push(Run { y, start, end: x });
+                    self.join(above.clone());
                 }
             }
-            found(pixels);
+            above = first..self.runs.len();
         }
+        let mut count = 0;
+        for at in 0..self.runs.len() {
+            // Parents come first, so theirs are numbers already.
+            let parent = self.parents[at];
+            self.parents[at] = if parent == at {
+                count += 1;
+                count - 1
+            } else {
+                self.parents[parent]
+            };
+        }
+        count
+    }
+
+    /// The runs row by row, each with its component's number.
+    pub fn runs(&self) -> impl Iterator<Item = (usize, Run)> {
+        self.parents.iter().copied().zip(self.runs.iter().copied())
+    }
+
+    /// Joins the last run with those of the row above that it touches.
+    fn join(&mut self, above: std::ops::Range<usize>) {
+        let last = self.runs.len() - 1;
+        let Run { start, end, .. } = self.runs[last];
+        let first = above.start + self.runs[above.clone()].partition_point(|run| run.end < start);
+        for other in first..above.end {
+            if self.runs[other].start > end {
+                break;
+            }
+            let (a, b) = (self.root(last), self.root(other));
+            self.parents[a.max(b)] = a.min(b);
+        }
+    }
+
+    fn root(&mut self, mut at: usize) -> usize {
+        while self.parents[at] != at {
+            self.parents[at] = self.parents[self.parents[at]];
+            at = self.parents[at];
+        }
+        at
     }
 }
 
@@ -132,9 +224,14 @@ mod tests {
             0.0, 0.0, 0.0, 0.0, 20.0,
             1.0, 0.0, 0.0, 0.0, 7.0,
         ];
+        let map = Map { values: &map, width: 4, stride: 5 };
         let mut finder = RegionFinder::default();
-        assert_eq!(finder.find(&map, 5, 1.0, 3).len(), 0, "both have two pixels");
-        let regions = finder.find(&map, 5, 1.0, 1);
+        assert_eq!(finder.find(map, 1.0, 3).len(), 0, "none has three pixels");
+        let regions = finder.find(map, 1.0, 1);
+        assert_eq!(regions.len(), 1, "what lies between the rows is not the map's");
+        let map = Map { width: 5, ..map };
+        assert_eq!(finder.find(map, 1.0, 3).len(), 0, "both have two pixels");
+        let regions = finder.find(map, 1.0, 1);
         assert_eq!(regions.len(), 2, "diagonal neighbours touch; the threshold itself is not above it");
         let Region { x, y, width, height, area, centroid_x, centroid_y, peak } = regions[0];
         assert_eq!((x, y, width, height, area, peak), (4, 2, 1, 2, 2, 20.0));
@@ -148,7 +245,7 @@ mod tests {
             let mut random = crate::math::random::Random::new(seed);
             let map: Vec<f32> = (0..width * height).map(|_| random.below(3) as f32).collect();
             let mut finder = RegionFinder::default();
-            let regions = finder.find(&map, width, 1.0, 1);
+            let regions = finder.find(Map { values: &map, width, stride: width }, 1.0, 1);
             prop_assert_eq!(regions.iter().map(|r| r.area).sum::<usize>(), map.iter().filter(|v| **v > 1.0).count());
             // Joining neighbours until nothing changes gives the same number of regions.
             let mut label: Vec<usize> = (0..map.len()).collect();

@@ -85,6 +85,6 @@ pub(crate) use dispatch;
 
 /// `a * b + c`, fused where the instruction set has it (elsewhere the fused form would be a library call).
 #[inline(always)]
-pub(super) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn fma<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
     if FMA { a.mul_add(b, c) } else { a * b + c }
 }

@@ -103,8 +103,8 @@ fn squared_distance_baseline(whitener: &[f16], y: &[f32]) -> f32 {
 #[allow(unsafe_code)]
 mod x86 {
     use std::arch::x86_64::{
-        _mm_loadu_si128, _mm256_add_ps, _mm256_broadcast_ss, _mm256_cvtph_ps, _mm256_fmadd_ps, _mm256_setzero_ps,
-        _mm256_storeu_ps,
+        _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_cvtph_ps,
+        _mm256_fmadd_ps, _mm256_setzero_ps, _mm256_storeu_ps,
     };
 
     use half::f16;
@@ -113,6 +113,7 @@ mod x86 {
 
     /// Independent sums: a fused multiply-add takes four cycles, two start in each.
     const UNROLL: usize = 8;
+    const AHEAD: usize = 4096;
 
     /// # Safety
     /// AVX2, FMA and F16C; `whitener` of the blocked length for `y.len()`.
@@ -123,6 +124,8 @@ mod x86 {
         for block in 0..y.len() / BLOCK {
             let mut sums = [_mm256_setzero_ps(); UNROLL];
             for column in (0..BLOCK * (block + 1)).step_by(UNROLL) {
+                _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
+                _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 32).cast());
                 for (u, sum) in sums.iter_mut().enumerate() {
                     // SAFETY: `w` walks through the blocks' columns in order; y has a value for each column.
                     unsafe {

@@ -1,22 +1,17 @@
 //! The centroid level: distance to the nearest representative nominal patch, whatever its position.
 
-use rayon::prelude::*;
-
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::math::kmeans::{Clusters, kmeans};
 use crate::math::knn::Points;
 use crate::math::random::Random;
 use crate::method::state::unfit;
-use crate::method::whitening::Whitening;
+use crate::method::whitening::{Nearest, Whitening};
 use crate::method::{Array, State};
-use crate::pool::Pool;
 use crate::threads::Threads;
 
 /// Rounds of K-means: beyond, distances of held-out patches no longer change in the third digit.
 const ROUNDS: usize = 10;
-/// Patches that one task measures.
-const CHUNK: usize = 60;
 /// What the level's arrays are called.
 const LEVEL: &str = "centroids";
 
@@ -28,15 +23,7 @@ pub struct Centroids {
     points: Points,
     /// Patches that each centroid is the mean of.
     counts: Vec<u32>,
-    scratch: Pool<Scratch>,
-}
-
-/// Working memory of measuring one chunk.
-#[derive(Default)]
-struct Scratch {
-    relative: Vec<f32>,
-    white: Vec<f32>,
-    index: Vec<u32>,
+    nearest: Nearest,
 }
 
 /// Patches drawn from good images, remembered with the image that each came from.
@@ -84,7 +71,7 @@ impl Centroids {
         let points = Points::new(sample.clusters.centroids.clone(), channels);
         let mut counts = vec![0; points.count()];
         sample.clusters.assignment.iter().for_each(|&c| counts[c as usize] += 1);
-        Ok(Self { channels, whitening, points, counts, scratch: Pool::default() })
+        Ok(Self { channels, whitening, points, counts, nearest: Nearest::default() })
     }
 
     /// Patches to draw from each of further images, so that each counts as much as one of the `images` before.
@@ -115,7 +102,7 @@ impl Centroids {
 
     /// Writes each patch's distance to the nearest centroid to `out`.
     pub fn distances(&self, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) {
-        self.distances_to(&self.points, patches, threads, out);
+        self.nearest.distances(Some(&self.whitening), &self.points, patches, threads, out);
     }
 
     /// The same, as though image number `image` had not been learnt from: its patches are taken out of their centroids,
@@ -152,24 +139,7 @@ impl Centroids {
             .filter(|(_, (all, own))| **own == 0.0 || own < all)
             .flat_map(|(row, _)| row.iter().copied())
             .collect();
-        self.distances_to(&Points::new(left, dimension), patches, threads, out);
-    }
-
-    fn distances_to(&self, points: &Points, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) {
-        out.resize(patches.positions(), 0.0);
-        threads.run(|| {
-            out.par_chunks_mut(CHUNK).zip(patches.data.par_chunks(CHUNK * self.channels)).for_each(
-                |(distance, rows)| {
-                    self.scratch.with(Scratch::default, |Scratch { relative, white, index }| {
-                        white.resize(rows.len(), 0.0);
-                        index.resize(distance.len(), 0);
-                        self.whitening.apply(rows, relative, white);
-                        points.nearest(white, index, distance);
-                        distance.iter_mut().for_each(|d| *d = d.sqrt());
-                    });
-                },
-            );
-        });
+        self.nearest.distances(Some(&self.whitening), &Points::new(left, dimension), patches, threads, out);
     }
 
     /// Saves the level.
@@ -193,7 +163,7 @@ impl Centroids {
             whitening: Whitening::load(LEVEL, channels, state)?,
             points: Points::new(state.take_f32("centroids.points", &[count, channels])?, channels),
             counts,
-            scratch: Pool::default(),
+            nearest: Nearest::default(),
         })
     }
 }

@@ -24,6 +24,9 @@ pub struct Window {
 /// Images whose samples go into the statistics together, so that the triangle is read and written once for all.
 pub const GROUP: usize = 8;
 
+/// Positions that one task scores.
+const CHUNK: usize = 16;
+
 /// Adds images to the statistics.
 pub fn observe(moments: &mut Moments, maps: &[PaddedMap], window: Window, threads: &Threads) {
     struct Scratch {
@@ -160,18 +163,15 @@ impl Gaussians {
     pub fn distances(&self, map: &PaddedMap, threads: &Threads, out: &mut Vec<f32>) {
         let (row_len, triangle) = (map.row_len, blocked_len(self.dimension));
         out.resize(map.rows * map.cols, 0.0);
-        threads.run(|| {
-            out.par_chunks_exact_mut(map.cols).enumerate().for_each(|(y, out)| {
-                self.scratch.with(Vec::new, |relative| {
-                    relative.resize(row_len, 0.0);
-                    for (x, out) in out.iter_mut().enumerate() {
-                        let p = y * map.cols + x;
-                        let mean = &self.mean[p * row_len..][..row_len];
-                        relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
-                        let whitener = &self.whitener[p * triangle..][..triangle];
-                        *out = squared_distance(whitener, self.dimension, relative).sqrt();
-                    }
-                });
+        threads.chunks(out, CHUNK, |chunk, out| {
+            self.scratch.with(Vec::new, |relative| {
+                relative.resize(row_len, 0.0);
+                for (p, out) in (chunk * CHUNK..).zip(out) {
+                    let mean = &self.mean[p * row_len..][..row_len];
+                    relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
+                    let whitener = &self.whitener[p * triangle..][..triangle];
+                    *out = squared_distance(whitener, self.dimension, relative).sqrt();
+                }
             });
         });
     }

@@ -1,0 +1,73 @@
+//! The inner loops at the sizes of a default model, one thread: `cargo bench --bench kernels`.
+
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use half::f16;
+use npad::math::axis::{Axis, Separable};
+use npad::math::kernels::{Panels, blocked_len, multiply, nearest, padded, squared_distance, whiten};
+use npad::math::random::Random;
+use npad::threads::Threads;
+
+/// Grid positions, channels kept of all, centroids: a default model's.
+const POSITIONS: usize = 900;
+const KEPT: usize = 100;
+const CHANNELS: usize = 176;
+const CENTROIDS: usize = 256;
+/// Side of the network's input.
+const SIDE: usize = 240;
+
+fn values(count: usize) -> Vec<f32> {
+    let mut random = Random::new(0);
+    (0..count).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect()
+}
+
+fn gaussians(criterion: &mut Criterion) {
+    let triangle = blocked_len(KEPT);
+    let whiteners: Vec<f16> = values(POSITIONS * triangle).into_iter().map(f16::from_f32).collect();
+    let rows = values(POSITIONS * padded(KEPT));
+    let mut group = criterion.benchmark_group("gaussians");
+    group.throughput(Throughput::Bytes((whiteners.len() * 2) as u64));
+    group.bench_function("squared_distance of every position", |bench| {
+        bench.iter(|| {
+            let pairs = whiteners.chunks_exact(triangle).zip(rows.chunks_exact(padded(KEPT)));
+            pairs.map(|(whitener, row)| squared_distance(black_box(whitener), KEPT, row)).sum::<f32>()
+        });
+    });
+    let whitener = values(triangle);
+    let mut out = vec![0.0; 16 * padded(KEPT)];
+    group.throughput(Throughput::Elements(16));
+    group.bench_function("whiten 16 vectors", |bench| {
+        bench.iter(|| whiten(black_box(&whitener), KEPT, &rows[..16 * padded(KEPT)], &mut out));
+    });
+    group.finish();
+}
+
+fn centroids(criterion: &mut Criterion) {
+    let rows = values(POSITIONS * CHANNELS);
+    let whitening = Panels::from_rows(&values(CHANNELS * CHANNELS), CHANNELS);
+    let mut white = vec![0.0; rows.len()];
+    let mut group = criterion.benchmark_group("centroids");
+    group.throughput(Throughput::Elements(POSITIONS as u64));
+    group.bench_function("multiply", |bench| bench.iter(|| multiply(black_box(&rows), &whitening, &mut white)));
+    let points = Panels::from_rows(&values(CENTROIDS * CHANNELS), CHANNELS);
+    let (mut index, mut distance) = (vec![0; POSITIONS], vec![0.0; POSITIONS]);
+    group.bench_function("nearest", |bench| {
+        bench.iter(|| nearest(black_box(&rows), &points, &mut index, &mut distance));
+    });
+    group.finish();
+}
+
+fn maps(criterion: &mut Criterion) {
+    let grid = values(POSITIONS);
+    let axis = || Axis::bilinear(30, SIDE).then(&Axis::gaussian(SIDE, 4.0));
+    let mut smooth = Separable::new(axis(), axis());
+    let mut plane = vec![0.0; SIDE * SIDE];
+    let threads = Threads::new(1).expect("one thread");
+    criterion.bench_function("maps/from grid to smooth map", |bench| {
+        bench.iter(|| smooth.add(black_box(&grid), &mut plane, SIDE, &threads));
+    });
+}
+
+criterion_group!(benches, gaussians, centroids, maps);
+criterion_main!(benches);

@@ -1,0 +1,222 @@
+//! From the caller's pixels to the network's input tensor: antialiased resize, channel order, normalisation.
+//!
+//! The resize is a triangle filter, widened when it shrinks the image. That is what Pillow's `BILINEAR` does, so features
+//! agree with those of a Python pipeline; a plain bilinear sampler (OpenCV's default) aliases fine texture into false
+//! structure. It reads the caller's rows as they lie, whatever their format, and keeps its tables from image to image. Resizing
+//! libraries need the channels apart, or a copy without stride, and make their tables anew each time.
+
+mod geometry;
+mod resample;
+
+pub use geometry::{Geometry, InputSize, MAX_INPUT_SIDE};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result, Status};
+use crate::image::{ImageView, PixelFormat};
+use crate::mask::Mask;
+use crate::math::kernels::dispatch;
+use crate::threads::Threads;
+
+use resample::{Resampler, Samples};
+
+/// The affine map from a channel value in 0..=1 to the network's input: `(value - mean) / std`, for R, G and B.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Normalisation {
+    /// Subtracted from each channel.
+    pub mean: [f32; 3],
+    /// Divides each channel.
+    pub std: [f32; 3],
+}
+
+/// How far a value may be from a whole one and still be one of 8 bits: below a step of 16 bits, above what dividing by 255
+/// in single precision does.
+const EIGHT_BITS: f32 = 1e-3;
+
+/// Reusable buffers for [`Preprocessor::run`]; one per scoring context.
+pub struct Preprocessor {
+    size: InputSize,
+    normalisation: Normalisation,
+    resampler: Resampler,
+    values: Vec<f32>,
+}
+
+impl Preprocessor {
+    /// A preprocessor for one network input.
+    pub fn new(size: InputSize, normalisation: Normalisation) -> Self {
+        Self { size, normalisation, resampler: Resampler::default(), values: Vec::new() }
+    }
+
+    /// The network's input size.
+    pub fn size(&self) -> InputSize {
+        self.size
+    }
+
+    /// Writes the network's input for `image` to `tensor`: R, G and B planes of `height * width` values.
+    ///
+    /// The same pixels give the same input to the last bit however they lie in memory. Channels of 8 bits, also where they
+    /// come widened to 16 or as floats, are rounded to 8 bits after resizing, as Pillow does; all others keep their
+    /// precision. Pixels outside `mask`, which has the image's size, have no influence.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when a floating-point pixel is not finite.
+    pub fn run(
+        &mut self,
+        image: &ImageView<'_>,
+        mask: Option<&Mask>,
+        threads: &Threads,
+        tensor: &mut Vec<f32>,
+    ) -> Result<()> {
+        let InputSize { height, width } = self.size;
+        let (format, from) = (image.format(), (image.width(), image.height()));
+        tensor.resize(3 * height * width, 0.0);
+        self.resampler.prepare(from, self.size);
+        if mask.is_none() && !matches!(format, PixelFormat::Gray16 | PixelFormat::Grayf32) {
+            let offsets = format.channel_offsets();
+            let channels = if format.is_gray() { 1 } else { 3 };
+            let per_plane = channels / format.planes();
+            for plane in 0..format.planes() {
+                let row = |y: usize| Samples::Bytes(image.row(plane, y));
+                let picked = &offsets[plane * per_plane..][..per_plane];
+                self.resampler.run(row, format.bytes_per_pixel(), picked, true, threads);
+                self.write(plane * per_plane, per_plane, channels, true, threads, tensor);
+            }
+            return Ok(());
+        }
+        let channels = if format.is_gray() { 1 } else { 3 };
+        for channel in 0..channels {
+            let eight_bits = self.read(image, channel, mask)?;
+            let values = &self.values;
+            let row = |y: usize| Samples::Floats(&values[y * from.0..][..from.0]);
+            self.resampler.run(row, 1, &[0], eight_bits, threads);
+            self.write(channel, 1, channels, eight_bits, threads, tensor);
+        }
+        Ok(())
+    }
+
+    /// Takes one channel's values, with what is outside the mask filled up. Returns whether they are of 8 bits.
+    fn read(&mut self, image: &ImageView<'_>, channel: usize, mask: Option<&Mask>) -> Result<bool> {
+        let values = &mut self.values;
+        values.clear();
+        (0..image.height()).for_each(|y| image.for_each_value(y, channel, |_, v| values.push(v)));
+        let counts = |(i, _): &(usize, &f32)| mask.is_none_or(|mask| mask.inside()[*i]);
+        let mut counting = values.iter().enumerate().filter(counts).map(|(_, v)| *v);
+        let eight_bits = counting.all(|v| (f32::from(v.round() as u8) - v).abs() < EIGHT_BITS);
+        if let Some(mask) = mask {
+            mask.fill(values);
+        }
+        if !values.iter().all(|v| v.is_finite()) {
+            let message = "the image has pixels that are not finite (NaN or infinity)";
+            return Err(Error::new(Status::InvalidImage, message));
+        }
+        if eight_bits {
+            values.iter_mut().for_each(|v| *v = v.round());
+        }
+        Ok(eight_bits)
+    }
+
+    /// Normalises the `count` resized channels to the planes from `first` on; the only channel of a grey image to all.
+    fn write(
+        &self,
+        first: usize,
+        count: usize,
+        channels: usize,
+        eight_bits: bool,
+        threads: &Threads,
+        tensor: &mut [f32],
+    ) {
+        let InputSize { height, width } = self.size;
+        let Normalisation { mean, std } = self.normalisation;
+        let copies = 3 / channels;
+        let planes = &mut tensor[first * copies * height * width..][..count * copies * height * width];
+        threads.chunks(planes, width, |index, out| {
+            let (plane, y) = (index / height, index % height);
+            let channel = first * copies + plane;
+            let (scale, offset) = (1.0 / (255.0 * std[channel]), mean[channel] / std[channel]);
+            let row = self.resampler.row(y, plane / copies);
+            normalise(row, eight_bits, scale, offset, out);
+        });
+    }
+}
+
+fn normalise(row: &[f32], round: bool, scale: f32, offset: f32, out: &mut [f32]) {
+    dispatch!(normalise_body(row: &[f32], round: bool, scale: f32, offset: f32, out: &mut [f32]))
+}
+
+#[inline(always)]
+fn normalise_body<const FMA: bool>(row: &[f32], round: bool, scale: f32, offset: f32, out: &mut [f32]) {
+    if round {
+        out.iter_mut().zip(row).for_each(|(out, v)| *out = (v + 0.5).floor() * scale - offset);
+    } else {
+        out.iter_mut().zip(row).for_each(|(out, v)| *out = v * scale - offset);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: Normalisation = Normalisation { mean: [0.0; 3], std: [1.0; 3] };
+
+    fn run(bytes: &[u8], width: usize, height: usize, stride: usize, format: PixelFormat, size: InputSize) -> Vec<f32> {
+        let mut tensor = Vec::new();
+        let view = ImageView::new(bytes, width, height, stride, format).unwrap();
+        Preprocessor::new(size, PLAIN).run(&view, None, &Threads::new(1).unwrap(), &mut tensor).unwrap();
+        tensor
+    }
+
+    #[test]
+    fn formats_and_strides_of_the_same_pixels_agree_to_the_last_bit() {
+        let (width, height) = (40, 40);
+        let rgb: Vec<u8> = (0..width * height * 3).map(|i| (i * i % 251) as u8).collect();
+        let reordered = |order: &[usize]| -> Vec<u8> {
+            rgb.chunks(3).flat_map(|p| order.iter().map(|&c| p[c]).collect::<Vec<_>>()).collect()
+        };
+        let planes: [Vec<u8>; 3] = std::array::from_fn(|c| reordered(&[c]));
+        let gray = reordered(&[0]);
+        for size in [InputSize { height: 32, width: 48 }, InputSize { height: 40, width: 40 }] {
+            let expected = run(&rgb, width, height, width * 3, PixelFormat::Rgb8, size);
+            for (order, format) in [
+                (&[2, 1, 0][..], PixelFormat::Bgr8),
+                (&[0, 1, 2, 1], PixelFormat::Rgba8),
+                (&[2, 1, 0, 0], PixelFormat::Bgra8),
+            ] {
+                let stride = width * order.len();
+                assert!(expected == run(&reordered(order), width, height, stride, format, size), "{format:?}");
+            }
+            let mut tensor = Vec::new();
+            let slices = [&planes[0][..], &planes[1], &planes[2]];
+            let view = ImageView::from_planes(slices, width, height, width, PixelFormat::Rgb8Planar).unwrap();
+            Preprocessor::new(size, PLAIN).run(&view, None, &Threads::new(1).unwrap(), &mut tensor).unwrap();
+            assert!(expected == tensor, "planar");
+            for padding in [1, 3, 8] {
+                let rows = rgb.chunks(width * 3);
+                let padded: Vec<u8> =
+                    rows.flat_map(|r| r.iter().copied().chain(std::iter::repeat_n(9, padding))).collect();
+                assert!(expected == run(&padded, width, height, width * 3 + padding, PixelFormat::Rgb8, size));
+            }
+            let expected = run(&gray, width, height, width, PixelFormat::Gray8, size);
+            let triple: Vec<u8> = gray.iter().flat_map(|&v| [v, v, v]).collect();
+            let wide: Vec<u8> = gray.iter().flat_map(|&v| (u16::from(v) * 257).to_ne_bytes()).collect();
+            assert!(expected == run(&triple, width, height, width * 3, PixelFormat::Rgb8, size));
+            assert!(expected == run(&wide, width, height, width * 2, PixelFormat::Gray16, size));
+        }
+    }
+
+    #[test]
+    fn floats_that_are_not_finite_are_refused() {
+        let bytes: Vec<u8> = [0.5, f32::NAN].iter().flat_map(|v| v.to_ne_bytes()).collect();
+        let view = ImageView::new(&bytes, 2, 1, 8, PixelFormat::Grayf32).unwrap();
+        let size = InputSize { height: 32, width: 32 };
+        let error =
+            Preprocessor::new(size, PLAIN).run(&view, None, &Threads::new(1).unwrap(), &mut Vec::new()).unwrap_err();
+        assert_eq!(error.status(), Status::InvalidImage);
+    }
+
+    #[test]
+    fn shrinking_averages_instead_of_sampling() {
+        let stripes: Vec<u8> = (0..256 * 256).map(|i| if i % 2 == 0 { 0 } else { 255 }).collect();
+        let out = run(&stripes, 256, 256, 256, PixelFormat::Gray8, InputSize { height: 32, width: 32 });
+        assert!(out.iter().all(|v| (v - 0.5).abs() < 0.05), "one-pixel stripes must turn grey");
+    }
+}
