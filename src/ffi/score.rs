@@ -130,11 +130,10 @@ pub unsafe extern "C" fn npad_score_batch(
             }
             (0..count).for_each(|index| results.add(index).write(std::ptr::null_mut()));
             let model = &borrow(model, "model")?.model;
-            let score = |(index, image): (usize, Result<_>)| {
-                image.and_then(|image| model.score(&image)).map_err(|e: Error| e.context(format!("image {index}")))
-            };
-            let inspections: Vec<_> =
-                npad_image::views(images, count)?.enumerate().map(score).collect::<Result<_>>()?;
+            let checked =
+                |(index, image): (usize, Result<_>)| image.map_err(|e: Error| e.context(format!("image {index}")));
+            let images: Vec<_> = npad_image::views(images, count)?.enumerate().map(checked).collect::<Result<_>>()?;
+            let inspections = model.score_batch(&images)?;
             for (index, inspection) in inspections.into_iter().enumerate() {
                 results.add(index).write(npad_result::into_raw(inspection));
             }

@@ -79,6 +79,15 @@ pub trait Scorer: Send + Sync {
     /// [`Status::Backbone`] when the map's shape is another.
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()>;
 
+    /// The same for several maps at once, which may then share a pass over the model. The scores are those of
+    /// [`Scorer::score`] to the last bit.
+    ///
+    /// # Errors
+    /// As [`Scorer::score`].
+    fn score_all(&self, features: &[FeatureMap], threads: &Threads, out: &mut [GridScore]) -> Result<()> {
+        features.iter().zip(out).try_for_each(|(features, out)| self.score(features, threads, out))
+    }
+
     /// Everything that [`Method::load`] needs to rebuild it.
     ///
     /// # Errors

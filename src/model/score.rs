@@ -17,6 +17,9 @@ use crate::threads::{Awake, Threads};
 /// one for what the backbone itself sees across the edge.
 const EDGE: usize = 2;
 
+/// Images that are scored together. Each more saves less, and takes its feature maps' memory.
+const GROUP: usize = 8;
+
 /// Colour of the boxes around regions: red, green, blue.
 const BOX: [u8; 3] = [255, 255, 255];
 
@@ -126,7 +129,8 @@ impl Extraction {
 /// Working memory of one scoring.
 pub struct Context {
     extraction: Extraction,
-    features: FeatureMap,
+    /// Of each image of a group, and of each of its displacements.
+    features: Vec<FeatureMap>,
     grids: Vec<GridScore>,
     combiner: Combiner,
     finder: RegionFinder,
@@ -166,6 +170,9 @@ impl Combiner {
     }
 }
 
+/// What ends the scoring of one image: writes its map and hands its regions on.
+type Conclude<'a> = dyn FnMut(MapBuffer<'_>, &mut dyn FnMut(&[Region])) -> Result<Decision> + 'a;
+
 /// Where a score writes its map: rows of `width` values, `stride` values apart.
 pub struct MapBuffer<'a> {
     /// The values, from the first of the first row to the last of the last.
@@ -201,8 +208,39 @@ impl Model {
         Ok(Inspection { score, calibrated, verdict, width, height, map, regions })
     }
 
+    /// Scores several images; those of a group share one pass over the model. The results are those of [`Model::score`] to
+    /// the last bit.
+    ///
+    /// # Errors
+    /// As [`Model::score`], of the first image that fails; its number is in the message.
+    pub fn score_batch(&self, images: &[ImageView<'_>]) -> Result<Vec<Inspection>> {
+        let blank = |image: &ImageView<'_>| Inspection {
+            score: 0.0,
+            calibrated: 0.0,
+            verdict: Verdict::Good,
+            width: image.width(),
+            height: image.height(),
+            map: vec![0.0; image.width() * image.height()],
+            regions: Vec::new(),
+        };
+        let mut inspections: Vec<Inspection> = images.iter().map(blank).collect();
+        for (group, (images, inspections)) in images.chunks(GROUP).zip(inspections.chunks_mut(GROUP)).enumerate() {
+            self.score_group(images, |index, conclude| {
+                let Inspection { width, height, map, regions, .. } = &mut inspections[index];
+                let buffer = MapBuffer { values: map, width: *width, height: *height, stride: *width };
+                let decision = conclude(buffer, &mut |found| regions.extend_from_slice(found))?;
+                let inspection = &mut inspections[index];
+                (inspection.score, inspection.calibrated) = (decision.score, decision.calibrated);
+                inspection.verdict = decision.verdict;
+                Ok(())
+            })
+            .map_err(|(index, error)| error.context(format!("image {}", group * GROUP + index)))?;
+        }
+        Ok(inspections)
+    }
+
     /// Scores one image, writes its map to the caller's memory and hands its regions to `found`. After a first image of
-    /// the same size it needs no memory of its own but what ONNX Runtime takes.
+    /// the same size it needs no memory of its own but what ONNX Runtime's interface takes.
     ///
     /// # Errors
     /// As [`Model::score`].
@@ -212,36 +250,84 @@ impl Model {
         map: MapBuffer<'_>,
         found: impl FnOnce(&[Region]),
     ) -> Result<Decision> {
+        let (mut arguments, mut decision) = (Some((map, found)), None);
+        self.score_group(std::slice::from_ref(image), |_, conclude| {
+            if let Some((map, found)) = arguments.take() {
+                let mut found = Some(found);
+                decision = Some(conclude(map, &mut |regions| {
+                    if let Some(found) = found.take() {
+                        found(regions);
+                    }
+                })?);
+            }
+            Ok(())
+        })
+        .map_err(|(_, error)| error)?;
+        decision.ok_or_else(|| Error::new(Status::Internal, "an image was not scored"))
+    }
+
+    /// Scores at most [`GROUP`] images. `each` gets every image's number and what ends its scoring: a function that writes
+    /// its map, hands its regions on and returns the decision. An error comes with its image's number.
+    fn score_group(
+        &self,
+        images: &[ImageView<'_>],
+        mut each: impl FnMut(usize, &mut Conclude<'_>) -> Result<()>,
+    ) -> std::result::Result<(), (usize, Error)> {
         let (settings, core) = (&self.settings, &*self.core);
-        let size = settings.input;
+        let (size, shifts) = (settings.input, core.shifts.len());
         let margin = EDGE * size.height.div_ceil(core.scorer.shape().0.max(1));
-        let interest = Interest::of(core.interest.as_ref(), image, size, margin)?;
         core.contexts.with(
             || self.new_context(),
             |context| {
                 let Context { extraction, features, grids, combiner, finder, resizer } = context;
-                extraction.load(image, interest.as_deref(), &core.mean, &core.threads)?;
-                for (displacement, grid) in core.shifts.iter().zip(grids.iter_mut()) {
-                    let _awake = extraction.features(&*core.backbone, *displacement, &core.threads, features)?;
-                    core.scorer.score(features, &core.threads, grid)?;
+                let needed = images.len() * shifts;
+                if features.len() < needed {
+                    features.resize_with(needed, FeatureMap::default);
+                    grids.resize_with(needed, GridScore::default);
                 }
-                let cover = interest.as_ref().map(|interest| &interest.cover[..]);
-                let (score, smooth) = combiner.run(grids, &core.shifts, size, &settings.output, cover, &core.threads);
-                if !score.is_finite() {
-                    return Err(Error::new(
-                        Status::Internal,
-                        "the image score is not finite; the model file may be damaged",
-                    ));
+                let (mut interests, mut awake) = ([const { None }; GROUP], None);
+                for (index, image) in images.iter().enumerate() {
+                    let own = features[index * shifts..][..shifts].iter_mut();
+                    let extract = || {
+                        let interest = Interest::of(core.interest.as_ref(), image, size, margin)?;
+                        extraction.load(image, interest.as_deref(), &core.mean, &core.threads)?;
+                        for (displacement, features) in core.shifts.iter().zip(own) {
+                            // Threads that wait would take the cores from the backbone.
+                            drop(awake.take());
+                            awake =
+                                Some(extraction.features(&*core.backbone, *displacement, &core.threads, features)?);
+                        }
+                        Ok(interest)
+                    };
+                    interests[index] = extract().map_err(|error| (index, error))?;
                 }
-                let MapBuffer { values, width, height, stride } = map;
-                resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
-                if let Some(interest) = &interest {
-                    interest.mask.clear_outside(values, (width, height), stride);
+                let grids = &mut grids[..needed];
+                core.scorer.score_all(&features[..needed], &core.threads, grids).map_err(|error| (0, error))?;
+                for (index, (grids, interest)) in grids.chunks_exact(shifts).zip(&interests).enumerate() {
+                    let cover = interest.as_ref().map(|interest| &interest.cover[..]);
+                    let mut conclude = |map: MapBuffer<'_>, found: &mut dyn FnMut(&[Region])| {
+                        let output = &settings.output;
+                        let (score, smooth) = combiner.run(grids, &core.shifts, size, output, cover, &core.threads);
+                        if !score.is_finite() {
+                            let message = "the image score is not finite; the model file may be damaged";
+                            return Err(Error::new(Status::Internal, message));
+                        }
+                        let MapBuffer { values, width, height, stride } = map;
+                        resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
+                        if let Some(interest) = interest {
+                            interest.mask.clear_outside(values, (width, height), stride);
+                        }
+                        let map = Map { values, width, stride };
+                        found(finder.find(map, settings.map.threshold, output.min_region_area));
+                        Ok(Decision {
+                            score,
+                            calibrated: settings.image.apply(score),
+                            verdict: settings.verdict(score),
+                        })
+                    };
+                    each(index, &mut conclude).map_err(|error| (index, error))?;
                 }
-                let map = Map { values, width, stride };
-                found(finder.find(map, settings.map.threshold, settings.output.min_region_area));
-                let verdict = settings.verdict(score);
-                Ok(Decision { score, calibrated: settings.image.apply(score), verdict })
+                Ok(())
             },
         )
     }
@@ -298,8 +384,8 @@ impl Model {
         let (settings, core) = (&self.settings, &*self.core);
         Context {
             extraction: Extraction::new(&*core.backbone, settings.input, settings.grid_step),
-            features: FeatureMap::default(),
-            grids: vec![GridScore::default(); core.shifts.len()],
+            features: Vec::new(),
+            grids: Vec::new(),
             combiner: Combiner::default(),
             finder: RegionFinder::default(),
             resizer: Resizer::default(),

@@ -15,6 +15,8 @@ pub struct Panels {
     inputs: usize,
     outputs: usize,
     data: Vec<f32>,
+    /// Inputs, from the first, beyond which a panel has nothing but zeros: a triangular map costs half.
+    used: Vec<usize>,
     /// The squared length of each column, infinite where a panel has more than there are.
     squares: Vec<f32>,
 }
@@ -31,7 +33,9 @@ impl Panels {
         }
         let mut squares: Vec<f32> = rows.chunks_exact(inputs).map(square).collect();
         squares.resize(outputs.next_multiple_of(LANES), f32::INFINITY);
-        Self { inputs, outputs, data, squares }
+        let last = |panel: &[f32]| panel.iter().rposition(|v| *v != 0.0).map_or(0, |at| at / LANES + 1);
+        let used = data.chunks_exact(inputs * LANES).map(last).collect();
+        Self { inputs, outputs, data, used, squares }
     }
 
     /// Rows that they were made from.
@@ -67,11 +71,11 @@ fn multiply_body<const N: usize>(
     out: &mut [f32],
     products: impl Fn([&[f32]; N], &[f32]) -> [[f32; LANES]; N],
 ) {
-    let Panels { inputs, outputs, data, .. } = panels;
+    let Panels { inputs, outputs, data, used, .. } = panels;
     for (points, out) in x.chunks(N * inputs).zip(out.chunks_mut(N * outputs)) {
-        let rows = rows_of(points, *inputs);
-        for (panel, weights) in data.chunks_exact(inputs * LANES).enumerate() {
-            let products = products(rows, weights);
+        let rows: [&[f32]; N] = rows_of(points, *inputs);
+        for (panel, (weights, used)) in data.chunks_exact(inputs * LANES).zip(used).enumerate() {
+            let products = products(rows.map(|row| &row[..*used]), &weights[..used * LANES]);
             let lanes = LANES.min(outputs - panel * LANES);
             for (out, product) in out.chunks_exact_mut(*outputs).zip(&products) {
                 out[panel * LANES..][..lanes].copy_from_slice(&product[..lanes]);
@@ -265,10 +269,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn equal_the_definition(points in 1usize..20, inputs in 1usize..30, outputs in 1usize..40, seed in any::<u64>()) {
+        fn equal_the_definition(points in 1usize..20, inputs in 1usize..30, outputs in 1usize..40, triangular: bool, seed in any::<u64>()) {
             let mut random = crate::math::random::Random::new(seed);
             let mut values = |n: usize| -> Vec<f32> { (0..n).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect() };
-            let (x, rows) = (values(points * inputs), values(outputs * inputs));
+            let (x, mut rows) = (values(points * inputs), values(outputs * inputs));
+            if triangular {
+                rows.chunks_mut(inputs).enumerate().for_each(|(o, row)| row.iter_mut().skip(o + 1).for_each(|v| *v = 0.0));
+            }
             let panels = Panels::from_rows(&rows, inputs);
             let mut out = vec![0.0; points * outputs];
             multiply(&x, &panels, &mut out);

@@ -159,18 +159,24 @@ impl Gaussians<f32> {
 }
 
 impl Gaussians {
-    /// Writes the Mahalanobis distance of each position of `map` to `out`.
-    pub fn distances(&self, map: &PaddedMap, threads: &Threads, out: &mut Vec<f32>) {
-        let (row_len, triangle) = (map.row_len, blocked_len(self.dimension));
-        out.resize(map.rows * map.cols, 0.0);
-        threads.chunks(out, CHUNK, |chunk, out| {
+    /// Writes the Mahalanobis distances of each position of each map to `out`: position after position, a value for each
+    /// map. All maps share one pass over the whiteners, whose size in memory is what scoring costs.
+    pub fn distances<'a, M>(&self, maps: M, threads: &Threads, out: &mut Vec<f32>)
+    where
+        M: ExactSizeIterator<Item = &'a PaddedMap> + Clone + Sync,
+    {
+        let (row_len, triangle, count) = (padded(self.dimension), blocked_len(self.dimension), maps.len());
+        out.resize(self.kept.len() * count, 0.0);
+        threads.chunks(out, CHUNK * count, |chunk, out| {
             self.scratch.with(Vec::new, |relative| {
                 relative.resize(row_len, 0.0);
-                for (p, out) in (chunk * CHUNK..).zip(out) {
+                for (p, out) in (chunk * CHUNK..).zip(out.chunks_exact_mut(count)) {
                     let mean = &self.mean[p * row_len..][..row_len];
-                    relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
                     let whitener = &self.whitener[p * triangle..][..triangle];
-                    *out = squared_distance(whitener, self.dimension, relative).sqrt();
+                    for (map, out) in maps.clone().zip(out) {
+                        relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
+                        *out = squared_distance(whitener, self.dimension, relative).sqrt();
+                    }
                 }
             });
         });

@@ -74,10 +74,24 @@ pub struct NpadScorer {
 /// Working memory of one call.
 #[derive(Default)]
 pub struct Scratch {
+    maps: Vec<Maps>,
+    pixel: Vec<f32>,
+    patch: Vec<f32>,
+}
+
+/// What the levels look at in one feature map, and what they find.
+#[derive(Default)]
+struct Maps {
     selected: PaddedMap,
     mean: PaddedMap,
     patches: FeatureMap,
     distances: [Vec<f32>; 3],
+}
+
+/// Takes the distances of map `number` out of those of all, which stand position by position.
+fn pick(all: &[f32], count: usize, number: usize, out: &mut Vec<f32>) {
+    out.clear();
+    out.extend(all.iter().skip(number).step_by(count));
 }
 
 impl Scorer for NpadScorer {
@@ -86,31 +100,47 @@ impl Scorer for NpadScorer {
     }
 
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
-        if (features.rows, features.cols, features.channels) != self.shape {
-            return Err(other_shape(self.shape, features));
+        self.score_all(std::slice::from_ref(features), threads, std::slice::from_mut(out))
+    }
+
+    fn score_all(&self, features: &[FeatureMap], threads: &Threads, out: &mut [GridScore]) -> Result<()> {
+        let (rows, cols, channels) = self.shape;
+        if let Some(other) = features.iter().find(|map| (map.rows, map.cols, map.channels) != (rows, cols, channels)) {
+            return Err(other_shape(self.shape, other));
         }
-        let (rows, cols, _) = self.shape;
-        self.scratch.with(
-            Scratch::default,
-            |Scratch { selected, mean, patches, distances: [pixel, patch, centroids] }| {
-                if self.levels.pixel.is_some() || self.levels.patch.is_some() {
-                    select(features, &self.channels, threads, selected);
+        let Levels { pixel, patch, centroids } = &self.levels;
+        self.scratch.with(Scratch::default, |scratch| {
+            let count = features.len();
+            if scratch.maps.len() < count {
+                scratch.maps.resize_with(count, Maps::default);
+            }
+            let maps = &mut scratch.maps[..count];
+            for (maps, features) in maps.iter_mut().zip(features) {
+                if pixel.is_some() || patch.is_some() {
+                    select(features, &self.channels, threads, &mut maps.selected);
                 }
-                if let Some(level) = &self.levels.pixel {
-                    level.distances(selected, threads, pixel);
+                if patch.is_some() {
+                    patch_mean(&maps.selected, self.patch, threads, &mut maps.mean);
                 }
-                if let Some(level) = &self.levels.patch {
-                    patch_mean(selected, self.patch, threads, mean);
-                    level.distances(mean, threads, patch);
+                if let Some(level) = centroids {
+                    patch_mean_all(features, self.patch, threads, &mut maps.patches);
+                    level.distances(&maps.patches, threads, &mut maps.distances[2]);
                 }
-                if let Some(level) = &self.levels.centroids {
-                    patch_mean_all(features, self.patch, threads, patches);
-                    level.distances(patches, threads, centroids);
-                }
-                self.fusion.apply([pixel, patch, centroids], rows, cols, out);
-                Ok(())
-            },
-        )
+            }
+            if let Some(level) = pixel {
+                level.distances(maps.iter().map(|maps| &maps.selected), threads, &mut scratch.pixel);
+            }
+            if let Some(level) = patch {
+                level.distances(maps.iter().map(|maps| &maps.mean), threads, &mut scratch.patch);
+            }
+            for (number, (maps, out)) in maps.iter_mut().zip(out).enumerate() {
+                let [of_pixels, of_patches, of_centroids] = &mut maps.distances;
+                pick(&scratch.pixel, count, number, of_pixels);
+                pick(&scratch.patch, count, number, of_patches);
+                self.fusion.apply([of_pixels, of_patches, of_centroids], rows, cols, out);
+            }
+        });
+        Ok(())
     }
 
     fn state(&self) -> Result<State> {
