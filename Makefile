@@ -27,7 +27,7 @@ FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo install wheel bench table test test-install lint check-backbone header clean tools python hosts
+.PHONY: all demo install wheel bench peers table test test-install lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -106,9 +106,19 @@ wheel: $(RUNTIME) | python tools
 	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEELS) \
 		--config-settings=--build-option=--plat-name=linux_$(shell uname -m) $(WHEELS)/source
 
-# How fast a model of the demo's kind is on this machine, beside its backbone alone.
+# How fast the inner loops are on this machine, and a model of the demo's kind beside its backbone alone.
 bench: demo
+	cargo bench --bench kernels
 	$(NPAD) bench $(TARGET)/demo/solar-cells.npad
+
+# npad beside anomalib's methods with the same backbone; IMAGES is a folder of good images. Installs PyTorch: 6.5 GB.
+IMAGES ?= ../shared/data/metal_plate/train/good
+peers: $(RUNTIME) | python tools
+	cargo build --release --lib
+	python3 -m venv $(FETCHED)/peers
+	$(FETCHED)/peers/bin/pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
+	NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python \
+		$(FETCHED)/peers/bin/python -W ignore benches/peers/peers.py $(IMAGES)
 
 # All methods on all data sets at hand (folders in DATA in MVTec AD's layout, and solar cells): benches/table.md.
 DATA ?= ../shared/data

@@ -113,6 +113,7 @@ mod x86 {
 
     /// Independent sums: a fused multiply-add takes four cycles, two start in each.
     const UNROLL: usize = 8;
+    /// Values between what is used and what is fetched: two pages, where the processor's own fetching stops at one's end.
     const AHEAD: usize = 4096;
 
     /// # Safety
