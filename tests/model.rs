@@ -24,6 +24,21 @@ fn defects_are_found_where_they_are() {
 }
 
 #[test]
+fn a_batch_is_scored_as_its_images_are_whatever_the_groups() {
+    for shifts in ["1", "5"] {
+        let model = fit(&options(&[("npad.shifts", shifts)]), &good_images(10)).unwrap();
+        // More than a group, of several sizes.
+        let images: Vec<Gray> =
+            (0..19).map(|seed| Gray::scratched(120 + seed as usize % 3 * 20, 100, seed, (50, 40))).collect();
+        let views: Vec<_> = images.iter().map(Gray::view).collect();
+        let batch = model.score_batch(&views).unwrap();
+        let single: Vec<_> = views.iter().map(|view| model.score(view).unwrap()).collect();
+        assert!(batch == single, "{shifts} shifts");
+        assert!(model.score_batch(&[]).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn regions_below_the_least_area_are_left_out_and_the_rest_is_drawn() {
     let area = |least: &str| {
         let model = fit(&options(&[("min_region_area", least)]), &good_images(12)).unwrap();
