@@ -85,6 +85,8 @@ impl Trainer {
         let backbone = source.open(options.device, Threads::resolve(options.threads))?;
         let parameters = options.parameters();
         let method = options.method();
+        let threads = Arc::new(Threads::new(options.threads)?);
+        threads.start()?;
         Ok(Self {
             plan: Plan {
                 method,
@@ -102,7 +104,7 @@ impl Trainer {
             expected: 0,
             source,
             backbone,
-            threads: Arc::new(Threads::new(options.threads)?),
+            threads,
             sample: Sample::new(options.seed),
             prepared: false,
             before: None,
@@ -120,6 +122,7 @@ impl Trainer {
     /// [`Status::InvalidArgument`] when the model's method cannot go on.
     pub fn resume(model: &Model, options: &Options) -> Result<Self> {
         let Model { settings, good_scores, core } = model;
+        core.threads.start()?;
         let method = method(&settings.method)?;
         let parameters = settings.parameters(method)?;
         // Another seed than the first fit's: the images are others.

@@ -28,8 +28,7 @@ impl Threads {
     /// [`Status::Internal`] when the system refuses the threads.
     pub fn new(count: usize) -> Result<Self> {
         let count = Self::resolve(count);
-        let crew = Crew::new(count - 1)
-            .map_err(|e| Error::new(Status::Internal, format!("cannot start {count} worker threads: {e}")))?;
+        let crew = Crew::new(count - 1).map_err(|e| refused(count, &e))?;
         Ok(Self { count, pool: OnceLock::new(), crew })
     }
 
@@ -38,18 +37,28 @@ impl Threads {
         if count > 0 { count } else { std::thread::available_parallelism().map_or(1, usize::from) }
     }
 
-    /// Runs `work`, in which rayon's parallel iterators use these threads. For the long loops of a fit.
+    /// Starts the threads of a fit, so that it is known at once whether the system gives them.
     ///
-    /// Where the system refuses rayon its threads, the caller's does all the work.
+    /// # Errors
+    /// [`Status::Internal`] when it does not.
+    pub fn start(&self) -> Result<()> {
+        if self.pool.get().is_none() {
+            let pool = self.new_pool().map_err(|e| refused(self.count, &e))?;
+            // Where another thread was faster, its pool stays.
+            let _ = self.pool.set(pool);
+        }
+        Ok(())
+    }
+
+    fn new_pool(&self) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+        let builder = rayon::ThreadPoolBuilder::new().num_threads(self.count);
+        builder.thread_name(|index| format!("npad-{index}")).build()
+    }
+
+    /// Runs `work`, in which rayon's parallel iterators use these threads. For the long loops of a fit, which calls
+    /// [`Threads::start`] first.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        let builder = |count| rayon::ThreadPoolBuilder::new().num_threads(count);
-        let named = |index| format!("npad-{index}");
-        let pool = self.pool.get_or_init(|| {
-            let alone =
-                || builder(1).use_current_thread().build().expect("a pool of the caller's thread needs nothing");
-            builder(self.count).thread_name(named).build().unwrap_or_else(|_| alone())
-        });
-        pool.install(work)
+        self.pool.get_or_init(|| self.new_pool().expect("the system gives threads")).install(work)
     }
 
     /// Calls `work` with each chunk of `size` values of `data` (the last may be shorter) and its number. For the short loops
@@ -62,4 +71,8 @@ impl Threads {
     pub fn awake(&self) -> Awake<'_> {
         self.crew.awake()
     }
+}
+
+fn refused(count: usize, cause: &dyn std::fmt::Display) -> Error {
+    Error::new(Status::Internal, format!("cannot start {count} worker threads: {cause}"))
 }
