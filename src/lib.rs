@@ -1,8 +1,8 @@
 //! npad: industrial visual anomaly detection that learns from good images only.
 //!
 //! Data flows one way, and so do the modules' imports: [`error`], [`image`], [`mask`], [`preprocess`], [`backbone`],
-//! [`method`], [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] is plain numerics on slices, used by `method` and
-//! `postprocess`.
+//! [`method`], [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] is plain numerics on slices and
+//! [`threads`] shares loops out; `preprocess` and all after it use both.
 //!
 //! ```
 //! use npad::image::{ImageView, PixelFormat};

@@ -1,5 +1,5 @@
-//! Scoring into the caller's memory takes hardly any memory of its own once it is warm: what ONNX Runtime's interface and
-//! the resizing of the image take for tables, nothing as large as a map.
+//! Scoring into the caller's memory takes no memory of its own once it is warm but for the few handles of ONNX Runtime's
+//! interface.
 
 mod common;
 

@@ -5,7 +5,7 @@ mod common;
 use common::{Gray, fit, good_images, network, options};
 use npad::error::Status;
 use npad::math::random::Random;
-use npad::model::{Model, Options, Trainer};
+use npad::model::{MapBuffer, Model, Options, Trainer};
 
 #[test]
 fn defects_are_found_where_they_are() {
@@ -35,6 +35,26 @@ fn a_batch_is_scored_as_its_images_are_whatever_the_groups() {
         let single: Vec<_> = views.iter().map(|view| model.score(view).unwrap()).collect();
         assert!(batch == single, "{shifts} shifts");
         assert!(model.score_batch(&[]).unwrap().is_empty());
+    }
+}
+
+#[test]
+fn a_map_goes_into_a_larger_buffer_and_not_into_a_smaller_one() {
+    let model = fit(&options(&[]), &good_images(10)).unwrap();
+    let image = Gray::scratched(160, 120, 50, (60, 50));
+    let expected = model.score(&image.view()).unwrap().map;
+    let into = |length: usize, stride: usize| {
+        let mut values = vec![-1.0; length];
+        let buffer = MapBuffer { values: &mut values, width: 160, height: 120, stride };
+        model.score_into(&image.view(), buffer, |_| ()).map(|_| values)
+    };
+    let padded = into(200 * 170, 170).unwrap();
+    assert!(
+        padded.chunks(170).zip(expected.chunks(160)).all(|(row, own)| row[..160] == *own && row[160..] == [-1.0; 10])
+    );
+    assert!(padded[120 * 170..].iter().all(|v| *v == -1.0), "below the map");
+    for (length, stride) in [(160 * 120 - 1, 160), (160 * 120, 159), (0, 160)] {
+        assert_eq!(into(length, stride).unwrap_err().status(), Status::InvalidArgument, "{length}, {stride}");
     }
 }
 

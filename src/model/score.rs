@@ -243,7 +243,7 @@ impl Model {
     /// the same size it needs no memory of its own but what ONNX Runtime's interface takes.
     ///
     /// # Errors
-    /// As [`Model::score`].
+    /// As [`Model::score`]; [`Status::InvalidArgument`] when the buffer is too small for the map.
     pub fn score_into(
         &self,
         image: &ImageView<'_>,
@@ -313,6 +313,13 @@ impl Model {
                             return Err(Error::new(Status::Internal, message));
                         }
                         let MapBuffer { values, width, height, stride } = map;
+                        let needed = stride * (height - 1) + width;
+                        let Some(values) = values.get_mut(..needed).filter(|_| stride >= width) else {
+                            let message = format!(
+                                "the map's buffer does not hold {height} rows of {width} values, {stride} apart: it needs {needed}"
+                            );
+                            return Err(Error::new(Status::InvalidArgument, message));
+                        };
                         resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
                         if let Some(interest) = interest {
                             interest.mask.clear_outside(values, (width, height), stride);
