@@ -88,7 +88,14 @@ pub unsafe extern "C" fn npad_score_into(
             let length = stride.checked_mul(height - 1).and_then(|length| length.checked_add(width));
             let length = length.filter(|length| *length <= isize::MAX as usize / size_of::<f32>());
             let length = length.ok_or_else(|| invalid("the map's stride exceeds the address space".to_owned()))?;
-            let values = if map.is_null() { &mut [][..] } else { std::slice::from_raw_parts_mut(map, length) };
+            // Regions need a map, also where the caller wants none.
+            let mut own = Vec::new();
+            let (values, stride) = if map.is_null() {
+                own.resize(width * height, 0.0);
+                (&mut own[..], width)
+            } else {
+                (std::slice::from_raw_parts_mut(map, length), stride)
+            };
             let mut region_count = 0;
             let capacity = if regions.is_null() { 0 } else { region_capacity };
             let found = model.score_into(&image, MapBuffer { values, width, height, stride }, |found| {
