@@ -1,6 +1,12 @@
 //! Many vectors times one small matrix that stays in cache, and the nearest of many points: K-means' inner loops.
+//!
+//! Written out for AVX2 and AVX-512. Left to the compiler, the sums of several points end up on the stack, and where a
+//! function that is passed as a value is not inlined, a fused multiply-add becomes a call into the C library: that was a
+//! hundred times slower.
 
-use super::{dispatch, fma};
+#[cfg(target_arch = "x86_64")]
+use super::Level;
+use super::fma;
 
 const LANES: usize = 16;
 /// Points that go through a panel together. Six times two AVX2 registers of sums leave room for the operands;
@@ -47,21 +53,18 @@ impl Panels {
 /// Writes the products of `x` (rows of `inputs` values) with the map to `out` (rows of `outputs` values).
 pub fn multiply(x: &[f32], panels: &Panels, out: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if super::level() == super::Level::Avx512 {
-        #[allow(unsafe_code)]
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::multiply(x, panels, out) };
+    #[allow(unsafe_code)]
+    // SAFETY: the processor has what the level says.
+    match super::level() {
+        Level::Avx512 => return unsafe { x86::multiply_512(x, panels, out) },
+        Level::Avx2 => return unsafe { x86::multiply_256(x, panels, out) },
+        Level::Baseline => {}
     }
-    multiply_on_six(x, panels, out);
+    multiply_baseline(x, panels, out);
 }
 
-fn multiply_on_six(x: &[f32], panels: &Panels, out: &mut [f32]) {
-    dispatch!(multiply_six(x: &[f32], panels: &Panels, out: &mut [f32]))
-}
-
-#[inline(always)]
-fn multiply_six<const FMA: bool>(x: &[f32], panels: &Panels, out: &mut [f32]) {
-    multiply_body(x, panels, out, products::<FMA>);
+fn multiply_baseline(x: &[f32], panels: &Panels, out: &mut [f32]) {
+    multiply_body(x, panels, out, products);
 }
 
 #[inline(always)]
@@ -88,21 +91,18 @@ fn multiply_body<const N: usize>(
 /// `index`, the squared distance to `distance`.
 pub fn nearest(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]) {
     #[cfg(target_arch = "x86_64")]
-    if super::level() == super::Level::Avx512 {
-        #[allow(unsafe_code)]
-        // SAFETY: the processor has AVX-512.
-        return unsafe { x86::nearest(x, points, index, distance) };
+    #[allow(unsafe_code)]
+    // SAFETY: the processor has what the level says.
+    match super::level() {
+        Level::Avx512 => return unsafe { x86::nearest_512(x, points, index, distance) },
+        Level::Avx2 => return unsafe { x86::nearest_256(x, points, index, distance) },
+        Level::Baseline => {}
     }
-    nearest_on_six(x, points, index, distance);
+    nearest_baseline(x, points, index, distance);
 }
 
-fn nearest_on_six(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]) {
-    dispatch!(nearest_six(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]))
-}
-
-#[inline(always)]
-fn nearest_six<const FMA: bool>(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]) {
-    nearest_body(x, points, (index, distance), products::<FMA>, keep_nearer);
+fn nearest_baseline(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]) {
+    nearest_body(x, points, (index, distance), products, keep_nearer);
 }
 
 #[inline(always)]
@@ -181,26 +181,26 @@ fn rows_of<const N: usize>(group: &[f32], inputs: usize) -> [&[f32]; N] {
 ///
 /// One variable per point: sums in an array of arrays end up on the stack instead of in registers.
 #[inline(always)]
-fn products<const FMA: bool>(rows: [&[f32]; POINTS], weights: &[f32]) -> [[f32; LANES]; POINTS] {
+fn products(rows: [&[f32]; POINTS], weights: &[f32]) -> [[f32; LANES]; POINTS] {
     let [mut a, mut b, mut c, mut d, mut e, mut f] = [[0.0f32; LANES]; POINTS];
     let [ra, rb, rc, rd, re, rf] = rows;
     let points = ra.iter().zip(rb).zip(rc.iter().zip(rd)).zip(re.iter().zip(rf));
     for (w, (((&va, &vb), (&vc, &vd)), (&ve, &vf))) in weights.chunks_exact(LANES).zip(points) {
         let w: &[f32; LANES] = w.try_into().expect("LANES values");
-        add_scaled::<FMA>(&mut a, w, va);
-        add_scaled::<FMA>(&mut b, w, vb);
-        add_scaled::<FMA>(&mut c, w, vc);
-        add_scaled::<FMA>(&mut d, w, vd);
-        add_scaled::<FMA>(&mut e, w, ve);
-        add_scaled::<FMA>(&mut f, w, vf);
+        add_scaled(&mut a, w, va);
+        add_scaled(&mut b, w, vb);
+        add_scaled(&mut c, w, vc);
+        add_scaled(&mut d, w, vd);
+        add_scaled(&mut e, w, ve);
+        add_scaled(&mut f, w, vf);
     }
     [a, b, c, d, e, f]
 }
 
 #[inline(always)]
-fn add_scaled<const FMA: bool>(sum: &mut [f32; LANES], w: &[f32; LANES], value: f32) {
+fn add_scaled(sum: &mut [f32; LANES], w: &[f32; LANES], value: f32) {
     for l in 0..LANES {
-        sum[l] = fma::<FMA>(w[l], value, sum[l]);
+        sum[l] = fma::<{ cfg!(target_arch = "aarch64") }>(w[l], value, sum[l]);
     }
 }
 
@@ -208,26 +208,91 @@ fn add_scaled<const FMA: bool>(sum: &mut [f32; LANES], w: &[f32; LANES], value: 
 #[allow(unsafe_code)]
 mod x86 {
     use std::arch::x86_64::{
-        _CMP_LT_OQ, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps, _mm512_mask_storeu_epi32,
-        _mm512_mask_storeu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_ps,
+        _CMP_LT_OQ, _mm256_blendv_ps, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_fmadd_ps,
+        _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_loadu_si256, _mm256_set1_epi32, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps, _mm256_storeu_si256, _mm512_cmp_ps_mask, _mm512_fmadd_ps, _mm512_fnmadd_ps, _mm512_loadu_ps,
+        _mm512_mask_storeu_epi32, _mm512_mask_storeu_ps, _mm512_set1_epi32, _mm512_set1_ps, _mm512_setzero_ps,
+        _mm512_storeu_ps,
     };
 
-    use super::{Best, LANES, POINTS_512, Panels, multiply_body, nearest_body};
+    use super::{Best, LANES, POINTS, POINTS_512, Panels, multiply_body, nearest_body};
 
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
-    pub fn multiply(x: &[f32], panels: &Panels, out: &mut [f32]) {
-        multiply_body(x, panels, out, |rows, weights| products(rows, weights));
+    /// Values of an AVX2 register.
+    const HALF: usize = LANES / 2;
+
+    #[target_feature(enable = "avx2,fma")]
+    pub fn multiply_256(x: &[f32], panels: &Panels, out: &mut [f32]) {
+        multiply_body(x, panels, out, |rows, weights| products_256(rows, weights));
     }
 
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
-    pub fn nearest(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]) {
-        let keep = |product: &_, squares: &_, panel, best: &mut _| keep_nearer(product, squares, panel, best);
-        nearest_body(x, points, (index, distance), |rows, weights| products(rows, weights), keep);
+    #[target_feature(enable = "avx2,fma")]
+    pub fn nearest_256(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]) {
+        let keep = |product: &_, squares: &_, panel, best: &mut _| keep_nearer_256(product, squares, panel, best);
+        nearest_body(x, points, (index, distance), |rows, weights| products_256(rows, weights), keep);
     }
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
-    fn keep_nearer(product: &[f32; LANES], squares: &[f32; LANES], panel: u32, best: &mut Best) {
+    #[target_feature(enable = "avx2,fma")]
+    fn keep_nearer_256(product: &[f32; LANES], squares: &[f32; LANES], panel: u32, best: &mut Best) {
+        for half in [0, HALF] {
+            // SAFETY: two registers of eight lanes, sixteen values.
+            unsafe {
+                let (value, at) = (best.value.as_mut_ptr().add(half), best.panel.as_mut_ptr().add(half).cast());
+                let (product, squares) =
+                    (_mm256_loadu_ps(product.as_ptr().add(half)), _mm256_loadu_ps(squares.as_ptr().add(half)));
+                let candidate = _mm256_fnmadd_ps(_mm256_set1_ps(2.0), product, squares);
+                let before = _mm256_loadu_ps(value);
+                let nearer = _mm256_cmp_ps::<_CMP_LT_OQ>(candidate, before);
+                _mm256_storeu_ps(value, _mm256_blendv_ps(before, candidate, nearer));
+                let (before, panel) = (_mm256_loadu_si256(at), _mm256_set1_epi32(panel as i32));
+                let chosen = _mm256_blendv_ps(_mm256_castsi256_ps(before), _mm256_castsi256_ps(panel), nearer);
+                _mm256_storeu_si256(at, _mm256_castps_si256(chosen));
+            }
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    fn products_256(rows: [&[f32]; POINTS], weights: &[f32]) -> [[f32; LANES]; POINTS] {
+        let inputs = weights.len() / LANES;
+        assert!(rows.iter().all(|row| row.len() == inputs));
+        let mut sums = [[_mm256_setzero_ps(); 2]; POINTS];
+        for i in 0..inputs {
+            // SAFETY: `weights` has LANES values and each row one for each of the inputs.
+            unsafe {
+                let at = weights.as_ptr().add(i * LANES);
+                let (low, high) = (_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(HALF)));
+                for (sum, row) in sums.iter_mut().zip(&rows) {
+                    let value = _mm256_set1_ps(*row.get_unchecked(i));
+                    *sum = [_mm256_fmadd_ps(low, value, sum[0]), _mm256_fmadd_ps(high, value, sum[1])];
+                }
+            }
+        }
+        let mut out = [[0.0; LANES]; POINTS];
+        for (out, [low, high]) in out.iter_mut().zip(sums) {
+            // SAFETY: two registers of eight lanes, sixteen values.
+            unsafe {
+                _mm256_storeu_ps(out.as_mut_ptr(), low);
+                _mm256_storeu_ps(out.as_mut_ptr().add(HALF), high);
+            }
+        }
+        out
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub fn multiply_512(x: &[f32], panels: &Panels, out: &mut [f32]) {
+        multiply_body(x, panels, out, |rows, weights| products_512(rows, weights));
+    }
+
+    #[target_feature(enable = "avx512f")]
+    pub fn nearest_512(x: &[f32], points: &Panels, index: &mut [u32], distance: &mut [f32]) {
+        let keep = |product: &_, squares: &_, panel, best: &mut _| keep_nearer_512(product, squares, panel, best);
+        nearest_body(x, points, (index, distance), |rows, weights| products_512(rows, weights), keep);
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn keep_nearer_512(product: &[f32; LANES], squares: &[f32; LANES], panel: u32, best: &mut Best) {
         // SAFETY: sixteen lanes, sixteen values.
         unsafe {
             let (product, squares) = (_mm512_loadu_ps(product.as_ptr()), _mm512_loadu_ps(squares.as_ptr()));
@@ -239,8 +304,8 @@ mod x86 {
     }
 
     #[inline]
-    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512vl")]
-    fn products(rows: [&[f32]; POINTS_512], weights: &[f32]) -> [[f32; LANES]; POINTS_512] {
+    #[target_feature(enable = "avx512f")]
+    fn products_512(rows: [&[f32]; POINTS_512], weights: &[f32]) -> [[f32; LANES]; POINTS_512] {
         let inputs = weights.len() / LANES;
         assert!(rows.iter().all(|row| row.len() == inputs));
         let mut sums = [_mm512_setzero_ps(); POINTS_512];
@@ -267,6 +332,24 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    type Multiply = fn(&[f32], &Panels, &mut [f32]);
+    type Search = fn(&[f32], &Panels, &mut [u32], &mut [f32]);
+
+    /// What this processor can run, not only the best.
+    fn implementations() -> Vec<(Multiply, Search)> {
+        let mut all: Vec<(Multiply, Search)> = vec![(multiply, nearest), (multiply_baseline, nearest_baseline)];
+        #[cfg(target_arch = "x86_64")]
+        #[allow(unsafe_code)]
+        if super::super::level() != Level::Baseline {
+            // SAFETY: every level above the baseline has AVX2.
+            all.push((
+                |x, panels, out| unsafe { x86::multiply_256(x, panels, out) },
+                |x, points, index, distance| unsafe { x86::nearest_256(x, points, index, distance) },
+            ));
+        }
+        all
+    }
+
     proptest! {
         #[test]
         fn equal_the_definition(points in 1usize..20, inputs in 1usize..30, outputs in 1usize..40, triangular: bool, seed in any::<u64>()) {
@@ -277,24 +360,20 @@ mod tests {
                 rows.chunks_mut(inputs).enumerate().for_each(|(o, row)| row.iter_mut().skip(o + 1).for_each(|v| *v = 0.0));
             }
             let panels = Panels::from_rows(&rows, inputs);
-            let mut out = vec![0.0; points * outputs];
-            multiply(&x, &panels, &mut out);
-            let mut baseline = out.clone();
-            multiply_six::<false>(&x, &panels, &mut baseline);
-            let (mut index, mut distance) = (vec![0; points], vec![0.0; points]);
-            nearest(&x, &panels, &mut index, &mut distance);
-            let (mut baseline_index, mut baseline_distance) = (vec![0; points], vec![0.0; points]);
-            nearest_six::<false>(&x, &panels, &mut baseline_index, &mut baseline_distance);
-            prop_assert!(distance.iter().zip(&baseline_distance).all(|(a, b)| (a - b).abs() < 1e-4));
-            for (p, x) in x.chunks(inputs).enumerate() {
-                let exact = |o: usize| x.iter().zip(&rows[o * inputs..]).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
-                for o in 0..outputs {
-                    let expected: f32 = x.iter().zip(&rows[o * inputs..]).map(|(a, b)| a * b).sum();
-                    prop_assert!((out[p * outputs + o] - expected).abs() < 1e-4);
-                    prop_assert!((baseline[p * outputs + o] - expected).abs() < 1e-4);
-                    prop_assert!(distance[p] <= exact(o) + 1e-4);
+            for (multiply, nearest) in implementations() {
+                let mut out = vec![0.0; points * outputs];
+                multiply(&x, &panels, &mut out);
+                let (mut index, mut distance) = (vec![0; points], vec![0.0; points]);
+                nearest(&x, &panels, &mut index, &mut distance);
+                for (p, x) in x.chunks(inputs).enumerate() {
+                    let exact = |o: usize| x.iter().zip(&rows[o * inputs..]).map(|(a, b)| (a - b).powi(2)).sum::<f32>();
+                    for o in 0..outputs {
+                        let expected: f32 = x.iter().zip(&rows[o * inputs..]).map(|(a, b)| a * b).sum();
+                        prop_assert!((out[p * outputs + o] - expected).abs() < 1e-4);
+                        prop_assert!(distance[p] <= exact(o) + 1e-4);
+                    }
+                    prop_assert!((distance[p] - exact(index[p] as usize)).abs() < 1e-4);
                 }
-                prop_assert!((distance[p] - exact(index[p] as usize)).abs() < 1e-4);
             }
         }
     }
