@@ -80,7 +80,12 @@ fn every_level_and_shift_finds_them() {
         &[("npad.levels", "centroids"), ("npad.image_levels", "centroids"), ("npad.centroids", "64")],
         &[("npad.levels", "pixel+patch"), ("npad.image_levels", "pixel+patch+centroids"), ("npad.centroids", "64")],
         &[("npad.shifts", "5"), ("npad.shift_pixels", "3")],
-        &[("npad.shrinkage", "oas"), ("grid_step", "1"), ("npad.similarity_power", "4")],
+        &[
+            ("npad.shrinkage", "estimated"),
+            ("npad.shrinkage_target", "identity"),
+            ("grid_step", "1"),
+            ("npad.similarity_power", "4"),
+        ],
     ] {
         let model = fit(&options(settings), &good_images(20)).unwrap();
         let good = model.score(&Gray::good(160, 120, 100).view()).unwrap();

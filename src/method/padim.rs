@@ -8,7 +8,7 @@
 use super::npad::{Npad, Selection, Settings};
 use super::{Fitter, Kind, Method, Parameter, Parameters, Scorer, State};
 use crate::error::Result;
-use crate::math::gaussian::{Regularisation, Shrinkage};
+use crate::math::gaussian::{Regularisation, Share, Target};
 
 static PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -64,6 +64,6 @@ fn settings(parameters: &Parameters) -> Settings {
     let ridge = parameters.number("padim.regularisation").expect("checked when set");
     let selection =
         if parameters.text("padim.selection") == "random" { Selection::Random } else { Selection::WithinPosition };
-    let regularisation = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge };
+    let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge };
     Settings::pixel_alone(parameters.count("padim.channels"), selection, regularisation)
 }

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 use super::{Array, State};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
-use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Shrinkage};
+use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Share, Target};
 use crate::math::kernels::{Panels, blocked_len, multiply, padded};
 use crate::math::knn::Points;
 use crate::pool::Pool;
@@ -51,7 +51,7 @@ impl Whitening {
         moments.positions_mut().for_each(|mut position| position.add(&relative, &vec![1.0; number]));
         let none = vec![0.0; channels * channels];
         let mut estimator = Estimator::new(channels, &none);
-        let regularisation = Regularisation { shrinkage: Shrinkage::Fixed(SHRINKAGE), ridge: 1e-12 };
+        let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(SHRINKAGE), ridge: 1e-12 };
         centre.resize(row_len, 0.0);
         let (mut packed, mut kept) = (vec![0.0; blocked_len(channels)], 0.0);
         let out = Gaussian { mean: &mut centre, whitener: &mut packed, kept: &mut kept };

@@ -160,6 +160,11 @@ impl Options {
         self.extractor = Some(extractor);
     }
 
+    /// The seed of everything random.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// The false-alarm rate and the review rate.
     pub fn rates(&self) -> (f64, f64) {
         (self.false_alarm_rate, self.review_rate)

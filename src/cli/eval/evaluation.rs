@@ -10,6 +10,7 @@ use crate::cli::bench::quantile;
 use crate::cli::{fit, progress};
 use crate::dataset::{Dataset, Mask, Picture, TestImage};
 use crate::error::Result;
+use crate::math::random::Random;
 use crate::metrics::{Confusion, PixelMetrics, auroc, average_precision, interval};
 use crate::model::{Model, Options, Settings};
 use crate::preprocess::InputSize;
@@ -54,8 +55,16 @@ pub struct Evaluation {
     pub shown: Vec<Shown>,
 }
 
+/// So many of the paths at random, in their order. The first ones would be of one batch or one part: names often follow
+/// production.
+fn choose(paths: &[PathBuf], count: usize, seed: u64) -> Vec<PathBuf> {
+    let mut numbers = Random::new(seed).choose(count, paths.len());
+    numbers.sort_unstable();
+    numbers.into_iter().map(|number| paths[number].clone()).collect()
+}
+
 impl Evaluation {
-    /// Fits on the first `shots` good images and scores the test images, with maps of `eval_size` or the image's own.
+    /// Fits on `shots` good images, chosen by the options' seed, and scores the test images, with maps of `eval_size` or the image's own.
     pub fn run(
         dataset: &Dataset,
         options: &Options,
@@ -63,9 +72,12 @@ impl Evaluation {
         eval_size: Option<InputSize>,
         keep: bool,
     ) -> Result<Self> {
-        let train = &dataset.train[..shots.unwrap_or(usize::MAX).min(dataset.train.len())];
+        let train = match shots {
+            Some(shots) => choose(&dataset.train, shots, options.seed()),
+            None => dataset.train.clone(),
+        };
         let start = Instant::now();
-        let model = fit::fit(options, train)?;
+        let model = fit::fit(options, &train)?;
         let fit_seconds = start.elapsed().as_secs_f64();
         let mut evaluation = Self {
             dataset: dataset.name.clone(),

@@ -23,7 +23,7 @@ pub struct Arguments {
     /// Detection methods [default: npad]
     #[arg(long, value_delimiter = ',', default_value = "npad")]
     method: Vec<String>,
-    /// Learn from the first N good images only
+    /// Learn from N of the good images only, chosen at random by the seed
     #[arg(long, value_name = "N")]
     shots: Option<usize>,
     /// Measure maps at this size instead of the image's own

@@ -4,22 +4,32 @@ use super::Moments;
 use crate::math::kernels::{blocked_index, blocked_len, pack_whitener, padded};
 use crate::math::linalg::{cholesky, invert_lower};
 
-/// What a covariance is drawn towards, and how far.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Shrinkage {
-    /// Towards a multiple of the identity by a fixed share, 0 to 1.
-    Fixed(f64),
-    /// Towards a multiple of the identity by the oracle approximating estimate (Chen, Wiesel, Eldar, Hero 2010, eq. 23).
-    Oas,
-    /// Towards the mean covariance of all positions, by Ledoit and Wolf's optimal share for Gaussian samples.
+/// What a covariance is drawn towards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The multiple of the identity that has the same trace.
+    Identity,
+    /// The mean covariance of all positions.
     Pooled,
+}
+
+/// How far a covariance is drawn towards its target.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Share {
+    /// 0 (not at all) to 1.
+    Fixed(f64),
+    /// By the oracle approximating estimate (Chen, Wiesel, Eldar, Hero 2010, eq. 23) towards the identity, by Ledoit and
+    /// Wolf's optimal share for Gaussian samples towards the pooled covariance.
+    Estimated,
 }
 
 /// What is done to a covariance before it is inverted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Regularisation {
-    /// First the covariance is shrunk,
-    pub shrinkage: Shrinkage,
+    /// First the covariance is drawn towards this
+    pub target: Target,
+    /// by this share,
+    pub share: Share,
     /// then this is added to its diagonal.
     pub ridge: f64,
 }
@@ -57,7 +67,7 @@ pub struct Estimator<'a> {
 }
 
 impl<'a> Estimator<'a> {
-    /// Memory for one dimension; `pooled` is what [`Shrinkage::Pooled`] draws towards, see [`Moments::pooled`].
+    /// Memory for one dimension; `pooled` is what [`Target::Pooled`] stands for, see [`Moments::pooled`].
     pub fn new(dimension: usize, pooled: &'a [f64]) -> Self {
         Self { covariance: vec![0.0; dimension * dimension], inverse: vec![0.0; dimension * dimension], pooled }
     }
@@ -102,20 +112,21 @@ impl<'a> Estimator<'a> {
             trace += self.covariance[i * d + i];
         }
         let samples = images as f64;
-        let share = match regularisation.shrinkage {
-            Shrinkage::Fixed(share) => share,
-            Shrinkage::Oas => oas_share(d, samples, trace, trace_of_square),
-            Shrinkage::Pooled => pooled_share(samples, trace, trace_of_square, self.distance_from_pooled()),
+        let share = match (regularisation.share, regularisation.target) {
+            (Share::Fixed(share), _) => share,
+            (Share::Estimated, Target::Identity) => oas_share(d, samples, trace, trace_of_square),
+            (Share::Estimated, Target::Pooled) => {
+                pooled_share(samples, trace, trace_of_square, self.distance_from_pooled())
+            }
         };
         for i in 0..d {
-            for (c, target) in self.covariance[i * d..][..=i].iter_mut().zip(&self.pooled[i * d..]) {
-                *c = (1.0 - share) * *c
-                    + if regularisation.shrinkage == Shrinkage::Pooled { share * target } else { 0.0 };
+            let row = &mut self.covariance[i * d..][..=i];
+            row.iter_mut().for_each(|c| *c *= 1.0 - share);
+            match regularisation.target {
+                Target::Identity => row[i] += share * trace / d as f64,
+                Target::Pooled => row.iter_mut().zip(&self.pooled[i * d..]).for_each(|(c, t)| *c += share * t),
             }
-            if regularisation.shrinkage != Shrinkage::Pooled {
-                self.covariance[i * d + i] += share * trace / d as f64;
-            }
-            self.covariance[i * d + i] += regularisation.ridge;
+            row[i] += regularisation.ridge;
         }
         *out.kept = (1.0 - share) as f32;
         if !cholesky(&mut self.covariance, d) {

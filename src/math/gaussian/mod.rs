@@ -10,7 +10,7 @@ mod recover;
 #[cfg(test)]
 mod tests;
 
-pub use estimate::{Estimator, Gaussian, Regularisation, Shrinkage};
+pub use estimate::{Estimator, Gaussian, Regularisation, Share, Target};
 pub use leave_out::{Estimate, LeaveOut, MAX_GROUP};
 pub use recover::Fitted;
 

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::{Moments, Regularisation, Shrinkage};
+use super::{Moments, Regularisation, Target};
 use crate::math::kernels::{blocked_index, blocked_len, padded};
 use crate::math::linalg::invert_lower;
 
@@ -56,11 +56,11 @@ impl Moments {
                         covariance[i * d + i] -= regularisation.ridge;
                     }
                     let trace: f64 = (0..d).map(|i| covariance[i * d + i]).sum();
-                    let target = |i: usize, j: usize| match regularisation.shrinkage {
-                        Shrinkage::Pooled => f64::from(pooled[i * d + j]),
+                    let target = |i: usize, j: usize| match regularisation.target {
+                        Target::Pooled => f64::from(pooled[i * d + j]),
                         // Drawing towards the mean variance leaves the trace as it is.
-                        _ if i == j => trace / d as f64,
-                        _ => 0.0,
+                        Target::Identity if i == j => trace / d as f64,
+                        Target::Identity => 0.0,
                     };
                     let kept = f64::from(*kept);
                     for i in 0..d {

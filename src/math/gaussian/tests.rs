@@ -4,7 +4,7 @@ use crate::math::kernels::whiten;
 use crate::math::random::Random;
 use proptest::prelude::*;
 
-const RIDGE: Regularisation = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge: 0.05 };
+const RIDGE: Regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.05 };
 
 /// Images of `group` weighted samples each, at one position.
 struct Data {
@@ -112,7 +112,7 @@ proptest! {
 fn oas_shrinks_more_with_fewer_images() {
     let data = Data::new(8, 1, 60, 1);
     let kept = |images: usize| {
-        let regularisation = Regularisation { shrinkage: Shrinkage::Oas, ridge: 1e-6 };
+        let regularisation = Regularisation { target: Target::Identity, share: Share::Estimated, ridge: 1e-6 };
         fit(&data.moments(0..images, 3.0), images, regularisation).kept
     };
     assert!(kept(4) < kept(15) && kept(15) < kept(60) && kept(60) < 1.0);
@@ -124,7 +124,7 @@ fn a_singular_covariance_is_told() {
     let moments = data.moments(0..1, 3.0);
     let (mut mean, mut whitener, mut kept) = (vec![0.0; 8], vec![0.0; 64], 0.0);
     let out = Gaussian { mean: &mut mean, whitener: &mut whitener, kept: &mut kept };
-    let none = Regularisation { shrinkage: Shrinkage::Fixed(0.0), ridge: 0.0 };
+    let none = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.0 };
     assert!(!Estimator::new(3, &[0.0; 9]).estimate(&moments, 0, 1, none, out));
 }
 
@@ -132,8 +132,14 @@ fn a_singular_covariance_is_told() {
 fn statistics_come_back_from_gaussians_and_take_further_images() {
     let dimension = 9;
     let data = Data::new(dimension, 3, 60, 4);
-    for shrinkage in [Shrinkage::Fixed(0.0), Shrinkage::Fixed(0.3), Shrinkage::Oas, Shrinkage::Pooled] {
-        let regularisation = Regularisation { shrinkage, ridge: 0.05 };
+    for (target, share) in [
+        (Target::Identity, Share::Fixed(0.0)),
+        (Target::Identity, Share::Fixed(0.3)),
+        (Target::Identity, Share::Estimated),
+        (Target::Pooled, Share::Fixed(0.01)),
+        (Target::Pooled, Share::Estimated),
+    ] {
+        let regularisation = Regularisation { target, share, ridge: 0.05 };
         let first = data.moments(0..40, 3.0);
         let pooled = vec![0.0f32; dimension * dimension];
         let before = fit(&first, 40, regularisation);
@@ -159,7 +165,7 @@ fn statistics_come_back_from_gaussians_and_take_further_images() {
             let x = &data.samples[n][..padded(dimension)];
             let close = |a: &Fit, b: &Fit| {
                 let (a, b) = (distance(a, dimension, x), distance(b, dimension, x));
-                assert!((a - b).abs() < 2e-3 * b, "{shrinkage:?}, sample {n}: {a} and {b}");
+                assert!((a - b).abs() < 2e-3 * b, "{regularisation:?}, sample {n}: {a} and {b}");
             };
             close(&again, &before);
             close(&continued, &whole);

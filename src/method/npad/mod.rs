@@ -9,7 +9,13 @@
 //!   so they carry the decision where parts may lie anywhere.
 //!
 //! The first two give Mahalanobis distances, the third the distance to the nearest centroid; maps are weighted sums of
-//! them. The paper's constants were not readable to us: each is a parameter with a default that we measured.
+//! them. The paper's constants were not readable to us: each is a parameter with a default that we measured. By default
+//! the image score is the patch level's, the map that of patches and centroids, and the pixel level rests: on our data it
+//! adds nothing to the other two, at twice the model's size (`docs/accuracy.md`).
+//!
+//! Each covariance is drawn a hundredth of the way towards the mean covariance of all positions. In directions that the
+//! good images of a position hardly vary in, that puts a bound which knows the features' scales, where a multiple of the
+//! identity would not: it decides how well few or unaligned images serve.
 
 mod centroids;
 mod fit;
@@ -19,7 +25,7 @@ mod score;
 use super::parameters::{Kind, Parameter, Parameters};
 use super::{Fitter, Method, Scorer, State};
 use crate::error::Result;
-use crate::math::gaussian::{Regularisation, Shrinkage};
+use crate::math::gaussian::{Regularisation, Share, Target};
 
 /// The levels' names, in the order of [`Levels`]' weights.
 const LEVELS: &[&str] = &["pixel", "patch", "centroids"];
@@ -34,7 +40,7 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.image_levels",
-        default: "pixel+patch",
+        default: "patch",
         kind: Kind::Set(LEVELS),
         help: "levels of evidence in the image score",
     },
@@ -82,10 +88,16 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.shrinkage",
-        default: "0",
-        kind: Kind::NumberOr(0.0, 1.0, &["pooled", "oas"]),
-        help: "how covariances are shrunk: towards the mean of all positions' by Ledoit and Wolf's share (pooled), or towards \
-               a multiple of the identity, by the OAS estimate or a fixed share",
+        default: "0.01",
+        kind: Kind::NumberOr(0.0, 1.0, &["estimated"]),
+        help: "the share by which a position's covariance is drawn towards its target, or estimated from the images: by OAS \
+               (identity) or by Ledoit and Wolf's (pooled)",
+    },
+    Parameter {
+        name: "npad.shrinkage_target",
+        default: "pooled",
+        kind: Kind::Choice(&["pooled", "identity"]),
+        help: "what a covariance is drawn towards: the mean covariance of all positions, or a multiple of the identity",
     },
     Parameter {
         name: "npad.centroids",
@@ -202,10 +214,13 @@ impl Settings {
             power: number("npad.similarity_power"),
             patch: parameters.count("npad.patch"),
             regularisation: Regularisation {
-                shrinkage: match parameters.text("npad.shrinkage") {
-                    "pooled" => Shrinkage::Pooled,
-                    "oas" => Shrinkage::Oas,
-                    _ => Shrinkage::Fixed(number("npad.shrinkage")),
+                target: match parameters.text("npad.shrinkage_target") {
+                    "identity" => Target::Identity,
+                    _ => Target::Pooled,
+                },
+                share: match parameters.text("npad.shrinkage") {
+                    "estimated" => Share::Estimated,
+                    _ => Share::Fixed(number("npad.shrinkage")),
                 },
                 ridge: number("npad.regularisation"),
             },
