@@ -813,6 +813,8 @@ npad_options *npad_options_new(void);
  *   threshold. 0: no review
  * - "smoothing" (4): standard deviation of the map's smoothing in pixels of the network's input, 0 to 64
  * - "grid_step" (2): side of the grid cells in positions of the backbone's finest output, 1 to 8
+ * - "tile" (0): longest side, in pixels, of what the backbone runs on at once, 256 to 8192 in steps of 64; a larger input
+ *   is cut into overlapping tiles, so that memory follows the tile and not the image. 0 runs all at once
  * - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
  * - "min_region_area" (1): regions of fewer pixels of the image are left out
  * - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], one or more float outputs

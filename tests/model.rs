@@ -170,6 +170,22 @@ fn an_image_that_fails_leaves_the_trainer_usable() {
 }
 
 #[test]
+fn tiles_score_nearly_as_the_whole_and_travel_with_the_model() {
+    let image = Gray::scratched(160, 120, 100, (60, 50));
+    let fitted = |tile: &str| {
+        let options = options(&[("size", "384x512"), ("grid_step", "4"), ("tile", tile)]);
+        fit(&options, &good_images(12)).unwrap()
+    };
+    let (whole, tiled) = (fitted("0"), fitted("256"));
+    let (expected, got) = (whole.score(&image.view()).unwrap(), tiled.score(&image.view()).unwrap());
+    assert!(expected.anomalous() && got.anomalous());
+    assert!((expected.score - got.score).abs() < 0.1 * expected.score, "{} and {}", expected.score, got.score);
+    assert_ne!(expected.score, got.score, "a border of 64 pixels is not all that the network sees");
+    let loaded = Model::from_bytes(&tiled.to_bytes().unwrap(), &options(&[])).unwrap();
+    assert_eq!(loaded.score(&image.view()).unwrap(), got);
+}
+
+#[test]
 fn identical_images_are_refused() {
     let error = fit(&options(&[]), &vec![Gray::good(100, 100, 1); 5]).err().unwrap();
     assert_eq!(error.status(), Status::NotEnoughImages);

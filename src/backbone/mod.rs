@@ -6,11 +6,13 @@ mod location;
 mod onnx;
 mod runtime;
 mod source;
+mod tiles;
 
 pub use device::Device;
 pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::{open as open_runtime, warm_up};
 pub use source::Source;
+pub use tiles::Tiled;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -9,9 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::GoodScores;
 use super::interest::Interest;
-use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options};
+use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options, TILES};
 use super::{Core, Model, OutputSettings, Settings};
-use crate::backbone::{HOST, Source};
+use crate::backbone::{HOST, Source, Tiled};
 use crate::bundle::{Bundle, write_atomically};
 use crate::error::{Error, Result, Status};
 use crate::mask::Mask;
@@ -121,6 +121,9 @@ impl Model {
         if !(1..=MAX_GRID_STEP).contains(&settings.grid_step) {
             return Err(invalid("its grid is out of range"));
         }
+        if settings.tile != 0 && !TILES.contains(&settings.tile) {
+            return Err(invalid("its tiles are out of range"));
+        }
         if !settings.image.is_valid() || !settings.map.is_valid() {
             return Err(invalid("its thresholds are out of range"));
         }
@@ -178,7 +181,7 @@ impl Model {
         }
         let core = Core {
             shifts: method.shifts(&parameters),
-            backbone,
+            backbone: Tiled::over(backbone, settings.tile),
             source,
             scorer,
             threads: Arc::new(Threads::new(options.threads)?),

@@ -11,7 +11,7 @@ use super::interest::{Interest, own_mask_in_a_fit};
 use super::options::Options;
 use super::score::{Combiner, Extraction};
 use super::{Core, Model, OutputSettings, Settings};
-use crate::backbone::{FeatureExtractor, FeatureMap, Source};
+use crate::backbone::{FeatureExtractor, FeatureMap, Source, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
 use crate::mask::Mask;
@@ -57,6 +57,7 @@ struct Plan {
     shifts: Vec<(isize, isize)>,
     geometry: Geometry,
     grid_step: usize,
+    tile: usize,
     output: OutputSettings,
     seed: u64,
     rates: (f64, f64),
@@ -82,7 +83,7 @@ impl Trainer {
     /// [`Status::Runtime`], [`Status::Device`], [`Status::Backbone`] or [`Status::Io`] when the backbone cannot be used.
     pub fn new(options: &Options) -> Result<Self> {
         let source = options.source()?;
-        let backbone = source.open(options.device, Threads::resolve(options.threads))?;
+        let backbone = Tiled::over(source.open(options.device, Threads::resolve(options.threads))?, options.tile);
         let parameters = options.parameters();
         let method = options.method();
         let threads = Arc::new(Threads::new(options.threads)?);
@@ -93,6 +94,7 @@ impl Trainer {
                 shifts: method.shifts(&parameters),
                 geometry: options.geometry,
                 grid_step: options.grid_step,
+                tile: options.tile,
                 output: options.output,
                 seed: options.seed,
                 rates: options.rates(),
@@ -134,6 +136,7 @@ impl Trainer {
                 shifts: core.shifts.clone(),
                 geometry: Geometry::Fixed(settings.input),
                 grid_step: settings.grid_step,
+                tile: settings.tile,
                 output: settings.output,
                 seed: settings.seed,
                 rates: (settings.false_alarm_rate, settings.review_rate),
@@ -273,6 +276,7 @@ impl Trainer {
             parameters: owned(&self.plan.parameters),
             input: size,
             grid_step: self.plan.grid_step,
+            tile: self.plan.tile,
             output: self.plan.output,
             seed: self.plan.seed,
             images: images + self.sample.seen(),

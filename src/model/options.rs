@@ -26,6 +26,12 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
         "2",
         "side of the grid's cells in positions of the backbone's finest output: 1 is finest, 2 a quarter of the cost",
     ),
+    (
+        "tile",
+        "0",
+        "longest side, in pixels, of what the backbone runs on at once: a larger input is cut into overlapping tiles, which \
+         bounds memory; a multiple of 64, or 0 for all at once",
+    ),
     ("device", "cpu", "where the backbone runs: 'cpu' or 'cuda:N'"),
     ("threads", "0", "worker threads; 0 takes one per core"),
     ("seed", "0", "seed of everything random in a fit"),
@@ -45,6 +51,9 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
 
 /// The coarsest grid.
 pub(super) const MAX_GRID_STEP: usize = 8;
+/// What a tile's side is a multiple of, and its bounds.
+pub(super) const TILE_STEP: usize = 64;
+pub(super) const TILES: std::ops::RangeInclusive<usize> = 256..=8192;
 /// The widest smoothing.
 pub(super) const MAX_SMOOTHING: f64 = 64.0;
 /// The most worker threads.
@@ -57,6 +66,7 @@ pub struct Options {
     parameters: BTreeMap<&'static str, Parameters>,
     pub(super) geometry: Geometry,
     pub(super) grid_step: usize,
+    pub(super) tile: usize,
     pub(super) device: Device,
     pub(super) threads: usize,
     pub(super) seed: u64,
@@ -77,6 +87,7 @@ impl Default for Options {
             parameters: BTreeMap::new(),
             geometry: Geometry::Area(240),
             grid_step: 2,
+            tile: 0,
             device: Device::CPU,
             threads: 0,
             seed: 0,
@@ -120,6 +131,11 @@ impl Options {
             "size" => self.geometry = value.parse()?,
             "device" => self.device = value.parse()?,
             "grid_step" => self.grid_step = count(1, MAX_GRID_STEP)?,
+            "tile" => {
+                let fits = |tile: &usize| *tile == 0 || (TILES.contains(tile) && tile.is_multiple_of(TILE_STEP));
+                let expected = || wrong("0 or a multiple of 64 from 256 to 8192");
+                self.tile = value.parse().ok().filter(fits).ok_or_else(expected)?;
+            }
             "threads" => self.threads = count(0, MAX_THREADS)?,
             "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number of at most 64 bits"))?,
             "false_alarm_rate" => self.false_alarm_rate = number(1e-5, 0.5)?,
@@ -236,6 +252,8 @@ mod tests {
             ("npad.levels", ""),
             ("threads", "-1"),
             ("threads", "99999"),
+            ("tile", "300"),
+            ("tile", "64"),
             ("seed", "x"),
             ("false_alarm_rate", "NaN"),
             ("false_alarm_rate", "0"),

@@ -1,0 +1,216 @@
+//! A backbone run tile by tile, so that its memory follows the tile instead of the image.
+//!
+//! The widest layers of a network hold a hundred channels at half the image's resolution: 2 GB for 5 megapixels. What comes
+//! out is small, so tiles are cut from the network's input and their outputs put together; everything after that sees one
+//! image. Each tile is run with a border of [`OVERLAP`] pixels whose outputs are dropped. A network sees farther than that,
+//! but little of what it sees there counts; a model is fitted and used with the same tiles.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::{FeatureExtractor, TapMap};
+use crate::error::{Error, Result, Status};
+use crate::pool::Pool;
+use crate::preprocess::{InputSize, Normalisation};
+
+/// Pixels around a tile that its outputs may depend on.
+const OVERLAP: usize = 64;
+/// Tiles begin at multiples of this many pixels. Strides are powers of two up to it.
+const ALIGNMENT: usize = 64;
+
+/// Runs another extractor on tiles.
+pub struct Tiled {
+    inner: Arc<dyn FeatureExtractor>,
+    tile: usize,
+    scratch: Pool<Scratch>,
+}
+
+#[derive(Default)]
+struct Scratch {
+    window: Vec<f32>,
+    taps: Vec<Whole>,
+}
+
+/// A tap's map of the whole image.
+#[derive(Default)]
+struct Whole {
+    channels: usize,
+    rows: usize,
+    cols: usize,
+    data: Vec<f32>,
+}
+
+/// Along one axis, the pixels that a tile stands for and those that it is run on.
+#[derive(Debug, Clone, PartialEq)]
+struct Span {
+    core: Range<usize>,
+    window: Range<usize>,
+}
+
+/// Cuts an axis into as few tiles of at most `tile` pixels as will do, all of about the same length.
+fn spans(length: usize, tile: usize) -> Vec<Span> {
+    let core = length.div_ceil(length.div_ceil(tile)).next_multiple_of(ALIGNMENT);
+    let span = |start: usize| {
+        let end = (start + core).min(length);
+        Span { core: start..end, window: start.saturating_sub(OVERLAP)..(end + OVERLAP).min(length) }
+    };
+    (0..length).step_by(core).map(span).collect()
+}
+
+impl Tiled {
+    /// Tiles of at most `tile` pixels a side, a multiple of 64; with 0, the extractor as it is.
+    pub fn over(inner: Arc<dyn FeatureExtractor>, tile: usize) -> Arc<dyn FeatureExtractor> {
+        if tile == 0 { inner } else { Arc::new(Self { inner, tile, scratch: Pool::default() }) }
+    }
+}
+
+impl FeatureExtractor for Tiled {
+    fn extract(
+        &self,
+        input: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        if size.height.max(size.width) <= self.tile {
+            return self.inner.extract(input, size, consume);
+        }
+        self.scratch.with(Scratch::default, |Scratch { window, taps }| {
+            for down in spans(size.height, self.tile) {
+                for across in spans(size.width, self.tile) {
+                    cut(input, size, &down.window, &across.window, window);
+                    let tile = InputSize { height: down.window.len(), width: across.window.len() };
+                    self.inner.extract(window, tile, &mut |parts| {
+                        taps.resize_with(parts.len(), Whole::default);
+                        let mut pairs = taps.iter_mut().zip(parts);
+                        pairs.try_for_each(|(whole, part)| whole.put(part, size, [&down, &across]))
+                    })?;
+                }
+            }
+            consume(&taps.iter().map(Whole::map).collect::<Vec<_>>())
+        })
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        self.inner.normalisation()
+    }
+
+    fn identity(&self) -> &str {
+        self.inner.identity()
+    }
+}
+
+/// Copies a window of all three planes.
+fn cut(input: &[f32], size: InputSize, down: &Range<usize>, across: &Range<usize>, out: &mut Vec<f32>) {
+    out.clear();
+    for plane in input.chunks_exact(size.height * size.width) {
+        for y in down.clone() {
+            out.extend_from_slice(&plane[y * size.width..][across.clone()]);
+        }
+    }
+}
+
+impl Whole {
+    fn map(&self) -> TapMap<'_> {
+        TapMap { channels: self.channels, rows: self.rows, cols: self.cols, data: &self.data }
+    }
+
+    /// Takes the core of what a tile gave.
+    fn put(&mut self, part: &TapMap<'_>, size: InputSize, [down, across]: [&Span; 2]) -> Result<()> {
+        let stride = |span: &Span, cells: usize| {
+            let mut strides = (0..=ALIGNMENT.ilog2()).map(|power| 1 << power);
+            strides.find(|stride| span.window.len().div_ceil(*stride) == cells).ok_or_else(|| {
+                Error::new(
+                    Status::Backbone,
+                    format!(
+                        "the backbone cannot run on tiles: it gave {cells} positions for {} pixels, but strides must be powers of \
+                         two up to {ALIGNMENT}; leave the option tile at 0",
+                        span.window.len()
+                    ),
+                )
+            })
+        };
+        let (down_by, across_by) = (stride(down, part.rows)?, stride(across, part.cols)?);
+        self.channels = part.channels;
+        (self.rows, self.cols) = (size.height.div_ceil(down_by), size.width.div_ceil(across_by));
+        self.data.resize(self.channels * self.rows * self.cols, 0.0);
+        let cells = |span: &Span, by: usize| {
+            let core = span.core.start / by..span.core.end.div_ceil(by);
+            (core.start - span.window.start / by, core)
+        };
+        let ((top, rows), (left, cols)) = (cells(down, down_by), cells(across, across_by));
+        let planes = self.data.chunks_exact_mut(self.rows * self.cols);
+        for (plane, from) in planes.zip(part.data.chunks_exact(part.rows * part.cols)) {
+            for (y, row) in rows.clone().enumerate() {
+                let from = &from[(top + y) * part.cols + left..][..cols.len()];
+                plane[row * self.cols..][cols.clone()].copy_from_slice(from);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Taps at strides 1 and 16 that say where they are.
+    struct Where;
+
+    impl FeatureExtractor for Where {
+        fn extract(
+            &self,
+            input: &[f32],
+            size: InputSize,
+            consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+        ) -> Result<()> {
+            let (rows, cols) = (size.height.div_ceil(16), size.width.div_ceil(16));
+            let coarse: Vec<f32> =
+                (0..rows * cols).map(|i| input[i / cols * 16 * size.width + i % cols * 16]).collect();
+            consume(&[
+                TapMap { channels: 3, rows: size.height, cols: size.width, data: input },
+                TapMap { channels: 1, rows, cols, data: &coarse },
+            ])
+        }
+
+        fn normalisation(&self) -> Normalisation {
+            Normalisation { mean: [0.0; 3], std: [1.0; 3] }
+        }
+
+        fn identity(&self) -> &str {
+            "where"
+        }
+    }
+
+    #[test]
+    fn tiles_cover_an_axis_once_and_see_beyond_their_edges() {
+        for (length, tile) in [(2448, 512), (100, 64), (64, 64), (65, 64), (1000, 8192), (200, 128)] {
+            let spans = spans(length, tile);
+            assert!(spans.windows(2).all(|pair| pair[0].core.end == pair[1].core.start), "{spans:?}");
+            assert_eq!((spans[0].core.start, spans[spans.len() - 1].core.end), (0, length));
+            for Span { core, window } in &spans {
+                assert!(core.len() <= tile && core.start % ALIGNMENT == 0 && window.start % ALIGNMENT == 0);
+                assert!(core.start - window.start == OVERLAP.min(core.start));
+                assert!(window.end - core.end == OVERLAP.min(length - core.end));
+            }
+        }
+    }
+
+    #[test]
+    fn the_parts_are_put_together_as_the_whole() {
+        for (height, width) in [(200, 330), (64, 129), (130, 100), (16, 16)] {
+            let size = InputSize { height, width };
+            let input: Vec<f32> = (0..3 * height * width).map(|i| i as f32).collect();
+            let run = |extractor: &dyn FeatureExtractor| {
+                let mut out = Vec::new();
+                let mut keep = |taps: &[TapMap<'_>]| {
+                    out.extend(taps.iter().map(|tap| (tap.channels, tap.rows, tap.cols, tap.data.to_vec())));
+                    Ok(())
+                };
+                extractor.extract(&input, size, &mut keep).unwrap();
+                out
+            };
+            let tiled = Tiled::over(Arc::new(Where), 64);
+            assert!(run(&*tiled) == run(&Where) && run(&*tiled) == run(&Where), "{size:?}");
+        }
+    }
+}
