@@ -1,7 +1,7 @@
 //! Many vectors times one small matrix that stays in cache, and the nearest of many points: K-means' inner loops.
 //!
 //! Written out for AVX2 and AVX-512. Left to the compiler, the sums of several points end up on the stack, and where a
-//! function that is passed as a value is not inlined, a fused multiply-add becomes a call into the C library: that was a
+//! function that is passed as a value is not inlined, a fused multiply-add becomes a function call: that was a
 //! hundred times slower.
 
 #[cfg(target_arch = "x86_64")]
