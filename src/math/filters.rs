@@ -29,7 +29,12 @@ pub fn shift(planes: &[f32], rows: usize, cols: usize, (dy, dx): (isize, isize),
     for plane in planes.chunks_exact(rows * cols) {
         for y in 0..rows {
             let row = &plane[clamp(y, dy, rows) * cols..][..cols];
-            out.extend((0..cols).map(|x| row[clamp(x, dx, cols)]));
+            // What lies inside the row, between its replicated ends.
+            let (first, last) = (clamp(0, dx, cols), clamp(cols - 1, dx, cols));
+            let (before, after) = (dx.min(0).unsigned_abs().min(cols - 1), dx.max(0).unsigned_abs().min(cols - 1));
+            out.extend(std::iter::repeat_n(row[0], before));
+            out.extend_from_slice(&row[first..=last]);
+            out.extend(std::iter::repeat_n(row[cols - 1], after));
         }
     }
 }
@@ -78,9 +83,21 @@ mod tests {
 
     #[test]
     fn shifting_replicates_the_edge() {
+        let (rows, cols) = (3, 4);
+        let planes: Vec<f32> = (0..2 * rows * cols).map(|v| v as f32).collect();
         let mut out = Vec::new();
-        shift(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0], 2, 3, (1, -1), &mut out);
-        assert_eq!(out, [4.0, 4.0, 5.0, 4.0, 4.0, 5.0]);
+        for dy in -5isize..=5 {
+            for dx in -5isize..=5 {
+                shift(&planes, rows, cols, (dy, dx), &mut out);
+                let clamp =
+                    |at: usize, by: isize, length: usize| (at as isize + by).clamp(0, length as isize - 1) as usize;
+                let expected = (0..planes.len()).map(|i| {
+                    let (plane, y, x) = (i / (rows * cols), i / cols % rows, i % cols);
+                    planes[(plane * rows + clamp(y, dy, rows)) * cols + clamp(x, dx, cols)]
+                });
+                assert!(out.iter().copied().eq(expected), "({dy}, {dx}): {out:?}");
+            }
+        }
     }
 
     proptest! {

@@ -101,7 +101,7 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.centroids",
-        default: "256",
+        default: "128",
         kind: Kind::Count(1, 8192),
         help: "representative nominal patches found by K-means",
     },

@@ -116,15 +116,17 @@ impl Scorer for NpadScorer {
             }
             let maps = &mut scratch.maps[..count];
             for (maps, features) in maps.iter_mut().zip(features) {
-                if pixel.is_some() || patch.is_some() {
+                if pixel.is_some() || (patch.is_some() && centroids.is_none()) {
                     select(features, &self.channels, threads, &mut maps.selected);
-                }
-                if patch.is_some() {
-                    patch_mean(&maps.selected, self.patch, threads, &mut maps.mean);
                 }
                 if let Some(level) = centroids {
                     patch_mean_all(features, self.patch, threads, &mut maps.patches);
                     level.distances(&maps.patches, threads, &mut maps.distances[2]);
+                }
+                match (patch, centroids) {
+                    (None, _) => {}
+                    (Some(_), None) => patch_mean(&maps.selected, self.patch, threads, &mut maps.mean),
+                    (Some(_), Some(_)) => select(&maps.patches, &self.channels, threads, &mut maps.mean),
                 }
             }
             if let Some(level) = pixel {
