@@ -26,12 +26,17 @@ impl Vectors {
 
     /// Fits one level on the training maps with the reference's settings.
     fn fit(&self, level: &str, threads: &Threads) -> Fitted {
+        self.fit_levels(level, level, threads)
+    }
+
+    /// The same with one level for the map and one for the image score.
+    fn fit_levels(&self, map_level: &str, image_level: &str, threads: &Threads) -> Fitted {
         let npad = method("npad").unwrap();
         let mut parameters = Parameters::new(npad.parameters());
         let kept = self.0["kept_channels"].to_string();
         for (name, value) in [
-            ("npad.levels", level),
-            ("npad.image_levels", level),
+            ("npad.levels", map_level),
+            ("npad.image_levels", image_level),
             ("npad.fusion", "mean"),
             ("npad.shrinkage", "0"),
             ("npad.regularisation", "0.01"),
@@ -70,6 +75,21 @@ fn distances_equal_the_reference() {
             let mut score = GridScore::default();
             scorer.score(map, &threads, &mut score).unwrap();
             assert_close(&score.map, &expected, 1e-3, level);
+        }
+    }
+}
+
+/// Beside centroids, the patch level takes its channels from their patch means instead of its own.
+#[test]
+fn levels_side_by_side_equal_the_reference() {
+    let (vectors, threads) = (Vectors::read(), Threads::new(2).unwrap());
+    for (map_level, image_level) in [("centroids", "patch"), ("patch", "pixel"), ("pixel", "centroids")] {
+        let scorer = vectors.fit_levels(map_level, image_level, &threads).scorer;
+        for (number, map) in vectors.maps("test").iter().enumerate() {
+            let mut score = GridScore::default();
+            scorer.score(map, &threads, &mut score).unwrap();
+            assert_close(&score.map, &vectors.rows(map_level)[number], 1e-3, map_level);
+            assert_close(&score.evidence, &vectors.rows(image_level)[number], 1e-3, image_level);
         }
     }
 }

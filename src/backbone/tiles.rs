@@ -5,7 +5,7 @@
 //! image. Each tile is run with a border of [`OVERLAP`] pixels whose outputs are dropped. A network sees farther than that,
 //! but little of what it sees there counts; a model is fitted and used with the same tiles.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
 use super::{FeatureExtractor, TapMap};
@@ -17,6 +17,9 @@ use crate::preprocess::{InputSize, Normalisation};
 const OVERLAP: usize = 64;
 /// Tiles begin at multiples of this many pixels. Strides are powers of two up to it.
 const ALIGNMENT: usize = 64;
+
+/// The shortest and the longest side of a tile.
+const SIDES: RangeInclusive<usize> = 256..=8192;
 
 /// Runs another extractor on tiles.
 pub struct Tiled {
@@ -58,7 +61,12 @@ fn spans(length: usize, tile: usize) -> Vec<Span> {
 }
 
 impl Tiled {
-    /// Tiles of at most `tile` pixels a side, a multiple of 64; with 0, the extractor as it is.
+    /// Whether tiles may have that side: 0 (no tiles), or a multiple of 64 from 256 to 8192.
+    pub fn accepts(tile: usize) -> bool {
+        tile == 0 || (SIDES.contains(&tile) && tile.is_multiple_of(ALIGNMENT))
+    }
+
+    /// Tiles of at most `tile` pixels a side; with 0, the extractor as it is.
     pub fn over(inner: Arc<dyn FeatureExtractor>, tile: usize) -> Arc<dyn FeatureExtractor> {
         if tile == 0 { inner } else { Arc::new(Self { inner, tile, scratch: Pool::default() }) }
     }
@@ -79,8 +87,15 @@ impl FeatureExtractor for Tiled {
                 for across in spans(size.width, self.tile) {
                     cut(input, size, &down.window, &across.window, window);
                     let tile = InputSize { height: down.window.len(), width: across.window.len() };
+                    let first = down.core.start == 0 && across.core.start == 0;
                     self.inner.extract(window, tile, &mut |parts| {
-                        taps.resize_with(parts.len(), Whole::default);
+                        if first {
+                            taps.resize_with(parts.len(), Whole::default);
+                            taps.iter_mut().for_each(|tap| tap.channels = 0);
+                        }
+                        if taps.len() != parts.len() {
+                            return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
+                        }
                         let mut pairs = taps.iter_mut().zip(parts);
                         pairs.try_for_each(|(whole, part)| whole.put(part, size, [&down, &across]))
                     })?;
@@ -97,6 +112,14 @@ impl FeatureExtractor for Tiled {
     fn identity(&self) -> &str {
         self.inner.identity()
     }
+}
+
+fn unfit(found: String) -> Error {
+    let message = format!(
+        "the backbone cannot run on tiles: it gave {found}. Its outputs must be the same for every tile, with strides that are \
+         powers of two up to {ALIGNMENT}; leave the option tile at 0"
+    );
+    Error::new(Status::Backbone, message)
 }
 
 /// Copies a window of all three planes.
@@ -118,21 +141,21 @@ impl Whole {
     fn put(&mut self, part: &TapMap<'_>, size: InputSize, [down, across]: [&Span; 2]) -> Result<()> {
         let stride = |span: &Span, cells: usize| {
             let mut strides = (0..=ALIGNMENT.ilog2()).map(|power| 1 << power);
-            strides.find(|stride| span.window.len().div_ceil(*stride) == cells).ok_or_else(|| {
-                Error::new(
-                    Status::Backbone,
-                    format!(
-                        "the backbone cannot run on tiles: it gave {cells} positions for {} pixels, but strides must be powers of \
-                         two up to {ALIGNMENT}; leave the option tile at 0",
-                        span.window.len()
-                    ),
-                )
-            })
+            strides
+                .find(|stride| span.window.len().div_ceil(*stride) == cells)
+                .ok_or_else(|| unfit(format!("{cells} positions for {} pixels", span.window.len())))
         };
         let (down_by, across_by) = (stride(down, part.rows)?, stride(across, part.cols)?);
-        self.channels = part.channels;
-        (self.rows, self.cols) = (size.height.div_ceil(down_by), size.width.div_ceil(across_by));
-        self.data.resize(self.channels * self.rows * self.cols, 0.0);
+        let shape = (part.channels, size.height.div_ceil(down_by), size.width.div_ceil(across_by));
+        if self.channels == 0 {
+            (self.channels, self.rows, self.cols) = shape;
+            self.data.resize(self.channels * self.rows * self.cols, 0.0);
+        } else if (self.channels, self.rows, self.cols) != shape {
+            return Err(unfit(format!(
+                "an output of {} channels here, {} there, or of other strides",
+                self.channels, shape.0
+            )));
+        }
         let cells = |span: &Span, by: usize| {
             let core = span.core.start / by..span.core.end.div_ceil(by);
             (core.start - span.window.start / by, core)
@@ -192,6 +215,42 @@ mod tests {
                 assert!(core.start - window.start == OVERLAP.min(core.start));
                 assert!(window.end - core.end == OVERLAP.min(length - core.end));
             }
+        }
+    }
+
+    /// A stride of three, or another number of outputs for each size of tile.
+    struct Bad(bool);
+
+    impl FeatureExtractor for Bad {
+        fn extract(
+            &self,
+            input: &[f32],
+            size: InputSize,
+            consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+        ) -> Result<()> {
+            let by = if self.0 { 3 } else { 1 };
+            let (rows, cols) = (size.height.div_ceil(by), size.width.div_ceil(by));
+            let tap = TapMap { channels: 1, rows, cols, data: &input[..rows * cols] };
+            let count = if self.0 { 1 } else { 1 + usize::from(size.width == 128) };
+            consume(&[tap; 2][..count])
+        }
+
+        fn normalisation(&self) -> Normalisation {
+            Where.normalisation()
+        }
+
+        fn identity(&self) -> &str {
+            "bad"
+        }
+    }
+
+    #[test]
+    fn outputs_that_cannot_be_put_together_are_an_error() {
+        let size = InputSize { height: 100, width: 200 };
+        for strange_stride in [false, true] {
+            let tiled = Tiled::over(Arc::new(Bad(strange_stride)), 64);
+            let error = tiled.extract(&vec![0.0; 3 * 100 * 200], size, &mut |_| Ok(())).unwrap_err();
+            assert!(error.status() == Status::Backbone && error.message().contains("tile at 0"), "{error}");
         }
     }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::GoodScores;
 use super::interest::Interest;
-use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options, TILES};
+use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options};
 use super::{Core, Model, OutputSettings, Settings};
 use crate::backbone::{HOST, Source, Tiled};
 use crate::bundle::{Bundle, write_atomically};
@@ -121,7 +121,7 @@ impl Model {
         if !(1..=MAX_GRID_STEP).contains(&settings.grid_step) {
             return Err(invalid("its grid is out of range"));
         }
-        if settings.tile != 0 && !TILES.contains(&settings.tile) {
+        if !Tiled::accepts(settings.tile) {
             return Err(invalid("its tiles are out of range"));
         }
         if !settings.image.is_valid() || !settings.map.is_valid() {

@@ -39,6 +39,7 @@ pub struct Settings {
     /// Side of the grid's cells, in positions of the backbone's finest output.
     pub grid_step: usize,
     /// Longest side of the tiles that the backbone runs on, in pixels of its input; 0 for all at once.
+    #[serde(default)]
     pub tile: usize,
     /// How grids become maps and scores.
     #[serde(flatten)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::OutputSettings;
-use crate::backbone::{Device, FeatureExtractor, Source};
+use crate::backbone::{Device, FeatureExtractor, Source, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::mask::Mask;
 use crate::method::{Method, Parameters, method};
@@ -30,7 +30,7 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
         "tile",
         "0",
         "longest side, in pixels, of what the backbone runs on at once: a larger input is cut into overlapping tiles, which \
-         bounds memory; a multiple of 64, or 0 for all at once",
+         bounds memory; a multiple of 64 from 256 to 8192, or 0 for all at once",
     ),
     ("device", "cpu", "where the backbone runs: 'cpu' or 'cuda:N'"),
     ("threads", "0", "worker threads; 0 takes one per core"),
@@ -51,9 +51,6 @@ pub const OPTIONS: &[(&str, &str, &str)] = &[
 
 /// The coarsest grid.
 pub(super) const MAX_GRID_STEP: usize = 8;
-/// What a tile's side is a multiple of, and its bounds.
-pub(super) const TILE_STEP: usize = 64;
-pub(super) const TILES: std::ops::RangeInclusive<usize> = 256..=8192;
 /// The widest smoothing.
 pub(super) const MAX_SMOOTHING: f64 = 64.0;
 /// The most worker threads.
@@ -132,9 +129,8 @@ impl Options {
             "device" => self.device = value.parse()?,
             "grid_step" => self.grid_step = count(1, MAX_GRID_STEP)?,
             "tile" => {
-                let fits = |tile: &usize| *tile == 0 || (TILES.contains(tile) && tile.is_multiple_of(TILE_STEP));
-                let expected = || wrong("0 or a multiple of 64 from 256 to 8192");
-                self.tile = value.parse().ok().filter(fits).ok_or_else(expected)?;
+                let tile = value.parse().ok().filter(|tile| Tiled::accepts(*tile));
+                self.tile = tile.ok_or_else(|| wrong("0 or a multiple of 64 from 256 to 8192"))?;
             }
             "threads" => self.threads = count(0, MAX_THREADS)?,
             "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number of at most 64 bits"))?,

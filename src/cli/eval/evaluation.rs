@@ -64,7 +64,8 @@ fn choose(paths: &[PathBuf], count: usize, seed: u64) -> Vec<PathBuf> {
 }
 
 impl Evaluation {
-    /// Fits on `shots` good images, chosen by the options' seed, and scores the test images, with maps of `eval_size` or the image's own.
+    /// Fits on `shots` good images, chosen by the options' seed, and scores the test images, with maps of `eval_size` or
+    /// the image's own.
     pub fn run(
         dataset: &Dataset,
         options: &Options,
@@ -239,5 +240,20 @@ impl Evaluation {
         });
         object["kinds"] = kinds.collect();
         object
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shots_are_spread_over_all_images_and_follow_the_seed() {
+        let paths: Vec<PathBuf> = (0..100).map(|n| PathBuf::from(format!("{n:03}.png"))).collect();
+        let chosen = choose(&paths, 10, 0);
+        assert!(chosen.len() == 10 && chosen.is_sorted() && chosen[9] > paths[50]);
+        assert_eq!(chosen, choose(&paths, 10, 0));
+        assert_ne!(chosen, choose(&paths, 10, 1));
+        assert_eq!(choose(&paths, 1000, 0), paths, "no more than there are");
     }
 }

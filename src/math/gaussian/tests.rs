@@ -61,8 +61,17 @@ fn fit(moments: &Moments, images: usize, regularisation: Regularisation) -> Fit 
     let mut fit =
         Fit { mean: vec![0.0; padded(d)], whitener: vec![0.0; blocked_len(d)], kept: 0.0, weight: moments.weight(0) };
     let out = Gaussian { mean: &mut fit.mean, whitener: &mut fit.whitener, kept: &mut fit.kept };
-    assert!(Estimator::new(d, &[0.0; 400]).estimate(moments, 0, images, regularisation, out));
+    assert!(Estimator::new(d, &pooled(d)).estimate(moments, 0, images, regularisation, out));
     fit
+}
+
+/// What stands for the mean covariance of all positions: the lower triangle, row-major.
+fn pooled(dimension: usize) -> Vec<f64> {
+    let entry = |i: usize, j: usize| if i == j { 2.0 + i as f64 } else { 0.5 };
+    (0..dimension * dimension)
+        .map(|at| (at / dimension, at % dimension))
+        .map(|(i, j)| if j <= i { entry(i, j) } else { 0.0 })
+        .collect()
 }
 
 fn distance(fit: &Fit, dimension: usize, x: &[f32]) -> f32 {
@@ -119,6 +128,32 @@ fn oas_shrinks_more_with_fewer_images() {
 }
 
 #[test]
+fn the_pooled_covariance_takes_its_share() {
+    let share = 0.25;
+    let regularisation = Regularisation { target: Target::Pooled, share: Share::Fixed(share), ridge: 0.05 };
+    let data = Data::new(2, 3, 30, 2);
+    let fitted = fit(&data.moments(0..30, 3.0), 30, regularisation);
+    // The weighted sample covariance, drawn to the pooled one, inverted by hand.
+    let samples =
+        || data.samples.iter().zip(&data.weights).flat_map(|(rows, weights)| rows.chunks(padded(2)).zip(weights));
+    let total: f64 = samples().map(|(_, w)| f64::from(*w)).sum();
+    let mean = [0, 1].map(|i| samples().map(|(x, w)| f64::from(x[i]) * f64::from(*w)).sum::<f64>() / total);
+    let drawn = |i: usize, j: usize| {
+        let product =
+            |(x, w): (&[f32], &f32)| (f64::from(x[i]) - mean[i]) * (f64::from(x[j]) - mean[j]) * f64::from(*w);
+        let own = samples().map(product).sum::<f64>() / total;
+        (1.0 - share) * own + share * pooled(2)[i * 2 + j] + if i == j { regularisation.ridge } else { 0.0 }
+    };
+    let (a, b, c) = (drawn(0, 0), drawn(1, 0), drawn(1, 1));
+    for (x, _) in samples().take(20) {
+        let y = [0, 1].map(|i| f64::from(x[i]) - mean[i]);
+        let square = (c * y[0] * y[0] - 2.0 * b * y[0] * y[1] + a * y[1] * y[1]) / (a * c - b * b);
+        let got = f64::from(distance(&fitted, 2, x));
+        assert!((got - square.sqrt()).abs() < 1e-3 * got, "{got} instead of {}", square.sqrt());
+    }
+}
+
+#[test]
 fn a_singular_covariance_is_told() {
     let data = Data::new(3, 1, 1, 1);
     let moments = data.moments(0..1, 3.0);
@@ -141,7 +176,7 @@ fn statistics_come_back_from_gaussians_and_take_further_images() {
     ] {
         let regularisation = Regularisation { target, share, ridge: 0.05 };
         let first = data.moments(0..40, 3.0);
-        let pooled = vec![0.0f32; dimension * dimension];
+        let pooled: Vec<f32> = pooled(dimension).iter().map(|v| *v as f32).collect();
         let before = fit(&first, 40, regularisation);
         let recover = || {
             Moments::recover(

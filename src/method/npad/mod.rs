@@ -6,7 +6,7 @@
 //!   by `max(0, cos(f(p), f(q)))^power`. Neighbours make the estimate robust where parts are not aligned.
 //! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood.
 //! - **centroids**: K-means centroids of g over all positions, whitened by one global covariance. They know no position,
-//!   so they carry the decision where parts may lie anywhere.
+//!   so they serve where parts may lie anywhere.
 //!
 //! The first two give Mahalanobis distances, the third the distance to the nearest centroid; maps are weighted sums of
 //! them. The paper's constants were not readable to us: each is a parameter with a default that we measured. By default
