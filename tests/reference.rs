@@ -43,6 +43,7 @@ impl Vectors {
             ("npad.channels", &kept),
             ("npad.selection", "variance"),
             ("npad.centroids", "8192"),
+            ("npad.centroid_patch", "3"),
         ] {
             parameters.set(name, value).unwrap();
         }
@@ -79,7 +80,6 @@ fn distances_equal_the_reference() {
     }
 }
 
-/// Beside centroids, the patch level takes its channels from their patch means instead of its own.
 #[test]
 fn levels_side_by_side_equal_the_reference() {
     let (vectors, threads) = (Vectors::read(), Threads::new(2).unwrap());

@@ -4,13 +4,13 @@ use rayon::prelude::*;
 
 use super::centroids::{Centroids, PatchSample};
 use super::gaussians::{self, GROUP, Gaussians, Window};
-use super::score::{Fusion, Levels, NpadScorer};
+use super::score::{Fusion, Levels, NpadScorer, cells_of};
 use super::{LEVELS, Selection, Settings};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
-use crate::method::features::{PaddedMap, patch_mean, patch_mean_all, select};
+use crate::method::features::{PaddedMap, patch_mean, select};
 use crate::method::{Fitted, Fitter, GridScore, Sample, held_out_images, other_shape};
 use crate::pool::Pool;
 use crate::progress::Progress;
@@ -172,6 +172,7 @@ impl Fitter for NpadFitter {
             shape: plan.shape,
             channels: plan.channels,
             patch: self.settings.patch,
+            centroid_patch: self.settings.centroid_patch,
             levels,
             fusion,
             scratch: Pool::default(),
@@ -209,11 +210,11 @@ impl NpadFitter {
             Some(level) => level.share(self.images - sample.seen()),
             None => self.settings.centroid_samples.div_ceil(sample.images().len()),
         };
-        let (mut features, mut cells) = (FeatureMap::default(), FeatureMap::default());
+        let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
         for (number, image) in sample.images().iter().enumerate() {
             image.maps[0].read(&mut features);
-            patch_mean_all(&features, self.settings.patch, threads, &mut cells);
-            patches.draw(&cells, number, share, &mut random);
+            let cells = cells_of(&features, self.settings.centroid_patch, threads, &mut scratch);
+            patches.draw(cells, number, share, &mut random);
         }
         if let Some(mut level) = before {
             level.extend(patches, threads);
@@ -235,7 +236,7 @@ impl NpadFitter {
         let images = held_out_images(sample);
         for (done, batch) in images.chunks(BATCH).enumerate() {
             progress.report("held-out scores", done * BATCH, images.len())?;
-            let mut features = FeatureMap::default();
+            let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
             let mut maps: Vec<Vec<PaddedMap>> = Vec::new();
             for &number in batch {
                 let mut own = Vec::new();
@@ -243,9 +244,9 @@ impl NpadFitter {
                     map.read(&mut features);
                     own.push(selected(&features, &plan.channels, threads));
                     if let Some(level) = &levels.centroids {
-                        let (mut cells, mut distance) = (FeatureMap::default(), Vec::new());
-                        patch_mean_all(&features, self.settings.patch, threads, &mut cells);
-                        level.held_out(patches, number, &cells, threads, &mut distance);
+                        let mut distance = Vec::new();
+                        let cells = cells_of(&features, self.settings.centroid_patch, threads, &mut scratch);
+                        level.held_out(patches, number, cells, threads, &mut distance);
                         out[2].push(distance);
                     }
                 }

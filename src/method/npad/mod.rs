@@ -5,8 +5,8 @@
 //! - **pixel**: a Gaussian per position from the target and its neighbours in every good image, each neighbour weighted
 //!   by `max(0, cos(f(p), f(q)))^power`. Neighbours make the estimate robust where parts are not aligned.
 //! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood.
-//! - **centroids**: K-means centroids of g over all positions, whitened by one global covariance. They know no position,
-//!   so they serve where parts may lie anywhere.
+//! - **centroids**: K-means centroids of f over all positions, whitened by one global covariance. They know no position,
+//!   so they serve where parts may lie anywhere. Of g, as we first read the paper, they blur the map.
 //!
 //! The first two give Mahalanobis distances, the third the distance to the nearest centroid; maps are weighted sums of
 //! them. The paper's constants were not readable to us: each is a parameter with a default that we measured. By default
@@ -78,7 +78,7 @@ static PARAMETERS: &[Parameter] = &[
         name: "npad.patch",
         default: "3",
         kind: Kind::Odd(1, 15),
-        help: "side, in grid positions, of the patch that is averaged for the patch level and the centroids",
+        help: "side, in grid positions, of the patch that is averaged for the patch level",
     },
     Parameter {
         name: "npad.regularisation",
@@ -101,9 +101,15 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.centroids",
-        default: "128",
+        default: "64",
         kind: Kind::Count(1, 8192),
-        help: "representative nominal patches found by K-means",
+        help: "representative nominal features found by K-means",
+    },
+    Parameter {
+        name: "npad.centroid_patch",
+        default: "1",
+        kind: Kind::Odd(1, 15),
+        help: "side, in grid positions, of the patch that is averaged for the centroids; 1 takes each position alone",
     },
     Parameter {
         name: "npad.centroid_samples",
@@ -194,6 +200,7 @@ pub struct Settings {
     patch: usize,
     regularisation: Regularisation,
     centroids: usize,
+    centroid_patch: usize,
     centroid_samples: usize,
 }
 
@@ -225,6 +232,7 @@ impl Settings {
                 ridge: number("npad.regularisation"),
             },
             centroids: parameters.count("npad.centroids"),
+            centroid_patch: parameters.count("npad.centroid_patch"),
             centroid_samples: parameters.count("npad.centroid_samples"),
         }
     }
@@ -243,6 +251,7 @@ impl Settings {
             patch: 1,
             regularisation,
             centroids: 0,
+            centroid_patch: 1,
             centroid_samples: 0,
         }
     }

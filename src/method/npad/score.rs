@@ -66,6 +66,7 @@ pub struct NpadScorer {
     pub shape: (usize, usize, usize),
     pub channels: Vec<u32>,
     pub patch: usize,
+    pub centroid_patch: usize,
     pub levels: Levels,
     pub fusion: Fusion,
     pub scratch: Pool<Scratch>,
@@ -84,7 +85,7 @@ pub struct Scratch {
 struct Maps {
     selected: PaddedMap,
     mean: PaddedMap,
-    patches: FeatureMap,
+    cells: FeatureMap,
     distances: [Vec<f32>; 3],
 }
 
@@ -92,6 +93,20 @@ struct Maps {
 fn pick(all: &[f32], count: usize, number: usize, out: &mut Vec<f32>) {
     out.clear();
     out.extend(all.iter().skip(number).step_by(count));
+}
+
+/// What centroids are compared with: the positions' own features, or their means over a patch.
+pub fn cells_of<'a>(
+    features: &'a FeatureMap,
+    patch: usize,
+    threads: &Threads,
+    scratch: &'a mut FeatureMap,
+) -> &'a FeatureMap {
+    if patch == 1 {
+        return features;
+    }
+    patch_mean_all(features, patch, threads, scratch);
+    scratch
 }
 
 impl Scorer for NpadScorer {
@@ -116,17 +131,15 @@ impl Scorer for NpadScorer {
             }
             let maps = &mut scratch.maps[..count];
             for (maps, features) in maps.iter_mut().zip(features) {
-                if pixel.is_some() || (patch.is_some() && centroids.is_none()) {
+                if pixel.is_some() || patch.is_some() {
                     select(features, &self.channels, threads, &mut maps.selected);
                 }
-                if let Some(level) = centroids {
-                    patch_mean_all(features, self.patch, threads, &mut maps.patches);
-                    level.distances(&maps.patches, threads, &mut maps.distances[2]);
+                if patch.is_some() {
+                    patch_mean(&maps.selected, self.patch, threads, &mut maps.mean);
                 }
-                match (patch, centroids) {
-                    (None, _) => {}
-                    (Some(_), None) => patch_mean(&maps.selected, self.patch, threads, &mut maps.mean),
-                    (Some(_), Some(_)) => select(&maps.patches, &self.channels, threads, &mut maps.mean),
+                if let Some(level) = centroids {
+                    let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells);
+                    level.distances(cells, threads, &mut maps.distances[2]);
                 }
             }
             if let Some(level) = pixel {
@@ -188,6 +201,7 @@ impl NpadScorer {
             shape,
             channels,
             patch: settings.patch,
+            centroid_patch: settings.centroid_patch,
             levels: Levels { pixel, patch, centroids },
             fusion: Fusion {
                 map: std::array::from_fn(|level| fusion[level]),
