@@ -4,6 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::f16;
+use npad::backbone::{Assembler, FeatureMap, TapMap};
 use npad::math::axis::{Axis, Separable};
 use npad::math::kernels::{Panels, blocked_len, multiply, nearest, padded, squared_distance, whiten};
 use npad::math::random::Random;
@@ -13,7 +14,7 @@ use npad::threads::Threads;
 const POSITIONS: usize = 900;
 const KEPT: usize = 100;
 const CHANNELS: usize = 176;
-const CENTROIDS: usize = 256;
+const CENTROIDS: usize = 64;
 /// Side of the network's input.
 const SIDE: usize = 240;
 
@@ -58,6 +59,21 @@ fn centroids(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn joining(criterion: &mut Criterion) {
+    let taps = [(24, 4), (40, 8), (112, 16)].map(|(channels, stride)| (channels, SIDE / stride));
+    let planes = taps.map(|(channels, side)| values(channels * side * side));
+    let taps: Vec<TapMap<'_>> = taps
+        .iter()
+        .zip(&planes)
+        .map(|(&(channels, side), data)| TapMap { channels, rows: side, cols: side, data })
+        .collect();
+    let (assembler, threads) = (Assembler::new(2), Threads::new(1).expect("one thread"));
+    let mut out = FeatureMap::default();
+    criterion.bench_function("backbone/outputs joined on one grid", |bench| {
+        bench.iter(|| assembler.run(black_box(&taps), &threads, &mut out).expect("finite values"));
+    });
+}
+
 fn maps(criterion: &mut Criterion) {
     let grid = values(POSITIONS);
     let axis = || Axis::bilinear(30, SIDE).then(&Axis::gaussian(SIDE, 4.0));
@@ -69,5 +85,5 @@ fn maps(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, gaussians, centroids, maps);
+criterion_group!(benches, gaussians, centroids, joining, maps);
 criterion_main!(benches);

@@ -1,0 +1,244 @@
+//! The taps of a backbone on one grid.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{FeatureMap, TapMap};
+use crate::error::{Error, Result, Status};
+use crate::math::filters::{Sample, bilinear_axis};
+use crate::math::kernels::dispatch;
+use crate::pool::Pool;
+use crate::threads::Threads;
+
+/// Joins taps on one grid: that of the finest tap, or one coarser by a whole step.
+///
+/// Coarser taps are resized bilinearly (half-pixel centres, edges clamped), finer ones averaged over cells. A coarser grid
+/// costs a scorer a quarter of the positions and loses little, since a cell still averages all that it covers.
+pub struct Assembler {
+    step: usize,
+    columns: Pool<Vec<Source>>,
+    scratch: Pool<Vec<f32>>,
+}
+
+impl Assembler {
+    /// For a grid of cells of `step` x `step` positions of the finest tap.
+    pub fn new(step: usize) -> Self {
+        Self { step, columns: Pool::default(), scratch: Pool::default() }
+    }
+
+    /// Writes the taps' joint features to `out`, channels in the taps' order.
+    ///
+    /// # Errors
+    /// [`Status::Backbone`] when a value is not finite: nothing downstream could be trusted.
+    pub fn run(&self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
+        let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
+        let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
+        let channels: usize = taps.iter().map(|t| t.channels).sum();
+        (out.rows, out.cols, out.channels) = (rows, cols, channels);
+        out.data.resize(rows * cols * channels, 0.0);
+        let widest = taps.iter().map(|t| t.channels * t.cols).max().unwrap_or(0);
+        let finite = AtomicBool::new(true);
+        self.columns.with(Vec::new, |columns| {
+            columns.clear();
+            columns.extend(taps.iter().flat_map(|tap| (0..cols).map(|x| Source::of(x, tap.cols, cols))));
+            threads.chunks(&mut out.data, cols * channels, |y, row| {
+                self.scratch.with(Vec::new, |scratch| {
+                    scratch.resize(widest, 0.0);
+                    if !join_row(taps, (y, rows), columns, scratch, row) {
+                        finite.store(false, Ordering::Relaxed);
+                    }
+                });
+            });
+        });
+        if finite.into_inner() {
+            return Ok(());
+        }
+        Err(Error::new(Status::Backbone, "the backbone produced values that are not finite (NaN or infinity)"))
+    }
+}
+
+/// What a position of the grid takes from one axis of a tap: the mean of a range, the first of which may count differently.
+struct Source {
+    range: Range<usize>,
+    first: f32,
+    rest: f32,
+}
+
+impl Source {
+    /// Of cell `at` of `cells`, on an axis of `length`: the mean of what the cell covers where there are fewer cells, else
+    /// the two that the cell's centre lies between.
+    fn of(at: usize, length: usize, cells: usize) -> Self {
+        if length > cells {
+            let range = covered(at, length, cells);
+            let share = 1.0 / range.len() as f32;
+            return Self { range, first: share, rest: share };
+        }
+        let Sample { low, high, weight } = bilinear_axis(at, length, cells);
+        Self { range: low..high + 1, first: 1.0 - weight, rest: weight }
+    }
+}
+
+/// The positions of `length` that cell `at` of fewer `cells` covers: whole steps where they fill the cells, as for the finest
+/// tap, else all that it touches.
+fn covered(at: usize, length: usize, cells: usize) -> Range<usize> {
+    let step = length.div_ceil(cells);
+    if length.div_ceil(step) == cells {
+        return at * step..length.min((at + 1) * step);
+    }
+    at * length / cells..((at + 1) * length).div_ceil(cells)
+}
+
+/// Channels and columns that change from planes to positions together.
+const BLOCK: usize = 8;
+
+/// Joins the taps on row `y` of `rows` of the grid, and returns whether all values are finite. `columns` has what each
+/// column of the grid takes from each tap.
+fn join_row(
+    taps: &[TapMap<'_>],
+    at: (usize, usize),
+    columns: &[Source],
+    scratch: &mut [f32],
+    row: &mut [f32],
+) -> bool {
+    dispatch!(join_row_body(
+        taps: &[TapMap<'_>], at: (usize, usize), columns: &[Source], scratch: &mut [f32], row: &mut [f32]
+    ) -> bool)
+}
+
+#[inline(always)]
+fn join_row_body<const FMA: bool>(
+    taps: &[TapMap<'_>],
+    (y, rows): (usize, usize),
+    columns: &[Source],
+    scratch: &mut [f32],
+    row: &mut [f32],
+) -> bool {
+    let cols = columns.len() / taps.len();
+    let channels = row.len() / cols;
+    let mut offset = 0;
+    for (tap, columns) in taps.iter().zip(columns.chunks_exact(cols)) {
+        let positions = &mut scratch[..tap.channels * tap.cols];
+        down(tap, &Source::of(y, tap.rows, rows), positions);
+        for (out, Source { range, first, rest }) in row.chunks_exact_mut(channels).zip(columns) {
+            let out = &mut out[offset..][..tap.channels];
+            let sources = &positions[range.start * tap.channels..range.end * tap.channels];
+            let (start, sources) = sources.split_at(tap.channels);
+            out.iter_mut().zip(start).for_each(|(out, v)| *out = first * v);
+            for source in sources.chunks_exact(tap.channels) {
+                out.iter_mut().zip(source).for_each(|(out, v)| *out += rest * v);
+            }
+        }
+        offset += tap.channels;
+    }
+    // Without its sign, a float that is not finite is the largest of integers; a maximum vectorises where a search does not.
+    row.iter().fold(0, |largest, v| (v.to_bits() & !(1 << 31)).max(largest)) < f32::INFINITY.to_bits()
+}
+
+/// Rows of a tap blended into one, which still has the tap's columns, position after position.
+#[inline(always)]
+fn down(tap: &TapMap<'_>, source: &Source, out: &mut [f32]) {
+    if tap.channels < BLOCK || tap.cols < BLOCK {
+        return down_blocks::<1>(tap, source, out);
+    }
+    down_blocks::<BLOCK>(tap, source, out);
+}
+
+/// By blocks of `N` x `N`, of which the last overlap the ones before.
+#[inline(always)]
+fn down_blocks<const N: usize>(tap: &TapMap<'_>, source: &Source, out: &mut [f32]) {
+    for c in (0..tap.channels).step_by(N) {
+        let c = c.min(tap.channels - N);
+        for x in (0..tap.cols).step_by(N) {
+            let x = x.min(tap.cols - N);
+            let mut block = [[0.0; N]; N];
+            for l in 0..N {
+                block[l] = blend(tap, source, c + l, x);
+            }
+            for i in 0..N {
+                let out = &mut out[(x + i) * tap.channels + c..][..N];
+                for l in 0..N {
+                    out[l] = block[l][i];
+                }
+            }
+        }
+    }
+}
+
+/// `N` columns of channel `c` from `x` on, its rows blended.
+#[inline(always)]
+fn blend<const N: usize>(tap: &TapMap<'_>, source: &Source, c: usize, x: usize) -> [f32; N] {
+    let Source { range, first, rest } = source;
+    let mut sum = [0.0; N];
+    for row in range.clone() {
+        let weight = if row == range.start { *first } else { *rest };
+        let values = &tap.data[(c * tap.rows + row) * tap.cols + x..][..N];
+        for i in 0..N {
+            sum[i] += weight * values[i];
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn taps_are_joined_on_the_finest_grid() {
+        let fine: Vec<f32> = (0..16).map(|v| v as f32).collect();
+        let coarse = [0.0, 4.0, 8.0, 12.0];
+        let taps = [
+            TapMap { channels: 1, rows: 4, cols: 4, data: &fine },
+            TapMap { channels: 1, rows: 2, cols: 2, data: &coarse },
+        ];
+        let mut out = FeatureMap::default();
+        Assembler::new(1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
+        assert_eq!((out.rows, out.cols, out.channels), (4, 4, 2));
+        assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
+        assert_eq!(out.at(0), &[0.0, 0.0]);
+        assert_eq!(out.at(15), &[15.0, 12.0]);
+    }
+
+    #[test]
+    fn a_step_averages_the_finest_tap() {
+        let fine: Vec<f32> = (0..25).map(|v| v as f32).collect();
+        let taps = [
+            TapMap { channels: 1, rows: 5, cols: 5, data: &fine },
+            TapMap { channels: 1, rows: 1, cols: 1, data: &[7.0] },
+        ];
+        let mut out = FeatureMap::default();
+        Assembler::new(2).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
+        assert_eq!((out.rows, out.cols, out.channels), (3, 3, 2));
+        assert_eq!(out.at(0), &[3.0, 7.0], "the mean of 0, 1, 5 and 6");
+        assert_eq!(out.at(8), &[24.0, 7.0], "what is left in the corner");
+    }
+
+    #[test]
+    fn every_step_covers_every_tap() {
+        let planes: Vec<Vec<f32>> = [(80, 48), (40, 24), (20, 12)].iter().map(|(r, c)| vec![3.0; r * c]).collect();
+        let taps = [(80, 48), (40, 24), (20, 12)].iter().zip(&planes);
+        let taps: Vec<TapMap<'_>> =
+            taps.map(|((rows, cols), data)| TapMap { channels: 1, rows: *rows, cols: *cols, data }).collect();
+        for step in 1..=8 {
+            let mut out = FeatureMap::default();
+            Assembler::new(step).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
+            assert_eq!((out.rows, out.cols), (80usize.div_ceil(step), 48usize.div_ceil(step)));
+            assert!(out.data.iter().all(|v| (v - 3.0).abs() < 1e-5), "step {step}");
+        }
+        for (length, cells) in [(40, 27), (5, 3), (7, 2), (9, 9), (64, 8)] {
+            let ranges: Vec<Range<usize>> = (0..cells).map(|at| covered(at, length, cells)).collect();
+            assert!(ranges.iter().all(|range| !range.is_empty()), "{length} in {cells}: {ranges:?}");
+            assert!((0..length).all(|i| ranges.iter().any(|range| range.contains(&i))), "{length} in {cells}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_not_finite_are_refused() {
+        for bad in [f32::NAN, f32::INFINITY] {
+            let data = [1.0, bad, 3.0, 4.0];
+            let taps = [TapMap { channels: 1, rows: 2, cols: 2, data: &data }];
+            let error = Assembler::new(1).run(&taps, &Threads::new(1).unwrap(), &mut FeatureMap::default());
+            assert_eq!(error.unwrap_err().status(), Status::Backbone);
+        }
+    }
+}
