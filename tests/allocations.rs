@@ -1,5 +1,5 @@
-//! Scoring into the caller's memory takes no memory of its own once it is warm but for the few handles of ONNX Runtime's
-//! interface.
+//! Scoring into the caller's memory takes no memory of its own once it is warm. (What ONNX Runtime does inside its library does
+//! not go through this allocator.)
 
 mod common;
 
@@ -13,13 +13,11 @@ use npad::model::MapBuffer;
 struct Counting;
 
 static COUNT: AtomicUsize = AtomicUsize::new(0);
-static BYTES: AtomicUsize = AtomicUsize::new(0);
 
 // SAFETY: the system's allocator does the work.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         COUNT.fetch_add(1, Ordering::Relaxed);
-        BYTES.fetch_add(layout.size(), Ordering::Relaxed);
         // SAFETY: as asked.
         unsafe { System.alloc(layout) }
     }
@@ -34,7 +32,7 @@ unsafe impl GlobalAlloc for Counting {
 static ALLOCATOR: Counting = Counting;
 
 #[test]
-fn a_warm_score_allocates_next_to_nothing() {
+fn a_warm_score_allocates_nothing() {
     let model = fit(&options(&[]), &good_images(10)).unwrap();
     let image = Gray::scratched(160, 120, 50, (60, 50));
     let mut map = vec![0.0; 160 * 120];
@@ -44,10 +42,8 @@ fn a_warm_score_allocates_next_to_nothing() {
         model.score_into(&image.view(), buffer, |_| ()).unwrap();
     };
     (0..50).for_each(|_| score());
-    let before = (COUNT.load(Ordering::Relaxed), BYTES.load(Ordering::Relaxed));
-    const CALLS: usize = 100;
-    (0..CALLS).for_each(|_| score());
-    let count = (COUNT.load(Ordering::Relaxed) - before.0) / CALLS;
-    let bytes = (BYTES.load(Ordering::Relaxed) - before.1) / CALLS;
-    assert!(bytes < 2_000, "{count} allocations of {bytes} bytes in all for each image, whose map takes 76,800");
+    let before = COUNT.load(Ordering::Relaxed);
+    (0..100).for_each(|_| score());
+    let count = COUNT.load(Ordering::Relaxed) - before;
+    assert_eq!(count, 0, "allocations for a hundred images");
 }

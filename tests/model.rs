@@ -4,6 +4,7 @@ mod common;
 
 use common::{Gray, fit, good_images, network, options};
 use npad::error::Status;
+use npad::image::{ImageView, PixelFormat};
 use npad::math::random::Random;
 use npad::model::{MapBuffer, Model, Options, Trainer};
 
@@ -36,6 +37,19 @@ fn a_batch_is_scored_as_its_images_are_whatever_the_groups() {
         assert!(batch == single, "{shifts} shifts");
         assert!(model.score_batch(&[]).unwrap().is_empty());
     }
+}
+
+#[test]
+fn an_image_that_fails_leaves_nothing_to_the_next_batch() {
+    let model = fit(&options(&[]), &good_images(10)).unwrap();
+    let images: Vec<Gray> = (0..3).map(|seed| Gray::scratched(120, 100, seed, (50, 40))).collect();
+    let views: Vec<_> = images.iter().map(Gray::view).collect();
+    let expected = model.score_batch(&views).unwrap();
+    let nothing = f32::NAN.to_ne_bytes().repeat(120 * 100);
+    let bad = ImageView::new(&nothing, 120, 100, 4 * 120, PixelFormat::Grayf32).unwrap();
+    let error = model.score_batch(&[views[2], bad, views[1]]).unwrap_err();
+    assert!(error.status() == Status::InvalidImage && error.message().contains("image 1"), "{error}");
+    assert!(model.score_batch(&views).unwrap() == expected);
 }
 
 #[test]

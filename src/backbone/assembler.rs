@@ -93,13 +93,7 @@ const BLOCK: usize = 8;
 
 /// Joins the taps on row `y` of `rows` of the grid, and returns whether all values are finite. `columns` has what each
 /// column of the grid takes from each tap.
-fn join_row(
-    taps: &[TapMap<'_>],
-    at: (usize, usize),
-    columns: &[Source],
-    scratch: &mut [f32],
-    row: &mut [f32],
-) -> bool {
+fn join_row(taps: &[TapMap<'_>], at: (usize, usize), columns: &[Source], scratch: &mut [f32], row: &mut [f32]) -> bool {
     dispatch!(join_row_body(
         taps: &[TapMap<'_>], at: (usize, usize), columns: &[Source], scratch: &mut [f32], row: &mut [f32]
     ) -> bool)
@@ -151,13 +145,13 @@ fn down_blocks<const N: usize>(tap: &TapMap<'_>, source: &Source, out: &mut [f32
         for x in (0..tap.cols).step_by(N) {
             let x = x.min(tap.cols - N);
             let mut block = [[0.0; N]; N];
-            for l in 0..N {
-                block[l] = blend(tap, source, c + l, x);
+            for (l, columns) in block.iter_mut().enumerate() {
+                *columns = blend(tap, source, c + l, x);
             }
             for i in 0..N {
                 let out = &mut out[(x + i) * tap.channels + c..][..N];
-                for l in 0..N {
-                    out[l] = block[l][i];
+                for (out, columns) in out.iter_mut().zip(&block) {
+                    *out = columns[i];
                 }
             }
         }

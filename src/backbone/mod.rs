@@ -6,6 +6,7 @@ mod device;
 mod location;
 mod onnx;
 mod runtime;
+mod session;
 mod source;
 mod tiles;
 
@@ -22,8 +23,11 @@ use crate::preprocess::{InputSize, Normalisation};
 /// What the identity of a host's own feature extractor starts with, before its name.
 pub const HOST: &str = "host/";
 
+/// The most outputs that a backbone may have.
+pub const MAX_TAPS: usize = 16;
+
 /// One output of a backbone for one image: `channels` planes of `rows * cols` values.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct TapMap<'a> {
     /// Planes.
     pub channels: usize,
@@ -47,6 +51,26 @@ pub trait FeatureExtractor: Send + Sync {
         size: InputSize,
         consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
     ) -> Result<()>;
+
+    /// Images of a size that a run takes best.
+    fn together(&self, _size: InputSize) -> usize {
+        1
+    }
+
+    /// Runs on images that stand one after the other in `inputs`, at most [`FeatureExtractor::together`], and hands each
+    /// one's number and maps to `consume`. The maps are those of [`FeatureExtractor::extract`].
+    ///
+    /// # Errors
+    /// As [`FeatureExtractor::extract`].
+    fn extract_all(
+        &self,
+        inputs: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        let images = inputs.chunks_exact(3 * size.height * size.width).enumerate();
+        images.into_iter().try_for_each(|(number, input)| self.extract(input, size, &mut |taps| consume(number, taps)))
+    }
 
     /// How pixel values become the network's input.
     fn normalisation(&self) -> Normalisation;

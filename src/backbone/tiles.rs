@@ -70,6 +70,11 @@ impl Tiled {
     pub fn over(inner: Arc<dyn FeatureExtractor>, tile: usize) -> Arc<dyn FeatureExtractor> {
         if tile == 0 { inner } else { Arc::new(Self { inner, tile, scratch: Pool::default() }) }
     }
+
+    /// Whether an image is one tile.
+    fn holds(&self, size: InputSize) -> bool {
+        size.height.max(size.width) <= self.tile
+    }
 }
 
 impl FeatureExtractor for Tiled {
@@ -79,7 +84,7 @@ impl FeatureExtractor for Tiled {
         size: InputSize,
         consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
     ) -> Result<()> {
-        if size.height.max(size.width) <= self.tile {
+        if self.holds(size) {
             return self.inner.extract(input, size, consume);
         }
         self.scratch.with(Scratch::default, |Scratch { window, taps }| {
@@ -103,6 +108,22 @@ impl FeatureExtractor for Tiled {
             }
             consume(&taps.iter().map(Whole::map).collect::<Vec<_>>())
         })
+    }
+
+    fn together(&self, size: InputSize) -> usize {
+        if self.holds(size) { self.inner.together(size) } else { 1 }
+    }
+
+    fn extract_all(
+        &self,
+        inputs: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        if self.holds(size) {
+            return self.inner.extract_all(inputs, size, consume);
+        }
+        self.extract(inputs, size, &mut |taps| consume(0, taps))
     }
 
     fn normalisation(&self) -> Normalisation {

@@ -2,6 +2,7 @@
 //! [`super::axis`]'s.
 
 use super::kernels::dispatch;
+use crate::threads::Threads;
 
 /// Where an output coordinate falls between two input coordinates: `(1 - weight) * low + weight * high`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,20 +24,19 @@ pub fn bilinear_axis(at: usize, length_in: usize, length_out: usize) -> Sample {
 }
 
 /// Writes `planes` (each `rows * cols`) moved by `(dy, dx)`, edges replicated: `out[y][x] = planes[y + dy][x + dx]`.
-pub fn shift(planes: &[f32], rows: usize, cols: usize, (dy, dx): (isize, isize), out: &mut Vec<f32>) {
+pub fn shift(planes: &[f32], rows: usize, cols: usize, (dy, dx): (isize, isize), threads: &Threads, out: &mut [f32]) {
     let clamp = |at: usize, by: isize, length: usize| at.saturating_add_signed(by).min(length - 1);
-    out.clear();
-    for plane in planes.chunks_exact(rows * cols) {
-        for y in 0..rows {
-            let row = &plane[clamp(y, dy, rows) * cols..][..cols];
-            // What lies inside the row, between its replicated ends.
-            let (first, last) = (clamp(0, dx, cols), clamp(cols - 1, dx, cols));
-            let (before, after) = (dx.min(0).unsigned_abs().min(cols - 1), dx.max(0).unsigned_abs().min(cols - 1));
-            out.extend(std::iter::repeat_n(row[0], before));
-            out.extend_from_slice(&row[first..=last]);
-            out.extend(std::iter::repeat_n(row[cols - 1], after));
-        }
-    }
+    // What lies inside a row, between its replicated ends.
+    let inside = clamp(0, dx, cols)..clamp(cols - 1, dx, cols) + 1;
+    let before = dx.min(0).unsigned_abs().min(cols - 1);
+    threads.chunks(out, cols, |index, out| {
+        let row = &planes[(index / rows * rows + clamp(index % rows, dy, rows)) * cols..][..cols];
+        let (start, rest) = out.split_at_mut(before);
+        let (middle, end) = rest.split_at_mut(inside.len());
+        start.fill(row[0]);
+        middle.copy_from_slice(&row[inside.clone()]);
+        end.fill(row[cols - 1]);
+    });
 }
 
 /// Row `y` of the `k` x `k` neighbourhood mean of a position-major map, edges replicated; `k` is odd.
@@ -85,10 +85,10 @@ mod tests {
     fn shifting_replicates_the_edge() {
         let (rows, cols) = (3, 4);
         let planes: Vec<f32> = (0..2 * rows * cols).map(|v| v as f32).collect();
-        let mut out = Vec::new();
+        let (threads, mut out) = (Threads::new(2).unwrap(), vec![0.0; planes.len()]);
         for dy in -5isize..=5 {
             for dx in -5isize..=5 {
-                shift(&planes, rows, cols, (dy, dx), &mut out);
+                shift(&planes, rows, cols, (dy, dx), &threads, &mut out);
                 let clamp =
                     |at: usize, by: isize, length: usize| (at as isize + by).clamp(0, length as isize - 1) as usize;
                 let expected = (0..planes.len()).map(|i| {

@@ -7,9 +7,10 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::decision::{Calibration, GoodScores};
+use super::extraction::Extraction;
 use super::interest::{Interest, own_mask_in_a_fit};
 use super::options::Options;
-use super::score::{Combiner, Extraction};
+use super::score::Combiner;
 use super::{Core, Model, OutputSettings, Settings};
 use crate::backbone::{FeatureExtractor, FeatureMap, Source, Tiled};
 use crate::error::{Error, Result, Status};

@@ -1,6 +1,7 @@
 //! The whole: learn from good images, score products, save and load.
 
 mod decision;
+mod extraction;
 mod file;
 mod fit;
 mod interest;

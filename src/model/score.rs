@@ -1,16 +1,17 @@
 //! Scoring: pixels in; score, decision, anomaly map and regions out.
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use super::extraction::Extraction;
 use super::interest::Interest;
 use super::{Model, OutputSettings, Verdict};
-use crate::backbone::{Assembler, FeatureExtractor, FeatureMap};
+use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
-use crate::math::filters::shift;
 use crate::method::GridScore;
 use crate::postprocess::{Heatmap, Map, Plan, Region, RegionFinder, Resizer, Smoother, draw_boxes, peak};
-use crate::preprocess::{InputSize, Normalisation, Preprocessor};
+use crate::preprocess::{InputSize, Normalisation};
 use crate::threads::{Awake, Threads};
 
 /// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
@@ -60,72 +61,6 @@ impl Inspection {
     }
 }
 
-/// Working memory of turning images into feature maps.
-pub struct Extraction {
-    preprocessor: Preprocessor,
-    tensor: Vec<f32>,
-    shifted: Vec<f32>,
-    assembler: Assembler,
-}
-
-impl Extraction {
-    /// For one backbone, input size and grid.
-    pub fn new(backbone: &dyn FeatureExtractor, size: InputSize, grid_step: usize) -> Self {
-        Self {
-            preprocessor: Preprocessor::new(size, backbone.normalisation()),
-            tensor: Vec::new(),
-            shifted: Vec::new(),
-            assembler: Assembler::new(grid_step),
-        }
-    }
-
-    /// Takes the next image; of its pixels, only those inside the mask have an influence. `mean` is that of the good
-    /// images' tensors.
-    pub fn load(
-        &mut self,
-        image: &ImageView<'_>,
-        interest: Option<&Interest>,
-        mean: &[f32],
-        threads: &Threads,
-    ) -> Result<()> {
-        let _awake = threads.awake();
-        self.preprocessor.run(image, interest.map(|interest| &interest.mask), threads, &mut self.tensor)?;
-        if let Some(interest) = interest {
-            interest.complete(&mut self.tensor, mean);
-        }
-        Ok(())
-    }
-
-    /// The network's input for the image, before any displacement.
-    pub fn tensor(&self) -> &[f32] {
-        &self.tensor
-    }
-
-    /// The features of the image moved by `(dy, dx)`. The threads are awake when they have come.
-    pub fn features<'a>(
-        &mut self,
-        backbone: &dyn FeatureExtractor,
-        displacement: (isize, isize),
-        threads: &'a Threads,
-        out: &mut FeatureMap,
-    ) -> Result<Awake<'a>> {
-        let size = self.preprocessor.size();
-        let tensor = if displacement == (0, 0) {
-            &self.tensor
-        } else {
-            shift(&self.tensor, size.height, size.width, displacement, &mut self.shifted);
-            &self.shifted
-        };
-        let (assembler, mut awake) = (&self.assembler, None);
-        backbone.extract(tensor, size, &mut |taps| {
-            // Not earlier: helpers that wait would take the cores from the backbone.
-            awake = Some(threads.awake());
-            assembler.run(taps, threads, out)
-        })?;
-        Ok(awake.unwrap_or_else(|| threads.awake()))
-    }
-}
-
 /// Working memory of one scoring.
 pub struct Context {
     extraction: Extraction,
@@ -169,6 +104,9 @@ impl Combiner {
         (score, map)
     }
 }
+
+/// For each image of a group, the pixels that count.
+type Interests<'a> = [Option<Cow<'a, Interest>>; GROUP];
 
 /// What ends the scoring of one image: writes its map and hands its regions on.
 type Conclude<'a> = dyn FnMut(MapBuffer<'_>, &mut dyn FnMut(&[Region])) -> Result<Decision> + 'a;
@@ -240,7 +178,7 @@ impl Model {
     }
 
     /// Scores one image, writes its map to the caller's memory and hands its regions to `found`. After a first image of
-    /// the same size it needs no memory of its own but what ONNX Runtime's interface takes.
+    /// the same size it needs no memory of its own.
     ///
     /// # Errors
     /// As [`Model::score`]; [`Status::InvalidArgument`] when the buffer is too small for the map.
@@ -275,7 +213,6 @@ impl Model {
     ) -> std::result::Result<(), (usize, Error)> {
         let (settings, core) = (&self.settings, &*self.core);
         let (size, shifts) = (settings.input, core.shifts.len());
-        let margin = EDGE * size.height.div_ceil(core.scorer.shape().0.max(1));
         core.contexts.with(
             || self.new_context(),
             |context| {
@@ -285,22 +222,7 @@ impl Model {
                     features.resize_with(needed, FeatureMap::default);
                     grids.resize_with(needed, GridScore::default);
                 }
-                let (mut interests, mut awake) = ([const { None }; GROUP], None);
-                for (index, image) in images.iter().enumerate() {
-                    let own = features[index * shifts..][..shifts].iter_mut();
-                    let extract = || {
-                        let interest = Interest::of(core.interest.as_ref(), image, size, margin)?;
-                        extraction.load(image, interest.as_deref(), &core.mean, &core.threads)?;
-                        for (displacement, features) in core.shifts.iter().zip(own) {
-                            // Threads that wait would take the cores from the backbone.
-                            drop(awake.take());
-                            awake =
-                                Some(extraction.features(&*core.backbone, *displacement, &core.threads, features)?);
-                        }
-                        Ok(interest)
-                    };
-                    interests[index] = extract().map_err(|error| (index, error))?;
-                }
+                let (interests, _awake) = self.extract_group(extraction, images, &mut features[..needed])?;
                 let grids = &mut grids[..needed];
                 core.scorer.score_all(&features[..needed], &core.threads, grids).map_err(|error| (0, error))?;
                 for (index, (grids, interest)) in grids.chunks_exact(shifts).zip(&interests).enumerate() {
@@ -339,6 +261,47 @@ impl Model {
         )
     }
 
+    /// The features of a group of images and all their displacements, as many of them in one run of the backbone as it takes;
+    /// and the pixels that count, where a mask leaves some out.
+    fn extract_group(
+        &self,
+        extraction: &mut Extraction,
+        images: &[ImageView<'_>],
+        features: &mut [FeatureMap],
+    ) -> std::result::Result<(Interests<'_>, Option<Awake<'_>>), (usize, Error)> {
+        let core = &*self.core;
+        let (backbone, size, shifts, threads) = (&*core.backbone, self.settings.input, &core.shifts, &core.threads);
+        let margin = EDGE * size.height.div_ceil(core.scorer.shape().0.max(1));
+        let together = backbone.together(size).min(features.len());
+        let (mut interests, mut awake, mut done) = ([const { None }; GROUP], None, 0);
+        extraction.clear();
+        for (index, image) in images.iter().enumerate() {
+            let loaded = Interest::of(core.interest.as_ref(), image, size, margin).and_then(|interest| {
+                extraction.load(image, interest.as_deref(), &core.mean, threads)?;
+                Ok(interest)
+            });
+            interests[index] = loaded.map_err(|error| (index, error))?;
+            for &displacement in shifts {
+                // Threads that wait would take the cores from the backbone.
+                drop(awake.take());
+                if together == 1 {
+                    let extracted = extraction.features(backbone, displacement, threads, &mut features[done]);
+                    awake = Some(extracted.map_err(|error| (index, error))?);
+                    done += 1;
+                    continue;
+                }
+                extraction.push(displacement, threads);
+                let waiting = extraction.waiting();
+                if waiting == together || done + waiting == features.len() {
+                    let extracted = extraction.run(backbone, threads, &mut features[done..][..waiting]);
+                    awake = Some(extracted.map_err(|(at, error)| ((done + at) / shifts.len(), error))?);
+                    done += waiting;
+                }
+            }
+        }
+        Ok((interests, awake))
+    }
+
     /// The image as RGB with its anomaly map laid over it and boxes around its regions, for people to look at.
     ///
     /// # Errors
@@ -372,7 +335,7 @@ impl Model {
                 let size = self.settings.input;
                 let start = Instant::now();
                 for _ in &core.shifts {
-                    core.backbone.extract(&context.extraction.tensor, size, &mut |_| Ok(()))?;
+                    core.backbone.extract(context.extraction.tensor(), size, &mut |_| Ok(()))?;
                 }
                 Ok(start.elapsed())
             },

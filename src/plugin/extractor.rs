@@ -3,13 +3,12 @@
 use std::ffi::{c_char, c_void};
 
 use super::{UserData, call, name, npad_callback_error};
-use crate::backbone::{FeatureExtractor, HOST, TapMap};
+use crate::backbone::{FeatureExtractor, HOST, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::pool::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
-/// The most outputs, and the bounds of their strides and channels.
-const MAX_TAPS: usize = 16;
+/// The bounds of outputs' strides and channels.
 const MAX_STRIDE: i32 = 64;
 const MAX_CHANNELS: i32 = 8192;
 
@@ -151,7 +150,7 @@ impl FeatureExtractor for HostExtractor {
                     // SAFETY: the table's owner promised what it does; the buffers are as large as documented.
                     unsafe { (self.extract)(user_data.0, input.as_ptr(), height, width, pointers.as_ptr(), error) }
                 })?;
-                let mut maps = [TapMap { channels: 0, rows: 0, cols: 0, data: &[] }; MAX_TAPS];
+                let mut maps = [TapMap::default(); MAX_TAPS];
                 for ((map, tap), output) in maps.iter_mut().zip(&self.taps).zip(outputs.iter()) {
                     let (rows, cols) = shape(tap);
                     *map = TapMap { channels: tap.channels, rows, cols, data: output };

@@ -138,9 +138,9 @@ def build(weights):
             channels, index = stage.channels, index + 1
         if stage.tap:
             name = graph.node("Identity", [x], f"stage{number}")
-            shape = [1, stage.channels, f"rows{number}", f"columns{number}"]
+            shape = ["images", stage.channels, f"rows{number}", f"columns{number}"]
             outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 3, "height", "width"])
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["images", 3, "height", "width"])
     body = helper.make_graph(graph.nodes, "efficientnet_lite0_stage5", [image], outputs, graph.initialisers)
     model = helper.make_model(
         body,
