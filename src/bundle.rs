@@ -12,6 +12,7 @@ use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 
 use crate::error::{Error, Result, Status};
+use crate::memory::roomy;
 use crate::method::Array;
 
 /// What the file says it is.
@@ -120,7 +121,9 @@ impl Bundle {
                 Dtype::U8 => Array::U8(shape, data.to_vec()),
                 Dtype::F32 => Array::F32(shape, words(data).map(f32::from_le_bytes).collect()),
                 Dtype::F16 => {
-                    Array::F16(shape, data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect())
+                    let mut values = roomy(data.len() / 2);
+                    values.extend(data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])));
+                    Array::F16(shape, values)
                 }
                 Dtype::U32 => Array::U32(shape, words(data).map(u32::from_le_bytes).collect()),
                 other => return Err(invalid(&format!("array '{name}' has the unexpected type {other}"))),

@@ -40,6 +40,7 @@ pub mod ffi;
 pub mod image;
 pub mod mask;
 pub mod math;
+mod memory;
 pub mod method;
 #[cfg(feature = "cli")]
 pub mod metrics;

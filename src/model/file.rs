@@ -1,6 +1,7 @@
 //! Models in files and in memory.
 
 use std::collections::BTreeMap;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use crate::backbone::{HOST, Source, Tiled};
 use crate::bundle::{Bundle, write_atomically};
 use crate::error::{Error, Result, Status};
 use crate::mask::Mask;
+use crate::memory::roomy;
 use crate::method::{Array, Method, Parameters, State, method};
 use crate::pool::Pool;
 use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
@@ -90,7 +92,7 @@ impl Model {
             if options.extractor().is_none() {
                 scope.spawn(crate::backbone::warm_up);
             }
-            let bytes = std::fs::read(path)
+            let bytes = read(path)
                 .map_err(|e| Error::new(Status::Io, format!("cannot read the model {}: {e}", path.display())))?;
             Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
         })
@@ -200,6 +202,14 @@ impl Settings {
         self.parameters.iter().try_for_each(|(name, value)| parameters.set(name, value))?;
         Ok(parameters)
     }
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    let mut bytes = roomy(length);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn missing(message: String) -> Error {

@@ -202,7 +202,7 @@ namespace Npad.Native
         ///  - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
         ///  - "min_region_area" (1): regions of fewer pixels of the image are left out
         ///  - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], 1 to 16 float outputs
-        ///    [1, channels, rows, columns]; where the first dimension is free, small images of a batch run in pairs
+        ///    [1, channels, rows, columns]; where the first dimension is free, small images of a batch run together
         ///  - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1
         ///  - "npad.levels", "npad.channels" and the like: the method's parameters
         ///
