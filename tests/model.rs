@@ -245,6 +245,24 @@ fn files_survive_failed_writes_and_errors_name_them() {
 }
 
 #[test]
+fn batches_are_scored_as_their_images_are_whatever_the_backbone_takes_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.onnx");
+    let images: Vec<Gray> = (0..5).map(|seed| Gray::scratched(120, 100, seed, (50, 40))).collect();
+    let views: Vec<_> = images.iter().map(Gray::view).collect();
+    // Fixed to one image, free, and free at the input alone, which is no promise.
+    for (input, output) in [(1, 1), (0, 0), (0, 1)] {
+        let outputs = ["fine", "coarse"].map(|name| network::value(name, 1, &[output, 3, 0, 0]));
+        let nodes = [network::pooling("image", "fine", 4), network::pooling("image", "coarse", 8)];
+        let image = network::value("image", 1, &[input, 3, 0, 0]);
+        std::fs::write(&path, network::model(&nodes, &[image], &outputs)).unwrap();
+        let model = fit(&options(&[("backbone", path.to_str().unwrap())]), &good_images(12)).unwrap();
+        let single: Vec<_> = views.iter().map(|view| model.score(view).unwrap()).collect();
+        assert!(model.score_batch(&views).unwrap() == single, "first dimensions {input} and {output}");
+    }
+}
+
+#[test]
 fn a_users_own_backbone_is_used_and_travels_with_the_model() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("pyramid.onnx");
@@ -264,7 +282,7 @@ fn a_users_own_backbone_is_used_and_travels_with_the_model() {
 fn networks_that_do_not_fit_are_explained() {
     let image = || network::value("image", 1, &[1, 3, 0, 0]);
     let taps = || network::value("out", 1, &[1, 3, 0, 0]);
-    let cases: [(&str, Vec<u8>, Status); 6] = [
+    let cases: [(&str, Vec<u8>, Status); 7] = [
         ("cannot be loaded", b"not a network".to_vec(), Status::Backbone),
         (
             "2 inputs",
@@ -299,6 +317,15 @@ fn networks_that_do_not_fit_are_explained() {
                 &[network::node("Identity", &["image"], "out")],
                 &[network::value("image", 6, &[1, 3, 0, 0])],
                 &[network::value("out", 6, &[1, 3, 0, 0])],
+            ),
+            Status::Backbone,
+        ),
+        (
+            "it has 17 outputs",
+            network::model(
+                &(0..17).map(|i| network::pooling("image", &format!("out{i}"), 4)).collect::<Vec<_>>(),
+                &[image()],
+                &(0..17).map(|i| network::value(&format!("out{i}"), 1, &[1, 3, 0, 0])).collect::<Vec<_>>(),
             ),
             Status::Backbone,
         ),

@@ -16,7 +16,7 @@ use crate::threads::Threads;
 /// costs a scorer a quarter of the positions and loses little, since a cell still averages all that it covers.
 pub struct Assembler {
     step: usize,
-    columns: Pool<Vec<Source>>,
+    columns: Pool<Vec<Weighting>>,
     scratch: Pool<Vec<f32>>,
 }
 
@@ -40,7 +40,7 @@ impl Assembler {
         let finite = AtomicBool::new(true);
         self.columns.with(Vec::new, |columns| {
             columns.clear();
-            columns.extend(taps.iter().flat_map(|tap| (0..cols).map(|x| Source::of(x, tap.cols, cols))));
+            columns.extend(taps.iter().flat_map(|tap| (0..cols).map(|x| Weighting::of(x, tap.cols, cols))));
             threads.chunks(&mut out.data, cols * channels, |y, row| {
                 self.scratch.with(Vec::new, |scratch| {
                     scratch.resize(widest, 0.0);
@@ -58,13 +58,13 @@ impl Assembler {
 }
 
 /// What a position of the grid takes from one axis of a tap: the mean of a range, the first of which may count differently.
-struct Source {
+struct Weighting {
     range: Range<usize>,
     first: f32,
     rest: f32,
 }
 
-impl Source {
+impl Weighting {
     /// Of cell `at` of `cells`, on an axis of `length`: the mean of what the cell covers where there are fewer cells, else
     /// the two that the cell's centre lies between.
     fn of(at: usize, length: usize, cells: usize) -> Self {
@@ -93,9 +93,15 @@ const BLOCK: usize = 8;
 
 /// Joins the taps on row `y` of `rows` of the grid, and returns whether all values are finite. `columns` has what each
 /// column of the grid takes from each tap.
-fn join_row(taps: &[TapMap<'_>], at: (usize, usize), columns: &[Source], scratch: &mut [f32], row: &mut [f32]) -> bool {
+fn join_row(
+    taps: &[TapMap<'_>],
+    at: (usize, usize),
+    columns: &[Weighting],
+    scratch: &mut [f32],
+    row: &mut [f32],
+) -> bool {
     dispatch!(join_row_body(
-        taps: &[TapMap<'_>], at: (usize, usize), columns: &[Source], scratch: &mut [f32], row: &mut [f32]
+        taps: &[TapMap<'_>], at: (usize, usize), columns: &[Weighting], scratch: &mut [f32], row: &mut [f32]
     ) -> bool)
 }
 
@@ -103,7 +109,7 @@ fn join_row(taps: &[TapMap<'_>], at: (usize, usize), columns: &[Source], scratch
 fn join_row_body<const FMA: bool>(
     taps: &[TapMap<'_>],
     (y, rows): (usize, usize),
-    columns: &[Source],
+    columns: &[Weighting],
     scratch: &mut [f32],
     row: &mut [f32],
 ) -> bool {
@@ -112,8 +118,8 @@ fn join_row_body<const FMA: bool>(
     let mut offset = 0;
     for (tap, columns) in taps.iter().zip(columns.chunks_exact(cols)) {
         let positions = &mut scratch[..tap.channels * tap.cols];
-        down(tap, &Source::of(y, tap.rows, rows), positions);
-        for (out, Source { range, first, rest }) in row.chunks_exact_mut(channels).zip(columns) {
+        down(tap, &Weighting::of(y, tap.rows, rows), positions);
+        for (out, Weighting { range, first, rest }) in row.chunks_exact_mut(channels).zip(columns) {
             let out = &mut out[offset..][..tap.channels];
             let sources = &positions[range.start * tap.channels..range.end * tap.channels];
             let (start, sources) = sources.split_at(tap.channels);
@@ -130,23 +136,23 @@ fn join_row_body<const FMA: bool>(
 
 /// Rows of a tap blended into one, which still has the tap's columns, position after position.
 #[inline(always)]
-fn down(tap: &TapMap<'_>, source: &Source, out: &mut [f32]) {
+fn down(tap: &TapMap<'_>, weighting: &Weighting, out: &mut [f32]) {
     if tap.channels < BLOCK || tap.cols < BLOCK {
-        return down_blocks::<1>(tap, source, out);
+        return down_blocks::<1>(tap, weighting, out);
     }
-    down_blocks::<BLOCK>(tap, source, out);
+    down_blocks::<BLOCK>(tap, weighting, out);
 }
 
 /// By blocks of `N` x `N`, of which the last overlap the ones before.
 #[inline(always)]
-fn down_blocks<const N: usize>(tap: &TapMap<'_>, source: &Source, out: &mut [f32]) {
+fn down_blocks<const N: usize>(tap: &TapMap<'_>, weighting: &Weighting, out: &mut [f32]) {
     for c in (0..tap.channels).step_by(N) {
         let c = c.min(tap.channels - N);
         for x in (0..tap.cols).step_by(N) {
             let x = x.min(tap.cols - N);
             let mut block = [[0.0; N]; N];
             for (l, columns) in block.iter_mut().enumerate() {
-                *columns = blend(tap, source, c + l, x);
+                *columns = blend(tap, weighting, c + l, x);
             }
             for i in 0..N {
                 let out = &mut out[(x + i) * tap.channels + c..][..N];
@@ -160,8 +166,8 @@ fn down_blocks<const N: usize>(tap: &TapMap<'_>, source: &Source, out: &mut [f32
 
 /// `N` columns of channel `c` from `x` on, its rows blended.
 #[inline(always)]
-fn blend<const N: usize>(tap: &TapMap<'_>, source: &Source, c: usize, x: usize) -> [f32; N] {
-    let Source { range, first, rest } = source;
+fn blend<const N: usize>(tap: &TapMap<'_>, weighting: &Weighting, c: usize, x: usize) -> [f32; N] {
+    let Weighting { range, first, rest } = weighting;
     let mut sum = [0.0; N];
     for row in range.clone() {
         let weight = if row == range.start { *first } else { *rest };
@@ -176,6 +182,7 @@ fn blend<const N: usize>(tap: &TapMap<'_>, source: &Source, c: usize, x: usize) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn taps_are_joined_on_the_finest_grid() {
@@ -223,6 +230,45 @@ mod tests {
             let ranges: Vec<Range<usize>> = (0..cells).map(|at| covered(at, length, cells)).collect();
             assert!(ranges.iter().all(|range| !range.is_empty()), "{length} in {cells}: {ranges:?}");
             assert!((0..length).all(|i| ranges.iter().any(|range| range.contains(&i))), "{length} in {cells}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_definition(
+            shapes in prop::collection::vec((1usize..20, 1usize..24, 1usize..24), 1..4), step in 1usize..4, seed in any::<u64>(),
+        ) {
+            let mut random = crate::math::random::Random::new(seed);
+            let planes: Vec<Vec<f32>> = shapes
+                .iter()
+                .map(|(c, rows, cols)| (0..c * rows * cols).map(|_| random.below(2001) as f32 / 1000.0 - 1.0).collect())
+                .collect();
+            let taps: Vec<TapMap<'_>> = shapes
+                .iter()
+                .zip(&planes)
+                .map(|(&(channels, rows, cols), data)| TapMap { channels, rows, cols, data })
+                .collect();
+            let mut out = FeatureMap::default();
+            Assembler::new(step).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
+            let weights = |at: usize, length: usize, cells: usize| -> Vec<(usize, f64)> {
+                if length > cells {
+                    let covered = covered(at, length, cells);
+                    return covered.clone().map(|i| (i, 1.0 / covered.len() as f64)).collect();
+                }
+                let Sample { low, high, weight } = bilinear_axis(at, length, cells);
+                vec![(low, 1.0 - f64::from(weight)), (high, f64::from(weight))]
+            };
+            for p in 0..out.positions() {
+                let mut got = out.at(p).iter();
+                for tap in &taps {
+                    let (down, across) = (weights(p / out.cols, tap.rows, out.rows), weights(p % out.cols, tap.cols, out.cols));
+                    for (plane, got) in tap.data.chunks(tap.rows * tap.cols).zip(&mut got) {
+                        let row = |y: usize| across.iter().map(|(x, w)| w * f64::from(plane[y * tap.cols + x])).sum::<f64>();
+                        let expected: f64 = down.iter().map(|(y, w)| w * row(*y)).sum();
+                        prop_assert!((f64::from(*got) - expected).abs() < 1e-5, "{got} instead of {expected}");
+                    }
+                }
+            }
         }
     }
 

@@ -125,13 +125,19 @@ impl FeatureExtractor for OnnxBackbone {
         size: InputSize,
         consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
     ) -> Result<()> {
-        let failed = |e: ort::Error| {
-            Error::new(
-                Status::Backbone,
-                format!("the backbone failed on an input of {} x {} (height x width): {e}", size.height, size.width),
-            )
-        };
         let count = inputs.len() / (3 * size.height * size.width);
+        let failed = |e: ort::Error| {
+            let (inputs, hint) = match count {
+                1 => ("an input".to_owned(), ""),
+                _ => (
+                    format!("{count} inputs"),
+                    "; if it takes one image at a time, give its first dimension the size 1",
+                ),
+            };
+            let InputSize { height, width } = size;
+            let message = format!("the backbone failed on {inputs} of {height} x {width} (height x width): {e}{hint}");
+            Error::new(Status::Backbone, message)
+        };
         self.sessions.try_with(
             || bound(self.new_session()?),
             |session| {

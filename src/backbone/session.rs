@@ -9,7 +9,7 @@ use std::ffi::{CString, c_char};
 use std::ptr::{null, null_mut};
 
 use ort::AsPointer;
-use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
+use ort::memory::MemoryInfo;
 use ort::session::Session;
 use ort::sys::{ONNXTensorElementDataType, OrtStatusPtr, OrtValue};
 use ort::value::{DynValue, TensorRef};
@@ -46,7 +46,7 @@ impl BoundSession {
         Ok(Self {
             input: name(session.inputs()[0].name())?,
             outputs: session.outputs().iter().map(|output| name(output.name())).collect::<ort::Result<_>>()?,
-            memory: MemoryInfo::new(AllocationDevice::CPU, 0, AllocatorType::Device, MemoryType::CPUInput)?,
+            memory: MemoryInfo::default(),
             bindings: Vec::with_capacity(SHAPES),
             session,
         })

@@ -23,6 +23,7 @@ ABLATIONS = [
     ("patch level alone", ["npad.levels=patch", "npad.image_levels=patch"]),
     ("both, without centroids", [PIXEL, "npad.levels=pixel+patch"]),
     ("patches alone in the map", ["npad.levels=patch"]),
+    ("centroids of patch means", ["npad.centroid_patch=3"]),
     ("centroids alone", ["npad.levels=centroids", "npad.image_levels=centroids"]),
     ("channels by their variance", ["npad.selection=variance"]),
     ("without channel selection", ["npad.channels=4096"]),
