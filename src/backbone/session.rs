@@ -14,6 +14,8 @@ use ort::session::Session;
 use ort::sys::{ONNXTensorElementDataType, OrtStatusPtr, OrtValue};
 use ort::value::{DynValue, TensorRef};
 
+use super::MAX_TAPS;
+
 /// Shapes whose outputs are kept: a camera scores whole groups of images and a rest.
 const SHAPES: usize = 2;
 
@@ -33,11 +35,8 @@ struct Binding {
     values: Vec<DynValue>,
 }
 
-/// Outputs that a call can name without allocating; see [`super::MAX_TAPS`].
-const OUTPUTS: usize = super::MAX_TAPS;
-
 impl BoundSession {
-    /// Of a session with one input and at most [`super::MAX_TAPS`] outputs.
+    /// Of a session with one input and at most [`MAX_TAPS`] outputs.
     ///
     /// # Errors
     /// When a name cannot be passed on.
@@ -77,7 +76,7 @@ impl BoundSession {
     fn run_bound(&mut self, input: &[f32]) -> ort::Result<()> {
         let Self { session, memory, bindings, .. } = self;
         let Binding { shape, values } = &mut bindings[0];
-        let (mut names, mut outputs) = ([null::<c_char>(); OUTPUTS], [null_mut::<OrtValue>(); OUTPUTS]);
+        let (mut names, mut outputs) = ([null::<c_char>(); MAX_TAPS], [null_mut::<OrtValue>(); MAX_TAPS]);
         for ((name, output), (of, value)) in names.iter_mut().zip(&mut outputs).zip(self.outputs.iter().zip(values)) {
             (*name, *output) = (of.as_ptr(), value.ptr_mut());
         }
