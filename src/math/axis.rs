@@ -82,7 +82,8 @@ impl Axis {
         let radius = (4.0 * sigma + 0.5) as isize;
         let weight = |i: isize| if i == 0 { 1.0 } else { (-0.5 * (i as f64 / sigma).powi(2)).exp() };
         let total: f64 = (-radius..=radius).map(weight).sum();
-        let around = |at: usize| (-radius..=radius).map(move |i| (reflect(at as isize + i, length), weight(i) / total));
+        let weights: Vec<f64> = (-radius..=radius).map(|i| weight(i) / total).collect();
+        let around = |at: usize| (-radius..).zip(&weights).map(move |(i, w)| (reflect(at as isize + i, length), *w));
         Self::new(length, (0..length).map(|at| around(at).collect()))
     }
 

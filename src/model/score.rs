@@ -75,8 +75,9 @@ pub struct Context {
 /// Turns the grids of one image's displacements into its smooth map and its image score.
 #[derive(Default)]
 pub struct Combiner {
-    map: Smoother,
-    evidence: Smoother,
+    smoother: Smoother,
+    map: Vec<f32>,
+    evidence: Vec<f32>,
     scratch: Vec<u32>,
 }
 
@@ -94,14 +95,14 @@ impl Combiner {
         let grid = (grids[0].rows, grids[0].cols);
         let plan = Plan { grid, size, sigma: output.smoothing, masked: cover.is_some() };
         let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-        let map = self.map.run(of(|grid| &grid.map), plan, cover, threads);
-        let score = if grids[0].evidence.is_empty() {
-            peak(map, cover, output.peak_share, &mut self.scratch)
+        self.smoother.run(of(|grid| &grid.map), plan, cover, threads, &mut self.map);
+        let evidence = if grids[0].evidence.is_empty() {
+            &self.map
         } else {
-            let evidence = self.evidence.run(of(|grid| &grid.evidence), plan, cover, threads);
-            peak(evidence, cover, output.peak_share, &mut self.scratch)
+            self.smoother.run(of(|grid| &grid.evidence), plan, cover, threads, &mut self.evidence);
+            &self.evidence
         };
-        (score, map)
+        (peak(evidence, cover, output.peak_share, &mut self.scratch), &self.map)
     }
 }
 

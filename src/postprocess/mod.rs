@@ -21,7 +21,6 @@ pub struct Smoother {
     /// Smoothing on its own, where there is a mask.
     blur: Option<Separable>,
     plane: Vec<f32>,
-    smooth: Vec<f32>,
     weight: Vec<f32>,
 }
 
@@ -42,7 +41,7 @@ pub struct Plan {
 const LEAST_WEIGHT: f32 = 1e-2;
 
 impl Smoother {
-    /// Resizes each map to the input's size, shifts it back, averages, and blurs.
+    /// Resizes each map to the input's size, shifts it back, averages, and blurs, into `out`.
     ///
     /// `maps` yields each displacement `(dy, dx)`, the same each time, with its grid of values. With `cover`, which tells the
     /// pixels of the input that count, others have no influence (normalised convolution, Knutsson and Westin 1993).
@@ -52,7 +51,8 @@ impl Smoother {
         plan: Plan,
         cover: Option<&[bool]>,
         threads: &Threads,
-    ) -> &[f32] {
+        out: &mut Vec<f32>,
+    ) {
         if self.plan != Some(plan) {
             self.prepare(plan, maps.clone().map(|(displacement, _)| displacement));
         }
@@ -61,23 +61,22 @@ impl Smoother {
             plane.clear();
             plane.resize(plan.size.height * width, 0.0);
         };
-        clear(&mut self.smooth);
+        clear(out);
         let (Some(cover), Some(blur)) = (cover, &mut self.blur) else {
-            self.up.iter_mut().zip(maps).for_each(|(up, (_, map))| up.add(map, &mut self.smooth, width, threads));
-            return &self.smooth;
+            self.up.iter_mut().zip(maps).for_each(|(up, (_, map))| up.add(map, out, width, threads));
+            return;
         };
         clear(&mut self.plane);
         self.up.iter_mut().zip(maps).for_each(|(up, (_, map))| up.add(map, &mut self.plane, width, threads));
         self.plane.iter_mut().zip(cover).filter(|(_, inside)| !**inside).for_each(|(value, _)| *value = 0.0);
-        blur.add(&self.plane, &mut self.smooth, width, threads);
+        blur.add(&self.plane, out, width, threads);
         self.plane.clear();
         self.plane.extend(cover.iter().map(|inside| f32::from(u8::from(*inside))));
         clear(&mut self.weight);
         blur.add(&self.plane, &mut self.weight, width, threads);
-        for (value, weight) in self.smooth.iter_mut().zip(&self.weight) {
+        for (value, weight) in out.iter_mut().zip(&self.weight) {
             *value = if *weight < LEAST_WEIGHT { 0.0 } else { *value / weight };
         }
-        &self.smooth
     }
 
     fn prepare(&mut self, plan: Plan, displacements: impl ExactSizeIterator<Item = (isize, isize)>) {
@@ -265,7 +264,9 @@ mod tests {
         let maps = [((0, 0), &still[..]), ((2, 1), &moved[..])];
         let plan = Plan { grid: (8, 8), size, sigma: 0.0, masked: false };
         let threads = Threads::new(1).unwrap();
-        assert_eq!(smoother.run(maps.into_iter(), plan, None, &threads), &still[..]);
+        let mut out = Vec::new();
+        smoother.run(maps.into_iter(), plan, None, &threads, &mut out);
+        assert_eq!(out, still);
     }
 
     #[test]
@@ -276,7 +277,9 @@ mod tests {
             let map: Vec<f32> = cover.iter().map(|inside| if *inside { 2.0 } else { outside }).collect();
             let plan = Plan { grid: (8, 8), size, sigma: 1.0, masked: true };
             let maps = [((0, 0), &map[..])].into_iter();
-            Smoother::default().run(maps, plan, Some(&cover), &Threads::new(1).unwrap()).to_vec()
+            let mut out = Vec::new();
+            Smoother::default().run(maps, plan, Some(&cover), &Threads::new(1).unwrap(), &mut out);
+            out
         };
         assert_eq!(run(0.0), run(1e6));
         let smooth = run(7.0);
