@@ -33,17 +33,20 @@ static ALLOCATOR: Counting = Counting;
 
 #[test]
 fn a_warm_score_allocates_nothing() {
-    let model = fit(&options(&[]), &good_images(10)).unwrap();
-    let image = Gray::scratched(160, 120, 50, (60, 50));
-    let mut map = vec![0.0; 160 * 120];
-    let mut score = || {
-        let (width, height) = (image.width, image.height);
-        let buffer = MapBuffer { values: &mut map, width, height, stride: width };
-        model.score_into(&image.view(), buffer, |_| ()).unwrap();
-    };
-    (0..50).for_each(|_| score());
-    let before = COUNT.load(Ordering::Relaxed);
-    (0..100).for_each(|_| score());
-    let count = COUNT.load(Ordering::Relaxed) - before;
-    assert_eq!(count, 0, "allocations for a hundred images");
+    // Five shifts take runs of two images and of one.
+    for shifts in ["1", "5"] {
+        let model = fit(&options(&[("npad.shifts", shifts)]), &good_images(10)).unwrap();
+        let image = Gray::scratched(160, 120, 50, (60, 50));
+        let mut map = vec![0.0; 160 * 120];
+        let mut score = || {
+            let (width, height) = (image.width, image.height);
+            let buffer = MapBuffer { values: &mut map, width, height, stride: width };
+            model.score_into(&image.view(), buffer, |_| ()).unwrap();
+        };
+        (0..50).for_each(|_| score());
+        let before = COUNT.load(Ordering::Relaxed);
+        (0..100).for_each(|_| score());
+        let count = COUNT.load(Ordering::Relaxed) - before;
+        assert_eq!(count, 0, "allocations for a hundred images at {shifts} shifts");
+    }
 }

@@ -2,11 +2,15 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{Gray, fit, good_images, network, options};
-use npad::error::Status;
+use npad::backbone::{Device, FeatureExtractor, Source, TapMap};
+use npad::error::{Error, Result, Status};
 use npad::image::{ImageView, PixelFormat};
 use npad::math::random::Random;
 use npad::model::{MapBuffer, Model, Options, Trainer};
+use npad::preprocess::{InputSize, Normalisation};
 
 #[test]
 fn defects_are_found_where_they_are() {
@@ -260,6 +264,51 @@ fn batches_are_scored_as_their_images_are_whatever_the_backbone_takes_at_once() 
         let single: Vec<_> = views.iter().map(|view| model.score(view).unwrap()).collect();
         assert!(model.score_batch(&views).unwrap() == single, "first dimensions {input} and {output}");
     }
+}
+
+#[test]
+fn small_images_run_together_and_large_ones_alone() {
+    let backbone = Source::Builtin.open(Device::CPU, 1).unwrap();
+    for (height, width, together) in [(224, 224, 2), (240, 240, 2), (128, 128, 8), (320, 320, 1), (2048, 2448, 1)] {
+        assert_eq!(backbone.together(InputSize { height, width }), together, "{height} x {width}");
+    }
+}
+
+/// Says that it takes two images at once, and fails on them.
+struct OneAfterAll;
+
+impl FeatureExtractor for OneAfterAll {
+    fn extract(
+        &self,
+        inputs: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        if inputs.len() > 3 * size.height * size.width {
+            return Err(Error::new(Status::Backbone, "one image only"));
+        }
+        consume(0, &[TapMap { channels: 3, rows: size.height, cols: size.width, data: inputs }])
+    }
+
+    fn together(&self, _: InputSize) -> usize {
+        2
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        Normalisation { mean: [0.0; 3], std: [1.0; 3] }
+    }
+
+    fn identity(&self) -> &str {
+        "host/one-after-all"
+    }
+}
+
+#[test]
+fn a_backbone_that_does_not_take_what_it_says_is_refused_by_the_fit() {
+    let mut options = options(&[]);
+    options.set_extractor(Arc::new(OneAfterAll));
+    let error = Trainer::new(&options).unwrap().add(&Gray::good(64, 64, 0).view()).unwrap_err();
+    assert!(error.message().contains("one image only"), "{error}");
 }
 
 #[test]

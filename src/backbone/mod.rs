@@ -41,35 +41,21 @@ pub struct TapMap<'a> {
 
 /// Something that turns a normalised image into feature maps. May be called from several threads at once.
 pub trait FeatureExtractor: Send + Sync {
-    /// Runs on `input` (three planes of `size`) and hands all taps' maps to `consume`, once.
+    /// Runs on images of one size that stand one after the other in `inputs` (three planes each), at most
+    /// [`FeatureExtractor::together`] of them, and hands each one's number and all its taps' maps to `consume`, once.
     ///
     /// # Errors
     /// [`Status::Backbone`] when the network fails; whatever `consume` returns.
     fn extract(
         &self,
-        input: &[f32],
-        size: InputSize,
-        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
-    ) -> Result<()>;
-
-    /// Images of a size that a run takes best.
-    fn together(&self, _size: InputSize) -> usize {
-        1
-    }
-
-    /// Runs on images that stand one after the other in `inputs`, at most [`FeatureExtractor::together`], and hands each
-    /// one's number and maps to `consume`. The maps are those of [`FeatureExtractor::extract`].
-    ///
-    /// # Errors
-    /// As [`FeatureExtractor::extract`].
-    fn extract_all(
-        &self,
         inputs: &[f32],
         size: InputSize,
         consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
-    ) -> Result<()> {
-        let images = inputs.chunks_exact(3 * size.height * size.width).enumerate();
-        images.into_iter().try_for_each(|(number, input)| self.extract(input, size, &mut |taps| consume(number, taps)))
+    ) -> Result<()>;
+
+    /// Images of a size that a run takes best. Their maps are the same to the last bit however many run together.
+    fn together(&self, _size: InputSize) -> usize {
+        1
     }
 
     /// How pixel values become the network's input.

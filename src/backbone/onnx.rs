@@ -71,6 +71,9 @@ pub struct OnnxBackbone {
 /// threads meet half as often; more of them no longer fit in a processor's caches.
 const PIXELS: usize = 2 * 256 * 256;
 
+/// What to do about a network that fails on several images.
+const ONE: &str = "; if it takes one image at a time, give its first dimension the size 1";
+
 impl OnnxBackbone {
     /// Opens the network on a device with so many threads for each run.
     ///
@@ -106,20 +109,11 @@ impl OnnxBackbone {
 }
 
 impl FeatureExtractor for OnnxBackbone {
-    fn extract(
-        &self,
-        input: &[f32],
-        size: InputSize,
-        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
-    ) -> Result<()> {
-        self.extract_all(input, size, &mut |_, taps| consume(taps))
-    }
-
     fn together(&self, size: InputSize) -> usize {
         if self.several { (PIXELS / (size.height * size.width)).max(1) } else { 1 }
     }
 
-    fn extract_all(
+    fn extract(
         &self,
         inputs: &[f32],
         size: InputSize,
@@ -127,13 +121,8 @@ impl FeatureExtractor for OnnxBackbone {
     ) -> Result<()> {
         let count = inputs.len() / (3 * size.height * size.width);
         let failed = |e: ort::Error| {
-            let (inputs, hint) = match count {
-                1 => ("an input".to_owned(), ""),
-                _ => (
-                    format!("{count} inputs"),
-                    "; if it takes one image at a time, give its first dimension the size 1",
-                ),
-            };
+            let (inputs, hint) =
+                if count == 1 { ("an input".to_owned(), "") } else { (format!("{count} inputs"), ONE) };
             let InputSize { height, width } = size;
             let message = format!("the backbone failed on {inputs} of {height} x {width} (height x width): {e}{hint}");
             Error::new(Status::Backbone, message)
@@ -151,7 +140,9 @@ impl FeatureExtractor for OnnxBackbone {
                             return Err(unfit(&format!("output {index} has the shape {shape:?}")));
                         };
                         if images != count as i64 {
-                            return Err(unfit(&format!("output {index} has the shape {shape:?} for {count} images")));
+                            return Err(unfit(&format!(
+                                "output {index} has the shape {shape:?} for {count} images{ONE}"
+                            )));
                         }
                         let length = data.len() / count;
                         let data = &data[image * length..][..length];

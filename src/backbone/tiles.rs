@@ -80,20 +80,20 @@ impl Tiled {
 impl FeatureExtractor for Tiled {
     fn extract(
         &self,
-        input: &[f32],
+        inputs: &[f32],
         size: InputSize,
-        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
     ) -> Result<()> {
         if self.holds(size) {
-            return self.inner.extract(input, size, consume);
+            return self.inner.extract(inputs, size, consume);
         }
         self.scratch.with(Scratch::default, |Scratch { window, taps }| {
             for down in spans(size.height, self.tile) {
                 for across in spans(size.width, self.tile) {
-                    cut(input, size, &down.window, &across.window, window);
+                    cut(inputs, size, &down.window, &across.window, window);
                     let tile = InputSize { height: down.window.len(), width: across.window.len() };
                     let first = down.core.start == 0 && across.core.start == 0;
-                    self.inner.extract(window, tile, &mut |parts| {
+                    self.inner.extract(window, tile, &mut |_, parts| {
                         if first {
                             taps.resize_with(parts.len(), Whole::default);
                             taps.iter_mut().for_each(|tap| tap.channels = 0);
@@ -106,24 +106,12 @@ impl FeatureExtractor for Tiled {
                     })?;
                 }
             }
-            consume(&taps.iter().map(Whole::map).collect::<Vec<_>>())
+            consume(0, &taps.iter().map(Whole::map).collect::<Vec<_>>())
         })
     }
 
     fn together(&self, size: InputSize) -> usize {
         if self.holds(size) { self.inner.together(size) } else { 1 }
-    }
-
-    fn extract_all(
-        &self,
-        inputs: &[f32],
-        size: InputSize,
-        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
-    ) -> Result<()> {
-        if self.holds(size) {
-            return self.inner.extract_all(inputs, size, consume);
-        }
-        self.extract(inputs, size, &mut |taps| consume(0, taps))
     }
 
     fn normalisation(&self) -> Normalisation {
@@ -203,17 +191,18 @@ mod tests {
     impl FeatureExtractor for Where {
         fn extract(
             &self,
-            input: &[f32],
+            inputs: &[f32],
             size: InputSize,
-            consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+            consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
         ) -> Result<()> {
             let (rows, cols) = (size.height.div_ceil(16), size.width.div_ceil(16));
             let coarse: Vec<f32> =
-                (0..rows * cols).map(|i| input[i / cols * 16 * size.width + i % cols * 16]).collect();
-            consume(&[
-                TapMap { channels: 3, rows: size.height, cols: size.width, data: input },
+                (0..rows * cols).map(|i| inputs[i / cols * 16 * size.width + i % cols * 16]).collect();
+            let taps = [
+                TapMap { channels: 3, rows: size.height, cols: size.width, data: inputs },
                 TapMap { channels: 1, rows, cols, data: &coarse },
-            ])
+            ];
+            consume(0, &taps)
         }
 
         fn normalisation(&self) -> Normalisation {
@@ -245,15 +234,15 @@ mod tests {
     impl FeatureExtractor for Bad {
         fn extract(
             &self,
-            input: &[f32],
+            inputs: &[f32],
             size: InputSize,
-            consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+            consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
         ) -> Result<()> {
             let by = if self.0 { 3 } else { 1 };
             let (rows, cols) = (size.height.div_ceil(by), size.width.div_ceil(by));
-            let tap = TapMap { channels: 1, rows, cols, data: &input[..rows * cols] };
+            let tap = TapMap { channels: 1, rows, cols, data: &inputs[..rows * cols] };
             let count = if self.0 { 1 } else { 1 + usize::from(size.width == 128) };
-            consume(&[tap; 2][..count])
+            consume(0, &[tap; 2][..count])
         }
 
         fn normalisation(&self) -> Normalisation {
@@ -270,7 +259,7 @@ mod tests {
         let size = InputSize { height: 100, width: 200 };
         for strange_stride in [false, true] {
             let tiled = Tiled::over(Arc::new(Bad(strange_stride)), 64);
-            let error = tiled.extract(&vec![0.0; 3 * 100 * 200], size, &mut |_| Ok(())).unwrap_err();
+            let error = tiled.extract(&vec![0.0; 3 * 100 * 200], size, &mut |_, _| Ok(())).unwrap_err();
             assert!(error.status() == Status::Backbone && error.message().contains("tile at 0"), "{error}");
         }
     }
@@ -282,7 +271,7 @@ mod tests {
             let input: Vec<f32> = (0..3 * height * width).map(|i| i as f32).collect();
             let run = |extractor: &dyn FeatureExtractor| {
                 let mut out = Vec::new();
-                let mut keep = |taps: &[TapMap<'_>]| {
+                let mut keep = |_, taps: &[TapMap<'_>]| {
                     out.extend(taps.iter().map(|tap| (tap.channels, tap.rows, tap.cols, tap.data.to_vec())));
                     Ok(())
                 };

@@ -123,6 +123,6 @@ fn extract<'a>(
         awake.get_or_insert_with(|| threads.awake());
         assembler.run(taps, threads, &mut out[number])
     };
-    backbone.extract_all(inputs, size, consume).map_err(|error| (at, error))?;
+    backbone.extract(inputs, size, consume).map_err(|error| (at, error))?;
     Ok(awake.unwrap_or_else(|| threads.awake()))
 }

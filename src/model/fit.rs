@@ -319,6 +319,11 @@ impl Plan {
         let size = input_size(self.geometry, image, backbone)?;
         let interest = self.mask.as_ref().map(|mask| Interest::fixed((**mask).clone(), size));
         Interest::of(interest.as_ref(), image, size, 0)?;
+        // What a network says of its first dimension may not hold: better known now than with the first batch.
+        let together = backbone.together(size);
+        if together > 1 {
+            backbone.extract(&vec![0.0; together * 3 * size.height * size.width], size, &mut |_, _| Ok(()))?;
+        }
         Ok(Input { size, interest, extraction: Extraction::new(backbone, size, self.grid_step) })
     }
 }
@@ -334,7 +339,7 @@ fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureE
     if !matches!(geometry, Geometry::Fixed(_)) {
         let size = InputSize { height: PROBE, width: PROBE };
         backbone
-            .extract(&vec![0.0; 3 * PROBE * PROBE], size, &mut |taps| {
+            .extract(&vec![0.0; 3 * PROBE * PROBE], size, &mut |_, taps| {
                 stride = taps.iter().map(|tap| PROBE.div_ceil(tap.rows)).max().unwrap_or(1);
                 Ok(())
             })

@@ -336,7 +336,7 @@ impl Model {
                 let size = self.settings.input;
                 let start = Instant::now();
                 for _ in &core.shifts {
-                    core.backbone.extract(context.extraction.tensor(), size, &mut |_| Ok(()))?;
+                    core.backbone.extract(context.extraction.tensor(), size, &mut |_, _| Ok(()))?;
                 }
                 Ok(start.elapsed())
             },

@@ -126,9 +126,9 @@ impl HostExtractor {
 impl FeatureExtractor for HostExtractor {
     fn extract(
         &self,
-        input: &[f32],
+        inputs: &[f32],
         size: InputSize,
-        consume: &mut dyn FnMut(&[TapMap<'_>]) -> Result<()>,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
     ) -> Result<()> {
         let shape = |tap: &Tap| (size.height.div_ceil(tap.stride), size.width.div_ceil(tap.stride));
         let user_data = self.user_data;
@@ -148,14 +148,14 @@ impl FeatureExtractor for HostExtractor {
                 call(&self.identity, Status::Backbone, |error| {
                     let (height, width) = (size.height as i32, size.width as i32);
                     // SAFETY: the table's owner promised what it does; the buffers are as large as documented.
-                    unsafe { (self.extract)(user_data.0, input.as_ptr(), height, width, pointers.as_ptr(), error) }
+                    unsafe { (self.extract)(user_data.0, inputs.as_ptr(), height, width, pointers.as_ptr(), error) }
                 })?;
                 let mut maps = [TapMap::default(); MAX_TAPS];
                 for ((map, tap), output) in maps.iter_mut().zip(&self.taps).zip(outputs.iter()) {
                     let (rows, cols) = shape(tap);
                     *map = TapMap { channels: tap.channels, rows, cols, data: output };
                 }
-                consume(&maps[..self.taps.len()])
+                consume(0, &maps[..self.taps.len()])
             },
         )
     }

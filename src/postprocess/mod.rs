@@ -166,8 +166,8 @@ const DEPTH: usize = 8;
 
 /// Writes the keys of the `count` highest values to `out`, and of some that are hardly lower.
 ///
-/// Of groups of [`DEPTH`] values, each group's largest: none of the highest is below the `count`-th of these. Selecting among
-/// the few that are left takes a third of the time.
+/// Of groups of [`DEPTH`] values, each group's largest: none of the highest is below the `count`-th of these. Few are left to
+/// select among.
 fn candidates(map: &[f32], count: usize, out: &mut Vec<u32>) {
     let blocks = map.chunks_exact(LANES * DEPTH);
     out.resize(blocks.len() * LANES, 0);
