@@ -126,9 +126,8 @@ table: $(NPAD) $(RUNTIME) $(ELPV)
 	python3 tools/table/table.py $(NPAD) $(ELPV) $(TARGET)/table benches/table.md $(DATA)
 
 lint: | tools
-	cargo fmt --check
-	cargo clippy --release --all-targets --quiet -- -D warnings
-	cargo clippy --release --no-default-features --lib --quiet -- -D warnings
+	cargo fmt --all --check
+	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
 
 # The committed backbone is what its script makes, byte for byte.
 check-backbone: | python

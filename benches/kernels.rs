@@ -5,10 +5,10 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::f16;
 use npad::backbone::{Assembler, FeatureMap, TapMap};
+use npad::exec::Threads;
 use npad::math::axis::{Axis, Separable};
 use npad::math::kernels::{Panels, blocked_len, multiply, nearest, padded, squared_distance, whiten};
 use npad::math::random::Random;
-use npad::threads::Threads;
 
 /// Grid positions, channels kept of all, centroids: a default model's.
 const POSITIONS: usize = 900;

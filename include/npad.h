@@ -274,7 +274,7 @@ typedef struct npad_buffer npad_buffer;
 typedef struct npad_error npad_error;
 
 /**
- * A fitted model: the backbone's identity, statistics, thresholds and settings.
+ * A fitted model: the backbone's identity, statistics, thresholds and metadata.
  *
  * Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
  * score with one model at once; one image a core is in work, other calls wait for their turn.

@@ -1,8 +1,8 @@
 //! npad: industrial visual anomaly detection that learns from good images only.
 //!
-//! Data flows one way, and so do the modules' imports: [`error`], [`image`], [`mask`], [`preprocess`], [`backbone`],
-//! [`method`], [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] is plain numerics on slices and
-//! [`threads`] shares loops out; `preprocess` and all after it use both.
+//! Data flows one way, and so do the modules' imports: [`error`], [`image`], [`preprocess`], [`backbone`], [`method`],
+//! [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] (numerics) and [`exec`] (threads, scratch memory, progress)
+//! serve all of them.
 //!
 //! ```
 //! use npad::image::{ImageView, PixelFormat};
@@ -30,24 +30,13 @@
 #![warn(missing_docs)]
 
 pub mod backbone;
-mod bundle;
-#[cfg(feature = "cli")]
-pub mod cli;
-#[cfg(feature = "cli")]
-pub mod dataset;
 pub mod error;
+pub mod exec;
 pub mod ffi;
 pub mod image;
-pub mod mask;
 pub mod math;
-mod memory;
 pub mod method;
-#[cfg(feature = "cli")]
-pub mod metrics;
 pub mod model;
 pub mod plugin;
-mod pool;
 pub mod postprocess;
 pub mod preprocess;
-pub mod progress;
-pub mod threads;

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Gray, fit, good_images, options};
 use npad::error::{Result, Status};
+use npad::exec::progress::Progress;
+use npad::image::mask::Mask;
 use npad::image::{ImageView, MaskView};
-use npad::mask::Mask;
 use npad::math::random::Random;
 use npad::model::{Model, Options, Thresholds, Trainer, Verdict};
-use npad::progress::Progress;
 
 const SIZE: (usize, usize) = (160, 120);
 
@@ -132,7 +132,7 @@ fn thresholds_follow_new_good_images() {
     let views = || images.iter().map(|image| Ok(image.view()));
     let better = model.recalibrate(views(), None).unwrap();
     assert!(alarms(&model) > 10 && alarms(&better) <= 1, "{} and {}", alarms(&model), alarms(&better));
-    assert_eq!(better.settings().held_out, 30);
+    assert_eq!(better.metadata().held_out, 30);
     let loose = model.recalibrate(views(), Some((0.2, 0.4))).unwrap();
     assert!(loose.thresholds().defective < better.thresholds().defective);
     let few: Vec<Result<ImageView<'_>>> = views().take(1).collect();
@@ -153,7 +153,7 @@ fn a_fit_goes_on_with_further_images() {
     // From a file, as another process would.
     let loaded = Model::from_bytes(&first.to_bytes().unwrap(), &options).unwrap();
     let more = go_on(&loaded, &images[25..]).unwrap();
-    assert_eq!((more.settings().images, more.settings().held_out), (40, 40));
+    assert_eq!((more.metadata().images, more.metadata().held_out), (40, 40));
     let bytes = more.to_bytes().unwrap();
     assert!(bytes == go_on(&first, &images[25..]).unwrap().to_bytes().unwrap(), "the same from memory and from a file");
     let whole = fit(&options, &images).unwrap();
@@ -170,7 +170,7 @@ fn a_fit_goes_on_with_further_images() {
     }
     assert_eq!(go_on(&first, &[]).err().unwrap().status(), Status::NotEnoughImages);
     let twice = go_on(&more, &good_images(41)[40..]).unwrap();
-    assert_eq!(twice.settings().images, 41);
+    assert_eq!(twice.metadata().images, 41);
 }
 
 #[test]

@@ -4,11 +4,11 @@ mod common;
 
 use common::{Gray, fit, good_images, options};
 use npad::backbone::FeatureMap;
+use npad::exec::Threads;
+use npad::exec::progress::Progress;
 use npad::math::random::Random;
 use npad::method::{Fitted, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
 use npad::model::Model;
-use npad::progress::Progress;
-use npad::threads::Threads;
 
 const ROWS: usize = 4;
 const COLS: usize = 5;
@@ -242,6 +242,6 @@ fn every_method_finds_the_scratch_and_survives_a_file() {
         assert!(bytes == again.to_bytes().unwrap(), "{name} depends on the threads");
         let loaded = Model::from_bytes(&bytes, &options(&[])).unwrap();
         assert_eq!(loaded.score(&Gray::scratched(160, 120, 100, (90, 30)).view()).unwrap(), scratched, "{name}");
-        assert_eq!(loaded.settings().method, name);
+        assert_eq!(loaded.metadata().method, name);
     }
 }

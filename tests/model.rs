@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Gray, fit, good_images, network, options};
-use npad::backbone::{Device, FeatureExtractor, Source, TapMap};
+use npad::backbone::{BackboneSpec, Device, FeatureExtractor, TapMap};
 use npad::error::{Error, Result, Status};
 use npad::image::{ImageView, PixelFormat};
 use npad::math::random::Random;
@@ -24,7 +24,7 @@ fn defects_are_found_where_they_are() {
         let region = scratched.regions[0];
         let (x, y) = (region.centroid_x, region.centroid_y);
         assert!((90.0..110.0).contains(&x) && (25.0..48.0).contains(&y), "the scratch is around (100, 36): ({x}, {y})");
-        assert!(region.area > 20 && region.peak > model.settings().map.threshold);
+        assert!(region.area > 20 && region.peak > model.metadata().map.threshold);
     }
 }
 
@@ -139,7 +139,7 @@ fn many_images_stream_through_a_bounded_sample() {
         trainer.add(&Gray::good(64, 64, seed).view()).unwrap();
     }
     let model = trainer.finish().unwrap();
-    assert_eq!((model.settings().images, model.settings().held_out), (300, 100));
+    assert_eq!((model.metadata().images, model.metadata().held_out), (300, 100));
     assert!(model.score(&Gray::scratched(64, 64, 999, (20, 20)).view()).unwrap().anomalous());
 }
 
@@ -183,8 +183,8 @@ fn an_image_that_fails_leaves_the_trainer_usable() {
         trainer.add(&image.view()).unwrap();
     }
     let model = trainer.finish().unwrap();
-    assert_eq!(model.settings().images, 4);
-    assert_eq!((model.settings().input.height, model.settings().input.width), (128, 160), "rounded to the stride");
+    assert_eq!(model.metadata().images, 4);
+    assert_eq!((model.metadata().input.height, model.metadata().input.width), (128, 160), "rounded to the stride");
 }
 
 #[test]
@@ -268,9 +268,9 @@ fn batches_are_scored_as_their_images_are_whatever_the_backbone_takes_at_once() 
 
 #[test]
 fn small_images_run_together_and_large_ones_alone() {
-    let backbone = Source::Builtin.open(Device::CPU, 1).unwrap();
+    let backbone = BackboneSpec::Builtin.open(Device::CPU, 1).unwrap();
     for (height, width, together) in [(224, 224, 2), (240, 240, 2), (128, 128, 8), (320, 320, 1), (2048, 2448, 1)] {
-        assert_eq!(backbone.together(InputSize { height, width }), together, "{height} x {width}");
+        assert_eq!(backbone.max_batch(InputSize { height, width }), together, "{height} x {width}");
     }
 }
 
@@ -290,7 +290,7 @@ impl FeatureExtractor for OneAfterAll {
         consume(0, &[TapMap { channels: 3, rows: size.height, cols: size.width, data: inputs }])
     }
 
-    fn together(&self, _: InputSize) -> usize {
+    fn max_batch(&self, _: InputSize) -> usize {
         2
     }
 
@@ -317,7 +317,7 @@ fn a_users_own_backbone_is_used_and_travels_with_the_model() {
     let path = folder.path().join("pyramid.onnx");
     std::fs::write(&path, network::pyramid(&[4, 8])).unwrap();
     let model = fit(&options(&[("backbone", path.to_str().unwrap())]), &good_images(12)).unwrap();
-    assert!(model.settings().backbone.starts_with("onnx/"));
+    assert!(model.metadata().backbone.starts_with("onnx/"));
     let image = Gray::scratched(160, 120, 77, (60, 50));
     let expected = model.score(&image.view()).unwrap();
     assert!(expected.anomalous());

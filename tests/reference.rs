@@ -2,8 +2,8 @@
 //! results (tools/reference/make_vectors.py).
 
 use npad::backbone::FeatureMap;
+use npad::exec::Threads;
 use npad::method::{Fitted, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
-use npad::threads::Threads;
 use serde_json::Value;
 
 struct Vectors(Value);
@@ -55,7 +55,7 @@ impl Vectors {
         }
         fitter.prepare(&sample, threads).unwrap();
         train.iter().for_each(|map| fitter.observe(map, threads).unwrap());
-        fitter.finish(&sample, threads, &npad::progress::Progress::default()).unwrap()
+        fitter.finish(&sample, threads, &npad::exec::progress::Progress::default()).unwrap()
     }
 }
 

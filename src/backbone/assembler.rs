@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{FeatureMap, TapMap};
 use crate::error::{Error, Result, Status};
-use crate::math::filters::{Sample, bilinear_axis};
+use crate::exec::Threads;
+use crate::exec::scratch::Pool;
+use crate::math::filters::{Interpolation, bilinear_axis};
 use crate::math::kernels::dispatch;
-use crate::pool::Pool;
-use crate::threads::Threads;
 
 /// Joins taps on one grid: that of the finest tap, or one coarser by a whole step.
 ///
@@ -73,7 +73,7 @@ impl Weighting {
             let share = 1.0 / range.len() as f32;
             return Self { range, first: share, rest: share };
         }
-        let Sample { low, high, weight } = bilinear_axis(at, length, cells);
+        let Interpolation { low, high, weight } = bilinear_axis(at, length, cells);
         Self { range: low..high + 1, first: 1.0 - weight, rest: weight }
     }
 }
@@ -255,7 +255,7 @@ mod tests {
                     let covered = covered(at, length, cells);
                     return covered.clone().map(|i| (i, 1.0 / covered.len() as f64)).collect();
                 }
-                let Sample { low, high, weight } = bilinear_axis(at, length, cells);
+                let Interpolation { low, high, weight } = bilinear_axis(at, length, cells);
                 vec![(low, 1.0 - f64::from(weight)), (high, f64::from(weight))]
             };
             for p in 0..out.positions() {

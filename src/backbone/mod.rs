@@ -7,14 +7,14 @@ mod location;
 mod onnx;
 mod runtime;
 mod session;
-mod source;
+mod spec;
 mod tiles;
 
 pub use assembler::Assembler;
 pub use device::Device;
 pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::{open as open_runtime, warm_up};
-pub use source::Source;
+pub use spec::BackboneSpec;
 pub use tiles::Tiled;
 
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub struct TapMap<'a> {
 /// Something that turns a normalised image into feature maps. May be called from several threads at once.
 pub trait FeatureExtractor: Send + Sync {
     /// Runs on images of one size that stand one after the other in `inputs` (three planes each), at most
-    /// [`FeatureExtractor::together`] of them, and hands each one's number and all its taps' maps to `consume`, once.
+    /// [`FeatureExtractor::max_batch`] of them, and hands each one's number and all its taps' maps to `consume`, once.
     ///
     /// # Errors
     /// [`Status::Backbone`] when the network fails; whatever `consume` returns.
@@ -54,7 +54,7 @@ pub trait FeatureExtractor: Send + Sync {
     ) -> Result<()>;
 
     /// Images of a size that a run takes best. Their maps are the same to the last bit however many run together.
-    fn together(&self, _size: InputSize) -> usize {
+    fn max_batch(&self, _size: InputSize) -> usize {
         1
     }
 

@@ -10,7 +10,7 @@ use super::device::Device;
 use super::session::BoundSession;
 use super::{FeatureExtractor, MAX_TAPS, TapMap, runtime};
 use crate::error::{Error, Result, Status};
-use crate::pool::Pool;
+use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
 /// The embedded backbone: EfficientNet-Lite0 up to its fifth stage, see `assets/README.md`.
@@ -109,7 +109,7 @@ impl OnnxBackbone {
 }
 
 impl FeatureExtractor for OnnxBackbone {
-    fn together(&self, size: InputSize) -> usize {
+    fn max_batch(&self, size: InputSize) -> usize {
         if self.several { (PIXELS / (size.height * size.width)).max(1) } else { 1 }
     }
 

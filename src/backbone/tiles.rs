@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::{FeatureExtractor, TapMap};
 use crate::error::{Error, Result, Status};
-use crate::pool::Pool;
+use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
 /// Pixels around a tile that its outputs may depend on.
@@ -110,8 +110,8 @@ impl FeatureExtractor for Tiled {
         })
     }
 
-    fn together(&self, size: InputSize) -> usize {
-        if self.holds(size) { self.inner.together(size) } else { 1 }
+    fn max_batch(&self, size: InputSize) -> usize {
+        if self.holds(size) { self.inner.max_batch(size) } else { 1 }
     }
 
     fn normalisation(&self) -> Normalisation {

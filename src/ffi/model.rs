@@ -6,7 +6,7 @@ use super::{borrow, free, guard, guard_value, null, output, path};
 use crate::error::Status;
 use crate::model::Model;
 
-/// A fitted model: the backbone's identity, statistics, thresholds and settings.
+/// A fitted model: the backbone's identity, statistics, thresholds and metadata.
 ///
 /// Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
 /// score with one model at once; one image a core is in work, other calls wait for their turn.
@@ -24,7 +24,7 @@ pub struct npad_buffer {
 
 impl npad_model {
     pub(super) fn into_raw(model: Model) -> *mut Self {
-        let info = serde_json::to_string(model.settings()).unwrap_or_default();
+        let info = serde_json::to_string(model.metadata()).unwrap_or_default();
         Box::into_raw(Box::new(Self { model, info: CString::new(info).unwrap_or_default() }))
     }
 }

@@ -5,10 +5,10 @@ use super::error::npad_error;
 use super::image::npad_mask;
 use super::{UserData, borrow, borrow_mut, free, guard, guard_value, string};
 use crate::error::Status;
-use crate::mask::Mask;
+use crate::exec::progress::Progress;
+use crate::image::mask::Mask;
 use crate::model::Options;
 use crate::plugin::extractor::{HostExtractor, npad_extractor};
-use crate::progress::Progress;
 
 /// What a fit or a load may be told, all at good defaults.
 ///

@@ -6,7 +6,7 @@
 
 use super::filters::bilinear_axis;
 use super::kernels::{dispatch, fma};
-use crate::threads::Threads;
+use crate::exec::Threads;
 
 /// A linear map along one axis: each output is a weighted sum of neighbouring inputs.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,11 +2,11 @@
 //! [`super::axis`]'s.
 
 use super::kernels::dispatch;
-use crate::threads::Threads;
+use crate::exec::Threads;
 
 /// Where an output coordinate falls between two input coordinates: `(1 - weight) * low + weight * high`.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Sample {
+pub struct Interpolation {
     /// The lower input coordinate.
     pub low: usize,
     /// The one above, or the same at the edge.
@@ -16,11 +16,11 @@ pub struct Sample {
 }
 
 /// Output coordinate `at` of `length_out` on an axis of `length_in`: half-pixel centres, edges clamped.
-pub fn bilinear_axis(at: usize, length_in: usize, length_out: usize) -> Sample {
+pub fn bilinear_axis(at: usize, length_in: usize, length_out: usize) -> Interpolation {
     let position = (at as f64 + 0.5) * length_in as f64 / length_out as f64 - 0.5;
     let position = position.clamp(0.0, (length_in - 1) as f64);
     let low = position as usize;
-    Sample { low, high: (low + 1).min(length_in - 1), weight: (position - low as f64) as f32 }
+    Interpolation { low, high: (low + 1).min(length_in - 1), weight: (position - low as f64) as f32 }
 }
 
 /// Writes `planes` (each `rows * cols`) moved by `(dy, dx)`, edges replicated: `out[y][x] = planes[y + dy][x + dx]`.

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::kernels::{Panels, nearest};
-use crate::threads::Threads;
+use crate::exec::Threads;
 
 /// Points that one task assigns.
 const CHUNK: usize = 256;

@@ -1,9 +1,9 @@
 //! The feature maps that the levels are about: selected channels, patch means, and a pixel's weighted neighbours.
 
 use crate::backbone::FeatureMap;
+use crate::exec::Threads;
 use crate::math::filters::box_mean_row;
 use crate::math::kernels::padded;
-use crate::threads::Threads;
 
 /// A map whose positions are padded to whole kernel blocks with zeros.
 #[derive(Debug, Clone, Default)]

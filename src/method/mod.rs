@@ -19,8 +19,8 @@ use std::sync::{PoisonError, RwLock};
 
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
-use crate::progress::Progress;
-use crate::threads::Threads;
+use crate::exec::Threads;
+use crate::exec::progress::Progress;
 
 /// What a scorer says about one image, on the grid of its feature map.
 #[derive(Debug, Clone, Default, PartialEq)]

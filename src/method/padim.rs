@@ -5,7 +5,7 @@
 //! differ from the paper: the threshold comes from good images scored as though they had not been learnt from, and the
 //! options `grid_step` and `peak_share` apply as to all methods; `grid_step=1` and `peak_share=0` are the paper's.
 
-use super::npad::{Npad, Selection, Settings};
+use super::npad::{Npad, NpadConfig, Selection};
 use super::{Fitter, Kind, Method, Parameter, Parameters, Scorer, State};
 use crate::error::Result;
 use crate::math::gaussian::{Regularisation, Share, Target};
@@ -48,22 +48,22 @@ impl Method for Padim {
     }
 
     fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
-        Ok(Npad::start(settings(parameters), seed))
+        Ok(Npad::start(config(parameters), seed))
     }
 
     fn resume(&self, parameters: &Parameters, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
-        Npad::go_on(settings(parameters), seed, state, images)
+        Npad::resume(config(parameters), seed, state, images)
     }
 
     fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>> {
-        Npad::restore(&settings(parameters), state)
+        Npad::load(&config(parameters), state)
     }
 }
 
-fn settings(parameters: &Parameters) -> Settings {
+fn config(parameters: &Parameters) -> NpadConfig {
     let ridge = parameters.number("padim.regularisation").expect("checked when set");
     let selection =
         if parameters.text("padim.selection") == "random" { Selection::Random } else { Selection::WithinPosition };
     let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge };
-    Settings::pixel_alone(parameters.count("padim.channels"), selection, regularisation)
+    NpadConfig::pixel_alone(parameters.count("padim.channels"), selection, regularisation)
 }

@@ -18,12 +18,12 @@ use super::{
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::progress::Progress;
+use crate::exec::scratch::Pool;
 use crate::math::kernels::{Panels, multiply};
 use crate::math::knn::{Points, k_centre};
 use crate::math::random::Random;
-use crate::pool::Pool;
-use crate::progress::Progress;
-use crate::threads::Threads;
 
 static PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -76,23 +76,23 @@ impl Method for PatchCore {
     }
 
     fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
-        Ok(Box::new(PatchCoreFitter { settings: Settings::new(parameters), seed }))
+        Ok(Box::new(PatchCoreFitter { config: PatchCoreConfig::new(parameters), seed }))
     }
 
     fn load(&self, parameters: &Parameters, mut state: State) -> Result<Box<dyn Scorer>> {
-        let settings = Settings::new(parameters);
+        let config = PatchCoreConfig::new(parameters);
         let [rows, cols, channels] = state.take_u32("shape")?[..] else { return Err(unfit("shape")) };
         let channels = channels as usize;
         if channels == 0 {
             return Err(unfit("shape"));
         }
         let count = *state.shape("bank").first().filter(|count| **count > 0).ok_or_else(|| unfit("bank"))?;
-        let whitening = settings.whitened.then(|| Whitening::load("whitening", channels, &mut state)).transpose()?;
+        let whitening = config.whitened.then(|| Whitening::load("whitening", channels, &mut state)).transpose()?;
         Ok(Box::new(PatchCoreScorer {
             shape: (rows as usize, cols as usize, channels),
             bank: Points::new(state.take_f32("bank", &[count, channels])?, channels),
             whitening,
-            settings,
+            config,
             patches: Pool::default(),
             nearest: Nearest::default(),
         }))
@@ -101,7 +101,7 @@ impl Method for PatchCore {
 
 /// The parameters, typed.
 #[derive(Debug, Clone)]
-struct Settings {
+struct PatchCoreConfig {
     patch: usize,
     bank: usize,
     candidates: usize,
@@ -110,7 +110,7 @@ struct Settings {
     whitened: bool,
 }
 
-impl Settings {
+impl PatchCoreConfig {
     fn new(parameters: &Parameters) -> Self {
         Self {
             patch: parameters.count("patchcore.patch"),
@@ -124,7 +124,7 @@ impl Settings {
 }
 
 struct PatchCoreFitter {
-    settings: Settings,
+    config: PatchCoreConfig,
     seed: u64,
 }
 
@@ -138,34 +138,34 @@ impl Fitter for PatchCoreFitter {
     }
 
     fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
-        let Self { settings, seed } = *self;
+        let Self { config, seed } = *self;
         let mut random = Random::new(seed);
         let (mut features, mut patches) = (FeatureMap::default(), FeatureMap::default());
-        let share = settings.candidates.div_ceil(sample.images().len().max(1));
+        let share = config.candidates.div_ceil(sample.images().len().max(1));
         let (mut rows, mut origin) = (Vec::new(), Vec::new());
         for (number, image) in sample.images().iter().enumerate() {
             image.maps[0].read(&mut features);
-            patch_mean_all(&features, settings.patch, threads, &mut patches);
+            patch_mean_all(&features, config.patch, threads, &mut patches);
             for p in random.choose(share, patches.positions()) {
                 rows.extend_from_slice(patches.at(p));
                 origin.push(number);
             }
         }
         let (shape, channels) = ((patches.rows, patches.cols, patches.channels), patches.channels);
-        let whitening = settings.whitened.then(|| Whitening::new(&rows, channels)).transpose()?;
+        let whitening = config.whitened.then(|| Whitening::new(&rows, channels)).transpose()?;
         if let Some(whitening) = &whitening {
             rows = whitening.apply_all(&rows, threads);
         }
         progress.report("bank", 0, 1)?;
-        let (low, dimension) = project(&rows, channels, settings.projection, &mut random);
-        let chosen = threads.run(|| k_centre(&low, dimension, settings.bank));
+        let (low, dimension) = project(&rows, channels, config.projection, &mut random);
+        let chosen = threads.run(|| k_centre(&low, dimension, config.bank));
         let bank: Vec<f32> = chosen.iter().flat_map(|&i| &rows[i * channels..][..channels]).copied().collect();
         let origin: Vec<usize> = chosen.iter().map(|&i| origin[i]).collect();
         let scorer = PatchCoreScorer {
             shape,
             whitening,
             bank: Points::new(bank, channels),
-            settings,
+            config,
             patches: Pool::default(),
             nearest: Nearest::default(),
         };
@@ -208,7 +208,7 @@ fn project(rows: &[f32], channels: usize, dimension: usize, random: &mut Random)
 
 struct PatchCoreScorer {
     shape: (usize, usize, usize),
-    settings: Settings,
+    config: PatchCoreConfig,
     whitening: Option<Whitening>,
     bank: Points,
     patches: Pool<FeatureMap>,
@@ -219,7 +219,7 @@ impl PatchCoreScorer {
     fn score_against(&self, bank: &Points, features: &FeatureMap, threads: &Threads, out: &mut GridScore) {
         (out.rows, out.cols) = (features.rows, features.cols);
         self.patches.with(FeatureMap::default, |patches| {
-            patch_mean_all(features, self.settings.patch, threads, patches);
+            patch_mean_all(features, self.config.patch, threads, patches);
             self.nearest.distances(self.whitening.as_ref(), bank, patches, threads, &mut out.map);
             let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
             let mut patch = patches.at(worst).to_vec();
@@ -237,7 +237,7 @@ impl PatchCoreScorer {
     /// The paper's weight (equation 7): one less the softmax share of the matched patch `m` among its neighbours in the
     /// bank, by their distances from the test patch.
     fn loneliness(&self, bank: &Points, patch: &[f32], m: usize, distance: f32) -> f32 {
-        let count = self.settings.neighbours.min(bank.count());
+        let count = self.config.neighbours.min(bank.count());
         if count <= 1 {
             return 1.0;
         }

@@ -19,10 +19,10 @@ use super::{
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::progress::Progress;
 use crate::math::knn::Points;
 use crate::math::random::Random;
-use crate::progress::Progress;
-use crate::threads::Threads;
 
 static PARAMETERS: &[Parameter] = &[
     Parameter {

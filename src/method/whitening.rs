@@ -8,11 +8,11 @@ use rayon::prelude::*;
 use super::{Array, State};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::scratch::Pool;
 use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Share, Target};
 use crate::math::kernels::{Panels, blocked_len, multiply, padded};
 use crate::math::knn::Points;
-use crate::pool::Pool;
-use crate::threads::Threads;
 
 /// The covariance is drawn towards the identity by this share, which keeps directions without variance harmless.
 const SHRINKAGE: f64 = 1e-3 / 1.001;

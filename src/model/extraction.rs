@@ -1,12 +1,12 @@
 //! From pixels to feature maps: preprocessing, displacement, backbone, and its outputs on one grid.
 
-use super::interest::Interest;
+use super::roi::InputRoi;
 use crate::backbone::{Assembler, FeatureExtractor, FeatureMap, TapMap};
 use crate::error::{Error, Result};
+use crate::exec::{Awake, Threads};
 use crate::image::ImageView;
 use crate::math::filters::shift;
 use crate::preprocess::{InputSize, Preprocessor};
-use crate::threads::{Awake, Threads};
 
 /// Working memory of turning images into feature maps.
 pub struct Extraction {
@@ -40,14 +40,14 @@ impl Extraction {
     pub fn load(
         &mut self,
         image: &ImageView<'_>,
-        interest: Option<&Interest>,
+        roi: Option<&InputRoi>,
         mean: &[f32],
         threads: &Threads,
     ) -> Result<()> {
         let _awake = threads.awake();
-        self.preprocessor.run(image, interest.map(|interest| &interest.mask), threads, &mut self.tensor)?;
-        if let Some(interest) = interest {
-            interest.complete(&mut self.tensor, mean);
+        self.preprocessor.run(image, roi.map(|roi| &roi.mask), threads, &mut self.tensor)?;
+        if let Some(roi) = roi {
+            roi.complete(&mut self.tensor, mean);
         }
         Ok(())
     }

@@ -8,20 +8,20 @@ use rayon::prelude::*;
 
 use super::decision::{Calibration, GoodScores};
 use super::extraction::Extraction;
-use super::interest::{Interest, own_mask_in_a_fit};
 use super::options::Options;
+use super::roi::{InputRoi, own_mask_in_a_fit};
 use super::score::Combiner;
-use super::{Core, Model, OutputSettings, Settings};
-use crate::backbone::{FeatureExtractor, FeatureMap, Source, Tiled};
+use super::{Core, MapOptions, Metadata, Model};
+use crate::backbone::{BackboneSpec, FeatureExtractor, FeatureMap, Tiled};
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::progress::Progress;
+use crate::exec::scratch::Pool;
 use crate::image::ImageView;
-use crate::mask::Mask;
+use crate::image::mask::Mask;
 use crate::method::{Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
-use crate::pool::Pool;
 use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
-use crate::progress::Progress;
-use crate::threads::Threads;
 
 /// The fewest good images: with one there is no variation to learn.
 pub const MIN_IMAGES: usize = 2;
@@ -33,18 +33,18 @@ const RECOMMENDED_IMAGES: usize = 20;
 /// Memory does not grow with the number of images: they enter the method's statistics one by one, and a sample of
 /// bounded size serves the choice of channels, the centroids and the threshold.
 pub struct Trainer {
-    plan: Plan,
+    config: FitConfig,
     progress: Progress,
     /// Images that will come, for the progress; 0 where it is not known.
     expected: usize,
-    source: Source,
+    spec: BackboneSpec,
     backbone: Arc<dyn FeatureExtractor>,
     threads: Arc<Threads>,
     fitter: Box<dyn Fitter>,
     sample: Sample,
     prepared: bool,
     /// What a model that the fit goes on from brings along.
-    before: Option<Before>,
+    before: Option<PriorFit>,
     input: Option<Input>,
     /// The sum of all tensors.
     sum: Vec<f32>,
@@ -52,20 +52,20 @@ pub struct Trainer {
 }
 
 /// What is fitted and how; the same for a first fit and one that goes on.
-struct Plan {
+struct FitConfig {
     method: &'static dyn Method,
     parameters: Parameters,
     shifts: Vec<(isize, isize)>,
     geometry: Geometry,
     grid_step: usize,
     tile: usize,
-    output: OutputSettings,
+    output: MapOptions,
     seed: u64,
     rates: (f64, f64),
     mask: Option<Arc<Mask>>,
 }
 
-struct Before {
+struct PriorFit {
     images: usize,
     good_scores: GoodScores,
 }
@@ -73,7 +73,7 @@ struct Before {
 /// What follows from the first image.
 struct Input {
     size: InputSize,
-    interest: Option<Interest>,
+    roi: Option<InputRoi>,
     extraction: Extraction,
 }
 
@@ -83,14 +83,14 @@ impl Trainer {
     /// # Errors
     /// [`Status::Runtime`], [`Status::Device`], [`Status::Backbone`] or [`Status::Io`] when the backbone cannot be used.
     pub fn new(options: &Options) -> Result<Self> {
-        let source = options.source()?;
-        let backbone = Tiled::over(source.open(options.device, Threads::resolve(options.threads))?, options.tile);
+        let spec = options.spec()?;
+        let backbone = Tiled::over(spec.open(options.device, Threads::resolve(options.threads))?, options.tile);
         let parameters = options.parameters();
         let method = options.method();
         let threads = Arc::new(Threads::new(options.threads)?);
         threads.start()?;
         Ok(Self {
-            plan: Plan {
+            config: FitConfig {
                 method,
                 shifts: method.shifts(&parameters),
                 geometry: options.geometry,
@@ -105,7 +105,7 @@ impl Trainer {
             fitter: method.fitter(&parameters, options.seed)?,
             progress: options.progress.clone(),
             expected: 0,
-            source,
+            spec,
             backbone,
             threads,
             sample: Sample::new(options.seed),
@@ -124,36 +124,36 @@ impl Trainer {
     /// # Errors
     /// [`Status::InvalidArgument`] when the model's method cannot go on.
     pub fn resume(model: &Model, options: &Options) -> Result<Self> {
-        let Model { settings, good_scores, core } = model;
+        let Model { metadata, good_scores, core } = model;
         core.threads.start()?;
-        let method = method(&settings.method)?;
-        let parameters = settings.parameters(method)?;
+        let method = method(&metadata.method)?;
+        let parameters = metadata.parameters(method)?;
         // Another seed than the first fit's: the images are others.
-        let seed = settings.seed.wrapping_add(settings.images as u64);
+        let seed = metadata.seed.wrapping_add(metadata.images as u64);
         Ok(Self {
-            fitter: method.resume(&parameters, seed, core.scorer.state()?, settings.images)?,
-            plan: Plan {
+            fitter: method.resume(&parameters, seed, core.scorer.state()?, metadata.images)?,
+            config: FitConfig {
                 method,
                 shifts: core.shifts.clone(),
-                geometry: Geometry::Fixed(settings.input),
-                grid_step: settings.grid_step,
-                tile: settings.tile,
-                output: settings.output,
-                seed: settings.seed,
-                rates: (settings.false_alarm_rate, settings.review_rate),
-                mask: core.interest.as_ref().map(|interest| Arc::new(interest.mask.clone())),
+                geometry: Geometry::Fixed(metadata.input),
+                grid_step: metadata.grid_step,
+                tile: metadata.tile,
+                output: metadata.output,
+                seed: metadata.seed,
+                rates: (metadata.false_alarm_rate, metadata.review_rate),
+                mask: core.roi.as_ref().map(|roi| Arc::new(roi.mask.clone())),
                 parameters,
             },
             progress: options.progress.clone(),
             expected: 0,
-            source: core.source.clone(),
+            spec: core.spec.clone(),
             backbone: core.backbone.clone(),
             threads: core.threads.clone(),
             sample: Sample::new(seed),
             prepared: false,
-            before: Some(Before { images: settings.images, good_scores: good_scores.clone() }),
+            before: Some(PriorFit { images: metadata.images, good_scores: good_scores.clone() }),
             input: None,
-            sum: core.mean.iter().map(|mean| mean * settings.images as f32).collect(),
+            sum: core.mean.iter().map(|mean| mean * metadata.images as f32).collect(),
             features: FeatureMap::default(),
         })
     }
@@ -178,22 +178,22 @@ impl Trainer {
         if image.mask().is_some() {
             return Err(own_mask_in_a_fit());
         }
-        let Self { plan, backbone, threads, sample, features, input, .. } = self;
+        let Self { config, backbone, threads, sample, features, input, .. } = self;
         let input = match input {
             Some(input) => input,
-            empty => empty.insert(plan.input(image, &**backbone)?),
+            empty => empty.insert(config.input(image, &**backbone)?),
         };
-        let interest = Interest::of(input.interest.as_ref(), image, input.size, 0)?;
+        let roi = InputRoi::of(input.roi.as_ref(), image, input.size, 0)?;
         let extraction = &mut input.extraction;
-        extraction.load(image, interest.as_deref(), &[], threads)?;
+        extraction.load(image, roi.as_deref(), &[], threads)?;
         extraction.features(&**backbone, (0, 0), threads, features)?;
         sample.check_shape(features)?;
-        let offer = sample.offer(2 * features.data.len() * plan.shifts.len());
+        let offer = sample.offer(2 * features.data.len() * config.shifts.len());
         let mut kept = None;
         if offer.place.is_some() {
             let mut maps = vec![HalfMap::new(features)];
             let mut displaced = FeatureMap::default();
-            for &displacement in &plan.shifts[1..] {
+            for &displacement in &config.shifts[1..] {
                 extraction.features(&**backbone, displacement, threads, &mut displaced)?;
                 maps.push(HalfMap::new(&displaced));
             }
@@ -252,13 +252,13 @@ impl Trainer {
     pub fn finish(mut self) -> Result<Model> {
         self.check_enough()?;
         let out_of_order = || Error::new(Status::Internal, "images without an input size");
-        let Input { size, interest, .. } = self.input.take().ok_or_else(out_of_order)?;
+        let Input { size, roi, .. } = self.input.take().ok_or_else(out_of_order)?;
         if !self.prepared {
             self.prepare()?;
         }
         let fitted = self.fitter.finish(&self.sample, &self.threads, &self.progress)?;
-        let Plan { shifts, output, .. } = &self.plan;
-        let cover = interest.as_ref().map(|interest| &interest.cover[..]);
+        let FitConfig { shifts, output, .. } = &self.config;
+        let cover = roi.as_ref().map(|roi| &roi.cover[..]);
         let new_scores: Vec<(f32, f32)> = self.threads.run(|| {
             let held_out = fitted.held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
                 let (score, map) = combiner.run(grids, shifts, size, output, cover, &self.threads);
@@ -266,20 +266,20 @@ impl Trainer {
             });
             held_out.collect()
         });
-        let Before { images, mut good_scores } =
-            self.before.unwrap_or(Before { images: 0, good_scores: GoodScores::default() });
+        let PriorFit { images, mut good_scores } =
+            self.before.unwrap_or(PriorFit { images: 0, good_scores: GoodScores::default() });
         good_scores.image.extend(new_scores.iter().map(|(score, _)| score));
         good_scores.map.extend(new_scores.iter().map(|(_, peak)| peak));
-        let (false_alarm_rate, review_rate) = self.plan.rates;
-        let mut settings = Settings {
+        let (false_alarm_rate, review_rate) = self.config.rates;
+        let mut metadata = Metadata {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
-            method: self.plan.method.name().to_owned(),
-            parameters: owned(&self.plan.parameters),
+            method: self.config.method.name().to_owned(),
+            parameters: owned(&self.config.parameters),
             input: size,
-            grid_step: self.plan.grid_step,
-            tile: self.plan.tile,
-            output: self.plan.output,
-            seed: self.plan.seed,
+            grid_step: self.config.grid_step,
+            tile: self.config.tile,
+            output: self.config.output,
+            seed: self.config.seed,
             images: images + self.sample.seen(),
             held_out: 0,
             false_alarm_rate,
@@ -288,43 +288,43 @@ impl Trainer {
             review: 0.0,
             map: Calibration::default(),
             backbone: self.backbone.identity().to_owned(),
-            mask: interest.as_ref().map(|interest| interest.mask.size()),
-            plugin: self.plan.method.plugin().map(str::to_owned),
+            mask: roi.as_ref().map(|roi| roi.mask.size()),
+            plugin: self.config.method.plugin().map(str::to_owned),
         };
-        settings.calibrate(&good_scores)?;
-        log::info!("learnt {} good images with {}", settings.images, settings.method);
-        if settings.images < RECOMMENDED_IMAGES {
-            let images = settings.images;
+        metadata.calibrate(&good_scores)?;
+        log::info!("learnt {} good images with {}", metadata.images, metadata.method);
+        if metadata.images < RECOMMENDED_IMAGES {
+            let images = metadata.images;
             log::warn!(
                 "{images} good images make an uncertain threshold; {RECOMMENDED_IMAGES} or more are recommended"
             );
         }
         let core = Core {
             backbone: self.backbone,
-            source: self.source,
+            spec: self.spec,
             scorer: fitted.scorer,
-            shifts: self.plan.shifts,
+            shifts: self.config.shifts,
             threads: self.threads,
-            interest,
+            roi,
             // As the model file rounds it, so that a model scores the same before and after.
-            mean: self.sum.iter().map(|sum| f16::from_f32(sum / settings.images as f32).to_f32()).collect(),
+            mean: self.sum.iter().map(|sum| f16::from_f32(sum / metadata.images as f32).to_f32()).collect(),
             contexts: Pool::new(Threads::resolve(0)),
         };
-        Ok(Model { settings, good_scores, core: Arc::new(core) })
+        Ok(Model { metadata, good_scores, core: Arc::new(core) })
     }
 }
 
-impl Plan {
+impl FitConfig {
     fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<Input> {
         let size = input_size(self.geometry, image, backbone)?;
-        let interest = self.mask.as_ref().map(|mask| Interest::fixed((**mask).clone(), size));
-        Interest::of(interest.as_ref(), image, size, 0)?;
+        let roi = self.mask.as_ref().map(|mask| InputRoi::fixed((**mask).clone(), size));
+        InputRoi::of(roi.as_ref(), image, size, 0)?;
         // What a network says of its first dimension may not hold: better known now than with the first batch.
-        let together = backbone.together(size);
-        if together > 1 {
-            backbone.extract(&vec![0.0; together * 3 * size.height * size.width], size, &mut |_, _| Ok(()))?;
+        let max_batch = backbone.max_batch(size);
+        if max_batch > 1 {
+            backbone.extract(&vec![0.0; max_batch * 3 * size.height * size.width], size, &mut |_, _| Ok(()))?;
         }
-        Ok(Input { size, interest, extraction: Extraction::new(backbone, size, self.grid_step) })
+        Ok(Input { size, roi, extraction: Extraction::new(backbone, size, self.grid_step) })
     }
 }
 

@@ -4,8 +4,8 @@ mod decision;
 mod extraction;
 mod file;
 mod fit;
-mod interest;
 mod options;
+mod roi;
 mod score;
 mod thresholds;
 
@@ -20,15 +20,15 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{FeatureExtractor, Source};
+use crate::backbone::{BackboneSpec, FeatureExtractor};
+use crate::exec::Threads;
+use crate::exec::scratch::Pool;
 use crate::method::Scorer;
-use crate::pool::Pool;
 use crate::preprocess::InputSize;
-use crate::threads::Threads;
 
 /// What a model knows of itself; the model file stores it as text.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
+pub struct Metadata {
     /// The npad that fitted it.
     pub npad_version: String,
     /// The detection method.
@@ -44,7 +44,7 @@ pub struct Settings {
     pub tile: usize,
     /// How grids become maps and scores.
     #[serde(flatten)]
-    pub output: OutputSettings,
+    pub output: MapOptions,
     /// The seed of the fit.
     pub seed: u64,
     /// Good images that it learnt from.
@@ -69,7 +69,7 @@ pub struct Settings {
     pub plugin: Option<String>,
 }
 
-impl Settings {
+impl Metadata {
     fn verdict(&self, score: f32) -> Verdict {
         if score > self.image.threshold {
             Verdict::Defective
@@ -83,7 +83,7 @@ impl Settings {
 
 /// How the grids of a method become the anomaly map and the image score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct OutputSettings {
+pub struct MapOptions {
     /// Standard deviation of the map's smoothing, in pixels of the network's input.
     pub smoothing: f64,
     /// The share of the map's highest values whose mean is the image score; 0 takes the maximum.
@@ -95,7 +95,7 @@ pub struct OutputSettings {
 /// A fitted model. Immutable: any number of threads may score with it at once. Models that differ in their thresholds
 /// alone share everything else.
 pub struct Model {
-    settings: Settings,
+    metadata: Metadata,
     good_scores: GoodScores,
     core: Arc<Core>,
 }
@@ -103,11 +103,11 @@ pub struct Model {
 /// What a model's thresholds do not change.
 struct Core {
     backbone: Arc<dyn FeatureExtractor>,
-    source: Source,
+    spec: BackboneSpec,
     scorer: Box<dyn Scorer>,
     shifts: Vec<(isize, isize)>,
     threads: Arc<Threads>,
-    interest: Option<interest::Interest>,
+    roi: Option<roi::InputRoi>,
     /// The mean of the good images' tensors: red, green and blue plane of the network's input.
     mean: Vec<f32>,
     /// At most one for each core: more would only take memory and slow one another down.
@@ -116,7 +116,7 @@ struct Core {
 
 impl Model {
     /// What the model knows of itself.
-    pub fn settings(&self) -> &Settings {
-        &self.settings
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
     }
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::OutputSettings;
-use crate::backbone::{Device, FeatureExtractor, Source, Tiled};
+use super::MapOptions;
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Tiled};
 use crate::error::{Error, Result, Status};
-use crate::mask::Mask;
+use crate::exec::progress::Progress;
+use crate::image::mask::Mask;
 use crate::method::{Method, Parameters, method};
 use crate::preprocess::{Geometry, Normalisation};
-use crate::progress::Progress;
 
 /// The options' names and what they mean; a method's parameters (`npad.channels`, ...) are options too.
 pub const OPTIONS: &[(&str, &str, &str)] = &[
@@ -69,7 +69,7 @@ pub struct Options {
     pub(super) seed: u64,
     pub(super) false_alarm_rate: f64,
     pub(super) review_rate: f64,
-    pub(super) output: OutputSettings,
+    pub(super) output: MapOptions,
     pub(super) mask: Option<Arc<Mask>>,
     pub(super) progress: Progress,
     extractor: Option<Arc<dyn FeatureExtractor>>,
@@ -93,7 +93,7 @@ impl Default for Options {
             mask: None,
             progress: Progress::default(),
             extractor: None,
-            output: OutputSettings { smoothing: 4.0, peak_share: 0.01, min_region_area: 1 },
+            output: MapOptions { smoothing: 4.0, peak_share: 0.01, min_region_area: 1 },
             backbone: None,
             normalisation: Normalisation { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] },
         }
@@ -157,7 +157,7 @@ impl Options {
         Ok(())
     }
 
-    /// The region of interest that all images of a fit share; none for all of the image.
+    /// The region of roi that all images of a fit share; none for all of the image.
     pub fn set_mask(&mut self, mask: Option<Mask>) {
         self.mask = mask.map(Arc::new);
     }
@@ -201,11 +201,13 @@ impl Options {
     }
 
     /// Reads the chosen backbone.
-    pub(super) fn source(&self) -> Result<Source> {
+    pub(super) fn spec(&self) -> Result<BackboneSpec> {
         if let Some(extractor) = &self.extractor {
-            return Ok(Source::Host(extractor.clone()));
+            return Ok(BackboneSpec::Host(extractor.clone()));
         }
-        self.backbone.as_ref().map_or(Ok(Source::Builtin), |path| Source::from_file(path, self.normalisation))
+        self.backbone
+            .as_ref()
+            .map_or(Ok(BackboneSpec::Builtin), |path| BackboneSpec::from_file(path, self.normalisation))
     }
 }
 

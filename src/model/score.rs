@@ -4,15 +4,15 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use super::extraction::Extraction;
-use super::interest::Interest;
-use super::{Model, OutputSettings, Verdict};
+use super::roi::InputRoi;
+use super::{MapOptions, Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::{Awake, Threads};
 use crate::image::ImageView;
 use crate::method::GridScore;
-use crate::postprocess::{Heatmap, Map, Plan, Region, RegionFinder, Resizer, Smoother, draw_boxes, peak};
+use crate::postprocess::{Heatmap, Map, MapGeometry, Region, RegionFinder, Resizer, Smoother, draw_boxes, peak};
 use crate::preprocess::{InputSize, Normalisation};
-use crate::threads::{Awake, Threads};
 
 /// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
 /// one for what the backbone itself sees across the edge.
@@ -88,18 +88,18 @@ impl Combiner {
         grids: &[GridScore],
         shifts: &[(isize, isize)],
         size: InputSize,
-        output: &OutputSettings,
+        output: &MapOptions,
         cover: Option<&[bool]>,
         threads: &Threads,
     ) -> (f32, &[f32]) {
         let grid = (grids[0].rows, grids[0].cols);
-        let plan = Plan { grid, size, sigma: output.smoothing, masked: cover.is_some() };
+        let geometry = MapGeometry { grid, size, sigma: output.smoothing, masked: cover.is_some() };
         let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-        self.smoother.run(of(|grid| &grid.map), plan, cover, threads, &mut self.map);
+        self.smoother.run(of(|grid| &grid.map), geometry, cover, threads, &mut self.map);
         let evidence = if grids[0].evidence.is_empty() {
             &self.map
         } else {
-            self.smoother.run(of(|grid| &grid.evidence), plan, cover, threads, &mut self.evidence);
+            self.smoother.run(of(|grid| &grid.evidence), geometry, cover, threads, &mut self.evidence);
             &self.evidence
         };
         (peak(evidence, cover, output.peak_share, &mut self.scratch), &self.map)
@@ -107,7 +107,7 @@ impl Combiner {
 }
 
 /// For each image of a group, the pixels that count.
-type Interests<'a> = [Option<Cow<'a, Interest>>; GROUP];
+type Rois<'a> = [Option<Cow<'a, InputRoi>>; GROUP];
 
 /// What ends the scoring of one image: writes its map and hands its regions on.
 type Conclude<'a> = dyn FnMut(MapBuffer<'_>, &mut dyn FnMut(&[Region])) -> Result<Decision> + 'a;
@@ -212,8 +212,8 @@ impl Model {
         images: &[ImageView<'_>],
         mut each: impl FnMut(usize, &mut Conclude<'_>) -> Result<()>,
     ) -> std::result::Result<(), (usize, Error)> {
-        let (settings, core) = (&self.settings, &*self.core);
-        let (size, shifts) = (settings.input, core.shifts.len());
+        let (metadata, core) = (&self.metadata, &*self.core);
+        let (size, shifts) = (metadata.input, core.shifts.len());
         core.contexts.with(
             || self.new_context(),
             |context| {
@@ -223,13 +223,13 @@ impl Model {
                     features.resize_with(needed, FeatureMap::default);
                     grids.resize_with(needed, GridScore::default);
                 }
-                let (interests, _awake) = self.extract_group(extraction, images, &mut features[..needed])?;
+                let (rois, _awake) = self.extract_group(extraction, images, &mut features[..needed])?;
                 let grids = &mut grids[..needed];
                 core.scorer.score_all(&features[..needed], &core.threads, grids).map_err(|error| (0, error))?;
-                for (index, (grids, interest)) in grids.chunks_exact(shifts).zip(&interests).enumerate() {
-                    let cover = interest.as_ref().map(|interest| &interest.cover[..]);
+                for (index, (grids, roi)) in grids.chunks_exact(shifts).zip(&rois).enumerate() {
+                    let cover = roi.as_ref().map(|roi| &roi.cover[..]);
                     let mut conclude = |map: MapBuffer<'_>, found: &mut dyn FnMut(&[Region])| {
-                        let output = &settings.output;
+                        let output = &metadata.output;
                         let (score, smooth) = combiner.run(grids, &core.shifts, size, output, cover, &core.threads);
                         if !score.is_finite() {
                             let message = "the image score is not finite; the model file may be damaged";
@@ -244,15 +244,15 @@ impl Model {
                             return Err(Error::new(Status::InvalidArgument, message));
                         };
                         resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
-                        if let Some(interest) = interest {
-                            interest.mask.clear_outside(values, (width, height), stride);
+                        if let Some(roi) = roi {
+                            roi.mask.clear_outside(values, (width, height), stride);
                         }
                         let map = Map { values, width, stride };
-                        found(finder.find(map, settings.map.threshold, output.min_region_area));
+                        found(finder.find(map, metadata.map.threshold, output.min_region_area));
                         Ok(Decision {
                             score,
-                            calibrated: settings.image.apply(score),
-                            verdict: settings.verdict(score),
+                            calibrated: metadata.image.apply(score),
+                            verdict: metadata.verdict(score),
                         })
                     };
                     each(index, &mut conclude).map_err(|error| (index, error))?;
@@ -269,23 +269,23 @@ impl Model {
         extraction: &mut Extraction,
         images: &[ImageView<'_>],
         features: &mut [FeatureMap],
-    ) -> std::result::Result<(Interests<'_>, Option<Awake<'_>>), (usize, Error)> {
+    ) -> std::result::Result<(Rois<'_>, Option<Awake<'_>>), (usize, Error)> {
         let core = &*self.core;
-        let (backbone, size, shifts, threads) = (&*core.backbone, self.settings.input, &core.shifts, &core.threads);
+        let (backbone, size, shifts, threads) = (&*core.backbone, self.metadata.input, &core.shifts, &core.threads);
         let margin = EDGE * size.height.div_ceil(core.scorer.shape().0.max(1));
-        let together = backbone.together(size).min(features.len());
-        let (mut interests, mut awake, mut done) = ([const { None }; GROUP], None, 0);
+        let max_batch = backbone.max_batch(size).min(features.len());
+        let (mut rois, mut awake, mut done) = ([const { None }; GROUP], None, 0);
         extraction.clear();
         for (index, image) in images.iter().enumerate() {
-            let loaded = Interest::of(core.interest.as_ref(), image, size, margin).and_then(|interest| {
-                extraction.load(image, interest.as_deref(), &core.mean, threads)?;
-                Ok(interest)
+            let loaded = InputRoi::of(core.roi.as_ref(), image, size, margin).and_then(|roi| {
+                extraction.load(image, roi.as_deref(), &core.mean, threads)?;
+                Ok(roi)
             });
-            interests[index] = loaded.map_err(|error| (index, error))?;
+            rois[index] = loaded.map_err(|error| (index, error))?;
             for &displacement in shifts {
                 // Threads that wait would take the cores from the backbone.
                 drop(awake.take());
-                if together == 1 {
+                if max_batch == 1 {
                     let extracted = extraction.features(backbone, displacement, threads, &mut features[done]);
                     awake = Some(extracted.map_err(|error| (index, error))?);
                     done += 1;
@@ -293,14 +293,14 @@ impl Model {
                 }
                 extraction.push(displacement, threads);
                 let waiting = extraction.waiting();
-                if waiting == together || done + waiting == features.len() {
+                if waiting == max_batch || done + waiting == features.len() {
                     let extracted = extraction.run(backbone, threads, &mut features[done..][..waiting]);
                     awake = Some(extracted.map_err(|(at, error)| ((done + at) / shifts.len(), error))?);
                     done += waiting;
                 }
             }
         }
-        Ok((interests, awake))
+        Ok((rois, awake))
     }
 
     /// The image as RGB with its anomaly map laid over it and boxes around its regions, for people to look at.
@@ -317,7 +317,7 @@ impl Model {
             return Err(Error::new(Status::InvalidImage, message));
         }
         let mut pixels = image.to_rgb();
-        let heatmap = Heatmap { threshold: self.settings.map.threshold };
+        let heatmap = Heatmap { threshold: self.metadata.map.threshold };
         pixels.chunks_exact_mut(3).zip(&inspection.map).for_each(|(pixel, value)| heatmap.blend(*value, pixel));
         draw_boxes(&mut pixels, width, &inspection.regions, BOX);
         Ok(pixels)
@@ -333,7 +333,7 @@ impl Model {
             || self.new_context(),
             |context| {
                 context.extraction.load(image, None, &[], &core.threads)?;
-                let size = self.settings.input;
+                let size = self.metadata.input;
                 let start = Instant::now();
                 for _ in &core.shifts {
                     core.backbone.extract(context.extraction.tensor(), size, &mut |_, _| Ok(()))?;
@@ -352,9 +352,9 @@ impl Model {
     }
 
     fn new_context(&self) -> Context {
-        let (settings, core) = (&self.settings, &*self.core);
+        let (metadata, core) = (&self.metadata, &*self.core);
         Context {
-            extraction: Extraction::new(&*core.backbone, settings.input, settings.grid_step),
+            extraction: Extraction::new(&*core.backbone, metadata.input, metadata.grid_step),
             features: Vec::new(),
             grids: Vec::new(),
             combiner: Combiner::default(),

@@ -1,7 +1,7 @@
 //! Other thresholds for a fitted model: given, or made from further good images.
 
 use super::decision::{Calibration, GoodScores, exceeded_at};
-use super::{Model, Settings};
+use super::{Metadata, Model};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
 use crate::model::MIN_IMAGES;
@@ -18,8 +18,8 @@ pub struct Thresholds {
     pub map: f32,
 }
 
-impl Settings {
-    /// Sets all thresholds from scores of good images, for the settings' own rates.
+impl Metadata {
+    /// Sets all thresholds from scores of good images, for the metadata' own rates.
     pub(super) fn calibrate(&mut self, scores: &GoodScores) -> Result<()> {
         self.image = Calibration::new(&scores.image, self.false_alarm_rate)?;
         self.map = Calibration::new(&scores.map, self.false_alarm_rate)?;
@@ -36,7 +36,7 @@ impl Settings {
 impl Model {
     /// The thresholds.
     pub fn thresholds(&self) -> Thresholds {
-        let Settings { image, map, review, .. } = &self.settings;
+        let Metadata { image, map, review, .. } = &self.metadata;
         Thresholds { review: *review, defective: image.threshold, map: map.threshold }
     }
 
@@ -46,18 +46,18 @@ impl Model {
     /// [`Status::InvalidArgument`] when a threshold is not a number, `defective` or `map` does not exceed the score of a
     /// typical good image, or `review` exceeds `defective`.
     pub fn with_thresholds(&self, thresholds: Thresholds) -> Result<Self> {
-        let mut settings = self.settings.clone();
+        let mut metadata = self.metadata.clone();
         let Thresholds { review, defective, map } = thresholds;
-        (settings.review, settings.image.threshold, settings.map.threshold) = (review, defective, map);
+        (metadata.review, metadata.image.threshold, metadata.map.threshold) = (review, defective, map);
         let invalid = |text: String| Err(Error::new(Status::InvalidArgument, text));
-        if !settings.image.is_valid() {
-            let typical = settings.image.typical;
+        if !metadata.image.is_valid() {
+            let typical = metadata.image.typical;
             return invalid(format!(
                 "the threshold is {defective}, but must exceed {typical}, a typical good image's score"
             ));
         }
-        if !settings.map.is_valid() {
-            let typical = settings.map.typical;
+        if !metadata.map.is_valid() {
+            let typical = metadata.map.typical;
             return invalid(format!(
                 "the map threshold is {map}, but must exceed {typical}, that of a typical good image"
             ));
@@ -67,7 +67,7 @@ impl Model {
                 "the review threshold is {review}, but must be at most the threshold, {defective}"
             ));
         }
-        Ok(self.with_settings(settings, self.good_scores.clone()))
+        Ok(self.with_settings(metadata, self.good_scores.clone()))
     }
 
     /// The same model with thresholds from good images that it has not learnt from, for its own rates or others. It
@@ -81,11 +81,11 @@ impl Model {
         images: impl IntoIterator<Item = Result<ImageView<'a>>>,
         rates: Option<(f64, f64)>,
     ) -> Result<Self> {
-        let mut settings = self.settings.clone();
+        let mut metadata = self.metadata.clone();
         if let Some((false_alarm_rate, review_rate)) = rates {
             check_rate("false_alarm_rate", false_alarm_rate, 1e-5)?;
             check_rate("review_rate", review_rate, 0.0)?;
-            (settings.false_alarm_rate, settings.review_rate) = (false_alarm_rate, review_rate);
+            (metadata.false_alarm_rate, metadata.review_rate) = (false_alarm_rate, review_rate);
         }
         let mut scores = GoodScores::default();
         for (number, image) in images.into_iter().enumerate() {
@@ -101,12 +101,12 @@ impl Model {
             );
             return Err(Error::new(Status::NotEnoughImages, message));
         }
-        settings.calibrate(&scores)?;
-        Ok(self.with_settings(settings, scores))
+        metadata.calibrate(&scores)?;
+        Ok(self.with_settings(metadata, scores))
     }
 
-    fn with_settings(&self, settings: Settings, good_scores: GoodScores) -> Self {
-        Self { settings, good_scores, core: self.core.clone() }
+    fn with_settings(&self, metadata: Metadata, good_scores: GoodScores) -> Self {
+        Self { metadata, good_scores, core: self.core.clone() }
     }
 }
 

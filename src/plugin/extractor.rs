@@ -5,7 +5,7 @@ use std::ffi::{c_char, c_void};
 use super::{UserData, call, name, npad_callback_error};
 use crate::backbone::{FeatureExtractor, HOST, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
-use crate::pool::Pool;
+use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
 /// The bounds of outputs' strides and channels.

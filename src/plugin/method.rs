@@ -9,11 +9,11 @@ use libloading::Library;
 use super::{call, name, npad_callback_error};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::progress::Progress;
 use crate::method::{
     Array, Fitted, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_free, register,
 };
-use crate::progress::Progress;
-use crate::threads::Threads;
 
 /// The version of the interface between npad and plug-ins; a plug-in of another one is refused.
 pub const NPAD_PLUGIN_ABI: u32 = 1;

@@ -6,16 +6,16 @@ mod regions;
 pub use heatmap::{Heatmap, draw_boxes};
 pub use regions::{Components, Map, Region, RegionFinder, Run};
 
+use crate::exec::Threads;
 use crate::math::axis::{Axis, Separable};
 use crate::math::kernels::dispatch;
 use crate::preprocess::InputSize;
-use crate::threads::Threads;
 
 /// One grid map per displacement at which an image was scored, becoming one smooth map of the network's input size.
 #[derive(Default)]
 pub struct Smoother {
     /// What the maps below are for.
-    plan: Option<Plan>,
+    geometry: Option<MapGeometry>,
     /// From the grid of each displacement to the size of the input, smooth already where there is no mask.
     up: Vec<Separable>,
     /// Smoothing on its own, where there is a mask.
@@ -26,7 +26,7 @@ pub struct Smoother {
 
 /// How grids become a map.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Plan {
+pub struct MapGeometry {
     /// Rows and columns of the grid.
     pub grid: (usize, usize),
     /// The network's input size, which is that of the map.
@@ -43,35 +43,35 @@ const LEAST_WEIGHT: f32 = 1e-2;
 impl Smoother {
     /// Resizes each map to the input's size, shifts it back, averages, and blurs, into `out`.
     ///
-    /// `maps` yields each displacement `(dy, dx)`, the same each time, with its grid of values. With `cover`, which tells the
+    /// `maps` yields each displacement `(dy, dx)`, the same each time, with its grid of values. With `inside`, which tells the
     /// pixels of the input that count, others have no influence (normalised convolution, Knutsson and Westin 1993).
     pub fn run<'a>(
         &mut self,
         maps: impl ExactSizeIterator<Item = ((isize, isize), &'a [f32])> + Clone,
-        plan: Plan,
-        cover: Option<&[bool]>,
+        geometry: MapGeometry,
+        inside: Option<&[bool]>,
         threads: &Threads,
         out: &mut Vec<f32>,
     ) {
-        if self.plan != Some(plan) {
-            self.prepare(plan, maps.clone().map(|(displacement, _)| displacement));
+        if self.geometry != Some(geometry) {
+            self.prepare(geometry, maps.clone().map(|(displacement, _)| displacement));
         }
-        let width = plan.size.width;
+        let width = geometry.size.width;
         let clear = |plane: &mut Vec<f32>| {
             plane.clear();
-            plane.resize(plan.size.height * width, 0.0);
+            plane.resize(geometry.size.height * width, 0.0);
         };
         clear(out);
-        let (Some(cover), Some(blur)) = (cover, &mut self.blur) else {
+        let (Some(inside), Some(blur)) = (inside, &mut self.blur) else {
             self.up.iter_mut().zip(maps).for_each(|(up, (_, map))| up.add(map, out, width, threads));
             return;
         };
         clear(&mut self.plane);
         self.up.iter_mut().zip(maps).for_each(|(up, (_, map))| up.add(map, &mut self.plane, width, threads));
-        self.plane.iter_mut().zip(cover).filter(|(_, inside)| !**inside).for_each(|(value, _)| *value = 0.0);
+        self.plane.iter_mut().zip(inside).filter(|(_, inside)| !**inside).for_each(|(value, _)| *value = 0.0);
         blur.add(&self.plane, out, width, threads);
         self.plane.clear();
-        self.plane.extend(cover.iter().map(|inside| f32::from(u8::from(*inside))));
+        self.plane.extend(inside.iter().map(|inside| f32::from(u8::from(*inside))));
         clear(&mut self.weight);
         blur.add(&self.plane, &mut self.weight, width, threads);
         for (value, weight) in out.iter_mut().zip(&self.weight) {
@@ -79,8 +79,8 @@ impl Smoother {
         }
     }
 
-    fn prepare(&mut self, plan: Plan, displacements: impl ExactSizeIterator<Item = (isize, isize)>) {
-        let Plan { grid: (rows, cols), size: InputSize { height, width }, sigma, masked } = plan;
+    fn prepare(&mut self, geometry: MapGeometry, displacements: impl ExactSizeIterator<Item = (isize, isize)>) {
+        let MapGeometry { grid: (rows, cols), size: InputSize { height, width }, sigma, masked } = geometry;
         let blur = [Axis::gaussian(height, sigma), Axis::gaussian(width, sigma)];
         let up = [Axis::bilinear(rows, height), Axis::bilinear(cols, width)];
         let share = 1.0 / displacements.len() as f64;
@@ -95,7 +95,7 @@ impl Smoother {
             let [down, across] = blur;
             Separable::new(down, across)
         });
-        self.plan = Some(plan);
+        self.geometry = Some(geometry);
     }
 }
 
@@ -135,20 +135,20 @@ impl Resizer {
     }
 }
 
-/// The mean of the highest `share` of the map's values that `cover` keeps, at least one: with a share of 0 the maximum.
+/// The mean of the highest `share` of the map's values that `inside` keeps, at least one: with a share of 0 the maximum.
 ///
 /// A defect of some size raises it as much as a maximum, a single noisy pixel does not.
-pub fn peak(map: &[f32], cover: Option<&[bool]>, share: f64, scratch: &mut Vec<u32>) -> f32 {
+pub fn peak(map: &[f32], inside: Option<&[bool]>, share: f64, scratch: &mut Vec<u32>) -> f32 {
     scratch.clear();
     let share_of = |length: usize| ((length as f64 * share) as usize).max(1);
-    let count = match cover {
+    let count = match inside {
         None => {
             let count = share_of(map.len());
             candidates(map, count, scratch);
             count
         }
-        Some(cover) => {
-            scratch.extend(map.iter().zip(cover).filter(|(_, inside)| **inside).map(|(v, _)| key(*v)));
+        Some(inside) => {
+            scratch.extend(map.iter().zip(inside).filter(|(_, inside)| **inside).map(|(v, _)| key(*v)));
             share_of(scratch.len())
         }
     };
@@ -231,8 +231,8 @@ mod tests {
         assert_eq!(peak(&map, None, 0.0, &mut scratch), 99.0);
         assert_eq!(peak(&map, None, 0.04, &mut scratch), 97.5);
         assert_eq!(peak(&map, None, 1.0, &mut scratch), 49.5);
-        let cover: Vec<bool> = map.iter().map(|v| *v < 50.0).collect();
-        assert_eq!(peak(&map, Some(&cover), 0.04, &mut scratch), 48.5, "the highest two of fifty");
+        let inside: Vec<bool> = map.iter().map(|v| *v < 50.0).collect();
+        assert_eq!(peak(&map, Some(&inside), 0.04, &mut scratch), 48.5, "the highest two of fifty");
         let below: Vec<f32> = map.iter().map(|v| v - 98.5).collect();
         assert_eq!(peak(&below, None, 0.03, &mut scratch), -0.5, "of 0.5, -0.5 and -1.5");
     }
@@ -262,23 +262,23 @@ mod tests {
         let mut moved = vec![0.0; 64];
         moved[8 + 3] = 1.0;
         let maps = [((0, 0), &still[..]), ((2, 1), &moved[..])];
-        let plan = Plan { grid: (8, 8), size, sigma: 0.0, masked: false };
+        let geometry = MapGeometry { grid: (8, 8), size, sigma: 0.0, masked: false };
         let threads = Threads::new(1).unwrap();
         let mut out = Vec::new();
-        smoother.run(maps.into_iter(), plan, None, &threads, &mut out);
+        smoother.run(maps.into_iter(), geometry, None, &threads, &mut out);
         assert_eq!(out, still);
     }
 
     #[test]
     fn what_does_not_count_has_no_influence() {
         let size = InputSize { height: 8, width: 8 };
-        let cover: Vec<bool> = (0..64).map(|i| i % 8 < 5).collect();
+        let inside: Vec<bool> = (0..64).map(|i| i % 8 < 5).collect();
         let run = |outside: f32| {
-            let map: Vec<f32> = cover.iter().map(|inside| if *inside { 2.0 } else { outside }).collect();
-            let plan = Plan { grid: (8, 8), size, sigma: 1.0, masked: true };
+            let map: Vec<f32> = inside.iter().map(|inside| if *inside { 2.0 } else { outside }).collect();
+            let geometry = MapGeometry { grid: (8, 8), size, sigma: 1.0, masked: true };
             let maps = [((0, 0), &map[..])].into_iter();
             let mut out = Vec::new();
-            Smoother::default().run(maps, plan, Some(&cover), &Threads::new(1).unwrap(), &mut out);
+            Smoother::default().run(maps, geometry, Some(&inside), &Threads::new(1).unwrap(), &mut out);
             out
         };
         assert_eq!(run(0.0), run(1e6));

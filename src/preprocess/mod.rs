@@ -13,10 +13,10 @@ pub use geometry::{Geometry, InputSize, MAX_INPUT_SIDE};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::image::mask::Mask;
 use crate::image::{ImageView, PixelFormat};
-use crate::mask::Mask;
 use crate::math::kernels::dispatch;
-use crate::threads::Threads;
 
 use resample::{Resampler, Samples};
 

@@ -4,10 +4,10 @@
 //! covariances from few images tell the difference.
 
 use super::InputSize;
+use crate::exec::Threads;
+use crate::exec::scratch::Pool;
 use crate::math::axis::{Axis, add_lines};
 use crate::math::kernels::{dispatch, fma};
-use crate::pool::Pool;
-use crate::threads::Threads;
 
 /// One row of an image.
 #[derive(Clone, Copy)]
@@ -21,7 +21,7 @@ pub enum Samples<'a> {
 /// Resizes images of one size after another to one size.
 #[derive(Default)]
 pub struct Resampler {
-    plan: Option<Plan>,
+    tables: Option<ResizeTables>,
     /// Row by row, the channels of the last image one after the other: resized along the rows,
     lines: Vec<f32>,
     /// and down the columns too.
@@ -30,7 +30,7 @@ pub struct Resampler {
     scratch: Pool<Vec<f32>>,
 }
 
-struct Plan {
+struct ResizeTables {
     from: (usize, usize),
     to: InputSize,
     down: Axis,
@@ -40,9 +40,9 @@ struct Plan {
 impl Resampler {
     /// For images of `from` (columns, rows).
     pub fn prepare(&mut self, from: (usize, usize), to: InputSize) {
-        if self.plan.as_ref().is_none_or(|plan| plan.from != from || plan.to != to) {
+        if self.tables.as_ref().is_none_or(|tables| tables.from != from || tables.to != to) {
             let (down, across) = (Axis::triangle(from.1, to.height), Axis::triangle(from.0, to.width));
-            self.plan = Some(Plan { from, to, down, across });
+            self.tables = Some(ResizeTables { from, to, down, across });
         }
     }
 
@@ -56,7 +56,7 @@ impl Resampler {
         round: bool,
         threads: &Threads,
     ) {
-        let Some(Plan { from, to, down, across }) = &self.plan else { return };
+        let Some(ResizeTables { from, to, down, across }) = &self.tables else { return };
         let length = picked.len() * to.width;
         self.channels = picked.len();
         self.lines.resize(from.1 * length, 0.0);
@@ -87,7 +87,7 @@ impl Resampler {
 
     /// Row `y` of a channel of the last image.
     pub fn row(&self, y: usize, channel: usize) -> &[f32] {
-        let width = self.plan.as_ref().map_or(0, |plan| plan.to.width);
+        let width = self.tables.as_ref().map_or(0, |tables| tables.to.width);
         &self.resized[(y * self.channels + channel) * width..][..width]
     }
 }

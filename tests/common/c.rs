@@ -10,9 +10,10 @@ pub fn library_folder() -> PathBuf {
     std::env::current_exe().unwrap().parent().unwrap().to_owned()
 }
 
-/// The repository.
+/// The repository. The tests of the command-line tool share this file, one folder further down.
 pub fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    package.ancestors().find(|folder| folder.join("include/npad.h").is_file()).expect("the repository")
 }
 
 /// Compiles a program to `folder/output`, with the compiler and standard that its ending asks for and every warning an

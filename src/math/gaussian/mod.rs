@@ -12,7 +12,7 @@ mod tests;
 
 pub use estimate::{Estimator, Gaussian, Regularisation, Share, Target};
 pub use leave_out::{Estimate, LeaveOut, MAX_GROUP};
-pub use recover::Fitted;
+pub use recover::FittedGaussians;
 
 use rayon::prelude::*;
 

@@ -10,7 +10,7 @@ use crate::math::linalg::invert_lower;
 const LEAST_KEPT: f64 = 1e-3;
 
 /// The Gaussians of all positions, as [`super::Estimator`] made them.
-pub struct Fitted<'a> {
+pub struct FittedGaussians<'a> {
     /// Values per sample.
     pub dimension: usize,
     /// `padded(dimension)` values a position.
@@ -30,8 +30,8 @@ impl Moments {
     ///
     /// A whitener W is stored for scoring, and `inverse(W' W) = (1 - share) S + share T + ridge I` is undone for S. What
     /// rounding of W does to S is of the order of what it does to scores: the regularised covariance comes back as it is.
-    pub fn recover(fitted: Fitted<'_>, regularisation: Regularisation) -> Self {
-        let Fitted { dimension: d, mean, whitener, kept, weight, pooled } = fitted;
+    pub fn recover(fitted: FittedGaussians<'_>, regularisation: Regularisation) -> Self {
+        let FittedGaussians { dimension: d, mean, whitener, kept, weight, pooled } = fitted;
         let (triangle, row_len) = (blocked_len(d), padded(d));
         let mut moments = Self::new(d, mean);
         assert_eq!(moments.centre.len(), kept.len() * row_len, "one mean a position");

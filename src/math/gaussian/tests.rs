@@ -180,7 +180,7 @@ fn statistics_come_back_from_gaussians_and_take_further_images() {
         let before = fit(&first, 40, regularisation);
         let recover = || {
             Moments::recover(
-                Fitted {
+                FittedGaussians {
                     dimension,
                     mean: before.mean.clone(),
                     whitener: &before.whitener,

@@ -2,13 +2,13 @@
 
 use crate::backbone::FeatureMap;
 use crate::error::Result;
+use crate::exec::Threads;
 use crate::math::kmeans::{Clusters, kmeans};
 use crate::math::knn::Points;
 use crate::math::random::Random;
 use crate::method::state::unfit;
 use crate::method::whitening::{Nearest, Whitening};
 use crate::method::{Array, State};
-use crate::threads::Threads;
 
 /// Rounds of K-means: beyond, distances of held-out patches no longer change in the third digit.
 const ROUNDS: usize = 10;

@@ -5,16 +5,16 @@ use rayon::prelude::*;
 use super::centroids::{Centroids, PatchSample};
 use super::gaussians::{self, GROUP, Gaussians, Window};
 use super::score::{Fusion, Levels, NpadScorer, cells_of};
-use super::{LEVELS, Selection, Settings};
+use super::{LEVELS, NpadConfig, Selection};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::progress::Progress;
+use crate::exec::scratch::Pool;
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
 use crate::method::features::{PaddedMap, patch_mean, select};
 use crate::method::{Fitted, Fitter, GridScore, Sample, held_out_images, other_shape};
-use crate::pool::Pool;
-use crate::progress::Progress;
-use crate::threads::Threads;
 
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
 const BATCH: usize = 16;
@@ -27,16 +27,16 @@ const LEAST_DEVIATION: f64 = 1e-3;
 
 /// N-pad's fitter.
 pub struct NpadFitter {
-    settings: Settings,
+    config: NpadConfig,
     seed: u64,
     images: usize,
-    plan: Option<Plan>,
+    statistics: Option<Statistics>,
     /// What an earlier fit ended in and this one goes on from.
     before: Option<NpadScorer>,
 }
 
 /// What `prepare` decides, and the statistics that follow from it.
-struct Plan {
+struct Statistics {
     shape: (usize, usize, usize),
     channels: Vec<u32>,
     pixel: Option<Moments>,
@@ -46,24 +46,24 @@ struct Plan {
 }
 
 impl NpadFitter {
-    pub fn new(settings: Settings, seed: u64) -> Self {
-        Self { settings, seed, images: 0, plan: None, before: None }
+    pub fn new(config: NpadConfig, seed: u64) -> Self {
+        Self { config, seed, images: 0, statistics: None, before: None }
     }
 
     /// Goes on from what was learnt from so many images.
-    pub fn resume(settings: Settings, seed: u64, before: NpadScorer, images: usize) -> Self {
-        Self { settings, seed, images, plan: None, before: Some(before) }
+    pub fn resume(config: NpadConfig, seed: u64, before: NpadScorer, images: usize) -> Self {
+        Self { config, seed, images, statistics: None, before: Some(before) }
     }
 
     fn window(&self) -> Window {
-        Window { radius: self.settings.radius, power: self.settings.power }
+        Window { radius: self.config.radius, power: self.config.power }
     }
 }
 
 /// A patch mean of one position is a window of itself alone.
 const ALONE: Window = Window { radius: 0, power: 1.0 };
 
-impl Plan {
+impl Statistics {
     /// Adds the pending images to the statistics.
     fn flush(&mut self, window: Window, patch: usize, threads: &Threads) {
         if let Some(moments) = &mut self.pixel {
@@ -92,8 +92,8 @@ fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Padde
 impl Fitter for NpadFitter {
     fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()> {
         if let Some(before) = &self.before {
-            let moments = |level: &Gaussians| level.moments(self.settings.regularisation, threads);
-            self.plan = Some(Plan {
+            let moments = |level: &Gaussians| level.moments(self.config.regularisation, threads);
+            self.statistics = Some(Statistics {
                 shape: before.shape,
                 channels: before.channels.clone(),
                 pixel: before.levels.pixel.as_ref().map(moments),
@@ -103,10 +103,10 @@ impl Fitter for NpadFitter {
             return Ok(());
         }
         let spread = Spread::of(sample, threads)?;
-        let channels = match self.settings.selection {
-            Selection::WithinPosition => spread.most_within(self.settings.channels),
+        let channels = match self.config.selection {
+            Selection::WithinPosition => spread.most_within(self.config.channels),
             Selection::Random => {
-                let chosen = Random::new(self.seed).choose(self.settings.channels, spread.mean.channels);
+                let chosen = Random::new(self.seed).choose(self.config.channels, spread.mean.channels);
                 let mut channels: Vec<u32> = chosen.into_iter().map(|c| c as u32).collect();
                 channels.sort_unstable();
                 channels
@@ -115,10 +115,10 @@ impl Fitter for NpadFitter {
         let centre = selected(&spread.mean, &channels, threads);
         let moments =
             |wanted: bool, centre: &PaddedMap| wanted.then(|| Moments::new(channels.len(), centre.data.clone()));
-        self.plan = Some(Plan {
+        self.statistics = Some(Statistics {
             shape: (spread.mean.rows, spread.mean.cols, spread.mean.channels),
-            pixel: moments(self.settings.uses(0), &centre),
-            patch: moments(self.settings.uses(1), &mean_of(&centre, self.settings.patch, threads)),
+            pixel: moments(self.config.uses(0), &centre),
+            patch: moments(self.config.uses(1), &mean_of(&centre, self.config.patch, threads)),
             channels,
             pending: Vec::new(),
         });
@@ -126,40 +126,40 @@ impl Fitter for NpadFitter {
     }
 
     fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()> {
-        let (window, patch) = (self.window(), self.settings.patch);
-        let plan = self.plan.as_mut().ok_or_else(out_of_order)?;
-        if (features.rows, features.cols, features.channels) != plan.shape {
-            return Err(other_shape(plan.shape, features));
+        let (window, patch) = (self.window(), self.config.patch);
+        let statistics = self.statistics.as_mut().ok_or_else(out_of_order)?;
+        if (features.rows, features.cols, features.channels) != statistics.shape {
+            return Err(other_shape(statistics.shape, features));
         }
         self.images += 1;
-        if plan.pixel.is_some() || plan.patch.is_some() {
-            plan.pending.push(selected(features, &plan.channels, threads));
+        if statistics.pixel.is_some() || statistics.patch.is_some() {
+            statistics.pending.push(selected(features, &statistics.channels, threads));
         }
-        if plan.pending.len() == GROUP {
-            plan.flush(window, patch, threads);
+        if statistics.pending.len() == GROUP {
+            statistics.flush(window, patch, threads);
         }
         Ok(())
     }
 
     fn finish(mut self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
-        let mut plan = self.plan.take().ok_or_else(out_of_order)?;
+        let mut statistics = self.statistics.take().ok_or_else(out_of_order)?;
         progress.report("statistics", 0, 1)?;
-        plan.flush(self.window(), self.settings.patch, threads);
+        statistics.flush(self.window(), self.config.patch, threads);
         let estimate = |moments: Option<Moments>| {
-            moments.map(|m| Gaussians::new(&m, self.images, self.settings.regularisation, threads)).transpose()
+            moments.map(|m| Gaussians::new(&m, self.images, self.config.regularisation, threads)).transpose()
         };
-        let pixel = estimate(plan.pixel.take())?;
-        let patch = estimate(plan.patch.take())?;
+        let pixel = estimate(statistics.pixel.take())?;
+        let patch = estimate(statistics.patch.take())?;
         progress.report("centroids", 0, 1)?;
         let (before, fusion) = self.before.take().map(|before| (before.levels.centroids, before.fusion)).unzip();
         let mut patches = PatchSample::new();
         let centroids = self
-            .settings
+            .config
             .uses(2)
-            .then(|| self.fit_centroids(&plan, before.flatten(), sample, &mut patches, threads))
+            .then(|| self.fit_centroids(&statistics, before.flatten(), sample, &mut patches, threads))
             .transpose()?;
         let levels = Levels { pixel, patch, centroids };
-        let distances = self.hold_out(&plan, &levels, sample, &patches, threads, progress)?;
+        let distances = self.hold_out(&statistics, &levels, sample, &patches, threads, progress)?;
         let Levels { pixel, patch, centroids } = levels;
         let levels = Levels {
             pixel: pixel.map(Gaussians::rounded).transpose()?,
@@ -167,12 +167,12 @@ impl Fitter for NpadFitter {
             centroids,
         };
         let fusion = fusion.map_or_else(|| self.fusion(&distances), Ok)?;
-        let held_out = fuse(&distances, sample, plan.shape, &fusion);
+        let held_out = fuse(&distances, sample, statistics.shape, &fusion);
         let scorer = NpadScorer {
-            shape: plan.shape,
-            channels: plan.channels,
-            patch: self.settings.patch,
-            centroid_patch: self.settings.centroid_patch,
+            shape: statistics.shape,
+            channels: statistics.channels,
+            patch: self.config.patch,
+            centroid_patch: self.config.centroid_patch,
             levels,
             fusion,
             scratch: Pool::default(),
@@ -188,18 +188,18 @@ impl NpadFitter {
     /// The levels' weights, from their spread over held-out images.
     fn fusion(&self, distances: &HeldOut) -> Result<Fusion> {
         let deviations = deviations(distances);
-        if (0..LEVELS.len()).any(|level| self.settings.uses(level) && deviations[level] < LEAST_DEVIATION) {
+        if (0..LEVELS.len()).any(|level| self.config.uses(level) && deviations[level] < LEAST_DEVIATION) {
             return Err(Error::new(
                 Status::NotEnoughImages,
                 "the good images do not vary, so no threshold can be set; show different parts, not one image again",
             ));
         }
-        Ok(Fusion::new(&self.settings, deviations))
+        Ok(Fusion::new(&self.config, deviations))
     }
 
     fn fit_centroids(
         &self,
-        plan: &Plan,
+        statistics: &Statistics,
         before: Option<Centroids>,
         sample: &Sample,
         patches: &mut PatchSample,
@@ -208,24 +208,24 @@ impl NpadFitter {
         let mut random = Random::new(self.seed);
         let share = match &before {
             Some(level) => level.share(self.images - sample.seen()),
-            None => self.settings.centroid_samples.div_ceil(sample.images().len()),
+            None => self.config.centroid_samples.div_ceil(sample.images().len()),
         };
         let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
         for (number, image) in sample.images().iter().enumerate() {
             image.maps[0].read(&mut features);
-            let cells = cells_of(&features, self.settings.centroid_patch, threads, &mut scratch);
+            let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch);
             patches.draw(cells, number, share, &mut random);
         }
         if let Some(mut level) = before {
             level.extend(patches, threads);
             return Ok(level);
         }
-        Centroids::new(patches, plan.shape.2, self.settings.centroids, &mut random, threads)
+        Centroids::new(patches, statistics.shape.2, self.config.centroids, &mut random, threads)
     }
 
     fn hold_out(
         &self,
-        plan: &Plan,
+        statistics: &Statistics,
         levels: &Levels<f32>,
         sample: &Sample,
         patches: &PatchSample,
@@ -242,10 +242,10 @@ impl NpadFitter {
                 let mut own = Vec::new();
                 for map in &sample.images()[number].maps {
                     map.read(&mut features);
-                    own.push(selected(&features, &plan.channels, threads));
+                    own.push(selected(&features, &statistics.channels, threads));
                     if let Some(level) = &levels.centroids {
                         let mut distance = Vec::new();
-                        let cells = cells_of(&features, self.settings.centroid_patch, threads, &mut scratch);
+                        let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch);
                         level.held_out(patches, number, cells, threads, &mut distance);
                         out[2].push(distance);
                     }
@@ -258,7 +258,7 @@ impl NpadFitter {
             if let Some(level) = &levels.patch {
                 let means: Vec<Vec<PaddedMap>> = maps
                     .iter()
-                    .map(|own| own.iter().map(|map| mean_of(map, self.settings.patch, threads)).collect())
+                    .map(|own| own.iter().map(|map| mean_of(map, self.config.patch, threads)).collect())
                     .collect();
                 out[1].extend(hold_out_gaussians(level, &means, ALONE, threads));
             }

@@ -5,12 +5,12 @@ use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result, Status};
-use crate::math::gaussian::{Estimate, Estimator, Fitted, Gaussian, LeaveOut, Moments, Regularisation};
+use crate::exec::Threads;
+use crate::exec::scratch::Pool;
+use crate::math::gaussian::{Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation};
 use crate::math::kernels::{blocked_len, padded, squared_distance};
 use crate::method::features::{Neighbours, PaddedMap};
 use crate::method::{Array, State};
-use crate::pool::Pool;
-use crate::threads::Threads;
 
 /// Which samples of an image enter a position's estimate.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +186,7 @@ impl Gaussians {
     pub fn moments(&self, regularisation: Regularisation, threads: &Threads) -> Moments {
         let mut whitener = vec![0.0; self.whitener.len()];
         self.whitener.convert_to_f32_slice(&mut whitener);
-        let fitted = Fitted {
+        let fitted = FittedGaussians {
             dimension: self.dimension,
             mean: self.mean.clone(),
             whitener: &whitener,

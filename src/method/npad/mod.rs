@@ -150,31 +150,31 @@ impl Method for Npad {
     }
 
     fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
-        Ok(Self::start(Settings::new(parameters), seed))
+        Ok(Self::start(NpadConfig::new(parameters), seed))
     }
 
     fn resume(&self, parameters: &Parameters, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
-        Self::go_on(Settings::new(parameters), seed, state, images)
+        Self::resume(NpadConfig::new(parameters), seed, state, images)
     }
 
     fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>> {
-        Self::restore(&Settings::new(parameters), state)
+        Self::load(&NpadConfig::new(parameters), state)
     }
 }
 
-/// The same for methods that are N-pad with other settings.
+/// The same for methods that are N-pad with other config.
 impl Npad {
-    pub(super) fn start(settings: Settings, seed: u64) -> Box<dyn Fitter> {
-        Box::new(fit::NpadFitter::new(settings, seed))
+    pub(super) fn start(config: NpadConfig, seed: u64) -> Box<dyn Fitter> {
+        Box::new(fit::NpadFitter::new(config, seed))
     }
 
-    pub(super) fn go_on(settings: Settings, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
-        let before = score::NpadScorer::load(&settings, state)?;
-        Ok(Box::new(fit::NpadFitter::resume(settings, seed, before, images)))
+    pub(super) fn resume(config: NpadConfig, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
+        let before = score::NpadScorer::load(&config, state)?;
+        Ok(Box::new(fit::NpadFitter::resume(config, seed, before, images)))
     }
 
-    pub(super) fn restore(settings: &Settings, state: State) -> Result<Box<dyn Scorer>> {
-        Ok(Box::new(score::NpadScorer::load(settings, state)?))
+    pub(super) fn load(config: &NpadConfig, state: State) -> Result<Box<dyn Scorer>> {
+        Ok(Box::new(score::NpadScorer::load(config, state)?))
     }
 }
 
@@ -189,7 +189,7 @@ pub enum Selection {
 
 /// The parameters, typed.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct NpadConfig {
     map_levels: [bool; 3],
     image_levels: [bool; 3],
     standardised: bool,
@@ -204,7 +204,7 @@ pub struct Settings {
     centroid_samples: usize,
 }
 
-impl Settings {
+impl NpadConfig {
     fn new(parameters: &Parameters) -> Self {
         let levels = |name: &str| std::array::from_fn(|level| parameters.includes(name, LEVELS[level]));
         let number = |name: &str| parameters.number(name).expect("checked when set");

@@ -4,14 +4,14 @@ use half::f16;
 
 use super::centroids::Centroids;
 use super::gaussians::Gaussians;
-use super::{LEVELS, Settings};
+use super::{LEVELS, NpadConfig};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
+use crate::exec::Threads;
+use crate::exec::scratch::Pool;
 use crate::method::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use crate::method::state::unfit;
 use crate::method::{Array, GridScore, Scorer, State, other_shape};
-use crate::pool::Pool;
-use crate::threads::Threads;
 
 /// What of the levels goes into the map and into the image score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,15 +24,15 @@ pub struct Fusion {
 
 impl Fusion {
     /// Weights for the chosen levels, given each level's standard deviation over held-out good images.
-    pub fn new(settings: &Settings, deviation: [f64; 3]) -> Self {
+    pub fn new(config: &NpadConfig, deviation: [f64; 3]) -> Self {
         let weights = |chosen: [bool; 3]| {
             let count = chosen.iter().filter(|c| **c).count() as f64;
             std::array::from_fn(|level| {
-                let scale = if settings.standardised { deviation[level] } else { 1.0 };
+                let scale = if config.standardised { deviation[level] } else { 1.0 };
                 if chosen[level] { (1.0 / (scale * count)) as f32 } else { 0.0 }
             })
         };
-        Self { map: weights(settings.map_levels), image: weights(settings.image_levels) }
+        Self { map: weights(config.map_levels), image: weights(config.image_levels) }
     }
 
     /// Adds the levels' distances up.
@@ -179,7 +179,7 @@ impl Scorer for NpadScorer {
 
 impl NpadScorer {
     /// Rebuilds a scorer from its state.
-    pub fn load(settings: &Settings, mut state: State) -> Result<Self> {
+    pub fn load(config: &NpadConfig, mut state: State) -> Result<Self> {
         let shape = state.take_u32("shape")?;
         let [rows, cols, total] = shape[..] else { return Err(unfit("shape")) };
         let shape = (rows as usize, cols as usize, total as usize);
@@ -190,18 +190,18 @@ impl NpadScorer {
         let positions = shape.0.checked_mul(shape.1).filter(|p| *p > 0).ok_or_else(|| unfit("shape"))?;
         let fusion = state.take_f32("fusion", &[2, 3])?;
         let mut gaussians = |level: usize| {
-            settings
+            config
                 .uses(level)
                 .then(|| Gaussians::load(LEVELS[level], channels.len(), positions, &mut state))
                 .transpose()
         };
         let (pixel, patch) = (gaussians(0)?, gaussians(1)?);
-        let centroids = settings.uses(2).then(|| Centroids::load(shape.2, &mut state)).transpose()?;
+        let centroids = config.uses(2).then(|| Centroids::load(shape.2, &mut state)).transpose()?;
         Ok(Self {
             shape,
             channels,
-            patch: settings.patch,
-            centroid_patch: settings.centroid_patch,
+            patch: config.patch,
+            centroid_patch: config.centroid_patch,
             levels: Levels { pixel, patch, centroids },
             fusion: Fusion {
                 map: std::array::from_fn(|level| fusion[level]),

@@ -1,0 +1,200 @@
+//! Image files and folders of them, for the command-line tool.
+
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, GrayImage, ImageReader};
+
+use npad::error::{Error, Result, Status};
+use npad::image::{ImageView, PixelFormat};
+
+/// File name endings that count as images.
+const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm", "ppm", "pnm"];
+
+/// A decoded image: grey or RGB, 8 bits a channel.
+pub struct Picture {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// How `pixels` lie in memory, without padding.
+    pub format: PixelFormat,
+    /// The pixels.
+    pub pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// Decodes an image file.
+    ///
+    /// # Errors
+    /// [`Status::Io`] when it cannot be read or decoded.
+    pub fn read(path: &Path) -> Result<Self> {
+        let decoded = decode(path)?;
+        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
+        let (format, pixels) = if decoded.color().has_color() {
+            (PixelFormat::Rgb8, decoded.into_rgb8().into_raw())
+        } else {
+            (PixelFormat::Gray8, decoded.into_luma8().into_raw())
+        };
+        Ok(Self { width, height, format, pixels })
+    }
+
+    /// Decodes an image file as grey values.
+    ///
+    /// # Errors
+    /// As [`Picture::read`].
+    pub fn read_gray(path: &Path) -> Result<Self> {
+        let gray = decode(path)?.into_luma8();
+        let (width, height) = (gray.width() as usize, gray.height() as usize);
+        Ok(Self { width, height, format: PixelFormat::Gray8, pixels: gray.into_raw() })
+    }
+
+    /// A view for npad.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when a side is too long.
+    pub fn view(&self) -> Result<ImageView<'_>> {
+        let stride = self.width * self.format.bytes_per_pixel();
+        ImageView::new(&self.pixels, self.width, self.height, stride, self.format)
+    }
+}
+
+fn decode(path: &Path) -> Result<DynamicImage> {
+    let failed =
+        |e: &dyn std::fmt::Display| Error::new(Status::Io, format!("cannot read the image {}: {e}", path.display()));
+    // By its contents: a wrong ending is common.
+    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| failed(&e))?;
+    reader.decode().map_err(|e| failed(&e))
+}
+
+/// A mask: true where a pixel is defective.
+pub struct GroundTruth {
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Row after row.
+    pub pixels: Vec<bool>,
+}
+
+impl GroundTruth {
+    /// A mask without defects.
+    pub fn empty(width: usize, height: usize) -> Self {
+        Self { width, height, pixels: vec![false; width * height] }
+    }
+
+    /// Reads a mask file, resized to the given size by taking the nearest pixel.
+    ///
+    /// # Errors
+    /// [`Status::Io`] when it cannot be read.
+    pub fn read(path: &Path, width: usize, height: usize) -> Result<Self> {
+        let mask: GrayImage = decode(path)?.into_luma8();
+        let nearest = |at: usize, from: u32, to: usize| ((2 * at + 1) * from as usize / (2 * to)) as u32;
+        let pixels = (0..width * height)
+            .map(|i| {
+                let (x, y) = (nearest(i % width, mask.width(), width), nearest(i / width, mask.height(), height));
+                mask.get_pixel(x, y).0[0] > 127
+            })
+            .collect();
+        Ok(Self { width, height, pixels })
+    }
+}
+
+/// The images directly in a folder, by name.
+///
+/// # Errors
+/// [`Status::Io`] when the folder cannot be read or has no images.
+pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let failed =
+        |e: &dyn std::fmt::Display| Error::new(Status::Io, format!("cannot read the folder {}: {e}", folder.display()));
+    let mut images = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|e| failed(&e))? {
+        let path = entry.map_err(|e| failed(&e))?.path();
+        let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+        if path.is_file() && ending.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+            images.push(path);
+        }
+    }
+    if images.is_empty() {
+        return Err(failed(&format!("there are no images in it ({})", EXTENSIONS.join(", "))));
+    }
+    images.sort();
+    Ok(images)
+}
+
+/// One test image of a data set.
+#[derive(Debug, Clone)]
+pub struct TestImage {
+    /// The file.
+    pub path: PathBuf,
+    /// The kind of defect; `good` for none.
+    pub kind: String,
+    /// Its mask, for a defective one of a data set with masks.
+    pub mask: Option<PathBuf>,
+}
+
+impl TestImage {
+    /// Whether it shows a defect.
+    pub fn is_defective(&self) -> bool {
+        self.kind != "good"
+    }
+}
+
+/// A data set in MVTec AD's layout: `train/good`, `test/good`, `test/DEFECT`, `ground_truth/DEFECT/NAME_mask.png`.
+pub struct Dataset {
+    /// The folder's name.
+    pub name: String,
+    /// Good images to learn from.
+    pub train: Vec<PathBuf>,
+    /// Images to score.
+    pub test: Vec<TestImage>,
+    /// Whether every defective test image has a mask.
+    pub has_masks: bool,
+}
+
+impl Dataset {
+    /// Lists the data set in `root`.
+    ///
+    /// # Errors
+    /// [`Status::Io`] when the folder is not laid out like that, or some masks are missing but not all.
+    pub fn open(root: &Path) -> Result<Self> {
+        let failed = |e: &dyn std::fmt::Display| {
+            Error::new(
+                Status::Io,
+                format!(
+                    "cannot use {} as a data set: {e}. Expected MVTec AD's layout: train/good, test/good, test/DEFECT and, \
+                     for pixel metrics, ground_truth/DEFECT/NAME_mask.png",
+                    root.display()
+                ),
+            )
+        };
+        let train = images_in(&root.join("train/good")).map_err(|e| failed(&e))?;
+        let mut kinds: Vec<PathBuf> = std::fs::read_dir(root.join("test"))
+            .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect())
+            .map_err(|e| failed(&e))?;
+        kinds.retain(|path| path.is_dir());
+        kinds.sort();
+        let mut test = Vec::new();
+        for folder in kinds {
+            let kind = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            for path in images_in(&folder).map_err(|e| failed(&e))? {
+                let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+                let mask = root.join("ground_truth").join(&kind).join(format!("{stem}_mask.png"));
+                test.push(TestImage {
+                    path,
+                    mask: (kind != "good" && mask.is_file()).then_some(mask),
+                    kind: kind.clone(),
+                });
+            }
+        }
+        let defective: Vec<&TestImage> = test.iter().filter(|t| t.is_defective()).collect();
+        if defective.is_empty() || defective.len() == test.len() {
+            return Err(failed(&"test needs both good and defective images"));
+        }
+        let masks = defective.iter().filter(|t| t.mask.is_some()).count();
+        if let Some(without) = defective.iter().find(|t| masks > 0 && t.mask.is_none()) {
+            return Err(failed(&format!("{} has no mask, but others have", without.path.display())));
+        }
+        let name = root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
+        Ok(Self { name: name.unwrap_or_default(), train, has_masks: masks > 0, test })
+    }
+}

@@ -1,0 +1,75 @@
+//! `npad eval`: fit on a data set's good images, score its test images, and measure.
+
+mod charts;
+mod evaluation;
+mod report;
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{FitOptions, print_line};
+use crate::dataset::Dataset;
+use evaluation::Evaluation;
+use npad::error::{Error, Result, Status};
+use npad::preprocess::Geometry;
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Data sets in MVTec AD's layout
+    #[arg(required = true)]
+    datasets: Vec<PathBuf>,
+    /// Detection methods [default: npad]
+    #[arg(long, value_delimiter = ',', default_value = "npad")]
+    method: Vec<String>,
+    /// Learn from N of the good images only, chosen at random by the seed
+    #[arg(long, value_name = "N")]
+    shots: Option<usize>,
+    /// Measure maps at this size instead of the image's own
+    #[arg(long, value_name = "HxW")]
+    eval_size: Option<String>,
+    /// Write the results to this file too
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Write a page with tables, charts and pictures of what went wrong, for people
+    #[arg(long, value_name = "FILE.html")]
+    report: Option<PathBuf>,
+    #[command(flatten)]
+    fit: FitOptions,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let eval_size = match arguments.eval_size.as_deref().map(str::parse).transpose()? {
+        None => None,
+        Some(Geometry::Fixed(size)) => Some(size),
+        Some(_) => {
+            let message = "--eval-size takes height x width ('224x224'); the images' own size is the default";
+            return Err(Error::new(Status::InvalidOption, message));
+        }
+    };
+    let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
+    let mut options = arguments.fit.options()?;
+    let keep = arguments.report.is_some();
+    let mut evaluations = Vec::new();
+    for dataset in &datasets {
+        for method in &arguments.method {
+            options.set("method", method)?;
+            evaluations.push(Evaluation::run(dataset, &options, arguments.shots, eval_size, keep)?);
+        }
+    }
+    let results: Vec<Value> = evaluations.iter().map(Evaluation::to_json).collect();
+    let text = serde_json::to_string_pretty(&results).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
+    print_line(&text);
+    if let Some(path) = &arguments.json {
+        write(path, &(text + "\n"))?;
+    }
+    if let Some(path) = &arguments.report {
+        write(path, &report::page(&evaluations)?)?;
+    }
+    Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).map_err(|e| Error::new(Status::Io, format!("cannot write {}: {e}", path.display())))
+}

@@ -1,0 +1,84 @@
+//! `npad fit`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+
+use super::{FitOptions, progress};
+use crate::dataset::{Picture, images_in};
+use npad::error::{Error, Result, Status};
+use npad::image::MaskView;
+use npad::image::mask::Mask;
+use npad::model::{Model, Options, Trainer};
+
+#[derive(Args)]
+pub struct Arguments {
+    /// Folder of good images
+    image_dir: PathBuf,
+    /// Where to write the model
+    #[arg(short, long, value_name = "MODEL")]
+    output: PathBuf,
+    /// Detection method [default: npad]
+    #[arg(long)]
+    method: Option<String>,
+    /// Image of the size of all others: where it is black, they are not looked at
+    #[arg(long, value_name = "IMAGE")]
+    mask: Option<PathBuf>,
+    #[command(flatten)]
+    fit: FitOptions,
+}
+
+pub fn run(arguments: &Arguments) -> Result<()> {
+    let mut options = arguments.fit.options()?;
+    if let Some(path) = &arguments.mask {
+        let picture = Picture::read_gray(path)?;
+        let view = MaskView::new(&picture.pixels, picture.width, picture.height, picture.width);
+        options.set_mask(Some(view.and_then(Mask::new).map_err(|e| e.context(path.display()))?));
+    }
+    if let Some(method) = &arguments.method {
+        options.set("method", method)?;
+    }
+    let folder = arguments.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let message = format!("cannot write the model to {}: there is no such folder", arguments.output.display());
+        return Err(Error::new(Status::Io, message));
+    }
+    let start = Instant::now();
+    let model = fit(&options, &images_in(&arguments.image_dir)?)?;
+    model.save(&arguments.output)?;
+    let settings = model.metadata();
+    eprintln!(
+        "learnt {} good images in {:.1} s; threshold {:.3} for a false-alarm rate of {} %",
+        settings.images,
+        start.elapsed().as_secs_f64(),
+        settings.image.threshold,
+        100.0 * settings.false_alarm_rate
+    );
+    Ok(())
+}
+
+/// Decoded images that wait for the trainer.
+const AHEAD: usize = 4;
+
+/// Learns from image files; the next ones are decoded while the trainer works.
+pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
+    let mut trainer = Trainer::new(options)?;
+    let bar = progress(images.len(), "learning");
+    std::thread::scope(|scope| {
+        let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
+        scope.spawn(move || {
+            // Sending fails once the trainer has given up.
+            images.iter().map(|path| (path, Picture::read(path))).all(|picture| sender.send(picture).is_ok())
+        });
+        for (path, picture) in receiver {
+            picture?.view().and_then(|view| trainer.add(&view)).map_err(|e| e.context(path.display()))?;
+            bar.inc(1);
+        }
+        Ok(())
+    })?;
+    bar.set_message("finishing");
+    let model = trainer.finish();
+    bar.finish_and_clear();
+    model
+}

@@ -1,0 +1,142 @@
+//! The command-line tool: `npad fit|score|eval|bench|info`.
+
+mod bench;
+pub mod dataset;
+mod eval;
+mod fit;
+mod info;
+pub mod metrics;
+mod picture;
+mod score;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use npad::error::{Error, Result, Status};
+use npad::model::{OPTIONS, Options};
+use npad::plugin::method::load as load_plugin;
+
+/// Industrial visual anomaly detection: learns from good images only, then finds defects.
+#[derive(Parser)]
+#[command(name = "npad", version, max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Learn from a folder of good images
+    Fit(fit::Arguments),
+    /// Score images: decision, score and defect regions
+    Score(score::Arguments),
+    /// Measure on data sets in MVTec AD's layout
+    Eval(eval::Arguments),
+    /// Measure a model's speed on this machine
+    Bench(bench::Arguments),
+    /// Show what a model knows of itself, or without one, all options
+    Info(info::Arguments),
+}
+
+/// Options of everything that fits.
+#[derive(Args)]
+struct FitOptions {
+    /// Size of the network's input: a side (an area in the images' proportions), HxW, or native [default: 240]
+    #[arg(long, value_name = "240|HxW|native")]
+    size: Option<String>,
+    /// Any option by name; `npad info` lists them
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    /// Seed of everything random [default: 0]
+    #[arg(long)]
+    seed: Option<String>,
+    #[command(flatten)]
+    run: RunOptions,
+}
+
+/// Options of everything that runs a backbone.
+#[derive(Args)]
+struct RunOptions {
+    /// Where the backbone runs: cpu or cuda:N [default: cpu]
+    #[arg(long)]
+    device: Option<String>,
+    /// Worker threads; 0 takes one per core [default: 0]
+    #[arg(long)]
+    threads: Option<String>,
+    /// Shared library with a detection method of its own; may be given several times
+    #[arg(long, value_name = "PATH")]
+    plugin: Vec<PathBuf>,
+}
+
+impl RunOptions {
+    /// The options given; loads the plug-ins.
+    fn options(&self) -> Result<Options> {
+        self.plugin.iter().try_for_each(|path| load_plugin(path))?;
+        let mut options = Options::default();
+        set_given(&mut options, &[("device", &self.device), ("threads", &self.threads)])?;
+        Ok(options)
+    }
+}
+
+impl FitOptions {
+    fn options(&self) -> Result<Options> {
+        let mut options = self.run.options()?;
+        set_given(&mut options, &[("size", &self.size), ("seed", &self.seed)])?;
+        for pair in &self.set {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                let known: Vec<_> = OPTIONS.iter().map(|(name, ..)| *name).collect();
+                let expected = format!("expected KEY=VALUE, with KEY one of {} or METHOD.parameter", known.join(", "));
+                Error::new(Status::InvalidOption, format!("--set {pair}: {expected}"))
+            })?;
+            options.set(key, value)?;
+        }
+        Ok(options)
+    }
+}
+
+fn set_given(options: &mut Options, given: &[(&str, &Option<String>)]) -> Result<()> {
+    given
+        .iter()
+        .filter_map(|(key, value)| Some((key, value.as_ref()?)))
+        .try_for_each(|(key, value)| options.set(key, value))
+}
+
+/// Runs the tool on the program's arguments. Exit code 0: done, 1: failed, 2: wrong usage.
+pub fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Fit(arguments) => fit::run(&arguments),
+        Command::Score(arguments) => score::run(&arguments),
+        Command::Eval(arguments) => eval::run(&arguments),
+        Command::Bench(arguments) => bench::run(&arguments),
+        Command::Info(arguments) => info::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("npad: {error}");
+            ExitCode::from(if error.status() == Status::InvalidOption { 2 } else { 1 })
+        }
+    }
+}
+
+/// A progress bar on a terminal, nothing in a pipe.
+fn progress(steps: usize, what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}").expect("a valid template");
+    ProgressBar::new(steps as u64).with_style(style).with_message(what.to_owned())
+}
+
+/// Prints a line to standard output; a closed pipe (`npad score ... | head`) ends the program quietly.
+fn print_line(line: &str) {
+    use std::io::Write;
+    if writeln!(std::io::stdout(), "{line}").is_err() {
+        std::process::exit(0);
+    }
+}
+
+fn create_folder(folder: &PathBuf) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .map_err(|e| Error::new(Status::Io, format!("cannot create the folder {}: {e}", folder.display())))
+}

@@ -1,0 +1,352 @@
+//! The command-line tool as a user runs it.
+
+#[path = "../../tests/common/mod.rs"]
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use common::Gray;
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// Fit options that keep tests quick.
+const QUICK: [&str; 4] = ["--size", "96", "--set", "npad.channels=40"];
+
+fn npad<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_npad")).args(arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The message of a run that must fail with that exit code and print nothing else.
+fn failure(output: &Output, code: i32) -> String {
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    assert!(!message.contains("panicked"), "{message}");
+    message
+}
+
+/// A folder with good images in several formats, a scratched one, and a model of the good ones.
+struct Shop {
+    folder: TempDir,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let shop = Self { folder: TempDir::new().unwrap() };
+        std::fs::create_dir(shop.path("good")).unwrap();
+        for (seed, ending) in ["png", "jpg", "bmp", "tif", "pgm"].iter().cycle().take(15).enumerate() {
+            write(&shop.path(&format!("good/{seed:02}.{ending}")), &Gray::good(160, 120, seed as u64));
+        }
+        write(&shop.path("scratched.png"), &Gray::scratched(160, 120, 100, (90, 30)));
+        write(&shop.path("fine.png"), &Gray::good(160, 120, 100));
+        shop
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn fit(&self) -> PathBuf {
+        let model = self.path("model.npad");
+        stdout(&npad(self.fit_arguments(&model)));
+        model
+    }
+
+    fn fit_arguments(&self, model: &Path) -> Vec<String> {
+        let path = |p: &Path| p.to_str().unwrap().to_owned();
+        let mut arguments = vec!["fit".to_owned(), path(&self.path("good")), "-o".to_owned(), path(model)];
+        arguments.extend(QUICK.map(str::to_owned));
+        arguments
+    }
+}
+
+fn write(path: &Path, image: &Gray) {
+    if path.extension().is_some_and(|e| e == "pgm") {
+        std::fs::write(path, image.pgm()).unwrap();
+    } else {
+        let (width, height) = (image.width as u32, image.height as u32);
+        image::save_buffer(path, &image.pixels, width, height, image::ExtendedColorType::L8).unwrap();
+    }
+}
+
+#[test]
+fn fit_score_and_heatmaps() {
+    let shop = Shop::new();
+    let model = shop.fit();
+    let [fine, scratched, heatmaps] = ["fine.png", "scratched.png", "heat maps"].map(|name| shop.path(name));
+    let output = npad([
+        "score".as_ref(),
+        model.as_os_str(),
+        fine.as_ref(),
+        scratched.as_ref(),
+        "--json".as_ref(),
+        "--heatmap".as_ref(),
+        heatmaps.as_ref(),
+    ]);
+    let lines: Vec<Value> = stdout(&output).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0]["path"], fine.to_str().unwrap());
+    assert_eq!((&lines[0]["anomalous"], &lines[1]["anomalous"]), (&Value::Bool(false), &Value::Bool(true)));
+    assert!(lines[0]["score"].as_f64() < lines[1]["score"].as_f64() && lines[1]["ms"].as_f64().unwrap() > 0.0);
+    let region = &lines[1]["regions"][0];
+    assert!((80.0..120.0).contains(&region["centroid"][0].as_f64().unwrap()), "{region}");
+    for key in ["x", "y", "width", "height", "area", "peak"] {
+        assert!(region[key].is_number(), "{key}");
+    }
+    assert!(output.stderr.is_empty(), "silent in a pipe");
+    let picture = image::open(heatmaps.join("scratched.png")).unwrap();
+    assert_eq!((picture.width(), picture.height()), (320, 120), "image and map side by side");
+    let plain = stdout(&npad(["score".as_ref(), model.as_os_str(), scratched.as_ref()]));
+    assert!(plain.starts_with("DEFECTIVE"), "{plain}");
+}
+
+#[test]
+fn info_and_bench_describe_the_model() {
+    let shop = Shop::new();
+    let model = shop.fit();
+    let info: Value = serde_json::from_str(&stdout(&npad(["info".as_ref(), model.as_os_str()]))).unwrap();
+    assert_eq!((&info["method"], &info["images"]), (&"npad".into(), &15.into()));
+    let bench = npad(["bench".as_ref(), model.as_os_str(), "--json".as_ref(), "--runs".as_ref(), "20".as_ref()]);
+    let bench: Value = serde_json::from_str(&stdout(&bench)).unwrap();
+    for key in
+        ["backbone_ms_p50", "score_ms_p50", "score_ms_p99", "ratio", "images_per_s", "load_ms", "model_mb", "peak_mb"]
+    {
+        assert!(bench[key].as_f64().is_some_and(|v| v > 0.0) || cfg!(not(target_os = "linux")), "{key}: {bench}");
+    }
+    let options = stdout(&npad(["info"]));
+    for name in ["method = npad", "npad.channels = 100", "false_alarm_rate = 0.01"] {
+        assert!(options.contains(name), "{name}");
+    }
+}
+
+#[test]
+fn eval_measures_a_data_set() {
+    let shop = Shop::new();
+    for folder in ["train/good", "test/good", "test/scratch", "ground_truth/scratch"] {
+        std::fs::create_dir_all(shop.path("set").join(folder)).unwrap();
+    }
+    for seed in 0..12 {
+        write(&shop.path(&format!("set/train/good/{seed}.png")), &Gray::good(160, 120, seed));
+    }
+    for seed in 0..6 {
+        write(&shop.path(&format!("set/test/good/{seed}.png")), &Gray::good(160, 120, 50 + seed));
+        let (plain, scratched) = (Gray::good(160, 120, 90 + seed), Gray::scratched(160, 120, 90 + seed, (60, 50)));
+        write(&shop.path(&format!("set/test/scratch/{seed}.png")), &scratched);
+        let changed = plain.pixels.iter().zip(&scratched.pixels).map(|(a, b)| if a == b { 0 } else { 255 });
+        let mask = Gray { pixels: changed.collect(), ..plain };
+        write(&shop.path(&format!("set/ground_truth/scratch/{seed}_mask.png")), &mask);
+    }
+    let (set, json) = (shop.path("set"), shop.path("result.json"));
+    let mut arguments = vec!["eval", set.to_str().unwrap(), "--json", json.to_str().unwrap(), "--shots", "10"];
+    arguments.extend(QUICK);
+    let printed = stdout(&npad(&arguments));
+    assert_eq!(printed, std::fs::read_to_string(&json).unwrap());
+    let results: Value = serde_json::from_str(&printed).unwrap();
+    let result = &results[0];
+    assert_eq!(
+        (&result["dataset"], &result["method"], &result["train_images"]),
+        (&"set".into(), &"npad".into(), &10.into())
+    );
+    assert_eq!(result["image_auroc"], 100.0);
+    assert!(result["pixel_auroc"].as_f64().unwrap() > 90.0 && result["aupro"].as_f64().unwrap() > 60.0, "{result}");
+    for key in ["fit_seconds", "score_ms_p50", "model_mb", "false_alarms", "misses"] {
+        assert!(result[key].is_number(), "{key}");
+    }
+    arguments.extend(["--eval-size", "96x96"]);
+    stdout(&npad(&arguments));
+    std::fs::remove_file(shop.path("set/ground_truth/scratch/3_mask.png")).unwrap();
+    assert!(failure(&npad(&arguments), 1).contains("3.png has no mask"));
+    std::fs::remove_dir_all(shop.path("set/ground_truth")).unwrap();
+    let results: Value = serde_json::from_str(&stdout(&npad(&arguments))).unwrap();
+    assert!(results[0]["pixel_auroc"].is_null() && results[0]["aupro"].is_null());
+}
+
+#[test]
+fn wrong_usage_exits_with_two() {
+    let shop = Shop::new();
+    let good = shop.path("good");
+    let good = good.to_str().unwrap();
+    for (extra, expected) in [
+        (&["--method", "nothing"][..], "must be one of: npad"),
+        (&["--set", "npad.nothing=1"], "npad.channels"),
+        (&["--set", "nothing"], "KEY=VALUE"),
+        (&["--set", "npad.regularisation=NaN"], "must be a number"),
+        (&["--set", "npad.similarity_power=inf"], "must be a number"),
+        (&["--size", "7"], "sides are"),
+        (&["--device", "abacus"], "cpu, cuda:N"),
+        (&["--threads", "many"], "whole number"),
+        (&["--nonsense"], "--nonsense"),
+    ] {
+        let arguments = [&["fit", good, "-o", "never-written.npad"], extra].concat();
+        let message = failure(&npad(arguments), 2);
+        assert!(message.contains(expected), "{extra:?}: {message}");
+    }
+    assert!(!Path::new("never-written.npad").exists());
+}
+
+#[test]
+fn an_unreadable_file_is_named_and_nothing_is_lost() {
+    let shop = Shop::new();
+    let model = shop.fit();
+    let before = std::fs::read(&model).unwrap();
+    std::fs::write(shop.path("good/07 broken.png"), b"not an image").unwrap();
+    let message = failure(&npad(shop.fit_arguments(&model)), 1);
+    assert!(message.contains("07 broken.png"), "{message}");
+    assert!(before == std::fs::read(&model).unwrap(), "the old model is untouched");
+    // The other images are still scored.
+    let (broken, fine) = (shop.path("good/07 broken.png"), shop.path("fine.png"));
+    let output = npad(["score".as_ref(), model.as_os_str(), broken.as_ref(), fine.as_ref(), "--json".as_ref()]);
+    assert!(failure(&output, 1).contains("1 of 2 images"));
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1);
+}
+
+#[test]
+fn folders_without_enough_images_are_refused() {
+    let shop = Shop::new();
+    let model = shop.path("model.npad");
+    let fit = |folder: &Path| npad(["fit".as_ref(), folder.as_os_str(), "-o".as_ref(), model.as_ref()]);
+    std::fs::create_dir(shop.path("empty")).unwrap();
+    assert!(failure(&fit(&shop.path("empty")), 1).contains("no images"));
+    assert!(failure(&fit(&shop.path("none")), 1).contains("none"));
+    write(&shop.path("empty/one.png"), &Gray::good(50, 50, 1));
+    assert!(failure(&fit(&shop.path("empty")), 1).contains("1 good images are too few"));
+    assert!(!model.exists());
+    let nowhere = shop.path("no/such/folder/model.npad");
+    assert!(failure(&npad(shop.fit_arguments(&nowhere)), 1).contains("no such folder"));
+}
+
+/// A file size limit stands for a full disk: writing fails half way through the model.
+#[test]
+#[cfg(unix)]
+fn a_full_disk_leaves_the_old_model() {
+    let shop = Shop::new();
+    let model = shop.fit();
+    let before = std::fs::read(&model).unwrap();
+    let files = std::fs::read_dir(shop.folder.path()).unwrap().count();
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_npad")]).args(shop.fit_arguments(&model));
+    let message = failure(&command.output().unwrap(), 1);
+    assert!(message.contains("cannot write the model") && message.contains("unchanged"), "{message}");
+    assert!(before == std::fs::read(&model).unwrap());
+    assert_eq!(std::fs::read_dir(shop.folder.path()).unwrap().count(), files, "no temporary file is left");
+}
+
+#[test]
+fn broken_models_are_refused() {
+    let shop = Shop::new();
+    let model = shop.fit();
+    let bytes = std::fs::read(&model).unwrap();
+    std::fs::write(&model, &bytes[..bytes.len() / 2]).unwrap();
+    let message = failure(&npad(["info".as_ref(), model.as_os_str()]), 1);
+    assert!(message.contains("model.npad") && message.contains("truncated"), "{message}");
+    std::fs::write(&model, "hello").unwrap();
+    failure(&npad(["score".as_ref(), model.as_os_str(), shop.path("fine.png").as_ref()]), 1);
+}
+
+#[test]
+fn a_missing_runtime_says_where_it_looked_and_what_to_do() {
+    let shop = Shop::new();
+    let empty = shop.path("empty");
+    std::fs::create_dir(&empty).unwrap();
+    let run = |variable: Option<&Path>| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+        command.args(shop.fit_arguments(&shop.path("model.npad"))).env_remove("NPAD_ONNXRUNTIME");
+        command.env("LD_LIBRARY_PATH", "");
+        if let Some(path) = variable {
+            command.env("NPAD_ONNXRUNTIME", path);
+        }
+        failure(&command.output().unwrap(), 1)
+    };
+    let places = ["npad_runtime_open", "NPAD_ONNXRUNTIME", "beside", "system's loader", "Install ONNX Runtime"];
+    for place in places {
+        assert!(run(None).contains(place), "{place}");
+    }
+    let wrong = run(Some(&empty));
+    assert!(
+        wrong.contains(empty.to_str().unwrap()),
+        "a wrong choice is an error, not a reason to look elsewhere: {wrong}"
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn a_runtime_that_is_too_old_is_refused() {
+    let shop = Shop::new();
+    let source = shop.path("old.c");
+    let code = "static const char *version(void) { return \"1.9.1\"; }\n\
+                static const void *api(unsigned v) { (void)v; return 0; }\n\
+                static const struct { const void *(*api)(unsigned); const char *(*version)(void); } base = {api, version};\n\
+                const void *OrtGetApiBase(void) { return &base; }\n";
+    std::fs::write(&source, code).unwrap();
+    let library = shop.path("libonnxruntime.so");
+    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(&source).status().unwrap();
+    assert!(compiled.success());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+    command.args(shop.fit_arguments(&shop.path("model.npad"))).env("NPAD_ONNXRUNTIME", &library);
+    let message = failure(&command.output().unwrap(), 1);
+    assert!(message.contains("1.9.1") && message.contains("1.17 or newer"), "{message}");
+}
+
+/// Asked for with the GPU build of ONNX Runtime where there is no GPU, CUDA is an error that names the cause.
+#[test]
+fn cuda_without_a_gpu_is_an_error() {
+    let Some(gpu_build) = std::env::var_os("NPAD_TEST_ONNXRUNTIME_GPU") else {
+        println!("skipped: NPAD_TEST_ONNXRUNTIME_GPU names no GPU build of ONNX Runtime (`make test` fetches one)");
+        return;
+    };
+    if Path::new("/dev/nvidia0").exists() {
+        println!("skipped: this machine has a GPU");
+        return;
+    }
+    let shop = Shop::new();
+    let model = shop.path("model.npad");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+    command.args(shop.fit_arguments(&model)).args(["--device", "cuda:0"]).env("NPAD_ONNXRUNTIME", gpu_build);
+    let message = failure(&command.output().unwrap(), 1);
+    assert!(message.contains("device 'cuda:0' cannot be used"), "{message}");
+    assert!(message.to_lowercase().contains("libcu") || message.to_lowercase().contains("cuda"), "{message}");
+    assert!(!model.exists());
+}
+
+#[test]
+#[cfg(unix)]
+fn a_plug_in_works_through_every_command() {
+    let shop = Shop::new();
+    let library = common::c::root().join("examples/c/plugin.c");
+    let plugin = common::c::build(&library, shop.folder.path(), "diagonal.so", &["-shared", "-fPIC", "-lm"]);
+    let plugin = ["--plugin", plugin.to_str().unwrap()];
+    let model = shop.path("diagonal.npad");
+    let own = ["--method", "diagonal", "--set", "diagonal.ridge=0.05"];
+    stdout(&npad(
+        [&shop.fit_arguments(&model).iter().map(String::as_str).collect::<Vec<_>>()[..], &plugin, &own].concat(),
+    ));
+    let (model, fine, scratched) = (model.to_str().unwrap(), shop.path("fine.png"), shop.path("scratched.png"));
+    let images = [fine.to_str().unwrap(), scratched.to_str().unwrap()];
+    let lines = stdout(&npad([&["score", model][..], &images, &plugin].concat()));
+    assert!(lines.lines().next().unwrap().starts_with("good") && lines.contains("\nDEFECTIVE"), "{lines}");
+    assert!(stdout(&npad([&["info", model][..], &plugin].concat())).contains("\"plugin\": \"diagonal.so\""));
+    assert!(stdout(&npad([&["info"][..], &plugin].concat())).contains("diagonal.ridge = 0.01"));
+    let message = failure(&npad([&["score", model][..], &images].concat()), 1);
+    assert!(message.contains("diagonal.so") && message.contains("--plugin"), "{message}");
+    let message = failure(&npad(["info", "--plugin", "/none.so"]), 1);
+    assert!(message.contains("/none.so"), "{message}");
+}
+
+#[test]
+fn a_mask_keeps_defects_outside_from_counting() {
+    let shop = Shop::new();
+    let pixels = (0..160 * 120).map(|i| if i % 160 < 80 { 255 } else { 0 }).collect();
+    write(&shop.path("mask.png"), &Gray { width: 160, height: 120, pixels });
+    let model = shop.path("masked.npad");
+    let mask = shop.path("mask.png");
+    let mask = ["--mask".to_owned(), mask.to_str().unwrap().to_owned()];
+    stdout(&npad([&shop.fit_arguments(&model)[..], &mask].concat()));
+    let line = stdout(&npad([&"score".into(), &model.into_os_string(), &shop.path("scratched.png").into_os_string()]));
+    assert!(line.starts_with("good"), "the scratch lies outside: {line}");
+}

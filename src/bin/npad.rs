@@ -1,5 +1,0 @@
-//! The command-line tool.
-
-fn main() -> std::process::ExitCode {
-    npad::cli::main()
-}

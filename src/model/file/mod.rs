@@ -1,0 +1,219 @@
+//! Models in files and in memory.
+
+mod container;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+use half::f16;
+use serde::{Deserialize, Serialize};
+
+use self::container::{Container, write_atomically};
+use super::decision::GoodScores;
+use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options};
+use super::roi::InputRoi;
+use super::{Core, MapOptions, Metadata, Model};
+use crate::backbone::{BackboneSpec, HOST, Tiled};
+use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::huge_pages;
+use crate::exec::scratch::Pool;
+use crate::image::mask::Mask;
+use crate::method::{Array, Method, Parameters, State, method};
+use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
+
+/// Names of the file's arrays: those of the method start with this,
+const STATE: &str = "state.";
+/// and these are the model's own.
+const BACKBONE: &str = "backbone";
+const MASK: &str = "mask";
+const MEAN: &str = "mean";
+const SCORES: [&str; 2] = ["good_scores.image", "good_scores.map"];
+
+/// The metadata as the file stores them.
+#[derive(Serialize, Deserialize)]
+struct Header {
+    #[serde(flatten)]
+    metadata: Metadata,
+    /// Of a user's own backbone, whose bytes the file then holds too.
+    normalisation: Option<Normalisation>,
+}
+
+impl Model {
+    /// The model as the bytes of a model file.
+    ///
+    /// # Errors
+    /// [`Status::Internal`] only.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut arrays: BTreeMap<String, Array> = self
+            .core
+            .scorer
+            .state()?
+            .arrays
+            .into_iter()
+            .map(|(name, array)| (format!("{STATE}{name}"), array))
+            .collect();
+        let mut put = |name: &str, array: Array| arrays.insert(name.to_owned(), array);
+        let mut normalisation = None;
+        if let BackboneSpec::Onnx { bytes, normalisation: own } = &self.core.spec {
+            normalisation = Some(*own);
+            put(BACKBONE, Array::U8(vec![bytes.len()], bytes.to_vec()));
+        }
+        if let Some(roi) = &self.core.roi {
+            let bits = roi.mask.to_bits();
+            put(MASK, Array::U8(vec![bits.len()], bits));
+        }
+        let size = self.metadata.input;
+        let mean = self.core.mean.iter().map(|v| f16::from_f32(*v)).collect();
+        put(MEAN, Array::F16(vec![3, size.height, size.width], mean));
+        for (name, scores) in SCORES.iter().zip([&self.good_scores.image, &self.good_scores.map]) {
+            put(name, Array::F32(vec![scores.len()], scores.clone()));
+        }
+        let header = Header { metadata: self.metadata.clone(), normalisation };
+        let metadata = serde_json::to_string(&header).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
+        Container { metadata, arrays }.to_bytes()
+    }
+
+    /// Writes the model file. A failure leaves the old file, if there was one, as it was.
+    ///
+    /// # Errors
+    /// [`Status::Io`] when the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<()> {
+        write_atomically(path, &self.to_bytes()?)
+    }
+
+    /// Reads a model file. Of `options`, the device and the threads count; everything else is the model's own.
+    ///
+    /// # Errors
+    /// [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
+    pub fn load(path: &Path, options: &Options) -> Result<Self> {
+        std::thread::scope(|scope| {
+            // Loading ONNX Runtime takes as long as reading and checking the file. What fails here is said further on.
+            if options.extractor().is_none() {
+                scope.spawn(crate::backbone::warm_up);
+            }
+            let bytes = read(path)
+                .map_err(|e| Error::new(Status::Io, format!("cannot read the model {}: {e}", path.display())))?;
+            Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
+        })
+    }
+
+    /// Reads a model from the bytes of its file.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not a model that this npad can use;
+    /// [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when the backbone cannot be opened.
+    pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self> {
+        let Container { metadata, arrays } = Container::from_bytes(bytes)?;
+        let (mut state, mut own) = (State::default(), State::default());
+        for (name, array) in arrays {
+            match name.strip_prefix(STATE) {
+                Some(name) => state.put(name, array),
+                None => own.put(name, array),
+            }
+        }
+        let invalid =
+            |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
+        let Header { metadata, normalisation } =
+            serde_json::from_str(&metadata).map_err(|e| invalid(&format!("its metadata: {e}")))?;
+        let side = 1..=MAX_INPUT_SIDE;
+        if !side.contains(&metadata.input.height) || !side.contains(&metadata.input.width) {
+            return Err(invalid("its input size is out of range"));
+        }
+        if !(1..=MAX_GRID_STEP).contains(&metadata.grid_step) {
+            return Err(invalid("its grid is out of range"));
+        }
+        if !Tiled::accepts(metadata.tile) {
+            return Err(invalid("its tiles are out of range"));
+        }
+        if !metadata.image.is_valid() || !metadata.map.is_valid() {
+            return Err(invalid("its thresholds are out of range"));
+        }
+        let MapOptions { smoothing, peak_share, .. } = metadata.output;
+        if !(0.0..=MAX_SMOOTHING).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
+            return Err(invalid("its smoothing or its peak share is out of range"));
+        }
+        if !metadata.review.is_finite() || metadata.review > metadata.image.threshold {
+            return Err(invalid("its review threshold is out of range"));
+        }
+        let method = method(&metadata.method).map_err(|e| match &metadata.plugin {
+            Some(plugin) => missing(format!(
+                "the model needs the method '{}' of the plug-in {plugin}: load it first, with npad_plugin_load or --plugin",
+                metadata.method
+            )),
+            None => missing(format!("the model cannot be used: {e}")),
+        })?;
+        let parameters = metadata.parameters(method).map_err(|e| missing(format!("the model cannot be used: {e}")))?;
+        let roi = match metadata.mask {
+            None => None,
+            Some((width, height)) => {
+                let mask = Mask::from_bits(&own.take_u8(MASK)?, width, height);
+                Some(InputRoi::fixed(mask.ok_or_else(|| invalid("its mask is out of range"))?, metadata.input))
+            }
+        };
+        let mean = own.take_f16(MEAN, &[3, metadata.input.height, metadata.input.width])?;
+        let mut scores = |name: &str| {
+            let shape = own.shape(name).to_vec();
+            own.take_f32(name, &shape)
+        };
+        let good_scores = GoodScores { image: scores(SCORES[0])?, map: scores(SCORES[1])? };
+        let spec = match (own.take_u8(BACKBONE).ok(), normalisation) {
+            (None, None) if metadata.backbone.starts_with(HOST) => {
+                let extractor = options.extractor().filter(|extractor| extractor.identity() == metadata.backbone);
+                BackboneSpec::Host(extractor.cloned().ok_or_else(|| {
+                    missing(format!(
+                        "the model was fitted with the host's feature extractor '{}': give that extractor in the options",
+                        metadata.backbone.trim_start_matches(HOST)
+                    ))
+                })?)
+            }
+            (None, None) => BackboneSpec::Builtin,
+            (Some(bytes), Some(normalisation)) => BackboneSpec::Onnx { bytes: bytes.into(), normalisation },
+            _ => return Err(invalid("its backbone is incomplete")),
+        };
+        let scorer = method.load(&parameters, state)?;
+        let backbone = spec.open(options.device, Threads::resolve(options.threads))?;
+        if backbone.identity() != metadata.backbone {
+            return Err(missing(format!(
+                "the model was fitted with the backbone {}, this npad has {}: fit again, or use the npad that fitted it ({})",
+                metadata.backbone,
+                backbone.identity(),
+                metadata.npad_version
+            )));
+        }
+        let core = Core {
+            shifts: method.shifts(&parameters),
+            backbone: Tiled::over(backbone, metadata.tile),
+            spec,
+            scorer,
+            threads: Arc::new(Threads::new(options.threads)?),
+            roi,
+            mean: mean.into_iter().map(f16::to_f32).collect(),
+            contexts: Pool::new(Threads::resolve(0)),
+        };
+        Ok(Self { metadata, good_scores, core: Arc::new(core) })
+    }
+}
+
+impl Metadata {
+    /// The method's parameters, typed again.
+    pub(super) fn parameters(&self, method: &'static dyn Method) -> Result<Parameters> {
+        let mut parameters = Parameters::new(method.parameters());
+        self.parameters.iter().try_for_each(|(name, value)| parameters.set(name, value))?;
+        Ok(parameters)
+    }
+}
+
+fn read(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    let mut bytes = huge_pages::with_capacity(length);
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn missing(message: String) -> Error {
+    Error::new(Status::UnsupportedModel, message)
+}
