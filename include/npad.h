@@ -65,7 +65,7 @@
 /**
  * Additions raise it (while the major version is 0, incompatible changes do too).
  */
-#define NPAD_VERSION_MINOR 1
+#define NPAD_VERSION_MINOR 2
 
 /**
  * Corrections raise it.

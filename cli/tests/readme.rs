@@ -48,7 +48,7 @@ fn the_make_targets_exist() {
 #[test]
 fn the_cmake_lines_are_those_of_the_tested_project() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("tests/install/cmake/CMakeLists.txt");
-    let project = std::fs::read_to_string(project).unwrap().replace("npad 0.1 ", "npad ").replace("(shared", "(app");
+    let project = std::fs::read_to_string(project).unwrap().replace("npad 0.2 ", "npad ").replace("(shared", "(app");
     let [lines] = &blocks("cmake")[..] else { panic!("one CMake block") };
     assert!(lines.lines().all(|line| project.contains(line)), "{lines}");
 }

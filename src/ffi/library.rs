@@ -10,7 +10,7 @@ use crate::plugin::method::load as load_plugin;
 /// Incompatible changes of this interface raise it.
 pub const NPAD_VERSION_MAJOR: u32 = 0;
 /// Additions raise it (while the major version is 0, incompatible changes do too).
-pub const NPAD_VERSION_MINOR: u32 = 1;
+pub const NPAD_VERSION_MINOR: u32 = 2;
 /// Corrections raise it.
 pub const NPAD_VERSION_PATCH: u32 = 0;
 
