@@ -137,6 +137,22 @@ enum npad_status
    * cannot be trusted.
    */
   NPAD_STATUS_PLUGIN = 13,
+  /**
+   * There is not enough memory for what was asked.
+   */
+  NPAD_STATUS_OUT_OF_MEMORY = 14,
+  /**
+   * A file, a folder or a name does not exist.
+   */
+  NPAD_STATUS_NOT_FOUND = 15,
+  /**
+   * The call does not fit the state of its handle or of the process.
+   */
+  NPAD_STATUS_WRONG_STATE = 16,
+  /**
+   * The call waited for its turn as long as it may.
+   */
+  NPAD_STATUS_TIMED_OUT = 17,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

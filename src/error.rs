@@ -35,6 +35,14 @@ pub enum Status {
     /// A plug-in cannot be used: it is not one, speaks another version of the interface, failed, or gave results that
     /// cannot be trusted.
     Plugin = 13,
+    /// There is not enough memory for what was asked.
+    OutOfMemory = 14,
+    /// A file, a folder or a name does not exist.
+    NotFound = 15,
+    /// The call does not fit the state of its handle or of the process.
+    WrongState = 16,
+    /// The call waited for its turn as long as it may.
+    TimedOut = 17,
 }
 
 /// An error with a status and a message that says what was wrong, what was expected and what to do.

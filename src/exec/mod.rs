@@ -6,6 +6,7 @@
 //! stay awake from one loop of a score to the next.
 
 pub mod huge_pages;
+pub mod memory;
 pub mod progress;
 pub mod scratch;
 mod spin_pool;

@@ -1,0 +1,56 @@
+//! Fallible allocation for buffers whose size follows from images and models.
+//!
+//! The standard library ends the process where an allocation fails. Buffers that a user's image or model makes large are
+//! therefore reserved first, so that a failure becomes [`Status::OutOfMemory`].
+
+use crate::error::{Error, Result, Status};
+
+/// A vector of `length` copies of `value`.
+///
+/// # Errors
+/// [`Status::OutOfMemory`] when the memory cannot be had.
+pub fn try_vec<T: Clone>(length: usize, value: T) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    try_resize(&mut values, length, value)?;
+    Ok(values)
+}
+
+/// Resizes a vector, filling what is new with `value`.
+///
+/// # Errors
+/// [`Status::OutOfMemory`] when the memory cannot be had; the vector is unchanged.
+pub fn try_resize<T: Clone>(values: &mut Vec<T>, length: usize, value: T) -> Result<()> {
+    try_reserve(values, length.saturating_sub(values.len()))?;
+    values.resize(length, value);
+    Ok(())
+}
+
+/// Reserves room for `additional` more values.
+///
+/// # Errors
+/// [`Status::OutOfMemory`] when the memory cannot be had; the vector is unchanged.
+pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
+    values.try_reserve_exact(additional).map_err(|_| {
+        let bytes = (values.len() as u128 + additional as u128) * size_of::<T>() as u128;
+        let message = format!(
+            "there is no memory for a buffer of {bytes} bytes; use smaller images or a smaller size, or close other programs"
+        );
+        Error::new(Status::OutOfMemory, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits_is_given_and_what_does_not_is_an_error() {
+        assert_eq!(try_vec(3, 7u8).unwrap(), [7; 3]);
+        let mut values = vec![1u64];
+        for length in [usize::MAX, isize::MAX as usize / 8, 1 << 60] {
+            let error = try_resize(&mut values, length, 0).unwrap_err();
+            assert_eq!(error.status(), Status::OutOfMemory, "{error}");
+            assert_eq!(values, [1]);
+        }
+    }
+}
