@@ -862,8 +862,8 @@ npad_status npad_options_set_mask(npad_options *options, const npad_mask *mask, 
 
 /**
  * Sets who is told of the progress of fits with these options. Where it returns false, the call under way ends with
- * NPAD_STATUS_CANCELLED: npad_fit() gives no model, npad_trainer_add_image() has not learnt the image, and after
- * npad_trainer_finish() the trainer is spent.
+ * NPAD_STATUS_CANCELLED: npad_fit() gives no model, npad_trainer_add_image() has not learnt the image, and
+ * npad_trainer_finish() leaves the trainer as it was.
  *
  * @param options    what to change
  * @param callback   null for nobody, the default
@@ -1130,8 +1130,8 @@ size_t npad_trainer_image_count(const npad_trainer *trainer);
 /**
  * Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
  *
- * With fewer than 2 images the trainer stays usable: add more and call again. Otherwise it is spent, also where the images
- * turn out to hardly vary.
+ * After a failure, also where the progress callback cancels, the trainer is as before the call: add images or call again.
+ * After success every further call with it is NPAD_STATUS_WRONG_STATE.
  *
  * @param trainer  what has learnt; still to be freed
  * @param model    receives the model, null on failure

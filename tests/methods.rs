@@ -7,7 +7,7 @@ use npad::backbone::FeatureMap;
 use npad::exec::Threads;
 use npad::exec::progress::Progress;
 use npad::math::random::Random;
-use npad::method::{Fitted, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
+use npad::method::{FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
 use npad::model::Model;
 
 const ROWS: usize = 4;
@@ -30,7 +30,7 @@ fn train() -> Vec<FeatureMap> {
     (0..IMAGES as u64).map(map).collect()
 }
 
-fn learn(name: &str, settings: &[(&str, &str)]) -> Fitted {
+fn learn(name: &str, settings: &[(&str, &str)]) -> FitOutcome {
     let method = method(name).unwrap();
     let mut parameters = Parameters::new(method.parameters());
     settings.iter().for_each(|(key, value)| parameters.set(key, value).unwrap());
@@ -39,12 +39,14 @@ fn learn(name: &str, settings: &[(&str, &str)]) -> Fitted {
         sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(&map)] }));
     }
     let mut fitter = method.fitter(&parameters, 0).unwrap();
-    fitter.prepare(&sample, &threads).unwrap();
-    train().iter().for_each(|map| fitter.observe(map, &threads).unwrap());
+    if let Some(accumulator) = fitter.accumulator() {
+        accumulator.prepare(&sample, &threads).unwrap();
+        train().iter().for_each(|map| accumulator.observe(map, &threads).unwrap());
+    }
     fitter.finish(&sample, &threads, &Progress::default()).unwrap()
 }
 
-fn score(fitted: &Fitted, map: &FeatureMap) -> GridScore {
+fn score(fitted: &FitOutcome, map: &FeatureMap) -> GridScore {
     let mut out = GridScore::default();
     fitted.scorer.score(map, &Threads::new(2).unwrap(), &mut out).unwrap();
     out

@@ -36,10 +36,10 @@ fn a_batch_is_scored_as_its_images_are_whatever_the_groups() {
         let images: Vec<Gray> =
             (0..19).map(|seed| Gray::scratched(120 + seed as usize % 3 * 20, 100, seed, (50, 40))).collect();
         let views: Vec<_> = images.iter().map(Gray::view).collect();
-        let batch = model.score_batch(&views).unwrap();
+        let batch = model.score_batch(&views, None).unwrap();
         let single: Vec<_> = views.iter().map(|view| model.score(view).unwrap()).collect();
         assert!(batch == single, "{shifts} shifts");
-        assert!(model.score_batch(&[]).unwrap().is_empty());
+        assert!(model.score_batch(&[], None).unwrap().is_empty());
     }
 }
 
@@ -48,12 +48,12 @@ fn an_image_that_fails_leaves_nothing_to_the_next_batch() {
     let model = fit(&options(&[]), &good_images(10)).unwrap();
     let images: Vec<Gray> = (0..3).map(|seed| Gray::scratched(120, 100, seed, (50, 40))).collect();
     let views: Vec<_> = images.iter().map(Gray::view).collect();
-    let expected = model.score_batch(&views).unwrap();
+    let expected = model.score_batch(&views, None).unwrap();
     let nothing = f32::NAN.to_ne_bytes().repeat(120 * 100);
     let bad = ImageView::new(&nothing, 120, 100, 4 * 120, PixelFormat::Grayf32).unwrap();
-    let error = model.score_batch(&[views[2], bad, views[1]]).unwrap_err();
+    let error = model.score_batch(&[views[2], bad, views[1]], None).unwrap_err();
     assert!(error.status() == Status::InvalidImage && error.message().contains("image 1"), "{error}");
-    assert!(model.score_batch(&views).unwrap() == expected);
+    assert!(model.score_batch(&views, None).unwrap() == expected);
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn batches_are_scored_as_their_images_are_whatever_the_backbone_takes_at_once() 
         std::fs::write(&path, network::model(&nodes, &[image], &outputs)).unwrap();
         let model = fit(&options(&[("backbone", path.to_str().unwrap())]), &good_images(12)).unwrap();
         let single: Vec<_> = views.iter().map(|view| model.score(view).unwrap()).collect();
-        assert!(model.score_batch(&views).unwrap() == single, "first dimensions {input} and {output}");
+        assert!(model.score_batch(&views, None).unwrap() == single, "first dimensions {input} and {output}");
     }
 }
 

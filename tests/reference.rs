@@ -3,7 +3,7 @@
 
 use npad::backbone::FeatureMap;
 use npad::exec::Threads;
-use npad::method::{Fitted, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
+use npad::method::{FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
 use serde_json::Value;
 
 struct Vectors(Value);
@@ -25,12 +25,12 @@ impl Vectors {
     }
 
     /// Fits one level on the training maps with the reference's settings.
-    fn fit(&self, level: &str, threads: &Threads) -> Fitted {
+    fn fit(&self, level: &str, threads: &Threads) -> FitOutcome {
         self.fit_levels(level, level, threads)
     }
 
     /// The same with one level for the map and one for the image score.
-    fn fit_levels(&self, map_level: &str, image_level: &str, threads: &Threads) -> Fitted {
+    fn fit_levels(&self, map_level: &str, image_level: &str, threads: &Threads) -> FitOutcome {
         let npad = method("npad").unwrap();
         let mut parameters = Parameters::new(npad.parameters());
         let kept = self.0["kept_channels"].to_string();
@@ -53,8 +53,9 @@ impl Vectors {
         for map in &train {
             sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(map)] }));
         }
-        fitter.prepare(&sample, threads).unwrap();
-        train.iter().for_each(|map| fitter.observe(map, threads).unwrap());
+        let accumulator = fitter.accumulator().unwrap();
+        accumulator.prepare(&sample, threads).unwrap();
+        train.iter().for_each(|map| accumulator.observe(map, threads).unwrap());
         fitter.finish(&sample, threads, &npad::exec::progress::Progress::default()).unwrap()
     }
 }

@@ -1,6 +1,7 @@
 //! How far a long call is, and the user's way to stop it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Status};
 
@@ -37,5 +38,35 @@ impl Progress {
             return Ok(());
         }
         Err(Error::new(Status::Cancelled, format!("cancelled by the progress callback during '{stage}'")))
+    }
+}
+
+/// Asks a call to stop, from any thread. Copies share one request.
+#[derive(Debug, Clone, Default)]
+pub struct Cancellation(Arc<AtomicBool>);
+
+impl Cancellation {
+    /// A request that has not been made yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the calls that look at this request to stop, those under way and those to come.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the request has been made.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// # Errors
+    /// [`Status::Cancelled`] once the request has been made.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::new(Status::Cancelled, "cancelled by the caller's cancellation request"));
+        }
+        Ok(())
     }
 }

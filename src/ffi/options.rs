@@ -98,8 +98,8 @@ pub type npad_progress_callback =
     Option<unsafe extern "C" fn(stage: *const c_char, done: usize, total: usize, user_data: *mut c_void) -> bool>;
 
 /// Sets who is told of the progress of fits with these options. Where it returns false, the call under way ends with
-/// NPAD_STATUS_CANCELLED: npad_fit() gives no model, npad_trainer_add_image() has not learnt the image, and after
-/// npad_trainer_finish() the trainer is spent.
+/// NPAD_STATUS_CANCELLED: npad_fit() gives no model, npad_trainer_add_image() has not learnt the image, and
+/// npad_trainer_finish() leaves the trainer as it was.
 ///
 /// @param options    what to change
 /// @param callback   null for nobody, the default

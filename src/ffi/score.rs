@@ -141,7 +141,7 @@ pub unsafe extern "C" fn npad_score_batch(
             let checked =
                 |(index, image): (usize, Result<_>)| image.map_err(|e: Error| e.context(format!("image {index}")));
             let images: Vec<_> = npad_image::views(images, count)?.enumerate().map(checked).collect::<Result<_>>()?;
-            let inspections = model.score_batch(&images)?;
+            let inspections = model.score_batch(&images, None)?;
             for (index, inspection) in inspections.into_iter().enumerate() {
                 results.add(index).write(npad_result::into_raw(inspection));
             }

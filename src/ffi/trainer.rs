@@ -3,7 +3,7 @@ use super::image::npad_image;
 use super::model::npad_model;
 use super::options::{npad_options, options_or_default};
 use super::{borrow, borrow_mut, free, guard, guard_value, output};
-use crate::error::{Error, Status};
+use crate::error::Status;
 use crate::model::{Model, Trainer};
 
 /// A fit in progress: takes good images one by one and finishes into a model.
@@ -11,12 +11,7 @@ use crate::model::{Model, Trainer};
 /// Its memory does not grow with the number of images. Owned by the caller, who frees it with npad_trainer_free(), also
 /// after it has finished. Belongs to one thread at a time.
 pub struct npad_trainer {
-    /// None once finished.
-    trainer: Option<Trainer>,
-}
-
-fn finished() -> Error {
-    Error::new(Status::InvalidArgument, "the trainer has already finished; start a new one")
+    trainer: Trainer,
 }
 
 /// Starts a fit and opens the backbone.
@@ -35,7 +30,7 @@ pub unsafe extern "C" fn npad_trainer_new(
     unsafe {
         guard(error, || {
             let out = output(trainer, "trainer")?;
-            let trainer = Some(Trainer::new(&options_or_default(options))?);
+            let trainer = Trainer::new(&options_or_default(options))?;
             *out = Box::into_raw(Box::new(npad_trainer { trainer }));
             Ok(())
         })
@@ -61,7 +56,7 @@ pub unsafe extern "C" fn npad_trainer_resume(
     unsafe {
         guard(error, || {
             let out = output(trainer, "trainer")?;
-            let trainer = Some(Trainer::resume(&borrow(model, "model")?.model, &options_or_default(options))?);
+            let trainer = Trainer::resume(&borrow(model, "model")?.model, &options_or_default(options))?;
             *out = Box::into_raw(Box::new(npad_trainer { trainer }));
             Ok(())
         })
@@ -82,24 +77,19 @@ pub unsafe extern "C" fn npad_trainer_add_image(
     image: *const npad_image,
     error: *mut *mut npad_error,
 ) -> Status {
-    unsafe {
-        guard(error, || {
-            let trainer = borrow_mut(trainer, "trainer")?.trainer.as_mut().ok_or_else(finished)?;
-            trainer.add(&npad_image::view(image)?)
-        })
-    }
+    unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.add(&npad_image::view(image)?)) }
 }
 
 /// The good images that this trainer has learnt; 0 for null and after the end.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) -> usize {
-    guard_value(0, || unsafe { trainer.as_ref() }.and_then(|t| t.trainer.as_ref()).map_or(0, Trainer::images))
+    guard_value(0, || unsafe { trainer.as_ref() }.map_or(0, |t| t.trainer.images()))
 }
 
 /// Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
 ///
-/// With fewer than 2 images the trainer stays usable: add more and call again. Otherwise it is spent, also where the images
-/// turn out to hardly vary.
+/// After a failure, also where the progress callback cancels, the trainer is as before the call: add images or call again.
+/// After success every further call with it is NPAD_STATUS_WRONG_STATE.
 ///
 /// @param trainer  what has learnt; still to be freed
 /// @param model    receives the model, null on failure
@@ -115,10 +105,7 @@ pub unsafe extern "C" fn npad_trainer_finish(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            let trainer = &mut borrow_mut(trainer, "trainer")?.trainer;
-            trainer.as_ref().ok_or_else(finished)?.check_enough()?;
-            let model = trainer.take().ok_or_else(finished)?.finish()?;
-            *out = npad_model::into_raw(model);
+            *out = npad_model::into_raw(borrow_mut(trainer, "trainer")?.trainer.finish()?);
             Ok(())
         })
     }
@@ -152,7 +139,7 @@ pub unsafe extern "C" fn npad_fit(
             let out = output(model, "model")?;
             let views = npad_image::views(images, count)?;
             let mut trainer = Trainer::new(&options_or_default(options))?;
-            trainer.expect(count);
+            trainer.expect(count)?;
             for (index, view) in views.enumerate() {
                 view.and_then(|view| trainer.add(&view)).map_err(|e| e.context(format!("image {index}")))?;
             }

@@ -37,31 +37,40 @@ pub struct GridScore {
 
 /// Learns from the feature maps of good images.
 ///
-/// The maps arrive one by one, so memory does not grow with their number; a bounded [`Sample`] of them is kept by the
-/// caller for what needs to look twice. The order of calls is `prepare`, any number of `observe`, `finish`; the images
-/// of the sample are observed like all others.
+/// The caller keeps a bounded [`Sample`] of the maps for what has to look at them twice. A method that needs no more learns
+/// from it alone; one whose statistics take in every image has an [`Accumulator`] besides.
 pub trait Fitter: Send {
-    /// Looks at a first sample to decide what the statistics are about (the choice of channels, say).
+    /// The statistics that every image enters; none for a method that learns from the sample alone, which is the default.
+    fn accumulator(&mut self) -> Option<&mut dyn Accumulator> {
+        None
+    }
+
+    /// Computes the scorer. A failure leaves the fitter as it was; it may take further images and finish again.
+    ///
+    /// # Errors
+    /// [`Status::NotEnoughImages`] or whatever makes the statistics unusable, [`Status::Cancelled`] by the progress callback.
+    fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome>;
+}
+
+/// Statistics that add up image by image, so that memory does not grow with their number.
+///
+/// The order of calls is `prepare`, then `observe` for every image, those of the sample included.
+pub trait Accumulator {
+    /// Starts the statistics anew and decides from a first sample what they are about (the choice of channels, say).
     ///
     /// # Errors
     /// Whatever makes the sample unusable.
     fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()>;
 
-    /// Adds one image.
+    /// Adds one image. A failure leaves the statistics as they were.
     ///
     /// # Errors
     /// [`Status::Backbone`] when the map's shape differs from the sample's.
     fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()>;
-
-    /// Ends the fit.
-    ///
-    /// # Errors
-    /// [`Status::NotEnoughImages`] or whatever makes the statistics unusable, [`Status::Cancelled`] by the progress.
-    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted>;
 }
 
-/// The end of a fit.
-pub struct Fitted {
+/// What a fit ends in.
+pub struct FitOutcome {
     /// The scorer.
     pub scorer: Box<dyn Scorer>,
     /// For images of the sample, at most all, and each of their shifts: the score as though it had not been learnt from.

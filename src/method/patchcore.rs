@@ -13,7 +13,7 @@ use super::features::patch_mean_all;
 use super::state::unfit;
 use super::whitening::{Nearest, Whitening};
 use super::{
-    Array, Fitted, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
+    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
     other_shape,
 };
 use crate::backbone::FeatureMap;
@@ -129,17 +129,9 @@ struct PatchCoreFitter {
 }
 
 impl Fitter for PatchCoreFitter {
-    fn prepare(&mut self, _: &Sample, _: &Threads) -> Result<()> {
-        Ok(())
-    }
-
-    fn observe(&mut self, _: &FeatureMap, _: &Threads) -> Result<()> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
-        let Self { config, seed } = *self;
-        let mut random = Random::new(seed);
+    fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
+        let Self { config, seed } = self;
+        let mut random = Random::new(*seed);
         let (mut features, mut patches) = (FeatureMap::default(), FeatureMap::default());
         let share = config.candidates.div_ceil(sample.images().len().max(1));
         let (mut rows, mut origin) = (Vec::new(), Vec::new());
@@ -165,7 +157,7 @@ impl Fitter for PatchCoreFitter {
             shape,
             whitening,
             bank: Points::new(bank, channels),
-            config,
+            config: config.clone(),
             patches: Pool::default(),
             nearest: Nearest::default(),
         };
@@ -190,7 +182,7 @@ impl Fitter for PatchCoreFitter {
             scorer.score_against(&others, &features, threads, &mut grid);
             held_out.push(vec![grid]);
         }
-        Ok(Fitted { scorer: Box::new(scorer), held_out })
+        Ok(FitOutcome { scorer: Box::new(scorer), held_out })
     }
 }
 

@@ -14,7 +14,7 @@ use half::slice::HalfFloatSliceExt;
 use super::state::unfit;
 use super::whitening::Whitening;
 use super::{
-    Array, Fitted, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
+    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
     other_shape,
 };
 use crate::backbone::FeatureMap;
@@ -90,15 +90,7 @@ struct SpadeFitter {
 }
 
 impl Fitter for SpadeFitter {
-    fn prepare(&mut self, _: &Sample, _: &Threads) -> Result<()> {
-        Ok(())
-    }
-
-    fn observe(&mut self, _: &FeatureMap, _: &Threads) -> Result<()> {
-        Ok(())
-    }
-
-    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
+    fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
         let mut random = Random::new(self.seed);
         let mut features = FeatureMap::default();
         let share = WHITENING_SAMPLE.div_ceil(sample.images().len().max(1));
@@ -132,7 +124,7 @@ impl Fitter for SpadeFitter {
             scorer.score_without(members.binary_search(&number).ok(), &features, threads, &mut grid)?;
             held_out.push(vec![grid]);
         }
-        Ok(Fitted { scorer: Box::new(scorer), held_out })
+        Ok(FitOutcome { scorer: Box::new(scorer), held_out })
     }
 }
 

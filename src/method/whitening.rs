@@ -20,6 +20,7 @@ const SHRINKAGE: f64 = 1e-3 / 1.001;
 const CHUNK: usize = 60;
 
 /// `x -> W (x - mean)`, whose result has the identity as its covariance.
+#[derive(Clone)]
 pub struct Whitening {
     channels: usize,
     mean: Vec<f32>,
@@ -106,6 +107,13 @@ impl Whitening {
 /// Distances of patches to the nearest of some points, which lie in whitened space where there is a whitening.
 #[derive(Default)]
 pub struct Nearest(Pool<Scratch>);
+
+impl Clone for Nearest {
+    /// Working memory is not shared: the copy makes its own.
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
 
 /// Working memory of measuring one chunk.
 #[derive(Default)]

@@ -1,21 +1,44 @@
-//! From pixels to feature maps: preprocessing, displacement, backbone, and its outputs on one grid.
+//! From images to feature maps: preprocessing, displacement, backbone, and its outputs on one grid.
+
+use std::borrow::Cow;
 
 use super::roi::InputRoi;
 use crate::backbone::{Assembler, FeatureExtractor, FeatureMap, TapMap};
 use crate::error::{Error, Result};
+use crate::exec::memory::try_resize;
+use crate::exec::progress::Cancellation;
 use crate::exec::{Awake, Threads};
 use crate::image::ImageView;
 use crate::math::filters::shift;
 use crate::preprocess::{InputSize, Preprocessor};
 
+/// What the extraction of all images of a model or a fit has in common.
+#[derive(Clone, Copy)]
+pub struct Pipeline<'a> {
+    /// The network.
+    pub backbone: &'a dyn FeatureExtractor,
+    /// The displacements `(dy, dx)`, in pixels of the network's input, at which each image is looked at.
+    pub displacements: &'a [(isize, isize)],
+    /// The region of interest that all images share.
+    pub roi: Option<&'a InputRoi>,
+    /// Pixels of the network's input along the edge of an image's own mask that do not count.
+    pub margin: usize,
+    /// The mean of the good images' tensors; empty in a fit, whose images have no masks of their own.
+    pub mean: &'a [f32],
+    /// The threads that help.
+    pub threads: &'a Threads,
+}
+
 /// Working memory of turning images into feature maps.
 pub struct Extraction {
     preprocessor: Preprocessor,
-    tensor: Vec<f32>,
-    /// Inputs that wait for the backbone, one after the other.
-    waiting: Vec<f32>,
-    count: usize,
     assembler: Assembler,
+    /// The network's input for the latest image, not displaced.
+    tensor: Vec<f32>,
+    /// Inputs of one run of the backbone, one after the other.
+    inputs: Vec<f32>,
+    /// For each image with a mask of its own, what counts of it.
+    rois: Vec<Option<InputRoi>>,
 }
 
 impl Extraction {
@@ -23,91 +46,97 @@ impl Extraction {
     pub fn new(backbone: &dyn FeatureExtractor, size: InputSize, grid_step: usize) -> Self {
         Self {
             preprocessor: Preprocessor::new(size, backbone.normalisation()),
-            tensor: Vec::new(),
-            waiting: Vec::new(),
-            count: 0,
             assembler: Assembler::new(grid_step),
+            tensor: Vec::new(),
+            inputs: Vec::new(),
+            rois: Vec::new(),
         }
     }
 
-    /// Forgets what waits, which an error may have left.
-    pub fn clear(&mut self) {
-        self.count = 0;
-    }
-
-    /// Takes the next image; of its pixels, only those inside the mask have an influence. `mean` is that of the good
-    /// images' tensors.
-    pub fn load(
+    /// The feature maps of each image at each displacement, image after image; as many inputs run through the backbone
+    /// together as it takes. The threads are awake when the maps have come.
+    ///
+    /// # Errors
+    /// With the number of the image: [`Status::Backbone`](crate::error::Status::Backbone) when the backbone fails or gives
+    /// values that are not finite, [`Status::InvalidImage`](crate::error::Status::InvalidImage) when an image or its mask
+    /// cannot be used, [`Status::Cancelled`](crate::error::Status::Cancelled).
+    pub fn run<'a>(
         &mut self,
-        image: &ImageView<'_>,
-        roi: Option<&InputRoi>,
-        mean: &[f32],
-        threads: &Threads,
-    ) -> Result<()> {
-        let _awake = threads.awake();
-        self.preprocessor.run(image, roi.map(|roi| &roi.mask), threads, &mut self.tensor)?;
-        if let Some(roi) = roi {
-            roi.complete(&mut self.tensor, mean);
+        images: &[ImageView<'_>],
+        pipeline: Pipeline<'a>,
+        cancellation: Option<&Cancellation>,
+        out: &mut [FeatureMap],
+    ) -> std::result::Result<Option<Awake<'a>>, (usize, Error)> {
+        let Pipeline { backbone, displacements, threads, .. } = pipeline;
+        let batch = backbone.max_batch(self.preprocessor.size()).min(out.len());
+        let (mut awake, mut done, mut waiting) = (None, 0, 0);
+        self.rois.clear();
+        for (index, image) in images.iter().enumerate() {
+            cancellation.map_or(Ok(()), Cancellation::check).map_err(|error| (index, error))?;
+            self.load(image, pipeline).map_err(|error| (index, error))?;
+            for &displacement in displacements {
+                let alone = batch == 1 && displacement == (0, 0);
+                if !alone {
+                    self.displace(displacement, waiting, threads).map_err(|error| (index, error))?;
+                }
+                waiting += 1;
+                if waiting < batch && done + waiting < out.len() {
+                    continue;
+                }
+                // Threads that wait would take the cores from the backbone.
+                drop(awake.take());
+                let inputs = if alone { &self.tensor } else { &self.inputs[..waiting * self.tensor.len()] };
+                let maps = &mut out[done..][..waiting];
+                let extracted = extract(backbone, inputs, self.preprocessor.size(), &self.assembler, threads, maps);
+                awake = Some(extracted.map_err(|(at, error)| ((done + at) / displacements.len(), error))?);
+                done += waiting;
+                waiting = 0;
+            }
         }
-        Ok(())
+        Ok(awake)
     }
 
-    /// The network's input for the image, before any displacement.
+    /// The network's input for the latest image, not displaced.
     pub fn tensor(&self) -> &[f32] {
         &self.tensor
     }
 
-    /// The features of the image moved by `(dy, dx)`. The threads are awake when they have come.
-    ///
-    /// # Errors
-    /// [`Status::Backbone`] when the backbone fails or gives values that are not finite.
-    pub fn features<'a>(
-        &mut self,
-        backbone: &dyn FeatureExtractor,
-        displacement: (isize, isize),
-        threads: &'a Threads,
-        out: &mut FeatureMap,
-    ) -> Result<Awake<'a>> {
-        let out = std::slice::from_mut(out);
-        if displacement != (0, 0) {
-            self.push(displacement, threads);
-            return self.run(backbone, threads, out).map_err(|(_, error)| error);
-        }
-        let size = self.preprocessor.size();
-        extract(backbone, &self.tensor, size, &self.assembler, threads, out).map_err(|(_, error)| error)
+    /// What counts of an image of the latest run, where not all of it does; `shared` is what all images share.
+    pub fn roi<'a>(&'a self, index: usize, shared: Option<&'a InputRoi>) -> Option<&'a InputRoi> {
+        self.rois[index].as_ref().or(shared)
     }
 
-    /// Lets the image moved by `(dy, dx)` wait for [`Extraction::run`].
-    pub fn push(&mut self, displacement: (isize, isize), threads: &Threads) {
+    /// Turns an image into the network's input; of its pixels, only those inside the mask have an influence.
+    pub fn load(&mut self, image: &ImageView<'_>, pipeline: Pipeline<'_>) -> Result<()> {
+        let Pipeline { roi, margin, mean, threads, .. } = pipeline;
+        let _awake = threads.awake();
+        let roi = InputRoi::of(roi, image, self.preprocessor.size(), margin)?;
+        self.preprocessor.run(image, roi.as_ref().map(|roi| &roi.mask), threads, &mut self.tensor)?;
+        if let Some(roi) = &roi {
+            roi.complete(&mut self.tensor, mean);
+        }
+        self.rois.push(match roi {
+            Some(Cow::Owned(own)) => Some(own),
+            Some(Cow::Borrowed(_)) | None => None,
+        });
+        Ok(())
+    }
+
+    /// Writes the loaded image moved by `(dy, dx)` to place `number` of the inputs.
+    fn displace(&mut self, displacement: (isize, isize), number: usize, threads: &Threads) -> Result<()> {
         let _awake = threads.awake();
         let (size, length) = (self.preprocessor.size(), self.tensor.len());
-        let start = self.count * length;
-        self.waiting.resize(self.waiting.len().max(start + length), 0.0);
-        shift(&self.tensor, size.height, size.width, displacement, threads, &mut self.waiting[start..][..length]);
-        self.count += 1;
-    }
-
-    /// How many wait.
-    pub fn waiting(&self) -> usize {
-        self.count
-    }
-
-    /// The features of all that waits, in one run of the backbone. The threads are awake when they have come.
-    ///
-    /// # Errors
-    /// As [`Extraction::features`], with the number of the first that failed.
-    pub fn run<'a>(
-        &mut self,
-        backbone: &dyn FeatureExtractor,
-        threads: &'a Threads,
-        out: &mut [FeatureMap],
-    ) -> std::result::Result<Awake<'a>, (usize, Error)> {
-        let inputs = &self.waiting[..self.count * self.tensor.len()];
-        self.count = 0;
-        extract(backbone, inputs, self.preprocessor.size(), &self.assembler, threads, out)
+        let end = (number + 1) * length;
+        if self.inputs.len() < end {
+            try_resize(&mut self.inputs, end, 0.0)?;
+        }
+        let input = &mut self.inputs[end - length..end];
+        shift(&self.tensor, size.height, size.width, displacement, threads, input);
+        Ok(())
     }
 }
 
+/// Runs the backbone once and joins its outputs. An error comes with the number of the input that failed.
 fn extract<'a>(
     backbone: &dyn FeatureExtractor,
     inputs: &[f32],
@@ -119,7 +148,7 @@ fn extract<'a>(
     let (mut awake, mut at) = (None, 0);
     let consume = &mut |number: usize, taps: &[TapMap<'_>]| {
         at = number;
-        // Not earlier: helpers that wait would take the cores from the backbone.
+        // Not earlier: threads that wait would take the cores from the backbone.
         awake.get_or_insert_with(|| threads.awake());
         assembler.run(taps, threads, &mut out[number])
     };

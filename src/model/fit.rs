@@ -7,7 +7,7 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::decision::{Calibration, GoodScores};
-use super::extraction::Extraction;
+use super::extraction::{Extraction, Pipeline};
 use super::options::Options;
 use super::roi::{InputRoi, own_mask_in_a_fit};
 use super::score::Combiner;
@@ -15,11 +15,12 @@ use super::{Core, MapOptions, Metadata, Model};
 use crate::backbone::{BackboneSpec, FeatureExtractor, FeatureMap, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::image::ImageView;
 use crate::image::mask::Mask;
-use crate::method::{Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
+use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
 use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
 
@@ -32,23 +33,34 @@ const RECOMMENDED_IMAGES: usize = 20;
 ///
 /// Memory does not grow with the number of images: they enter the method's statistics one by one, and a sample of
 /// bounded size serves the choice of channels, the centroids and the threshold.
+///
+/// A call that fails leaves the trainer as it was. Once a model has come out, every further call is
+/// [`Status::WrongState`].
 pub struct Trainer {
+    /// None once finished.
+    fit: Option<Fit>,
+}
+
+struct Fit {
     config: FitConfig,
     progress: Progress,
-    /// Images that will come, for the progress; 0 where it is not known.
+    /// Images that will come, for the progress callback; 0 where it is not known.
     expected: usize,
     spec: BackboneSpec,
     backbone: Arc<dyn FeatureExtractor>,
     threads: Arc<Threads>,
     fitter: Box<dyn Fitter>,
     sample: Sample,
+    /// Whether the fitter's statistics have begun.
     prepared: bool,
     /// What a model that the fit goes on from brings along.
-    before: Option<PriorFit>,
+    prior: Option<PriorFit>,
+    /// None before the first image.
     input: Option<Input>,
     /// The sum of all tensors.
     sum: Vec<f32>,
-    features: FeatureMap,
+    /// The maps of the latest image, at each displacement.
+    features: Vec<FeatureMap>,
 }
 
 /// What is fitted and how; the same for a first fit and one that goes on.
@@ -65,6 +77,7 @@ struct FitConfig {
     mask: Option<Arc<Mask>>,
 }
 
+#[derive(Clone, Default)]
 struct PriorFit {
     images: usize,
     good_scores: GoodScores,
@@ -89,7 +102,7 @@ impl Trainer {
         let method = options.method();
         let threads = Arc::new(Threads::new(options.threads)?);
         threads.start()?;
-        Ok(Self {
+        let fit = Fit {
             config: FitConfig {
                 method,
                 shifts: method.shifts(&parameters),
@@ -110,16 +123,17 @@ impl Trainer {
             threads,
             sample: Sample::new(options.seed),
             prepared: false,
-            before: None,
+            prior: None,
             input: None,
             sum: Vec::new(),
-            features: FeatureMap::default(),
-        })
+            features: Vec::new(),
+        };
+        Ok(Self { fit: Some(fit) })
     }
 
     /// Goes on from a model with further good images: what it has learnt counts as if its images had come first, but for
     /// the choice of channels, the fusion of levels and the scores of its own held-out images, which stay as they are.
-    /// Everything else is the model's too; of `options`, the progress counts.
+    /// Everything else is the model's too; of `options`, the progress callback counts.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] when the model's method cannot go on.
@@ -130,7 +144,7 @@ impl Trainer {
         let parameters = metadata.parameters(method)?;
         // Another seed than the first fit's: the images are others.
         let seed = metadata.seed.wrapping_add(metadata.images as u64);
-        Ok(Self {
+        let fit = Fit {
             fitter: method.resume(&parameters, seed, core.scorer.state()?, metadata.images)?,
             config: FitConfig {
                 method,
@@ -151,90 +165,123 @@ impl Trainer {
             threads: core.threads.clone(),
             sample: Sample::new(seed),
             prepared: false,
-            before: Some(PriorFit { images: metadata.images, good_scores: good_scores.clone() }),
+            prior: Some(PriorFit { images: metadata.images, good_scores: good_scores.clone() }),
             input: None,
             sum: core.mean.iter().map(|mean| mean * metadata.images as f32).collect(),
-            features: FeatureMap::default(),
-        })
+            features: Vec::new(),
+        };
+        Ok(Self { fit: Some(fit) })
     }
 
-    /// Tells the progress how many images will come.
-    pub fn expect(&mut self, images: usize) {
-        self.expected = images;
-    }
-
-    /// Good images learnt so far, without those of a model that the fit goes on from.
-    pub fn images(&self) -> usize {
-        self.sample.seen()
-    }
-
-    /// Learns one good image. An image that fails leaves the trainer as it was.
+    /// Announces how many images will come, so that the progress callback has a total.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when the network fails on it, [`Status::InvalidImage`] when a first image of this size
-    /// cannot set the native geometry or the mask has another size, [`Status::Cancelled`] by the progress.
-    pub fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
-        self.progress.report("learning", self.images(), self.expected)?;
-        if image.mask().is_some() {
-            return Err(own_mask_in_a_fit());
-        }
-        let Self { config, backbone, threads, sample, features, input, .. } = self;
-        let input = match input {
-            Some(input) => input,
-            empty => empty.insert(config.input(image, &**backbone)?),
-        };
-        let roi = InputRoi::of(input.roi.as_ref(), image, input.size, 0)?;
-        let extraction = &mut input.extraction;
-        extraction.load(image, roi.as_deref(), &[], threads)?;
-        extraction.features(&**backbone, (0, 0), threads, features)?;
-        sample.check_shape(features)?;
-        let offer = sample.offer(2 * features.data.len() * config.shifts.len());
-        let mut kept = None;
-        if offer.place.is_some() {
-            let mut maps = vec![HalfMap::new(features)];
-            let mut displaced = FeatureMap::default();
-            for &displacement in &config.shifts[1..] {
-                extraction.features(&**backbone, displacement, threads, &mut displaced)?;
-                maps.push(HalfMap::new(&displaced));
-            }
-            kept = Some(SampleImage { maps });
-        }
-        if self.prepared {
-            self.fitter.observe(&self.features, &self.threads)?;
-        }
-        self.sample.accept(offer, kept);
-        if let Some(input) = &self.input {
-            let tensor = input.extraction.tensor();
-            self.sum.resize(tensor.len(), 0.0);
-            self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum += v);
-        }
-        if !self.prepared && self.sample.is_full() {
-            self.prepare()?;
-        }
+    /// [`Status::WrongState`] once finished.
+    pub fn expect(&mut self, images: usize) -> Result<()> {
+        self.fit()?.expected = images;
         Ok(())
     }
 
-    /// Chooses what the statistics are about, then adds the images that have waited in the sample.
+    /// Good images learnt so far, without those of a model that the fit goes on from; 0 once finished.
+    pub fn images(&self) -> usize {
+        self.fit.as_ref().map_or(0, |fit| fit.sample.seen())
+    }
+
+    /// Learns one good image.
+    ///
+    /// # Errors
+    /// [`Status::Backbone`] when the network fails on it, [`Status::InvalidImage`] when a first image of this size
+    /// cannot set the native geometry or the mask has another size, [`Status::Cancelled`] by the progress callback.
+    pub fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
+        self.fit()?.add(image)
+    }
+
+    /// Ends the fit: computes the model and its thresholds, the latter from held-out good images.
+    ///
+    /// After a failure, and so after the progress callback has cancelled, further images may be added and `finish` called
+    /// again.
+    ///
+    /// # Errors
+    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`] (without any in a fit that goes on from a model), or when
+    /// they vary too little; [`Status::Cancelled`] by the progress callback.
+    pub fn finish(&mut self) -> Result<Model> {
+        let model = self.fit()?.finish()?;
+        self.fit = None;
+        Ok(model)
+    }
+
+    fn fit(&mut self) -> Result<&mut Fit> {
+        let finished = || Error::new(Status::WrongState, "the trainer has already finished; start a new one");
+        self.fit.as_mut().ok_or_else(finished)
+    }
+}
+
+impl Fit {
+    fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
+        self.progress.report("learning", self.sample.seen(), self.expected)?;
+        if image.mask().is_some() {
+            return Err(own_mask_in_a_fit());
+        }
+        if self.sample.is_full() {
+            self.prepare()?;
+        }
+        // What the first image decides counts only once it has been learnt.
+        let mut first = None;
+        let input = match &mut self.input {
+            Some(input) => input,
+            None => first.insert(self.config.input(image, &*self.backbone)?),
+        };
+        let known = self.features.first().map(|map| self.sample.offer(bytes(map, &self.config)));
+        let kept = known.as_ref().is_none_or(|offer| offer.place.is_some());
+        let displacements = if kept { &self.config.shifts[..] } else { &self.config.shifts[..1] };
+        let mut features = std::mem::take(&mut self.features);
+        features.resize_with(self.config.shifts.len(), FeatureMap::default);
+        let maps = &mut features[..displacements.len()];
+        let pipeline = Pipeline {
+            backbone: &*self.backbone,
+            displacements,
+            roi: input.roi.as_ref(),
+            margin: 0,
+            mean: &[],
+            threads: &self.threads,
+        };
+        input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
+        self.sample.check_shape(&maps[0])?;
+        let tensor = input.extraction.tensor();
+        try_resize(&mut self.sum, tensor.len(), 0.0)?;
+        let offer = known.unwrap_or_else(|| self.sample.offer(bytes(&maps[0], &self.config)));
+        let kept = offer.place.is_some().then(|| SampleImage { maps: maps.iter().map(HalfMap::new).collect() });
+        if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
+            accumulator.observe(&maps[0], &self.threads)?;
+        }
+        // Nothing fails any more.
+        self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum += v);
+        self.sample.accept(offer, kept);
+        self.features = features;
+        self.input = self.input.take().or(first);
+        Ok(())
+    }
+
+    /// Begins the statistics and adds the images that have waited in the sample, unless that is done.
     fn prepare(&mut self) -> Result<()> {
-        self.fitter.prepare(&self.sample, &self.threads)?;
-        for image in self.sample.images() {
-            image.maps[0].read(&mut self.features);
-            self.fitter.observe(&self.features, &self.threads)?;
+        if let Some(accumulator) = self.fitter.accumulator().filter(|_| !self.prepared) {
+            accumulator.prepare(&self.sample, &self.threads)?;
+            let mut features = FeatureMap::default();
+            for image in self.sample.images() {
+                image.maps[0].read(&mut features);
+                accumulator.observe(&features, &self.threads)?;
+            }
         }
         self.prepared = true;
         Ok(())
     }
 
-    /// Whether there are enough images to finish.
-    ///
-    /// # Errors
-    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], or none in a fit that goes on.
-    pub fn check_enough(&self) -> Result<()> {
-        let images = self.images();
-        if images >= if self.before.is_some() { 1 } else { MIN_IMAGES } {
+    fn check_enough(&self) -> Result<()> {
+        let images = self.sample.seen();
+        if images >= if self.prior.is_some() { 1 } else { MIN_IMAGES } {
             return Ok(());
         }
-        if self.before.is_some() {
+        if self.prior.is_some() {
             return Err(Error::new(Status::NotEnoughImages, "there are no further good images to learn from; add one"));
         }
         Err(Error::new(
@@ -245,42 +292,43 @@ impl Trainer {
         ))
     }
 
-    /// Ends the fit: statistics become a model with thresholds from held-out good images.
-    ///
-    /// # Errors
-    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], or when they vary too little.
-    pub fn finish(mut self) -> Result<Model> {
+    fn finish(&mut self) -> Result<Model> {
         self.check_enough()?;
-        let out_of_order = || Error::new(Status::Internal, "images without an input size");
-        let Input { size, roi, .. } = self.input.take().ok_or_else(out_of_order)?;
-        if !self.prepared {
-            self.prepare()?;
+        let result = self.prepare().and_then(|()| self.model());
+        if result.is_err() && !self.sample.is_full() {
+            // Images that come later take part in all decisions, as if this call had not been.
+            self.prepared = false;
         }
-        let fitted = self.fitter.finish(&self.sample, &self.threads, &self.progress)?;
-        let FitConfig { shifts, output, .. } = &self.config;
-        let cover = roi.as_ref().map(|roi| &roi.cover[..]);
-        let new_scores: Vec<(f32, f32)> = self.threads.run(|| {
-            let held_out = fitted.held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
-                let (score, map) = combiner.run(grids, shifts, size, output, cover, &self.threads);
+        result
+    }
+
+    fn model(&mut self) -> Result<Model> {
+        let Self { config, sample, threads, progress, .. } = self;
+        let out_of_order = || Error::new(Status::Internal, "images without an input size");
+        let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
+        let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
+        let inside = roi.as_ref().map(|roi| &roi.cover[..]);
+        let new_scores: Vec<(f32, f32)> = threads.run(|| {
+            let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
+                let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads);
                 (score, maximum(map))
             });
             held_out.collect()
         });
-        let PriorFit { images, mut good_scores } =
-            self.before.unwrap_or(PriorFit { images: 0, good_scores: GoodScores::default() });
+        let PriorFit { images, mut good_scores } = self.prior.clone().unwrap_or_default();
         good_scores.image.extend(new_scores.iter().map(|(score, _)| score));
         good_scores.map.extend(new_scores.iter().map(|(_, peak)| peak));
-        let (false_alarm_rate, review_rate) = self.config.rates;
+        let (false_alarm_rate, review_rate) = config.rates;
         let mut metadata = Metadata {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
-            method: self.config.method.name().to_owned(),
-            parameters: owned(&self.config.parameters),
-            input: size,
-            grid_step: self.config.grid_step,
-            tile: self.config.tile,
-            output: self.config.output,
-            seed: self.config.seed,
-            images: images + self.sample.seen(),
+            method: config.method.name().to_owned(),
+            parameters: owned(&config.parameters),
+            input: *size,
+            grid_step: config.grid_step,
+            tile: config.tile,
+            output: config.output,
+            seed: config.seed,
+            images: images + sample.seen(),
             held_out: 0,
             false_alarm_rate,
             review_rate,
@@ -289,7 +337,7 @@ impl Trainer {
             map: Calibration::default(),
             backbone: self.backbone.identity().to_owned(),
             mask: roi.as_ref().map(|roi| roi.mask.size()),
-            plugin: self.config.method.plugin().map(str::to_owned),
+            plugin: config.method.plugin().map(str::to_owned),
         };
         metadata.calibrate(&good_scores)?;
         log::info!("learnt {} good images with {}", metadata.images, metadata.method);
@@ -300,18 +348,23 @@ impl Trainer {
             );
         }
         let core = Core {
-            backbone: self.backbone,
-            spec: self.spec,
-            scorer: fitted.scorer,
-            shifts: self.config.shifts,
-            threads: self.threads,
-            roi,
+            backbone: self.backbone.clone(),
+            spec: self.spec.clone(),
+            scorer,
+            shifts: config.shifts.clone(),
+            threads: threads.clone(),
+            roi: roi.clone(),
             // As the model file rounds it, so that a model scores the same before and after.
             mean: self.sum.iter().map(|sum| f16::from_f32(sum / metadata.images as f32).to_f32()).collect(),
             contexts: Pool::new(Threads::resolve(0)),
         };
         Ok(Model { metadata, good_scores, core: Arc::new(core) })
     }
+}
+
+/// What the sample needs for an image whose feature maps are like this one.
+fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
+    size_of::<f16>() * map.data.len() * config.shifts.len()
 }
 
 impl FitConfig {

@@ -1,13 +1,13 @@
 //! Scoring: pixels in; score, decision, anomaly map and regions out.
 
-use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-use super::extraction::Extraction;
-use super::roi::InputRoi;
+use super::extraction::{Extraction, Pipeline};
 use super::{MapOptions, Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::try_vec;
+use crate::exec::progress::Cancellation;
 use crate::exec::{Awake, Threads};
 use crate::image::ImageView;
 use crate::method::GridScore;
@@ -82,35 +82,29 @@ pub struct Combiner {
 }
 
 impl Combiner {
-    /// The image score and the smooth map of the network's input size, from its pixels in `cover` alone.
+    /// The image score and the smooth map of the network's input size, from the pixels that are `inside` alone.
     pub fn run(
         &mut self,
         grids: &[GridScore],
         shifts: &[(isize, isize)],
         size: InputSize,
         output: &MapOptions,
-        cover: Option<&[bool]>,
+        inside: Option<&[bool]>,
         threads: &Threads,
     ) -> (f32, &[f32]) {
         let grid = (grids[0].rows, grids[0].cols);
-        let geometry = MapGeometry { grid, size, sigma: output.smoothing, masked: cover.is_some() };
+        let geometry = MapGeometry { grid, size, sigma: output.smoothing, masked: inside.is_some() };
         let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-        self.smoother.run(of(|grid| &grid.map), geometry, cover, threads, &mut self.map);
+        self.smoother.run(of(|grid| &grid.map), geometry, inside, threads, &mut self.map);
         let evidence = if grids[0].evidence.is_empty() {
             &self.map
         } else {
-            self.smoother.run(of(|grid| &grid.evidence), geometry, cover, threads, &mut self.evidence);
+            self.smoother.run(of(|grid| &grid.evidence), geometry, inside, threads, &mut self.evidence);
             &self.evidence
         };
-        (peak(evidence, cover, output.peak_share, &mut self.scratch), &self.map)
+        (peak(evidence, inside, output.peak_share, &mut self.scratch), &self.map)
     }
 }
-
-/// For each image of a group, the pixels that count.
-type Rois<'a> = [Option<Cow<'a, InputRoi>>; GROUP];
-
-/// What ends the scoring of one image: writes its map and hands its regions on.
-type Conclude<'a> = dyn FnMut(MapBuffer<'_>, &mut dyn FnMut(&[Region])) -> Result<Decision> + 'a;
 
 /// Where a score writes its map: rows of `width` values, `stride` values apart.
 pub struct MapBuffer<'a> {
@@ -122,6 +116,13 @@ pub struct MapBuffer<'a> {
     pub height: usize,
     /// Values from one row to the next.
     pub stride: usize,
+}
+
+impl MapBuffer<'_> {
+    fn reborrow(&mut self) -> MapBuffer<'_> {
+        let Self { values, width, height, stride } = self;
+        MapBuffer { values, width: *width, height: *height, stride: *stride }
+    }
 }
 
 impl Model {
@@ -139,7 +140,7 @@ impl Model {
     /// # Errors
     /// As [`Model::score`].
     pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
-        let mut map = vec![0.0; width * height];
+        let mut map = try_vec(width * height, 0.0)?;
         let mut regions = Vec::new();
         let buffer = MapBuffer { values: &mut map, width, height, stride: width };
         let Decision { score, calibrated, verdict } =
@@ -151,29 +152,40 @@ impl Model {
     /// the last bit.
     ///
     /// # Errors
-    /// As [`Model::score`], of the first image that fails; its number is in the message.
-    pub fn score_batch(&self, images: &[ImageView<'_>]) -> Result<Vec<Inspection>> {
-        let blank = |image: &ImageView<'_>| Inspection {
-            score: 0.0,
-            calibrated: 0.0,
-            verdict: Verdict::Good,
-            width: image.width(),
-            height: image.height(),
-            map: vec![0.0; image.width() * image.height()],
-            regions: Vec::new(),
-        };
-        let mut inspections: Vec<Inspection> = images.iter().map(blank).collect();
-        for (group, (images, inspections)) in images.chunks(GROUP).zip(inspections.chunks_mut(GROUP)).enumerate() {
-            self.score_group(images, |index, conclude| {
-                let Inspection { width, height, map, regions, .. } = &mut inspections[index];
-                let buffer = MapBuffer { values: map, width: *width, height: *height, stride: *width };
-                let decision = conclude(buffer, &mut |found| regions.extend_from_slice(found))?;
-                let inspection = &mut inspections[index];
-                (inspection.score, inspection.calibrated) = (decision.score, decision.calibrated);
-                inspection.verdict = decision.verdict;
-                Ok(())
+    /// As [`Model::score`], of the first image that fails; its number is in the message. [`Status::Cancelled`] by
+    /// `cancellation`, which is looked at between images.
+    pub fn score_batch(
+        &self,
+        images: &[ImageView<'_>],
+        cancellation: Option<&Cancellation>,
+    ) -> Result<Vec<Inspection>> {
+        let blank = |image: &ImageView<'_>| {
+            let (width, height) = (image.width(), image.height());
+            let map = try_vec(width * height, 0.0)?;
+            Ok(Inspection {
+                score: 0.0,
+                calibrated: 0.0,
+                verdict: Verdict::Good,
+                width,
+                height,
+                map,
+                regions: Vec::new(),
             })
-            .map_err(|(index, error)| error.context(format!("image {}", group * GROUP + index)))?;
+        };
+        let mut inspections = images.iter().map(blank).collect::<Result<Vec<Inspection>>>()?;
+        let mut maps: Vec<MapBuffer<'_>> = Vec::with_capacity(images.len());
+        let mut decisions = Vec::with_capacity(images.len());
+        for Inspection { width, height, map, regions, .. } in &mut inspections {
+            maps.push(MapBuffer { values: map, width: *width, height: *height, stride: *width });
+            decisions.push(regions);
+        }
+        let mut found = decisions;
+        let decisions = self.score_batch_into(images, cancellation, &mut maps, |index, regions| {
+            found[index].extend_from_slice(regions)
+        })?;
+        for (inspection, decision) in inspections.iter_mut().zip(decisions) {
+            let Decision { score, calibrated, verdict } = decision;
+            (inspection.score, inspection.calibrated, inspection.verdict) = (score, calibrated, verdict);
         }
         Ok(inspections)
     }
@@ -189,118 +201,117 @@ impl Model {
         map: MapBuffer<'_>,
         found: impl FnOnce(&[Region]),
     ) -> Result<Decision> {
-        let (mut arguments, mut decision) = (Some((map, found)), None);
-        self.score_group(std::slice::from_ref(image), |_, conclude| {
-            if let Some((map, found)) = arguments.take() {
-                let mut found = Some(found);
-                decision = Some(conclude(map, &mut |regions| {
-                    if let Some(found) = found.take() {
-                        found(regions);
-                    }
-                })?);
-            }
-            Ok(())
+        let images = std::slice::from_ref(image);
+        self.with_context(|context| {
+            let _awake = self.grids(context, images, None).map_err(|(_, error)| error)?;
+            let (decision, regions) = self.conclude(context, 0, map)?;
+            found(regions);
+            Ok(decision)
         })
-        .map_err(|(_, error)| error)?;
-        decision.ok_or_else(|| Error::new(Status::Internal, "an image was not scored"))
     }
 
-    /// Scores at most [`GROUP`] images. `each` gets every image's number and what ends its scoring: a function that writes
-    /// its map, hands its regions on and returns the decision. An error comes with its image's number.
-    fn score_group(
+    /// Scores several images as [`Model::score_batch`], writes their maps to the caller's memory and hands each one's number
+    /// and regions to `found`.
+    ///
+    /// # Errors
+    /// As [`Model::score_batch`] and [`Model::score_into`].
+    pub fn score_batch_into(
         &self,
         images: &[ImageView<'_>],
-        mut each: impl FnMut(usize, &mut Conclude<'_>) -> Result<()>,
-    ) -> std::result::Result<(), (usize, Error)> {
-        let (metadata, core) = (&self.metadata, &*self.core);
-        let (size, shifts) = (metadata.input, core.shifts.len());
-        core.contexts.with(
-            || self.new_context(),
-            |context| {
-                let Context { extraction, features, grids, combiner, finder, resizer } = context;
-                let needed = images.len() * shifts;
-                if features.len() < needed {
-                    features.resize_with(needed, FeatureMap::default);
-                    grids.resize_with(needed, GridScore::default);
-                }
-                let (rois, _awake) = self.extract_group(extraction, images, &mut features[..needed])?;
-                let grids = &mut grids[..needed];
-                core.scorer.score_all(&features[..needed], &core.threads, grids).map_err(|error| (0, error))?;
-                for (index, (grids, roi)) in grids.chunks_exact(shifts).zip(&rois).enumerate() {
-                    let cover = roi.as_ref().map(|roi| &roi.cover[..]);
-                    let mut conclude = |map: MapBuffer<'_>, found: &mut dyn FnMut(&[Region])| {
-                        let output = &metadata.output;
-                        let (score, smooth) = combiner.run(grids, &core.shifts, size, output, cover, &core.threads);
-                        if !score.is_finite() {
-                            let message = "the image score is not finite; the model file may be damaged";
-                            return Err(Error::new(Status::Internal, message));
-                        }
-                        let MapBuffer { values, width, height, stride } = map;
-                        let needed = stride * (height - 1) + width;
-                        let Some(values) = values.get_mut(..needed).filter(|_| stride >= width) else {
-                            let message = format!(
-                                "the map's buffer does not hold {height} rows of {width} values, {stride} apart: it needs {needed}"
-                            );
-                            return Err(Error::new(Status::InvalidArgument, message));
-                        };
-                        resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
-                        if let Some(roi) = roi {
-                            roi.mask.clear_outside(values, (width, height), stride);
-                        }
-                        let map = Map { values, width, stride };
-                        found(finder.find(map, metadata.map.threshold, output.min_region_area));
-                        Ok(Decision {
-                            score,
-                            calibrated: metadata.image.apply(score),
-                            verdict: metadata.verdict(score),
-                        })
-                    };
-                    each(index, &mut conclude).map_err(|error| (index, error))?;
+        cancellation: Option<&Cancellation>,
+        maps: &mut [MapBuffer<'_>],
+        mut found: impl FnMut(usize, &[Region]),
+    ) -> Result<Vec<Decision>> {
+        let mut decisions = Vec::with_capacity(images.len());
+        for (group, (images, maps)) in images.chunks(GROUP).zip(maps.chunks_mut(GROUP)).enumerate() {
+            let first = group * GROUP;
+            self.with_context(|context| {
+                let named = |(index, error): (usize, Error)| error.context(format!("image {}", first + index));
+                let _awake = self.grids(context, images, cancellation).map_err(named)?;
+                for (index, map) in maps.iter_mut().enumerate() {
+                    let (decision, regions) =
+                        self.conclude(context, index, map.reborrow()).map_err(|error| named((index, error)))?;
+                    found(first + index, regions);
+                    decisions.push(decision);
                 }
                 Ok(())
-            },
-        )
+            })?;
+        }
+        Ok(decisions)
     }
 
-    /// The features of a group of images and all their displacements, as many of them in one run of the backbone as it takes;
-    /// and the pixels that count, where a mask leaves some out.
-    fn extract_group(
+    /// Calls `work` with a context once it is this call's turn.
+    fn with_context<R>(&self, work: impl FnOnce(&mut Context) -> Result<R>) -> Result<R> {
+        self.core.contexts.with(|| self.new_context(), work)
+    }
+
+    /// Scores at most [`GROUP`] images on the grid, each at every displacement, into the context's grids. An error comes with
+    /// its image's number. The threads are awake when the grids have come.
+    fn grids(
         &self,
-        extraction: &mut Extraction,
+        context: &mut Context,
         images: &[ImageView<'_>],
-        features: &mut [FeatureMap],
-    ) -> std::result::Result<(Rois<'_>, Option<Awake<'_>>), (usize, Error)> {
+        cancellation: Option<&Cancellation>,
+    ) -> std::result::Result<Option<Awake<'_>>, (usize, Error)> {
         let core = &*self.core;
-        let (backbone, size, shifts, threads) = (&*core.backbone, self.metadata.input, &core.shifts, &core.threads);
-        let margin = EDGE * size.height.div_ceil(core.scorer.shape().0.max(1));
-        let max_batch = backbone.max_batch(size).min(features.len());
-        let (mut rois, mut awake, mut done) = ([const { None }; GROUP], None, 0);
-        extraction.clear();
-        for (index, image) in images.iter().enumerate() {
-            let loaded = InputRoi::of(core.roi.as_ref(), image, size, margin).and_then(|roi| {
-                extraction.load(image, roi.as_deref(), &core.mean, threads)?;
-                Ok(roi)
-            });
-            rois[index] = loaded.map_err(|error| (index, error))?;
-            for &displacement in shifts {
-                // Threads that wait would take the cores from the backbone.
-                drop(awake.take());
-                if max_batch == 1 {
-                    let extracted = extraction.features(backbone, displacement, threads, &mut features[done]);
-                    awake = Some(extracted.map_err(|error| (index, error))?);
-                    done += 1;
-                    continue;
-                }
-                extraction.push(displacement, threads);
-                let waiting = extraction.waiting();
-                if waiting == max_batch || done + waiting == features.len() {
-                    let extracted = extraction.run(backbone, threads, &mut features[done..][..waiting]);
-                    awake = Some(extracted.map_err(|(at, error)| ((done + at) / shifts.len(), error))?);
-                    done += waiting;
-                }
-            }
+        let Context { extraction, features, grids, .. } = context;
+        let count = images.len() * core.shifts.len();
+        if features.len() < count {
+            features.resize_with(count, FeatureMap::default);
+            grids.resize_with(count, GridScore::default);
         }
-        Ok((rois, awake))
+        let (features, grids) = (&mut features[..count], &mut grids[..count]);
+        let awake = extraction.run(images, self.pipeline(), cancellation, features)?;
+        core.scorer.score_all(features, &core.threads, grids).map_err(|error| (0, error))?;
+        Ok(awake)
+    }
+
+    /// From the grids of image `index` of the group to its map, regions and decision.
+    fn conclude<'a>(
+        &self,
+        context: &'a mut Context,
+        index: usize,
+        map: MapBuffer<'_>,
+    ) -> Result<(Decision, &'a [Region])> {
+        let (metadata, core) = (&self.metadata, &*self.core);
+        let Context { extraction, grids, combiner, finder, resizer, .. } = context;
+        let (size, output, shifts) = (metadata.input, &metadata.output, core.shifts.len());
+        let grids = &grids[index * shifts..][..shifts];
+        let roi = extraction.roi(index, core.roi.as_ref());
+        let inside = roi.map(|roi| &roi.cover[..]);
+        let (score, smooth) = combiner.run(grids, &core.shifts, size, output, inside, &core.threads);
+        if !score.is_finite() {
+            let message = "the image score is not finite; the model file may be damaged";
+            return Err(Error::new(Status::Internal, message));
+        }
+        let MapBuffer { values, width, height, stride } = map;
+        let needed = stride * (height - 1) + width;
+        let Some(values) = values.get_mut(..needed).filter(|_| stride >= width) else {
+            let message = format!(
+                "the map's buffer does not hold {height} rows of {width} values, {stride} apart: it needs {needed}"
+            );
+            return Err(Error::new(Status::InvalidArgument, message));
+        };
+        resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
+        if let Some(roi) = roi {
+            roi.mask.clear_outside(values, (width, height), stride);
+        }
+        let map = Map { values, width, stride };
+        let regions = finder.find(map, metadata.map.threshold, output.min_region_area);
+        let decision = Decision { score, calibrated: metadata.image.apply(score), verdict: metadata.verdict(score) };
+        Ok((decision, regions))
+    }
+
+    fn pipeline(&self) -> Pipeline<'_> {
+        let core = &*self.core;
+        Pipeline {
+            backbone: &*core.backbone,
+            displacements: &core.shifts,
+            roi: core.roi.as_ref(),
+            margin: EDGE * self.metadata.input.height.div_ceil(core.scorer.shape().0.max(1)),
+            mean: &core.mean,
+            threads: &core.threads,
+        }
     }
 
     /// The image as RGB with its anomaly map laid over it and boxes around its regions, for people to look at.
@@ -329,18 +340,14 @@ impl Model {
     /// As [`Model::score`].
     pub fn time_backbone(&self, image: &ImageView<'_>) -> Result<Duration> {
         let core = &*self.core;
-        core.contexts.with(
-            || self.new_context(),
-            |context| {
-                context.extraction.load(image, None, &[], &core.threads)?;
-                let size = self.metadata.input;
-                let start = Instant::now();
-                for _ in &core.shifts {
-                    core.backbone.extract(context.extraction.tensor(), size, &mut |_, _| Ok(()))?;
-                }
-                Ok(start.elapsed())
-            },
-        )
+        self.with_context(|context| {
+            context.extraction.load(image, self.pipeline())?;
+            let start = Instant::now();
+            for _ in &core.shifts {
+                core.backbone.extract(context.extraction.tensor(), self.metadata.input, &mut |_, _| Ok(()))?;
+            }
+            Ok(start.elapsed())
+        })
     }
 
     /// The mean of the good images as the network sees them, as RGB of the network's input size: a typical product.

@@ -12,7 +12,8 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::method::{
-    Array, Fitted, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_free, register,
+    Accumulator, Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
+    check_free, register,
 };
 
 /// The version of the interface between npad and plug-ins; a plug-in of another one is refused.
@@ -336,7 +337,7 @@ impl Handle {
             .call("learning", |error| unsafe { (self.functions.fitter_observe)(self.fitter, &raw const view, error) })
     }
 
-    fn finish(self, shape: (usize, usize, usize)) -> Result<PluginScorer> {
+    fn finish(&mut self, shape: (usize, usize, usize)) -> Result<PluginScorer> {
         let mut scorer = std::ptr::null_mut();
         // SAFETY: as above.
         self.functions.call("finishing a fit", |error| unsafe {
@@ -369,8 +370,11 @@ struct PluginFitter {
     shape: Option<(usize, usize, usize)>,
 }
 
-impl Fitter for PluginFitter {
+impl Accumulator for PluginFitter {
     fn prepare(&mut self, _: &Sample, _: &Threads) -> Result<()> {
+        if self.shape.take().is_some() {
+            self.fitter = self.start.fitter()?;
+        }
         Ok(())
     }
 
@@ -378,9 +382,15 @@ impl Fitter for PluginFitter {
         self.shape = Some((features.rows, features.cols, features.channels));
         self.fitter.observe(features)
     }
+}
 
-    fn finish(self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
-        let Self { start, fitter, shape } = *self;
+impl Fitter for PluginFitter {
+    fn accumulator(&mut self) -> Option<&mut dyn Accumulator> {
+        Some(self)
+    }
+
+    fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
+        let Self { start, fitter, shape } = self;
         let shape = shape.ok_or_else(|| Error::new(Status::Internal, "a fit without images"))?;
         let images = sample.images();
         let folds = FOLDS.min(images.len());
@@ -403,7 +413,7 @@ impl Fitter for PluginFitter {
                 }
             }
         }
-        Ok(Fitted { scorer: Box::new(fitter.finish(shape)?), held_out })
+        Ok(FitOutcome { scorer: Box::new(fitter.finish(shape)?), held_out })
     }
 }
 

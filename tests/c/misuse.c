@@ -85,8 +85,8 @@ int main(void) {
   FAILS(npad_trainer_finish(trainer, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
   CHECK(npad_trainer_image_count(trainer) == 10);
   CHECK(npad_trainer_finish(trainer, &model, NULL) == NPAD_STATUS_OK && model != NULL);
-  FAILS(npad_trainer_finish(trainer, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "already finished");
-  FAILS(npad_trainer_add_image(trainer, &images[0], &error), NPAD_STATUS_INVALID_ARGUMENT, "already finished");
+  FAILS(npad_trainer_finish(trainer, &copy, &error), NPAD_STATUS_WRONG_STATE, "already finished");
+  FAILS(npad_trainer_add_image(trainer, &images[0], &error), NPAD_STATUS_WRONG_STATE, "already finished");
   CHECK(copy == NULL && npad_trainer_image_count(trainer) == 0);
   npad_trainer_free(trainer);
   CHECK(npad_trainer_new(options, &trainer, NULL) == NPAD_STATUS_OK);

@@ -16,6 +16,7 @@ const ROUNDS: usize = 10;
 const LEVEL: &str = "centroids";
 
 /// The fitted level.
+#[derive(Clone)]
 pub struct Centroids {
     channels: usize,
     whitening: Whitening,

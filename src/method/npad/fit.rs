@@ -14,7 +14,7 @@ use crate::exec::scratch::Pool;
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
 use crate::method::features::{PaddedMap, patch_mean, select};
-use crate::method::{Fitted, Fitter, GridScore, Sample, held_out_images, other_shape};
+use crate::method::{Accumulator, FitOutcome, Fitter, GridScore, Sample, held_out_images, other_shape};
 
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
 const BATCH: usize = 16;
@@ -29,10 +29,11 @@ const LEAST_DEVIATION: f64 = 1e-3;
 pub struct NpadFitter {
     config: NpadConfig,
     seed: u64,
-    images: usize,
+    /// Images that the scorer in `prior` was fitted on.
+    prior_images: usize,
+    /// The scorer that this fit goes on from.
+    prior: Option<NpadScorer>,
     statistics: Option<Statistics>,
-    /// What an earlier fit ended in and this one goes on from.
-    before: Option<NpadScorer>,
 }
 
 /// What `prepare` decides, and the statistics that follow from it.
@@ -41,18 +42,20 @@ struct Statistics {
     channels: Vec<u32>,
     pixel: Option<Moments>,
     patch: Option<Moments>,
-    /// Images not yet in the statistics.
+    /// Images observed, those of the prior fit included.
+    images: usize,
+    /// Images not yet in the moments.
     pending: Vec<PaddedMap>,
 }
 
 impl NpadFitter {
     pub fn new(config: NpadConfig, seed: u64) -> Self {
-        Self { config, seed, images: 0, statistics: None, before: None }
+        Self { config, seed, prior_images: 0, prior: None, statistics: None }
     }
 
-    /// Goes on from what was learnt from so many images.
-    pub fn resume(config: NpadConfig, seed: u64, before: NpadScorer, images: usize) -> Self {
-        Self { config, seed, images, statistics: None, before: Some(before) }
+    /// Goes on from a scorer that was fitted on so many images.
+    pub fn resume(config: NpadConfig, seed: u64, prior: NpadScorer, images: usize) -> Self {
+        Self { config, seed, prior_images: images, prior: Some(prior), statistics: None }
     }
 
     fn window(&self) -> Window {
@@ -89,19 +92,83 @@ fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Padde
     out
 }
 
-impl Fitter for NpadFitter {
+impl Accumulator for NpadFitter {
     fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()> {
-        if let Some(before) = &self.before {
-            let moments = |level: &Gaussians| level.moments(self.config.regularisation, threads);
-            self.statistics = Some(Statistics {
-                shape: before.shape,
-                channels: before.channels.clone(),
-                pixel: before.levels.pixel.as_ref().map(moments),
-                patch: before.levels.patch.as_ref().map(moments),
-                pending: Vec::new(),
-            });
-            return Ok(());
+        self.statistics = Some(match &self.prior {
+            Some(prior) => self.recovered(prior, threads)?,
+            None => self.empty(sample, threads)?,
+        });
+        Ok(())
+    }
+
+    fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()> {
+        let (window, patch) = (self.window(), self.config.patch);
+        let statistics = self.statistics.as_mut().ok_or_else(out_of_order)?;
+        if (features.rows, features.cols, features.channels) != statistics.shape {
+            return Err(other_shape(statistics.shape, features));
         }
+        if statistics.pixel.is_some() || statistics.patch.is_some() {
+            statistics.pending.push(selected(features, &statistics.channels, threads));
+        }
+        if statistics.pending.len() == GROUP {
+            statistics.flush(window, patch, threads);
+        }
+        statistics.images += 1;
+        Ok(())
+    }
+}
+
+impl Fitter for NpadFitter {
+    fn accumulator(&mut self) -> Option<&mut dyn Accumulator> {
+        Some(self)
+    }
+
+    fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
+        progress.report("statistics", 0, 1)?;
+        let (window, patch) = (self.window(), self.config.patch);
+        self.statistics.as_mut().ok_or_else(out_of_order)?.flush(window, patch, threads);
+        let statistics = self.statistics.as_ref().ok_or_else(out_of_order)?;
+        let estimate = |moments: &Option<Moments>| {
+            let moments = moments.as_ref();
+            moments.map(|m| Gaussians::new(m, statistics.images, self.config.regularisation, threads)).transpose()
+        };
+        let (pixel, patch) = (estimate(&statistics.pixel)?, estimate(&statistics.patch)?);
+        progress.report("centroids", 0, 1)?;
+        let mut patches = PatchSample::new();
+        let centroids =
+            self.config.uses(2).then(|| self.fit_centroids(statistics, sample, &mut patches, threads)).transpose()?;
+        let levels = Levels { pixel, patch, centroids };
+        let distances = self.hold_out(statistics, &levels, sample, &patches, threads, progress)?;
+        let Levels { pixel, patch, centroids } = levels;
+        let levels = Levels {
+            pixel: pixel.map(Gaussians::rounded).transpose()?,
+            patch: patch.map(Gaussians::rounded).transpose()?,
+            centroids,
+        };
+        let fusion = match &self.prior {
+            Some(prior) => prior.fusion,
+            None => self.fusion(&distances)?,
+        };
+        let held_out = fuse(&distances, sample, statistics.shape, &fusion);
+        let scorer = NpadScorer {
+            shape: statistics.shape,
+            channels: statistics.channels.clone(),
+            patch: self.config.patch,
+            centroid_patch: self.config.centroid_patch,
+            levels,
+            fusion,
+            scratch: Pool::default(),
+        };
+        Ok(FitOutcome { scorer: Box::new(scorer), held_out })
+    }
+}
+
+/// For each level, the distances of every map of the sample, held out; empty for a level that is not used.
+type HeldOut = [Vec<Vec<f32>>; 3];
+
+impl NpadFitter {
+    /// Statistics of no images yet, about what the sample's images say.
+    fn empty(&self, sample: &Sample, threads: &Threads) -> Result<Statistics> {
         let spread = Spread::of(sample, threads)?;
         let channels = match self.config.selection {
             Selection::WithinPosition => spread.most_within(self.config.channels),
@@ -115,76 +182,29 @@ impl Fitter for NpadFitter {
         let centre = selected(&spread.mean, &channels, threads);
         let moments =
             |wanted: bool, centre: &PaddedMap| wanted.then(|| Moments::new(channels.len(), centre.data.clone()));
-        self.statistics = Some(Statistics {
+        Ok(Statistics {
             shape: (spread.mean.rows, spread.mean.cols, spread.mean.channels),
             pixel: moments(self.config.uses(0), &centre),
             patch: moments(self.config.uses(1), &mean_of(&centre, self.config.patch, threads)),
             channels,
+            images: 0,
             pending: Vec::new(),
-        });
-        Ok(())
+        })
     }
 
-    fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()> {
-        let (window, patch) = (self.window(), self.config.patch);
-        let statistics = self.statistics.as_mut().ok_or_else(out_of_order)?;
-        if (features.rows, features.cols, features.channels) != statistics.shape {
-            return Err(other_shape(statistics.shape, features));
-        }
-        self.images += 1;
-        if statistics.pixel.is_some() || statistics.patch.is_some() {
-            statistics.pending.push(selected(features, &statistics.channels, threads));
-        }
-        if statistics.pending.len() == GROUP {
-            statistics.flush(window, patch, threads);
-        }
-        Ok(())
+    /// The statistics that a scorer was estimated from.
+    fn recovered(&self, prior: &NpadScorer, threads: &Threads) -> Result<Statistics> {
+        let moments = |level: &Gaussians| level.moments(self.config.regularisation, threads);
+        Ok(Statistics {
+            shape: prior.shape,
+            channels: prior.channels.clone(),
+            pixel: prior.levels.pixel.as_ref().map(moments),
+            patch: prior.levels.patch.as_ref().map(moments),
+            images: self.prior_images,
+            pending: Vec::new(),
+        })
     }
 
-    fn finish(mut self: Box<Self>, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<Fitted> {
-        let mut statistics = self.statistics.take().ok_or_else(out_of_order)?;
-        progress.report("statistics", 0, 1)?;
-        statistics.flush(self.window(), self.config.patch, threads);
-        let estimate = |moments: Option<Moments>| {
-            moments.map(|m| Gaussians::new(&m, self.images, self.config.regularisation, threads)).transpose()
-        };
-        let pixel = estimate(statistics.pixel.take())?;
-        let patch = estimate(statistics.patch.take())?;
-        progress.report("centroids", 0, 1)?;
-        let (before, fusion) = self.before.take().map(|before| (before.levels.centroids, before.fusion)).unzip();
-        let mut patches = PatchSample::new();
-        let centroids = self
-            .config
-            .uses(2)
-            .then(|| self.fit_centroids(&statistics, before.flatten(), sample, &mut patches, threads))
-            .transpose()?;
-        let levels = Levels { pixel, patch, centroids };
-        let distances = self.hold_out(&statistics, &levels, sample, &patches, threads, progress)?;
-        let Levels { pixel, patch, centroids } = levels;
-        let levels = Levels {
-            pixel: pixel.map(Gaussians::rounded).transpose()?,
-            patch: patch.map(Gaussians::rounded).transpose()?,
-            centroids,
-        };
-        let fusion = fusion.map_or_else(|| self.fusion(&distances), Ok)?;
-        let held_out = fuse(&distances, sample, statistics.shape, &fusion);
-        let scorer = NpadScorer {
-            shape: statistics.shape,
-            channels: statistics.channels,
-            patch: self.config.patch,
-            centroid_patch: self.config.centroid_patch,
-            levels,
-            fusion,
-            scratch: Pool::default(),
-        };
-        Ok(Fitted { scorer: Box::new(scorer), held_out })
-    }
-}
-
-/// For each level, the distances of every map of the sample, held out; empty for a level that is not used.
-type HeldOut = [Vec<Vec<f32>>; 3];
-
-impl NpadFitter {
     /// The levels' weights, from their spread over held-out images.
     fn fusion(&self, distances: &HeldOut) -> Result<Fusion> {
         let deviations = deviations(distances);
@@ -200,14 +220,14 @@ impl NpadFitter {
     fn fit_centroids(
         &self,
         statistics: &Statistics,
-        before: Option<Centroids>,
         sample: &Sample,
         patches: &mut PatchSample,
         threads: &Threads,
     ) -> Result<Centroids> {
         let mut random = Random::new(self.seed);
-        let share = match &before {
-            Some(level) => level.share(self.images - sample.seen()),
+        let prior = self.prior.as_ref().and_then(|prior| prior.levels.centroids.as_ref());
+        let share = match prior {
+            Some(level) => level.share(self.prior_images),
             None => self.config.centroid_samples.div_ceil(sample.images().len()),
         };
         let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
@@ -216,7 +236,8 @@ impl NpadFitter {
             let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch);
             patches.draw(cells, number, share, &mut random);
         }
-        if let Some(mut level) = before {
+        if let Some(level) = prior {
+            let mut level = level.clone();
             level.extend(patches, threads);
             return Ok(level);
         }

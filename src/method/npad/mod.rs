@@ -169,8 +169,8 @@ impl Npad {
     }
 
     pub(super) fn resume(config: NpadConfig, seed: u64, state: State, images: usize) -> Result<Box<dyn Fitter>> {
-        let before = score::NpadScorer::load(&config, state)?;
-        Ok(Box::new(fit::NpadFitter::resume(config, seed, before, images)))
+        let prior = score::NpadScorer::load(&config, state)?;
+        Ok(Box::new(fit::NpadFitter::resume(config, seed, prior, images)))
     }
 
     pub(super) fn load(config: &NpadConfig, state: State) -> Result<Box<dyn Scorer>> {

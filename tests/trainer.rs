@@ -1,0 +1,194 @@
+//! A trainer after calls that fail: as if they had not been made.
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use common::{Gray, fit, good_images, options};
+use npad::backbone::{FeatureExtractor, FeatureMap, TapMap};
+use npad::error::{Error, Result, Status};
+use npad::exec::Threads;
+use npad::exec::progress::Progress;
+use npad::image::{ImageView, PixelFormat};
+use npad::method::{Accumulator, FitOutcome, Fitter, Method, Parameter, Parameters, Sample, Scorer, State, register};
+use npad::model::{Options, Trainer};
+use npad::preprocess::{InputSize, Normalisation};
+
+#[test]
+fn a_refused_first_image_decides_nothing() {
+    let options = options(&[]);
+    let mut trainer = Trainer::new(&options).unwrap();
+    let pixels: Vec<u8> = std::iter::repeat_n(f32::NAN.to_ne_bytes(), 100 * 500).flatten().collect();
+    let bad = ImageView::new(&pixels, 100, 500, 400, PixelFormat::Grayf32).unwrap();
+    assert_eq!(trainer.add(&bad).unwrap_err().status(), Status::InvalidImage);
+    assert_eq!(trainer.images(), 0);
+    let images = good_images(6);
+    for image in &images {
+        trainer.add(&image.view()).unwrap();
+        assert_eq!(trainer.add(&bad).unwrap_err().status(), Status::InvalidImage);
+    }
+    assert_eq!(trainer.images(), 6);
+    let model = trainer.finish().unwrap();
+    assert!(model.to_bytes().unwrap() == fit(&options, &images).unwrap().to_bytes().unwrap());
+}
+
+#[test]
+fn a_cancelled_finish_changes_nothing() {
+    let images = good_images(8);
+    for method in ["npad", "patchcore", "spade"] {
+        let whole = fit(&options(&[("method", method)]), &images).unwrap().to_bytes().unwrap();
+        // Reports of `finish` until the callback cancels.
+        let left = Arc::new(AtomicUsize::new(usize::MAX));
+        let budget = left.clone();
+        let mut options = options(&[("method", method)]);
+        options.set_progress(Progress::new(move |step| {
+            step.stage == "learning" || budget.fetch_sub(1, Ordering::Relaxed) != 0
+        }));
+        let mut trainer = Trainer::new(&options).unwrap();
+        images[..7].iter().try_for_each(|image| trainer.add(&image.view())).unwrap();
+        let mut reports = 0;
+        loop {
+            left.store(reports, Ordering::Relaxed);
+            match trainer.finish() {
+                Err(error) => assert_eq!(error.status(), Status::Cancelled, "{error}"),
+                Ok(_) => break,
+            }
+            reports += 1;
+        }
+        assert!(reports >= 1, "{method}");
+        assert_eq!(trainer.finish().err().unwrap().status(), Status::WrongState);
+        assert_eq!(trainer.add(&images[7].view()).unwrap_err().status(), Status::WrongState);
+        assert_eq!(trainer.expect(3).unwrap_err().status(), Status::WrongState);
+        assert_eq!(trainer.images(), 0);
+
+        // One image more after each failure gives the model of an undisturbed fit.
+        for stop in 0..reports {
+            let mut trainer = Trainer::new(&options).unwrap();
+            images[..7].iter().try_for_each(|image| trainer.add(&image.view())).unwrap();
+            left.store(stop, Ordering::Relaxed);
+            assert_eq!(trainer.finish().err().unwrap().status(), Status::Cancelled);
+            assert_eq!(trainer.images(), 7);
+            trainer.add(&images[7].view()).unwrap();
+            left.store(usize::MAX, Ordering::Relaxed);
+            assert!(trainer.finish().unwrap().to_bytes().unwrap() == whole, "{method}, cancelled at report {stop}");
+        }
+    }
+}
+
+#[test]
+fn too_few_images_are_an_error_that_more_images_mend() {
+    let mut trainer = Trainer::new(&options(&[])).unwrap();
+    assert_eq!(trainer.finish().err().unwrap().status(), Status::NotEnoughImages);
+    trainer.add(&Gray::good(160, 120, 0).view()).unwrap();
+    assert_eq!(trainer.finish().err().unwrap().status(), Status::NotEnoughImages);
+    // The same image again does not vary.
+    trainer.add(&Gray::good(160, 120, 0).view()).unwrap();
+    assert_eq!(trainer.finish().err().unwrap().status(), Status::NotEnoughImages);
+    (1..8).for_each(|seed| trainer.add(&Gray::good(160, 120, seed).view()).unwrap());
+    assert_eq!(trainer.finish().unwrap().metadata().images, 9);
+}
+
+/// A method whose statistics cannot begin until they are allowed to, and that remembers how many images they took in.
+struct Stubborn;
+
+static REFUSALS: AtomicUsize = AtomicUsize::new(3);
+static OBSERVED: AtomicUsize = AtomicUsize::new(0);
+
+struct StubbornFitter;
+
+impl Accumulator for StubbornFitter {
+    fn prepare(&mut self, _: &Sample, _: &Threads) -> Result<()> {
+        OBSERVED.store(0, Ordering::Relaxed);
+        let refuse = |left: usize| left.checked_sub(1);
+        match REFUSALS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, refuse) {
+            Ok(_) => Err(Error::new(Status::Plugin, "not yet")),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn observe(&mut self, _: &FeatureMap, _: &Threads) -> Result<()> {
+        OBSERVED.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+impl Fitter for StubbornFitter {
+    fn accumulator(&mut self) -> Option<&mut dyn Accumulator> {
+        Some(self)
+    }
+
+    fn finish(&mut self, _: &Sample, _: &Threads, _: &Progress) -> Result<FitOutcome> {
+        Err(Error::new(Status::Plugin, "it never finishes"))
+    }
+}
+
+impl Method for Stubborn {
+    fn name(&self) -> &str {
+        "stubborn"
+    }
+
+    fn parameters(&self) -> &[Parameter] {
+        &[]
+    }
+
+    fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
+        vec![(0, 0)]
+    }
+
+    fn fitter(&self, _: &Parameters, _: u64) -> Result<Box<dyn Fitter>> {
+        Ok(Box::new(StubbornFitter))
+    }
+
+    fn load(&self, _: &Parameters, _: State) -> Result<Box<dyn Scorer>> {
+        Err(Error::new(Status::Plugin, "it never loads"))
+    }
+}
+
+/// The image itself as one tap.
+struct Pixels;
+
+impl FeatureExtractor for Pixels {
+    fn extract(
+        &self,
+        inputs: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        consume(0, &[TapMap { channels: 3, rows: size.height, cols: size.width, data: inputs }])
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        Normalisation { mean: [0.0; 3], std: [1.0; 3] }
+    }
+
+    fn identity(&self) -> &str {
+        "host/pixels"
+    }
+}
+
+#[test]
+fn images_count_once_however_often_the_statistics_fail_to_begin() {
+    register(Box::new(Stubborn));
+    let mut options = Options::default();
+    options.set_extractor(Arc::new(Pixels));
+    for (key, value) in [("method", "stubborn"), ("size", "32x32")] {
+        options.set(key, value).unwrap();
+    }
+    let mut trainer = Trainer::new(&options).unwrap();
+    let image = Gray::good(32, 32, 1);
+    let (mut refused, mut learnt) = (0, 0);
+    // The statistics begin when the sample is full.
+    while OBSERVED.load(Ordering::Relaxed) == 0 {
+        match trainer.add(&image.view()) {
+            Ok(()) => learnt += 1,
+            Err(error) => {
+                assert_eq!(error.message(), "not yet");
+                refused += 1;
+            }
+        }
+        assert_eq!(trainer.images(), learnt);
+    }
+    assert_eq!(refused, 3);
+    assert_eq!(OBSERVED.load(Ordering::Relaxed), learnt);
+}
