@@ -4,10 +4,12 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use half::f16;
+use nalgebra::DMatrix;
 use npad::backbone::{Assembler, FeatureMap, TapMap};
 use npad::exec::Threads;
 use npad::math::axis::{Axis, Separable};
-use npad::math::kernels::{Panels, blocked_len, multiply, nearest, padded, squared_distance, whiten};
+use npad::math::kernels::{Panels, blocked_len, multiply, nearest, padded, squared_mahalanobis, whiten};
+use npad::math::linalg::{cholesky, invert_lower};
 use npad::math::random::Random;
 
 /// Grid positions, channels kept of all, centroids: a default model's.
@@ -29,10 +31,10 @@ fn gaussians(criterion: &mut Criterion) {
     let rows = values(POSITIONS * padded(KEPT));
     let mut group = criterion.benchmark_group("gaussians");
     group.throughput(Throughput::Bytes((whiteners.len() * 2) as u64));
-    group.bench_function("squared_distance of every position", |bench| {
+    group.bench_function("squared_mahalanobis of every position", |bench| {
         bench.iter(|| {
             let pairs = whiteners.chunks_exact(triangle).zip(rows.chunks_exact(padded(KEPT)));
-            pairs.map(|(whitener, row)| squared_distance(black_box(whitener), KEPT, row)).sum::<f32>()
+            pairs.map(|(whitener, row)| squared_mahalanobis(black_box(whitener), KEPT, row)).sum::<f32>()
         });
     });
     let whitener = values(triangle);
@@ -85,5 +87,54 @@ fn maps(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, gaussians, centroids, joining, maps);
+/// The decomposition of every position's covariance in a fit, on two threads: ours beside nalgebra's.
+fn decompositions(criterion: &mut Criterion) {
+    use rayon::prelude::*;
+
+    let threads = Threads::new(2).expect("two threads");
+    let square = KEPT * KEPT;
+    let random = DMatrix::from_vec(KEPT, KEPT, values(square).into_iter().map(f64::from).collect());
+    let covariance = &random * random.transpose() + DMatrix::identity(KEPT, KEPT);
+    let mut group = criterion.benchmark_group("decompositions");
+    group.throughput(Throughput::Elements(POSITIONS as u64));
+    group.bench_function("factor and invert every covariance", |bench| {
+        bench.iter(|| {
+            threads.run(|| {
+                (0..POSITIONS).into_par_iter().for_each_init(
+                    || (vec![0.0; square], vec![0.0; square]),
+                    |(factor, inverse), _| {
+                        factor.copy_from_slice(black_box(covariance.as_slice()));
+                        assert!(cholesky(factor, KEPT));
+                        invert_lower(factor, KEPT, inverse);
+                        black_box(inverse);
+                    },
+                );
+            });
+        });
+    });
+    group.bench_function("factor and invert every covariance by nalgebra", |bench| {
+        bench.iter(|| {
+            threads.run(|| {
+                (0..POSITIONS).into_par_iter().for_each_init(
+                    || (Some(DMatrix::zeros(KEPT, KEPT)), DMatrix::zeros(KEPT, KEPT)),
+                    |(memory, inverse), _| {
+                        let mut factor = memory.take().expect("put back below");
+                        factor.copy_from(black_box(&covariance));
+                        let factor = factor.cholesky().expect("positive definite");
+                        inverse.fill_with_identity();
+                        for j in 0..KEPT {
+                            let part = factor.l_dirty().view((j, j), (KEPT - j, KEPT - j));
+                            part.solve_lower_triangular_mut(&mut inverse.view_mut((j, j), (KEPT - j, 1)));
+                        }
+                        black_box(&*inverse);
+                        *memory = Some(factor.unpack_dirty());
+                    },
+                );
+            });
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decompositions, gaussians, centroids, joining, maps);
 criterion_main!(benches);

@@ -1,4 +1,5 @@
-//! Numerics on plain slices. Nothing here knows ONNX Runtime or files.
+//! Numerics: kernels on plain slices, decompositions by nalgebra, arrays by ndarray. Nothing here knows ONNX Runtime, files or
+//! a global thread pool, and no result depends on the number of threads.
 
 pub mod axis;
 pub mod filters;
@@ -9,3 +10,4 @@ pub mod knn;
 pub mod linalg;
 pub mod random;
 pub mod stats;
+pub mod vector;

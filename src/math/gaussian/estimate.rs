@@ -1,8 +1,11 @@
 //! From statistics to Gaussians: shrinkage, ridge, and the whitener of the regularised covariance.
 
+use nalgebra::DMatrix;
+
 use super::Moments;
+use crate::error::Result;
 use crate::math::kernels::{blocked_index, blocked_len, pack_whitener, padded};
-use crate::math::linalg::{cholesky, invert_lower};
+use crate::math::linalg::{cholesky, invert_lower, try_zeros};
 
 /// What a covariance is drawn towards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,26 +64,31 @@ pub struct Gaussian<'a> {
 
 /// Reusable memory for [`Estimator::estimate`].
 pub struct Estimator<'a> {
-    covariance: Vec<f64>,
-    inverse: Vec<f64>,
-    pooled: &'a [f64],
+    covariance: DMatrix<f64>,
+    whitener: DMatrix<f64>,
+    pooled: &'a DMatrix<f64>,
 }
 
 impl<'a> Estimator<'a> {
-    /// Memory for one dimension; `pooled` is what [`Target::Pooled`] stands for, see [`Moments::pooled`].
-    pub fn new(dimension: usize, pooled: &'a [f64]) -> Self {
-        Self { covariance: vec![0.0; dimension * dimension], inverse: vec![0.0; dimension * dimension], pooled }
+    /// Memory for the dimension of `pooled`, the lower triangle that [`Target::Pooled`] stands for, see [`Moments::pooled`].
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn new(pooled: &'a DMatrix<f64>) -> Result<Self> {
+        let d = pooled.nrows();
+        Ok(Self { covariance: try_zeros(d)?, whitener: try_zeros(d)?, pooled })
     }
 
+    /// The squared Frobenius norm of the covariance less the pooled one.
     fn distance_from_pooled(&self) -> f64 {
-        let d = (self.covariance.len() as f64).sqrt() as usize;
-        let square = |i: usize, j: usize| (self.covariance[i * d + j] - self.pooled[i * d + j]).powi(2);
-        (0..d).map(|i| 2.0 * (0..i).map(|j| square(i, j)).sum::<f64>() + square(i, i)).sum()
+        let d = self.pooled.nrows();
+        let square = |i: usize, j: usize| (self.covariance[(i, j)] - self.pooled[(i, j)]).powi(2);
+        (0..d).map(|j| square(j, j) + 2.0 * (j + 1..d).map(|i| square(i, j)).sum::<f64>()).sum()
     }
 
-    /// The last estimate's whitener in full precision, row-major; zero above the diagonal.
-    pub fn whitener(&self) -> &[f64] {
-        &self.inverse
+    /// The last estimate's whitener in full precision; zero above the diagonal.
+    pub fn whitener(&self) -> &DMatrix<f64> {
+        &self.whitener
     }
 
     /// Turns position `p`'s statistics of `images` images into a Gaussian.
@@ -103,13 +111,13 @@ impl<'a> Estimator<'a> {
             *mean = centre + *offset as f32;
         }
         let (mut trace, mut trace_of_square) = (0.0, 0.0);
-        for i in 0..d {
-            for j in 0..=i {
+        for j in 0..d {
+            for i in j..d {
                 let value = f64::from(scatter[blocked_index(i, j)]) / weight - offset[i] * offset[j];
-                self.covariance[i * d + j] = value;
+                self.covariance[(i, j)] = value;
                 trace_of_square += if i == j { value * value } else { 2.0 * value * value };
             }
-            trace += self.covariance[i * d + i];
+            trace += self.covariance[(j, j)];
         }
         let samples = images as f64;
         let share = match (regularisation.share, regularisation.target) {
@@ -119,21 +127,19 @@ impl<'a> Estimator<'a> {
                 pooled_share(samples, trace, trace_of_square, self.distance_from_pooled())
             }
         };
-        for i in 0..d {
-            let row = &mut self.covariance[i * d..][..=i];
-            row.iter_mut().for_each(|c| *c *= 1.0 - share);
-            match regularisation.target {
-                Target::Identity => row[i] += share * trace / d as f64,
-                Target::Pooled => row.iter_mut().zip(&self.pooled[i * d..]).for_each(|(c, t)| *c += share * t),
-            }
-            row[i] += regularisation.ridge;
+        self.covariance *= 1.0 - share;
+        match regularisation.target {
+            Target::Identity => (0..d).for_each(|i| self.covariance[(i, i)] += share * trace / d as f64),
+            Target::Pooled => self.covariance.zip_apply(self.pooled, |c, target| *c += share * target),
         }
+        (0..d).for_each(|i| self.covariance[(i, i)] += regularisation.ridge);
         *out.kept = (1.0 - share) as f32;
-        if !cholesky(&mut self.covariance, d) {
+        if !cholesky(&mut self.covariance) {
+            self.covariance = DMatrix::zeros(d, d);
             return false;
         }
-        invert_lower(&self.covariance, d, &mut self.inverse);
-        pack_whitener(&self.inverse, d, out.whitener);
+        invert_lower(&self.covariance, &mut self.whitener);
+        pack_whitener(self.whitener.as_slice(), d, out.whitener);
         true
     }
 }

@@ -1,7 +1,10 @@
 //! Held-out distances in closed form.
 
-use crate::math::kernels::{dispatch, fma, padded, whiten};
+use nalgebra::{DMatrix, DVectorViewMut};
+
+use crate::math::kernels::{dispatch, padded, whiten};
 use crate::math::linalg::cholesky;
+use crate::math::vector;
 
 /// Distances of an image from Gaussians estimated without it, in closed form.
 ///
@@ -14,7 +17,7 @@ use crate::math::linalg::cholesky;
 pub struct LeaveOut {
     rows: Vec<f32>,
     white: Vec<f32>,
-    gram: Vec<f64>,
+    gram: DMatrix<f64>,
 }
 
 /// The Gaussian that [`LeaveOut::distances`] starts from.
@@ -97,24 +100,24 @@ impl LeaveOut {
     fn solve<const FMA: bool>(&mut self, count: usize, row_len: usize, scale: f64, out: &mut [f32]) {
         let (removed, queries) = self.white.split_at(count * row_len);
         let row = |k: usize| &removed[k * row_len..][..row_len];
-        self.gram.resize(count * count, 0.0);
-        for i in 0..count {
-            for j in 0..=i {
-                self.gram[i * count + j] = -dot::<FMA>(row(i), row(j));
-            }
-            self.gram[i * count + i] += 1.0 + ROUNDING;
+        if self.gram.nrows() != count {
+            self.gram = DMatrix::zeros(count, count);
         }
-        let definite = cholesky(&mut self.gram, count);
+        for j in 0..count {
+            for i in j..count {
+                self.gram[(i, j)] = -dot::<FMA>(row(i), row(j));
+            }
+            self.gram[(j, j)] += 1.0 + ROUNDING;
+        }
+        let definite = cholesky(&mut self.gram);
         for (z, out) in queries.chunks_exact(row_len).zip(out) {
             let mut square = dot::<FMA>(z, z);
             if definite {
-                // Forward substitution with the factor of I - V V'.
                 let mut solved = [0.0f64; MAX_GROUP];
-                for i in 0..count {
-                    let known: f64 = (0..i).map(|j| self.gram[i * count + j] * solved[j]).sum();
-                    solved[i] = (dot::<FMA>(row(i), z) - known) / self.gram[i * count + i];
-                    square += solved[i] * solved[i];
-                }
+                (0..count).for_each(|i| solved[i] = dot::<FMA>(row(i), z));
+                let mut solved = DVectorViewMut::from_slice(&mut solved, count);
+                self.gram.solve_lower_triangular_mut(&mut solved);
+                square += solved.norm_squared();
             } else {
                 // Nothing of the variance in some direction comes from other images: as far out as can be told.
                 square /= ROUNDING;
@@ -156,15 +159,6 @@ fn leave_out(
 }
 
 #[inline(always)]
-pub(super) fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f64 {
-    const LANES: usize = 16;
-    let mut lanes = [0.0f32; LANES];
-    let (a_chunks, b_chunks) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let tail: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
-    for (a, b) in a_chunks.zip(b_chunks) {
-        for l in 0..LANES {
-            lanes[l] = fma::<FMA>(a[l], b[l], lanes[l]);
-        }
-    }
-    f64::from(tail) + lanes.iter().map(|&l| f64::from(l)).sum::<f64>()
+fn dot<const FMA: bool>(a: &[f32], b: &[f32]) -> f64 {
+    vector::dot::<16, FMA, f64>(a, b)
 }

@@ -14,9 +14,13 @@ pub use estimate::{Estimator, Gaussian, Regularisation, Share, Target};
 pub use leave_out::{Estimate, LeaveOut, MAX_GROUP};
 pub use recover::FittedGaussians;
 
+use nalgebra::DMatrix;
 use rayon::prelude::*;
 
 use super::kernels::{blocked_index, blocked_len, padded, scatter_add};
+use super::linalg::try_zeros;
+use crate::error::Result;
+use crate::exec::memory::try_vec;
 
 /// Sufficient statistics of one Gaussian per position: a commutative monoid under [`Moments::merge`].
 #[derive(Debug, Clone, PartialEq)]
@@ -51,15 +55,18 @@ impl Position<'_> {
 
 impl Moments {
     /// Statistics of nothing yet, about `centre` (`padded(dimension)` values a position, padding zero).
-    pub fn new(dimension: usize, centre: Vec<f32>) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn new(dimension: usize, centre: Vec<f32>) -> Result<Self> {
         let positions = centre.len() / padded(dimension);
-        Self {
+        Ok(Self {
             dimension,
-            weight: vec![0.0; positions],
-            sum: vec![0.0; centre.len()],
-            scatter: vec![0.0; positions * blocked_len(dimension)],
+            weight: try_vec(positions, 0.0)?,
+            sum: try_vec(centre.len(), 0.0)?,
+            scatter: try_vec(positions * blocked_len(dimension), 0.0)?,
             centre,
-        }
+        })
     }
 
     /// Number of positions.
@@ -77,7 +84,19 @@ impl Moments {
         self.weight[p]
     }
 
-    /// All positions, to be filled in parallel.
+    /// Position `p`, to be filled alone.
+    pub fn position_mut(&mut self, p: usize) -> Position<'_> {
+        let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
+        Position {
+            dimension: self.dimension,
+            centre: &self.centre[p * row_len..][..row_len],
+            weight: &mut self.weight[p],
+            sum: &mut self.sum[p * row_len..][..row_len],
+            scatter: &mut self.scatter[p * triangle..][..triangle],
+        }
+    }
+
+    /// All positions, to be filled in parallel by [`crate::exec::Threads::run`].
     pub fn positions_mut(&mut self) -> impl IndexedParallelIterator<Item = Position<'_>> {
         let (dimension, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
         self.centre
@@ -88,22 +107,25 @@ impl Moments {
             .map(move |(((centre, weight), sum), scatter)| Position { dimension, centre, weight, sum, scatter })
     }
 
-    /// The mean of all positions' covariances: the lower triangle, row-major.
-    pub fn pooled(&self) -> Vec<f64> {
+    /// The mean of all positions' covariances: the lower triangle.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn pooled(&self) -> Result<DMatrix<f64>> {
         let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
         let share = 1.0 / self.positions() as f64;
-        let mut pooled = vec![0.0; d * d];
+        let mut pooled = try_zeros(d)?;
         for p in 0..self.positions() {
             let weight = f64::from(self.weight[p]);
             let (sum, scatter) = (&self.sum[p * row_len..], &self.scatter[p * triangle..]);
-            for i in 0..d {
-                for j in 0..=i {
+            for j in 0..d {
+                for i in j..d {
                     let mean_product = f64::from(sum[i]) * f64::from(sum[j]) / (weight * weight);
-                    pooled[i * d + j] += share * (f64::from(scatter[blocked_index(i, j)]) / weight - mean_product);
+                    pooled[(i, j)] += share * (f64::from(scatter[blocked_index(i, j)]) / weight - mean_product);
                 }
             }
         }
-        pooled
+        Ok(pooled)
     }
 
     /// Adds the statistics of other images of the same kind; their centre may differ.

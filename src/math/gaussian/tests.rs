@@ -1,7 +1,9 @@
-use super::leave_out::dot;
 use super::*;
 use crate::math::kernels::whiten;
+use crate::exec::Threads;
 use crate::math::random::Random;
+use crate::math::vector::dot;
+use nalgebra::DVector;
 use proptest::prelude::*;
 
 const RIDGE: Regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.05 };
@@ -36,14 +38,14 @@ impl Data {
         let row_len = padded(self.dimension);
         let mut about = vec![centre; self.dimension];
         about.resize(row_len, 0.0);
-        let mut moments = Moments::new(self.dimension, about);
+        let mut moments = Moments::new(self.dimension, about).unwrap();
         for n in images {
             let roots: Vec<f32> = self.weights[n].iter().map(|w| w.sqrt()).collect();
             let mut rows = self.samples[n].clone();
             for (row, root) in rows.chunks_mut(row_len).zip(&roots) {
                 row[..self.dimension].iter_mut().for_each(|x| *x = (*x - centre) * root);
             }
-            moments.positions_mut().for_each(|mut p| p.add(&rows, &roots));
+            moments.position_mut(0).add(&rows, &roots);
         }
         moments
     }
@@ -61,24 +63,20 @@ fn fit(moments: &Moments, images: usize, regularisation: Regularisation) -> Fit 
     let mut fit =
         Fit { mean: vec![0.0; padded(d)], whitener: vec![0.0; blocked_len(d)], kept: 0.0, weight: moments.weight(0) };
     let out = Gaussian { mean: &mut fit.mean, whitener: &mut fit.whitener, kept: &mut fit.kept };
-    assert!(Estimator::new(d, &pooled(d)).estimate(moments, 0, images, regularisation, out));
+    assert!(Estimator::new(&pooled(d)).unwrap().estimate(moments, 0, images, regularisation, out));
     fit
 }
 
-/// What stands for the mean covariance of all positions: the lower triangle, row-major.
-fn pooled(dimension: usize) -> Vec<f64> {
-    let entry = |i: usize, j: usize| if i == j { 2.0 + i as f64 } else { 0.5 };
-    (0..dimension * dimension)
-        .map(|at| (at / dimension, at % dimension))
-        .map(|(i, j)| if j <= i { entry(i, j) } else { 0.0 })
-        .collect()
+/// What stands for the mean covariance of all positions.
+fn pooled(dimension: usize) -> DMatrix<f64> {
+    DMatrix::from_fn(dimension, dimension, |i, j| if i == j { 2.0 + i as f64 } else { 0.5 })
 }
 
 fn distance(fit: &Fit, dimension: usize, x: &[f32]) -> f32 {
     let y: Vec<f32> = x.iter().zip(&fit.mean).map(|(x, m)| x - m).collect();
     let mut z = vec![0.0; y.len()];
     whiten(&fit.whitener, dimension, &y, &mut z);
-    dot::<false>(&z, &z).sqrt() as f32
+    dot::<16, false, f64>(&z, &z).sqrt() as f32
 }
 
 proptest! {
@@ -129,27 +127,28 @@ fn oas_shrinks_more_with_fewer_images() {
 
 #[test]
 fn the_pooled_covariance_takes_its_share() {
-    let share = 0.25;
+    let (share, d) = (0.25, 5);
     let regularisation = Regularisation { target: Target::Pooled, share: Share::Fixed(share), ridge: 0.05 };
-    let data = Data::new(2, 3, 30, 2);
+    let data = Data::new(d, 3, 30, 2);
     let fitted = fit(&data.moments(0..30, 3.0), 30, regularisation);
-    // The weighted sample covariance, drawn to the pooled one, inverted by hand.
-    let samples =
-        || data.samples.iter().zip(&data.weights).flat_map(|(rows, weights)| rows.chunks(padded(2)).zip(weights));
-    let total: f64 = samples().map(|(_, w)| f64::from(*w)).sum();
-    let mean = [0, 1].map(|i| samples().map(|(x, w)| f64::from(x[i]) * f64::from(*w)).sum::<f64>() / total);
-    let drawn = |i: usize, j: usize| {
-        let product =
-            |(x, w): (&[f32], &f32)| (f64::from(x[i]) - mean[i]) * (f64::from(x[j]) - mean[j]) * f64::from(*w);
-        let own = samples().map(product).sum::<f64>() / total;
-        (1.0 - share) * own + share * pooled(2)[i * 2 + j] + if i == j { regularisation.ridge } else { 0.0 }
-    };
-    let (a, b, c) = (drawn(0, 0), drawn(1, 0), drawn(1, 1));
-    for (x, _) in samples().take(20) {
-        let y = [0, 1].map(|i| f64::from(x[i]) - mean[i]);
-        let square = (c * y[0] * y[0] - 2.0 * b * y[0] * y[1] + a * y[1] * y[1]) / (a * c - b * b);
-        let got = f64::from(distance(&fitted, 2, x));
-        assert!((got - square.sqrt()).abs() < 1e-3 * got, "{got} instead of {}", square.sqrt());
+    // The weighted sample covariance, drawn to the pooled one, and its inverse by its eigenvalues.
+    let samples: Vec<(DVector<f64>, f64)> = (data.samples.iter().zip(&data.weights))
+        .flat_map(|(rows, weights)| rows.chunks(padded(d)).zip(weights))
+        .map(|(row, weight)| (DVector::from_iterator(d, row[..d].iter().map(|x| f64::from(*x))), f64::from(*weight)))
+        .collect();
+    let total: f64 = samples.iter().map(|(_, weight)| weight).sum();
+    let mean = samples.iter().map(|(x, weight)| x * *weight).sum::<DVector<f64>>() / total;
+    let products = samples.iter().map(|(x, weight)| (x - &mean) * (x - &mean).transpose() * *weight);
+    let own = products.sum::<DMatrix<f64>>() / total;
+    let drawn = own * (1.0 - share) + pooled(d) * share + DMatrix::identity(d, d) * regularisation.ridge;
+    let eigen = drawn.symmetric_eigen();
+    for (n, (x, _)) in samples.iter().enumerate().take(20) {
+        let along = eigen.eigenvectors.transpose() * (x - &mean);
+        let expected = along.component_mul(&along).component_div(&eigen.eigenvalues).sum().sqrt();
+        let mut row: Vec<f32> = x.iter().map(|x| *x as f32).collect();
+        row.resize(padded(d), 0.0);
+        let got = f64::from(distance(&fitted, d, &row));
+        assert!((got - expected).abs() < 1e-3 * got, "sample {n}: {got} instead of {expected}");
     }
 }
 
@@ -160,7 +159,7 @@ fn a_singular_covariance_is_told() {
     let (mut mean, mut whitener, mut kept) = (vec![0.0; 8], vec![0.0; 64], 0.0);
     let out = Gaussian { mean: &mut mean, whitener: &mut whitener, kept: &mut kept };
     let none = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.0 };
-    assert!(!Estimator::new(3, &[0.0; 9]).estimate(&moments, 0, 1, none, out));
+    assert!(!Estimator::new(&DMatrix::zeros(3, 3)).unwrap().estimate(&moments, 0, 1, none, out));
 }
 
 #[test]
@@ -176,7 +175,7 @@ fn statistics_come_back_from_gaussians_and_take_further_images() {
     ] {
         let regularisation = Regularisation { target, share, ridge: 0.05 };
         let first = data.moments(0..40, 3.0);
-        let pooled: Vec<f32> = pooled(dimension).iter().map(|v| *v as f32).collect();
+        let (pooled, threads) = (pooled(dimension), Threads::new(2).unwrap());
         let before = fit(&first, 40, regularisation);
         let recover = || {
             Moments::recover(
@@ -189,7 +188,9 @@ fn statistics_come_back_from_gaussians_and_take_further_images() {
                     pooled: &pooled,
                 },
                 regularisation,
+                &threads,
             )
+            .unwrap()
         };
         let again = fit(&recover(), 40, regularisation);
         let mut continued = recover();

@@ -11,7 +11,7 @@ mod whiten;
 
 pub use matmul::{Panels, multiply, nearest};
 pub use scatter::scatter_add;
-pub use whiten::{pack_whitener, squared_distance, whiten};
+pub use whiten::{pack_whitener, squared_mahalanobis, whiten};
 
 /// Rows of the symmetric and triangular matrices are stored in blocks of this many.
 pub const BLOCK: usize = 8;

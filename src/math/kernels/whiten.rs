@@ -8,12 +8,12 @@ use half::f16;
 
 use super::{BLOCK, blocked_index, blocked_len, dispatch, fma, padded};
 
-/// Stores the lower triangle of `matrix` (`dimension` x `dimension`, row-major) in blocks.
+/// Stores the lower triangle of `matrix` (`dimension` x `dimension`, column after column) in blocks.
 pub fn pack_whitener(matrix: &[f64], dimension: usize, out: &mut [f32]) {
     out[..blocked_len(dimension)].fill(0.0);
-    for i in 0..dimension {
-        for j in 0..=i {
-            out[blocked_index(i, j)] = matrix[i * dimension + j] as f32;
+    for (j, column) in matrix.chunks_exact(dimension).enumerate() {
+        for (i, value) in column.iter().enumerate().skip(j) {
+            out[blocked_index(i, j)] = *value as f32;
         }
     }
 }
@@ -72,18 +72,18 @@ fn whiten_group<const FMA: bool, const N: usize>(whitener: &[f32], row_len: usiz
 }
 
 /// `|W y|^2`: the squared Mahalanobis distance of `y`, given relative to the mean. The padding of `y` must be finite.
-pub fn squared_distance(whitener: &[f16], dimension: usize, y: &[f32]) -> f32 {
+pub fn squared_mahalanobis(whitener: &[f16], dimension: usize, y: &[f32]) -> f32 {
     assert!(whitener.len() == blocked_len(dimension) && y.len() == padded(dimension));
     #[cfg(target_arch = "x86_64")]
     if super::level() != super::Level::Baseline {
         #[allow(unsafe_code)]
         // SAFETY: the processor has AVX2, FMA and F16C; the lengths have been checked above.
-        return unsafe { x86::squared_distance(whitener, y) };
+        return unsafe { x86::squared_mahalanobis(whitener, y) };
     }
-    squared_distance_baseline(whitener, y)
+    squared_mahalanobis_baseline(whitener, y)
 }
 
-fn squared_distance_baseline(whitener: &[f16], y: &[f32]) -> f32 {
+fn squared_mahalanobis_baseline(whitener: &[f16], y: &[f32]) -> f32 {
     let (mut rest, mut square) = (whitener, 0.0);
     for block in 0..y.len() / BLOCK {
         let (columns, after) = rest.split_at(BLOCK * BLOCK * (block + 1));
@@ -119,7 +119,7 @@ mod x86 {
     /// # Safety
     /// AVX2, FMA and F16C; `whitener` of the blocked length for `y.len()`.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub unsafe fn squared_distance(whitener: &[f16], y: &[f32]) -> f32 {
+    pub unsafe fn squared_mahalanobis(whitener: &[f16], y: &[f32]) -> f32 {
         let mut w = whitener.as_ptr();
         let mut square = _mm256_setzero_ps();
         for block in 0..y.len() / BLOCK {
@@ -173,13 +173,13 @@ mod tests {
                 let mut square = 0.0;
                 for i in 0..padded(dimension) {
                     let expected: f64 = (0..=i).filter(|_| i < dimension)
-                        .map(|j| matrix[i * dimension + j] * f64::from(y[j])).sum();
+                        .map(|j| matrix[j * dimension + i] * f64::from(y[j])).sum();
                     square += expected * expected;
                     for z in [&z, &baseline] {
                         prop_assert!((f64::from(z[n * padded(dimension) + i]) - expected).abs() < 1e-4);
                     }
                 }
-                for distance in [squared_distance(&halves, dimension, y), squared_distance_baseline(&halves, y)] {
+                for distance in [squared_mahalanobis(&halves, dimension, y), squared_mahalanobis_baseline(&halves, y)] {
                     prop_assert!((f64::from(distance) - square).abs() < 1e-4 * (1.0 + square));
                 }
             }

@@ -8,7 +8,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::scratch::Pool;
 use crate::math::gaussian::{Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation};
-use crate::math::kernels::{blocked_len, padded, squared_distance};
+use crate::math::kernels::{blocked_len, padded, squared_mahalanobis};
 use crate::method::features::{Neighbours, PaddedMap};
 use crate::method::{Array, State};
 
@@ -175,7 +175,7 @@ impl Gaussians {
                     let whitener = &self.whitener[p * triangle..][..triangle];
                     for (map, out) in maps.clone().zip(out) {
                         relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
-                        *out = squared_distance(whitener, self.dimension, relative).sqrt();
+                        *out = squared_mahalanobis(whitener, self.dimension, relative).sqrt();
                     }
                 }
             });
