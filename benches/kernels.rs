@@ -48,12 +48,12 @@ fn gaussians(criterion: &mut Criterion) {
 
 fn centroids(criterion: &mut Criterion) {
     let rows = values(POSITIONS * CHANNELS);
-    let whitening = Panels::from_rows(&values(CHANNELS * CHANNELS), CHANNELS);
+    let whitening = Panels::from_rows(&values(CHANNELS * CHANNELS), CHANNELS).expect("memory");
     let mut white = vec![0.0; rows.len()];
     let mut group = criterion.benchmark_group("centroids");
     group.throughput(Throughput::Elements(POSITIONS as u64));
     group.bench_function("multiply", |bench| bench.iter(|| multiply(black_box(&rows), &whitening, &mut white)));
-    let points = Panels::from_rows(&values(CENTROIDS * CHANNELS), CHANNELS);
+    let points = Panels::from_rows(&values(CENTROIDS * CHANNELS), CHANNELS).expect("memory");
     let (mut index, mut distance) = (vec![0; POSITIONS], vec![0.0; POSITIONS]);
     group.bench_function("nearest", |bench| {
         bench.iter(|| nearest(black_box(&rows), &points, &mut index, &mut distance));
@@ -87,54 +87,27 @@ fn maps(criterion: &mut Criterion) {
     });
 }
 
-/// The decomposition of every position's covariance in a fit, on two threads: ours beside nalgebra's.
+/// The decomposition of every position's covariance in a fit, on two threads.
 fn decompositions(criterion: &mut Criterion) {
     use rayon::prelude::*;
 
     let threads = Threads::new(2).expect("two threads");
-    let square = KEPT * KEPT;
-    let random = DMatrix::from_vec(KEPT, KEPT, values(square).into_iter().map(f64::from).collect());
+    let random = DMatrix::from_iterator(KEPT, KEPT, values(KEPT * KEPT).into_iter().map(f64::from));
     let covariance = &random * random.transpose() + DMatrix::identity(KEPT, KEPT);
-    let mut group = criterion.benchmark_group("decompositions");
-    group.throughput(Throughput::Elements(POSITIONS as u64));
-    group.bench_function("factor and invert every covariance", |bench| {
+    let memory = || (DMatrix::zeros(KEPT, KEPT), DMatrix::zeros(KEPT, KEPT));
+    criterion.bench_function("fit/factor and invert every covariance", |bench| {
         bench.iter(|| {
             threads.run(|| {
-                (0..POSITIONS).into_par_iter().for_each_init(
-                    || (vec![0.0; square], vec![0.0; square]),
-                    |(factor, inverse), _| {
-                        factor.copy_from_slice(black_box(covariance.as_slice()));
-                        assert!(cholesky(factor, KEPT));
-                        invert_lower(factor, KEPT, inverse);
-                        black_box(inverse);
-                    },
-                );
+                (0..POSITIONS).into_par_iter().for_each_init(memory, |(factor, inverse), _| {
+                    factor.copy_from(black_box(&covariance));
+                    assert!(cholesky(factor));
+                    invert_lower(factor, inverse);
+                    black_box(inverse);
+                });
             });
         });
     });
-    group.bench_function("factor and invert every covariance by nalgebra", |bench| {
-        bench.iter(|| {
-            threads.run(|| {
-                (0..POSITIONS).into_par_iter().for_each_init(
-                    || (Some(DMatrix::zeros(KEPT, KEPT)), DMatrix::zeros(KEPT, KEPT)),
-                    |(memory, inverse), _| {
-                        let mut factor = memory.take().expect("put back below");
-                        factor.copy_from(black_box(&covariance));
-                        let factor = factor.cholesky().expect("positive definite");
-                        inverse.fill_with_identity();
-                        for j in 0..KEPT {
-                            let part = factor.l_dirty().view((j, j), (KEPT - j, KEPT - j));
-                            part.solve_lower_triangular_mut(&mut inverse.view_mut((j, j), (KEPT - j, 1)));
-                        }
-                        black_box(&*inverse);
-                        *memory = Some(factor.unpack_dirty());
-                    },
-                );
-            });
-        });
-    });
-    group.finish();
 }
 
-criterion_group!(benches, decompositions, gaussians, centroids, joining, maps);
+criterion_group!(benches, gaussians, centroids, joining, maps, decompositions);
 criterion_main!(benches);

@@ -29,19 +29,18 @@ impl Assembler {
     /// Writes the taps' joint features to `out`, channels in the taps' order.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when a value is not finite: nothing downstream could be trusted.
+    /// [`Status::Backbone`] when a value is not finite: nothing downstream could be trusted; [`Status::OutOfMemory`].
     pub fn run(&self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
         let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
         let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
         let channels: usize = taps.iter().map(|t| t.channels).sum();
-        (out.rows, out.cols, out.channels) = (rows, cols, channels);
-        out.data.resize(rows * cols * channels, 0.0);
+        out.reshape((rows, cols, channels))?;
         let widest = taps.iter().map(|t| t.channels * t.cols).max().unwrap_or(0);
         let finite = AtomicBool::new(true);
         self.columns.with(Vec::new, |columns| {
             columns.clear();
             columns.extend(taps.iter().flat_map(|tap| (0..cols).map(|x| Weighting::of(x, tap.cols, cols))));
-            threads.chunks(&mut out.data, cols * channels, |y, row| {
+            threads.chunks(out.as_mut_slice(), cols * channels, |y, row| {
                 self.scratch.with(Vec::new, |scratch| {
                     scratch.resize(widest, 0.0);
                     if !join_row(taps, (y, rows), columns, scratch, row) {
@@ -182,6 +181,7 @@ fn blend<const N: usize>(tap: &TapMap<'_>, weighting: &Weighting, c: usize, x: u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Axis;
     use proptest::prelude::*;
 
     #[test]
@@ -194,7 +194,7 @@ mod tests {
         ];
         let mut out = FeatureMap::default();
         Assembler::new(1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
-        assert_eq!((out.rows, out.cols, out.channels), (4, 4, 2));
+        assert_eq!(out.shape(), (4, 4, 2));
         assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
         assert_eq!(out.at(0), &[0.0, 0.0]);
         assert_eq!(out.at(15), &[15.0, 12.0]);
@@ -209,7 +209,7 @@ mod tests {
         ];
         let mut out = FeatureMap::default();
         Assembler::new(2).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
-        assert_eq!((out.rows, out.cols, out.channels), (3, 3, 2));
+        assert_eq!(out.shape(), (3, 3, 2));
         assert_eq!(out.at(0), &[3.0, 7.0], "the mean of 0, 1, 5 and 6");
         assert_eq!(out.at(8), &[24.0, 7.0], "what is left in the corner");
     }
@@ -223,8 +223,8 @@ mod tests {
         for step in 1..=8 {
             let mut out = FeatureMap::default();
             Assembler::new(step).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
-            assert_eq!((out.rows, out.cols), (80usize.div_ceil(step), 48usize.div_ceil(step)));
-            assert!(out.data.iter().all(|v| (v - 3.0).abs() < 1e-5), "step {step}");
+            assert_eq!(out.shape(), (80usize.div_ceil(step), 48usize.div_ceil(step), 3));
+            assert!(out.as_slice().iter().all(|v| (v - 3.0).abs() < 1e-5), "step {step}");
         }
         for (length, cells) in [(40, 27), (5, 3), (7, 2), (9, 9), (64, 8)] {
             let ranges: Vec<Range<usize>> = (0..cells).map(|at| covered(at, length, cells)).collect();
@@ -258,15 +258,13 @@ mod tests {
                 let Interpolation { low, high, weight } = bilinear_axis(at, length, cells);
                 vec![(low, 1.0 - f64::from(weight)), (high, f64::from(weight))]
             };
-            for p in 0..out.positions() {
-                let mut got = out.at(p).iter();
-                for tap in &taps {
-                    let (down, across) = (weights(p / out.cols, tap.rows, out.rows), weights(p % out.cols, tap.cols, out.cols));
-                    for (plane, got) in tap.data.chunks(tap.rows * tap.cols).zip(&mut got) {
-                        let row = |y: usize| across.iter().map(|(x, w)| w * f64::from(plane[y * tap.cols + x])).sum::<f64>();
-                        let expected: f64 = down.iter().map(|(y, w)| w * row(*y)).sum();
-                        prop_assert!((f64::from(*got) - expected).abs() < 1e-5, "{got} instead of {expected}");
-                    }
+            let planes = taps.iter().flat_map(|tap| tap.view().outer_iter().collect::<Vec<_>>());
+            for (plane, got) in planes.zip(out.view().axis_iter(Axis(2))) {
+                for ((v, u), got) in got.indexed_iter() {
+                    let (down, across) = (weights(v, plane.nrows(), out.rows()), weights(u, plane.ncols(), out.cols()));
+                    let row = |y: usize| across.iter().map(|(x, w)| w * f64::from(plane[(y, *x)])).sum::<f64>();
+                    let expected: f64 = down.iter().map(|(y, w)| w * row(*y)).sum();
+                    prop_assert!((f64::from(*got) - expected).abs() < 1e-5, "{got} instead of {expected}");
                 }
             }
         }

@@ -3,6 +3,7 @@
 
 mod assembler;
 mod device;
+mod feature_map;
 mod location;
 mod onnx;
 mod runtime;
@@ -12,10 +13,13 @@ mod tiles;
 
 pub use assembler::Assembler;
 pub use device::Device;
+pub use feature_map::FeatureMap;
 pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::{open as open_runtime, warm_up};
 pub use spec::BackboneSpec;
 pub use tiles::Tiled;
+
+use ndarray::ArrayView3;
 
 use crate::error::Result;
 use crate::preprocess::{InputSize, Normalisation};
@@ -37,6 +41,17 @@ pub struct TapMap<'a> {
     pub cols: usize,
     /// Plane after plane, row after row.
     pub data: &'a [f32],
+}
+
+impl<'a> TapMap<'a> {
+    /// The array: planes x rows x columns.
+    ///
+    /// # Panics
+    /// Where there are not as many values.
+    pub fn view(&self) -> ArrayView3<'a, f32> {
+        ArrayView3::from_shape((self.channels, self.rows, self.cols), self.data)
+            .expect("a value for each cell of each plane")
+    }
 }
 
 /// Something that turns a normalised image into feature maps. May be called from several threads at once.
@@ -63,34 +78,4 @@ pub trait FeatureExtractor: Send + Sync {
 
     /// A name and checksum (of a host's own extractor: [`HOST`] and its name) that tell whether two backbones are the same.
     fn identity(&self) -> &str;
-}
-
-/// The features of one image, `channels` values per grid position, position after position.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct FeatureMap {
-    /// Grid rows.
-    pub rows: usize,
-    /// Grid columns.
-    pub cols: usize,
-    /// Values per position.
-    pub channels: usize,
-    /// `rows * cols * channels` values.
-    pub data: Vec<f32>,
-}
-
-impl FeatureMap {
-    /// The values of grid position `p`, counted row by row.
-    pub fn at(&self, p: usize) -> &[f32] {
-        &self.data[p * self.channels..][..self.channels]
-    }
-
-    /// Grid positions.
-    pub fn positions(&self) -> usize {
-        self.rows * self.cols
-    }
-
-    /// Whether `other` has the same grid and channels.
-    pub fn same_shape(&self, other: &Self) -> bool {
-        (self.rows, self.cols, self.channels) == (other.rows, other.cols, other.channels)
-    }
 }

@@ -8,8 +8,11 @@
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
+use ndarray::{Array3, ArrayView3, ArrayViewMut3, s};
+
 use super::{FeatureExtractor, TapMap};
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
@@ -31,16 +34,8 @@ pub struct Tiled {
 #[derive(Default)]
 struct Scratch {
     window: Vec<f32>,
-    taps: Vec<Whole>,
-}
-
-/// A tap's map of the whole image.
-#[derive(Default)]
-struct Whole {
-    channels: usize,
-    rows: usize,
-    cols: usize,
-    data: Vec<f32>,
+    /// Each tap's map of the whole image: planes x rows x columns.
+    taps: Vec<Array3<f32>>,
 }
 
 /// Along one axis, the pixels that a tile stands for and those that it is run on.
@@ -87,26 +82,29 @@ impl FeatureExtractor for Tiled {
         if self.holds(size) {
             return self.inner.extract(inputs, size, consume);
         }
+        let image = ArrayView3::from_shape((3, size.height, size.width), inputs)
+            .map_err(|_| Error::new(Status::Internal, "the network's input is not three planes of its size"))?;
         self.scratch.with(Scratch::default, |Scratch { window, taps }| {
             for down in spans(size.height, self.tile) {
                 for across in spans(size.width, self.tile) {
-                    cut(inputs, size, &down.window, &across.window, window);
+                    cut(image, &down.window, &across.window, window)?;
                     let tile = InputSize { height: down.window.len(), width: across.window.len() };
                     let first = down.core.start == 0 && across.core.start == 0;
                     self.inner.extract(window, tile, &mut |_, parts| {
+                        let places = parts.iter().map(|part| Place::of(part, size, [&down, &across]));
+                        let places = places.collect::<Result<Vec<Place>>>()?;
                         if first {
-                            taps.resize_with(parts.len(), Whole::default);
-                            taps.iter_mut().for_each(|tap| tap.channels = 0);
+                            shape(taps, &places)?;
                         }
                         if taps.len() != parts.len() {
                             return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
                         }
-                        let mut pairs = taps.iter_mut().zip(parts);
-                        pairs.try_for_each(|(whole, part)| whole.put(part, size, [&down, &across]))
+                        let mut parts = taps.iter_mut().zip(parts.iter().zip(&places));
+                        parts.try_for_each(|(tap, (part, place))| place.put(part, tap))
                     })?;
                 }
             }
-            consume(0, &taps.iter().map(Whole::map).collect::<Vec<_>>())
+            consume(0, &taps.iter().map(tap_map).collect::<Vec<_>>())
         })
     }
 
@@ -131,52 +129,72 @@ fn unfit(found: String) -> Error {
     Error::new(Status::Backbone, message)
 }
 
-/// Copies a window of all three planes.
-fn cut(input: &[f32], size: InputSize, down: &Range<usize>, across: &Range<usize>, out: &mut Vec<f32>) {
-    out.clear();
-    for plane in input.chunks_exact(size.height * size.width) {
-        for y in down.clone() {
-            out.extend_from_slice(&plane[y * size.width..][across.clone()]);
-        }
-    }
+/// Copies a window of all planes.
+fn cut(image: ArrayView3<'_, f32>, down: &Range<usize>, across: &Range<usize>, out: &mut Vec<f32>) -> Result<()> {
+    let window = image.slice(s![.., down.clone(), across.clone()]);
+    try_resize(out, window.len(), 0.0)?;
+    ArrayViewMut3::from_shape(window.dim(), out).expect("as many values").assign(&window);
+    Ok(())
 }
 
-impl Whole {
-    fn map(&self) -> TapMap<'_> {
-        TapMap { channels: self.channels, rows: self.rows, cols: self.cols, data: &self.data }
+/// Gives the taps the shapes of the whole image, in the memory that they have.
+fn shape(taps: &mut Vec<Array3<f32>>, places: &[Place]) -> Result<()> {
+    taps.resize_with(places.len(), Array3::default);
+    for (tap, place) in taps.iter_mut().zip(places) {
+        if tap.dim() != place.shape {
+            *tap = Array3::default((0, 0, 0));
+            let (planes, rows, cols) = place.shape;
+            let values = try_vec(planes * rows * cols, 0.0)?;
+            *tap = Array3::from_shape_vec(place.shape, values).expect("as many values");
+        }
+    }
+    Ok(())
+}
+
+fn tap_map(tap: &Array3<f32>) -> TapMap<'_> {
+    let (channels, rows, cols) = tap.dim();
+    TapMap { channels, rows, cols, data: tap.as_slice().expect("made in standard layout") }
+}
+
+/// What of a tile's output counts, and where in the whole image's it belongs.
+struct Place {
+    /// Of the whole: planes, rows, columns.
+    shape: (usize, usize, usize),
+    /// Rows and columns of the whole.
+    to: [Range<usize>; 2],
+    /// Rows and columns of the tile's.
+    from: [Range<usize>; 2],
+}
+
+impl Place {
+    fn of(part: &TapMap<'_>, size: InputSize, [down, across]: [&Span; 2]) -> Result<Self> {
+        let (rows, to_rows, from_rows) = Self::along(down, size.height, part.rows)?;
+        let (cols, to_cols, from_cols) = Self::along(across, size.width, part.cols)?;
+        Ok(Self { shape: (part.channels, rows, cols), to: [to_rows, to_cols], from: [from_rows, from_cols] })
     }
 
-    /// Takes the core of what a tile gave.
-    fn put(&mut self, part: &TapMap<'_>, size: InputSize, [down, across]: [&Span; 2]) -> Result<()> {
-        let stride = |span: &Span, cells: usize| {
-            let mut strides = (0..=ALIGNMENT.ilog2()).map(|power| 1 << power);
-            strides
-                .find(|stride| span.window.len().div_ceil(*stride) == cells)
-                .ok_or_else(|| unfit(format!("{cells} positions for {} pixels", span.window.len())))
-        };
-        let (down_by, across_by) = (stride(down, part.rows)?, stride(across, part.cols)?);
-        let shape = (part.channels, size.height.div_ceil(down_by), size.width.div_ceil(across_by));
-        if self.channels == 0 {
-            (self.channels, self.rows, self.cols) = shape;
-            self.data.resize(self.channels * self.rows * self.cols, 0.0);
-        } else if (self.channels, self.rows, self.cols) != shape {
+    /// Along one axis: cells of the whole, those of them that the tile stands for, and these among the tile's `cells`.
+    fn along(span: &Span, pixels: usize, cells: usize) -> Result<(usize, Range<usize>, Range<usize>)> {
+        let mut strides = (0..=ALIGNMENT.ilog2()).map(|power| 1 << power);
+        let stride = strides
+            .find(|stride| span.window.len().div_ceil(*stride) == cells)
+            .ok_or_else(|| unfit(format!("{cells} positions for {} pixels", span.window.len())))?;
+        let to = span.core.start / stride..span.core.end.div_ceil(stride);
+        let first = to.start - span.window.start / stride;
+        Ok((pixels.div_ceil(stride), to.clone(), first..first + to.len()))
+    }
+
+    /// Copies what counts of `part`.
+    fn put(&self, part: &TapMap<'_>, whole: &mut Array3<f32>) -> Result<()> {
+        if whole.dim() != self.shape {
             return Err(unfit(format!(
                 "an output of {} channels here, {} there, or of other strides",
-                self.channels, shape.0
+                whole.dim().0,
+                self.shape.0
             )));
         }
-        let cells = |span: &Span, by: usize| {
-            let core = span.core.start / by..span.core.end.div_ceil(by);
-            (core.start - span.window.start / by, core)
-        };
-        let ((top, rows), (left, cols)) = (cells(down, down_by), cells(across, across_by));
-        let planes = self.data.chunks_exact_mut(self.rows * self.cols);
-        for (plane, from) in planes.zip(part.data.chunks_exact(part.rows * part.cols)) {
-            for (y, row) in rows.clone().enumerate() {
-                let from = &from[(top + y) * part.cols + left..][..cols.len()];
-                plane[row * self.cols..][cols.clone()].copy_from_slice(from);
-            }
-        }
+        let ([rows, cols], [from_rows, from_cols]) = (self.to.clone(), self.from.clone());
+        whole.slice_mut(s![.., rows, cols]).assign(&part.view().slice(s![.., from_rows, from_cols]));
         Ok(())
     }
 }

@@ -15,6 +15,17 @@ pub fn try_vec<T: Clone>(length: usize, value: T) -> Result<Vec<T>> {
     Ok(values)
 }
 
+/// A copy of `values`.
+///
+/// # Errors
+/// [`Status::OutOfMemory`] when the memory cannot be had.
+pub fn try_copy<T: Copy>(values: &[T]) -> Result<Vec<T>> {
+    let mut copy = Vec::new();
+    try_reserve(&mut copy, values.len())?;
+    copy.extend_from_slice(values);
+    Ok(copy)
+}
+
 /// Resizes a vector, filling what is new with `value`.
 ///
 /// # Errors
@@ -46,6 +57,7 @@ mod tests {
     #[test]
     fn what_fits_is_given_and_what_does_not_is_an_error() {
         assert_eq!(try_vec(3, 7u8).unwrap(), [7; 3]);
+        assert_eq!(try_copy(&[1, 2]).unwrap(), [1, 2]);
         let mut values = vec![1u64];
         for length in [usize::MAX, isize::MAX as usize / 8, 1 << 60] {
             let error = try_resize(&mut values, length, 0).unwrap_err();

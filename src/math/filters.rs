@@ -1,6 +1,8 @@
 //! Filters of planes and feature maps: where resizing samples, shifting, neighbourhood mean. Those of anomaly maps are
 //! [`super::axis`]'s.
 
+use ndarray::{ArrayView3, ArrayViewMut3, s};
+
 use super::kernels::dispatch;
 use crate::exec::Threads;
 
@@ -23,14 +25,17 @@ pub fn bilinear_axis(at: usize, length_in: usize, length_out: usize) -> Interpol
     Interpolation { low, high: (low + 1).min(length_in - 1), weight: (position - low as f64) as f32 }
 }
 
-/// Writes `planes` (each `rows * cols`) moved by `(dy, dx)`, edges replicated: `out[y][x] = planes[y + dy][x + dx]`.
-pub fn shift(planes: &[f32], rows: usize, cols: usize, (dy, dx): (isize, isize), threads: &Threads, out: &mut [f32]) {
+/// Writes `planes` (planes x rows x columns) moved by `(dy, dx)` to `out`, edges replicated:
+/// `out[n, y, x] = planes[n, y + dy, x + dx]`. Both arrays are in standard layout.
+pub fn shift(planes: ArrayView3<'_, f32>, (dy, dx): (isize, isize), threads: &Threads, out: ArrayViewMut3<'_, f32>) {
+    let (_, rows, cols) = planes.dim();
     let clamp = |at: usize, by: isize, length: usize| at.saturating_add_signed(by).min(length - 1);
     // What lies inside a row, between its replicated ends.
     let inside = clamp(0, dx, cols)..clamp(cols - 1, dx, cols) + 1;
     let before = dx.min(0).unsigned_abs().min(cols - 1);
-    threads.chunks(out, cols, |index, out| {
-        let row = &planes[(index / rows * rows + clamp(index % rows, dy, rows)) * cols..][..cols];
+    threads.chunks(out.into_slice().expect(ORDER), cols, |index, out| {
+        let row = planes.slice(s![index / rows, clamp(index % rows, dy, rows), ..]);
+        let row = row.to_slice().expect(ORDER);
         let (start, rest) = out.split_at_mut(before);
         let (middle, end) = rest.split_at_mut(inside.len());
         start.fill(row[0]);
@@ -39,10 +44,22 @@ pub fn shift(planes: &[f32], rows: usize, cols: usize, (dy, dx): (isize, isize),
     });
 }
 
-/// Row `y` of the `k` x `k` neighbourhood mean of a position-major map, edges replicated; `k` is odd.
-///
-/// `stride` is the distance between positions, `out` one row of the result.
-pub fn box_mean_row(map: &[f32], rows: usize, cols: usize, stride: usize, k: usize, y: usize, out: &mut [f32]) {
+/// Writes the `k` x `k` neighbourhood mean of a map (rows x columns x channels) to `out`, edges replicated; `k` is odd. Both
+/// arrays have the same shape and are in standard layout.
+pub fn box_mean(map: ArrayView3<'_, f32>, k: usize, threads: &Threads, out: ArrayViewMut3<'_, f32>) {
+    assert_eq!(map.dim(), out.dim(), "a mean for each position and channel");
+    let (rows, cols, channels) = map.dim();
+    let map = map.to_slice().expect(ORDER);
+    threads.chunks(out.into_slice().expect(ORDER), cols * channels, |y, row| {
+        box_mean_row(map, rows, cols, channels, k, y, row);
+    });
+}
+
+/// What the kernels need of arrays.
+const ORDER: &str = "an array in standard layout";
+
+/// Row `y` of the mean; `stride` is the number of channels.
+fn box_mean_row(map: &[f32], rows: usize, cols: usize, stride: usize, k: usize, y: usize, out: &mut [f32]) {
     dispatch!(box_mean_row_body(map: &[f32], rows: usize, cols: usize, stride: usize, k: usize, y: usize, out: &mut [f32]))
 }
 
@@ -74,28 +91,28 @@ fn box_mean_row_body<const FMA: bool>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::{Array3, Axis, concatenate};
     use proptest::prelude::*;
 
-    fn plane(len: usize, seed: u64) -> Vec<f32> {
-        let mut random = crate::math::random::Random::new(seed);
-        (0..len).map(|_| random.below(1000) as f32 / 1000.0).collect()
+    /// The array with `by` copies of its first and of its last slice before and after it along an axis.
+    fn replicate(array: &Array3<f32>, axis: Axis, by: usize) -> Array3<f32> {
+        let (first, last) = (array.index_axis(axis, 0), array.index_axis(axis, array.len_of(axis) - 1));
+        let (first, last) = (first.insert_axis(axis), last.insert_axis(axis));
+        let parts: Vec<_> = (0..by).map(|_| first).chain([array.view()]).chain((0..by).map(|_| last)).collect();
+        concatenate(axis, &parts).unwrap()
     }
 
     #[test]
     fn shifting_replicates_the_edge() {
-        let (rows, cols) = (3, 4);
-        let planes: Vec<f32> = (0..2 * rows * cols).map(|v| v as f32).collect();
-        let (threads, mut out) = (Threads::new(2).unwrap(), vec![0.0; planes.len()]);
-        for dy in -5isize..=5 {
-            for dx in -5isize..=5 {
-                shift(&planes, rows, cols, (dy, dx), &threads, &mut out);
-                let clamp =
-                    |at: usize, by: isize, length: usize| (at as isize + by).clamp(0, length as isize - 1) as usize;
-                let expected = (0..planes.len()).map(|i| {
-                    let (plane, y, x) = (i / (rows * cols), i / cols % rows, i % cols);
-                    planes[(plane * rows + clamp(y, dy, rows)) * cols + clamp(x, dx, cols)]
-                });
-                assert!(out.iter().copied().eq(expected), "({dy}, {dx}): {out:?}");
+        const MOST: isize = 5;
+        let planes = Array3::from_shape_fn((2, 3, 4), |(n, y, x)| (n * 100 + y * 10 + x) as f32);
+        let wide = replicate(&replicate(&planes, Axis(1), MOST as usize), Axis(2), MOST as usize);
+        let (threads, mut out) = (Threads::new(2).unwrap(), Array3::zeros(planes.dim()));
+        for dy in -MOST..=MOST {
+            for dx in -MOST..=MOST {
+                shift(planes.view(), (dy, dx), &threads, out.view_mut());
+                let (y, x) = (MOST + dy, MOST + dx);
+                assert_eq!(out, wide.slice(s![.., y..y + 3, x..x + 4]), "({dy}, {dx})");
             }
         }
     }
@@ -103,24 +120,15 @@ mod tests {
     proptest! {
         #[test]
         fn box_mean_equals_the_definition(rows in 1usize..6, cols in 1usize..6, half in 0usize..3, seed in any::<u64>()) {
-            let (stride, k) = (3, 2 * half + 1);
-            let map = plane(rows * cols * stride, seed);
-            let mut out = vec![0.0; cols * stride];
-            for y in 0..rows {
-                box_mean_row(&map, rows, cols, stride, k, y, &mut out);
-                for x in 0..cols {
-                    for c in 0..stride {
-                        let mut expected = 0.0;
-                        for dy in 0..k {
-                            for dx in 0..k {
-                                let v = (y + dy).saturating_sub(half).min(rows - 1);
-                                let u = (x + dx).saturating_sub(half).min(cols - 1);
-                                expected += map[(v * cols + u) * stride + c] / (k * k) as f32;
-                            }
-                        }
-                        prop_assert!((out[x * stride + c] - expected).abs() < 1e-5);
-                    }
-                }
+            let k = 2 * half + 1;
+            let mut random = crate::math::random::Random::new(seed);
+            let map = Array3::from_shape_simple_fn((rows, cols, 3), || random.below(1000) as f32 / 1000.0);
+            let wide = replicate(&replicate(&map, Axis(0), half), Axis(1), half);
+            let mut out = Array3::zeros(map.dim());
+            box_mean(map.view(), k, &Threads::new(2).unwrap(), out.view_mut());
+            for ((y, x, c), got) in out.indexed_iter() {
+                let expected = wide.slice(s![y..y + k, x..x + k, c]).mean().unwrap();
+                prop_assert!((got - expected).abs() < 1e-5);
             }
         }
     }

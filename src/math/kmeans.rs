@@ -3,61 +3,66 @@
 //! Starting from the first points of a random sample, as the reference does: k-means++ seeding was not worth its cost,
 //! since hundreds of centroids over smooth features cover the data either way.
 
+use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::kernels::{Panels, nearest};
+use super::rows::{as_slice, try_zeros};
+use crate::error::Result;
 use crate::exec::Threads;
+use crate::exec::memory::{try_copy, try_vec};
 
 /// Points that one task assigns.
 const CHUNK: usize = 256;
 
 /// Centroids and which one each point is nearest to.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Clusters {
-    /// `count * dimension` values.
-    pub centroids: Vec<f32>,
+    /// One a row.
+    pub centroids: Array2<f32>,
     /// For each point, the index of the centroid whose mean it went into.
     pub assignment: Vec<u32>,
 }
 
 /// Clusters the rows of `points` around `count` centroids (fewer if there are fewer points) in so many rounds.
-pub fn kmeans(points: &[f32], dimension: usize, count: usize, rounds: usize, threads: &Threads) -> Clusters {
-    let number = points.len() / dimension;
-    let mut clusters =
-        Clusters { centroids: points[..count.min(number) * dimension].to_vec(), assignment: vec![0; number] };
-    let mut distance = vec![0.0; number];
+///
+/// # Errors
+/// [`crate::error::Status::OutOfMemory`].
+pub fn kmeans(points: ArrayView2<'_, f32>, count: usize, rounds: usize, threads: &Threads) -> Result<Clusters> {
+    let (number, dimension) = points.dim();
+    let mut centroids = try_zeros(count.min(number), dimension)?;
+    centroids.assign(&points.slice(s![..count.min(number), ..]));
+    let mut assignment = try_vec(number, 0)?;
+    let mut distance = try_vec(number, 0.0)?;
     for _ in 0..rounds {
-        let Clusters { centroids, assignment } = &mut clusters;
-        let before = assignment.clone();
-        let panels = Panels::from_rows(centroids, dimension);
+        let before = try_copy(&assignment)?;
+        let panels = Panels::from_rows(as_slice(centroids.view()), dimension)?;
         threads.run(|| {
-            points
+            as_slice(points)
                 .par_chunks(CHUNK * dimension)
                 .zip(assignment.par_chunks_mut(CHUNK))
                 .zip(distance.par_chunks_mut(CHUNK))
                 .for_each(|((x, index), distance)| nearest(x, &panels, index, distance));
         });
-        move_to_means(points, dimension, assignment, centroids);
-        if before == *assignment {
+        move_to_means(points, &assignment, &mut centroids);
+        if before == assignment {
             break;
         }
     }
-    clusters
+    Ok(Clusters { centroids, assignment })
 }
 
 /// Moves each centroid to the mean of its points; one without points stays where it is.
-fn move_to_means(points: &[f32], dimension: usize, assignment: &[u32], centroids: &mut [f32]) {
-    let count = centroids.len() / dimension;
-    let mut sums = vec![0.0f64; centroids.len()];
-    let mut members = vec![0usize; count];
-    for (x, &c) in points.chunks_exact(dimension).zip(assignment) {
+fn move_to_means(points: ArrayView2<'_, f32>, assignment: &[u32], centroids: &mut Array2<f32>) {
+    let mut sums = Array2::<f64>::zeros(centroids.dim());
+    let mut members = vec![0usize; centroids.nrows()];
+    for (x, &c) in points.rows().into_iter().zip(assignment) {
         members[c as usize] += 1;
-        let sum = &mut sums[c as usize * dimension..][..dimension];
-        sum.iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(*x));
+        sums.row_mut(c as usize).zip_mut_with(&x, |sum, x| *sum += f64::from(*x));
     }
-    for ((centroid, sum), &n) in centroids.chunks_exact_mut(dimension).zip(sums.chunks_exact(dimension)).zip(&members) {
+    for ((mut centroid, sum), &n) in centroids.rows_mut().into_iter().zip(sums.rows()).zip(&members) {
         if n > 0 {
-            centroid.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / n as f64) as f32);
+            centroid.zip_mut_with(&sum, |c, s| *c = (s / n as f64) as f32);
         }
     }
 }
@@ -66,25 +71,26 @@ fn move_to_means(points: &[f32], dimension: usize, assignment: &[u32], centroids
 mod tests {
     use super::*;
     use crate::math::random::Random;
+    use ndarray::array;
 
     #[test]
     fn separated_groups_are_found_whatever_the_threads() {
         let mut random = Random::new(5);
-        let points: Vec<f32> = (0..300)
-            .flat_map(|i| [(i % 3) as f32 * 10.0, (i % 3) as f32 * -5.0].map(|v| v + random.below(100) as f32 / 100.0))
-            .collect();
-        let one = kmeans(&points, 2, 3, 20, &Threads::new(1).unwrap());
-        let two = kmeans(&points, 2, 3, 20, &Threads::new(2).unwrap());
+        let points = Array2::from_shape_fn((300, 2), |(i, axis)| {
+            (i % 3) as f32 * [10.0, -5.0][axis] + random.below(100) as f32 / 100.0
+        });
+        let one = kmeans(points.view(), 3, 20, &Threads::new(1).unwrap()).unwrap();
+        let two = kmeans(points.view(), 3, 20, &Threads::new(2).unwrap()).unwrap();
         assert_eq!(one.centroids, two.centroids);
         for (i, &c) in one.assignment.iter().enumerate() {
             assert_eq!(c, one.assignment[i % 3]);
-            assert!((one.centroids[c as usize * 2] - (i % 3) as f32 * 10.0 - 0.5).abs() < 0.2);
+            assert!((one.centroids[(c as usize, 0)] - (i % 3) as f32 * 10.0 - 0.5).abs() < 0.2);
         }
     }
 
     #[test]
     fn fewer_points_than_centroids_is_fine() {
-        let clusters = kmeans(&[1.0, 2.0], 1, 9, 5, &Threads::new(1).unwrap());
-        assert_eq!(clusters.centroids, [1.0, 2.0]);
+        let points = array![[1.0], [2.0]];
+        assert_eq!(kmeans(points.view(), 9, 5, &Threads::new(1).unwrap()).unwrap().centroids, points);
     }
 }

@@ -9,5 +9,6 @@ pub mod kmeans;
 pub mod knn;
 pub mod linalg;
 pub mod random;
+pub mod rows;
 pub mod stats;
 pub mod vector;

@@ -1,61 +1,43 @@
 //! The feature maps that the levels are about: selected channels, patch means, and a pixel's weighted neighbours.
 
 use crate::backbone::FeatureMap;
+use crate::error::Result;
 use crate::exec::Threads;
-use crate::math::filters::box_mean_row;
+use crate::exec::memory::try_reserve;
+use crate::math::filters::box_mean;
 use crate::math::kernels::padded;
+use crate::math::random::Random;
+use crate::math::vector;
 
-/// A map whose positions are padded to whole kernel blocks with zeros.
-#[derive(Debug, Clone, Default)]
-pub struct PaddedMap {
-    pub rows: usize,
-    pub cols: usize,
-    /// `padded(dimension)`.
-    pub row_len: usize,
-    pub data: Vec<f32>,
-}
-
-impl PaddedMap {
-    pub fn at(&self, p: usize) -> &[f32] {
-        &self.data[p * self.row_len..][..self.row_len]
-    }
-
-    fn shape_as(&mut self, rows: usize, cols: usize, row_len: usize) {
-        (self.rows, self.cols, self.row_len) = (rows, cols, row_len);
-        self.data.resize(rows * cols * row_len, 0.0);
-    }
-}
-
-/// Copies the selected channels of `features`.
-pub fn select(features: &FeatureMap, channels: &[u32], threads: &Threads, out: &mut PaddedMap) {
-    out.shape_as(features.rows, features.cols, padded(channels.len()));
-    let row_len = out.row_len;
-    threads.chunks(&mut out.data, features.cols * row_len, |y, row| {
+/// Copies the selected channels of `features`, padded to whole kernel blocks with zeros.
+pub fn select(features: &FeatureMap, channels: &[u32], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
+    let (rows, cols, _) = features.shape();
+    let row_len = padded(channels.len());
+    out.reshape((rows, cols, row_len))?;
+    threads.chunks(out.as_mut_slice(), cols * row_len, |y, row| {
         for (x, out) in row.chunks_exact_mut(row_len).enumerate() {
-            let source = features.at(y * features.cols + x);
+            let source = features.at(y * cols + x);
             let (out, padding) = out.split_at_mut(channels.len());
             out.iter_mut().zip(channels).for_each(|(out, &c)| *out = source[c as usize]);
             padding.fill(0.0);
         }
     });
+    Ok(())
 }
 
 /// The k x k neighbourhood mean of each position, edges replicated.
-pub fn patch_mean(map: &PaddedMap, k: usize, threads: &Threads, out: &mut PaddedMap) {
-    out.shape_as(map.rows, map.cols, map.row_len);
-    threads.chunks(&mut out.data, map.cols * map.row_len, |y, row| {
-        box_mean_row(&map.data, map.rows, map.cols, map.row_len, k, y, row);
-    });
+pub fn patch_mean(map: &FeatureMap, k: usize, threads: &Threads, out: &mut FeatureMap) -> Result<()> {
+    out.reshape(map.shape())?;
+    box_mean(map.view(), k, threads, out.view_mut());
+    Ok(())
 }
 
-/// The patch means of all channels.
-pub fn patch_mean_all(features: &FeatureMap, k: usize, threads: &Threads, out: &mut FeatureMap) {
-    let FeatureMap { rows, cols, channels, .. } = *features;
-    (out.rows, out.cols, out.channels) = (rows, cols, channels);
-    out.data.resize(features.data.len(), 0.0);
-    threads.chunks(&mut out.data, cols * channels, |y, row| {
-        box_mean_row(&features.data, rows, cols, channels, k, y, row);
-    });
+/// Appends the features of `count` random positions (all if there are fewer) to `rows` and returns how many these are.
+pub fn draw(features: &FeatureMap, count: usize, random: &mut Random, rows: &mut Vec<f32>) -> Result<usize> {
+    let positions = random.choose(count, features.positions());
+    try_reserve(rows, positions.len() * features.channels())?;
+    positions.iter().for_each(|&p| rows.extend_from_slice(features.at(p)));
+    Ok(positions.len())
 }
 
 /// The neighbours of one position and how much each counts.
@@ -68,8 +50,8 @@ pub struct Neighbours {
 }
 
 impl Neighbours {
-    /// Collects the window of the given radius around position `p`. With radius 0 the target counts once, fully.
-    pub fn collect(&mut self, map: &PaddedMap, p: usize, radius: usize, power: f64) {
+    /// Collects the window of the given radius around position `p` of a padded map. With radius 0 the target counts once, fully.
+    pub fn collect(&mut self, map: &FeatureMap, p: usize, radius: usize, power: f64) {
         self.rows.clear();
         self.weights.clear();
         let target = map.at(p);
@@ -79,11 +61,12 @@ impl Neighbours {
             return;
         }
         let length = dot(target, target).sqrt() + 1e-12;
-        let (y, x) = (p / map.cols, p % map.cols);
+        let (rows, cols, _) = map.shape();
+        let (y, x) = (p / cols, p % cols);
         let window = |at: usize, len: usize| (at..=at + 2 * radius).map(move |i| i.saturating_sub(radius).min(len - 1));
-        for v in window(y, map.rows) {
-            for u in window(x, map.cols) {
-                let neighbour = map.at(v * map.cols + u);
+        for v in window(y, rows) {
+            for u in window(x, cols) {
+                let neighbour = map.at(v * cols + u);
                 let cosine = dot(target, neighbour) / (length * (dot(neighbour, neighbour).sqrt() + 1e-12));
                 let similarity = cosine.max(0.0);
                 self.weights.push(if power == 1.0 { similarity } else { similarity.powf(power as f32) });
@@ -93,14 +76,7 @@ impl Neighbours {
     }
 }
 
-/// Dot product of rows of whole blocks.
+/// The dot product of padded rows.
 fn dot(a: &[f32], b: &[f32]) -> f32 {
-    const LANES: usize = 8;
-    let mut lanes = [0.0f32; LANES];
-    for (a, b) in a.chunks_exact(LANES).zip(b.chunks_exact(LANES)) {
-        for l in 0..LANES {
-            lanes[l] += a[l] * b[l];
-        }
-    }
-    lanes.iter().sum()
+    vector::dot::<8, false, f32>(a, b)
 }

@@ -193,15 +193,20 @@ fn held_out_images(sample: &Sample) -> Vec<usize> {
     (0..count).map(|k| k * all / count).collect()
 }
 
-/// The error for a feature map that has another shape than those learnt from.
-fn other_shape(expected: (usize, usize, usize), found: &FeatureMap) -> Error {
-    let (rows, cols, channels) = expected;
-    Error::new(
+/// Whether a feature map has the shape of those learnt from.
+///
+/// # Errors
+/// [`Status::Backbone`] when it has another.
+fn check_shape(expected: (usize, usize, usize), found: &FeatureMap) -> Result<()> {
+    if found.shape() == expected {
+        return Ok(());
+    }
+    let ((rows, cols, channels), (found_rows, found_cols, found_channels)) = (expected, found.shape());
+    Err(Error::new(
         Status::Backbone,
         format!(
-            "the backbone gave a {} x {} grid of {} channels, but the first image's was {rows} x {cols} of {channels}; its \
-             output must depend on the input's size alone",
-            found.rows, found.cols, found.channels
+            "the backbone gave a {found_rows} x {found_cols} grid of {found_channels} channels, but the first image's was \
+             {rows} x {cols} of {channels}; its output must depend on the input's size alone"
         ),
-    )
+    ))
 }

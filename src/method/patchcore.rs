@@ -9,12 +9,12 @@
 //! nor time grows with the number of images; and the threshold comes from good images scored against the bank without
 //! their own patches.
 
-use super::features::patch_mean_all;
+use super::features::{draw, patch_mean};
 use super::state::unfit;
 use super::whitening::{Nearest, Whitening};
 use super::{
-    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
-    other_shape,
+    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
+    held_out_images,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
@@ -24,6 +24,8 @@ use crate::exec::scratch::Pool;
 use crate::math::kernels::{Panels, multiply};
 use crate::math::knn::{Points, k_centre};
 use crate::math::random::Random;
+use crate::math::rows::{as_slice, from_vec, select, try_zeros};
+use ndarray::{Array2, ArrayView2};
 
 static PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -90,7 +92,7 @@ impl Method for PatchCore {
         let whitening = config.whitened.then(|| Whitening::load("whitening", channels, &mut state)).transpose()?;
         Ok(Box::new(PatchCoreScorer {
             shape: (rows as usize, cols as usize, channels),
-            bank: Points::new(state.take_f32("bank", &[count, channels])?, channels),
+            bank: Points::new(from_vec(state.take_f32("bank", &[count, channels])?, channels))?,
             whitening,
             config,
             patches: Pool::default(),
@@ -136,27 +138,26 @@ impl Fitter for PatchCoreFitter {
         let share = config.candidates.div_ceil(sample.images().len().max(1));
         let (mut rows, mut origin) = (Vec::new(), Vec::new());
         for (number, image) in sample.images().iter().enumerate() {
-            image.maps[0].read(&mut features);
-            patch_mean_all(&features, config.patch, threads, &mut patches);
-            for p in random.choose(share, patches.positions()) {
-                rows.extend_from_slice(patches.at(p));
-                origin.push(number);
-            }
+            image.maps[0].read(&mut features)?;
+            patch_mean(&features, config.patch, threads, &mut patches)?;
+            let drawn = draw(&patches, share, &mut random, &mut rows)?;
+            origin.resize(origin.len() + drawn, number);
         }
-        let (shape, channels) = ((patches.rows, patches.cols, patches.channels), patches.channels);
-        let whitening = config.whitened.then(|| Whitening::new(&rows, channels)).transpose()?;
+        let mut rows = from_vec(rows, patches.channels());
+        let whitening = config.whitened.then(|| Whitening::new(rows.view())).transpose()?;
         if let Some(whitening) = &whitening {
-            rows = whitening.apply_all(&rows, threads);
+            rows = whitening.apply_all(rows.view(), threads)?;
         }
         progress.report("bank", 0, 1)?;
-        let (low, dimension) = project(&rows, channels, config.projection, &mut random);
-        let chosen = threads.run(|| k_centre(&low, dimension, config.bank));
-        let bank: Vec<f32> = chosen.iter().flat_map(|&i| &rows[i * channels..][..channels]).copied().collect();
+        let chosen = match project(rows.view(), config.projection, &mut random)? {
+            Some(low) => k_centre(low.view(), config.bank, threads)?,
+            None => k_centre(rows.view(), config.bank, threads)?,
+        };
         let origin: Vec<usize> = chosen.iter().map(|&i| origin[i]).collect();
         let scorer = PatchCoreScorer {
-            shape,
+            shape: patches.shape(),
             whitening,
-            bank: Points::new(bank, channels),
+            bank: Points::new(select(rows.view(), &chosen)?)?,
             config: config.clone(),
             patches: Pool::default(),
             nearest: Nearest::default(),
@@ -166,36 +167,34 @@ impl Fitter for PatchCoreFitter {
         let mut held_out = Vec::with_capacity(numbers.len());
         for (done, &number) in numbers.iter().enumerate() {
             progress.report("held-out scores", done, numbers.len())?;
-            let others: Vec<f32> = (0..scorer.bank.count())
-                .filter(|&i| origin[i] != number)
-                .flat_map(|i| scorer.bank.row(i))
-                .copied()
-                .collect();
+            let others: Vec<usize> = (0..scorer.bank.count()).filter(|&i| origin[i] != number).collect();
             if others.is_empty() {
                 let message =
                     "the bank has patches of one image only; give more varied images or a larger patchcore.bank";
                 return Err(Error::new(Status::NotEnoughImages, message));
             }
-            let others = Points::new(others, channels);
+            let others = Points::new(select(scorer.bank.rows(), &others)?)?;
             let mut grid = GridScore::default();
-            sample.images()[number].maps[0].read(&mut features);
-            scorer.score_against(&others, &features, threads, &mut grid);
+            sample.images()[number].maps[0].read(&mut features)?;
+            scorer.score_against(&others, &features, threads, &mut grid)?;
             held_out.push(vec![grid]);
         }
         Ok(FitOutcome { scorer: Box::new(scorer), held_out })
     }
 }
 
-/// The rows in a random projection to so many dimensions, which keeps distances nearly (Johnson and Lindenstrauss 1984).
-fn project(rows: &[f32], channels: usize, dimension: usize, random: &mut Random) -> (Vec<f32>, usize) {
+/// The rows in a random projection to so many dimensions, which keeps distances nearly (Johnson and Lindenstrauss 1984);
+/// none where that would not be fewer.
+fn project(rows: ArrayView2<'_, f32>, dimension: usize, random: &mut Random) -> Result<Option<Array2<f32>>> {
+    let (number, channels) = rows.dim();
     if dimension == 0 || dimension >= channels {
-        return (rows.to_vec(), channels);
+        return Ok(None);
     }
     // Signs serve as well as Gaussians (Achlioptas 2003).
     let signs: Vec<f32> = (0..dimension * channels).map(|_| if random.below(2) == 0 { 1.0 } else { -1.0 }).collect();
-    let mut low = vec![0.0; rows.len() / channels * dimension];
-    multiply(rows, &Panels::from_rows(&signs, channels), &mut low);
-    (low, dimension)
+    let mut low = try_zeros(number, dimension)?;
+    multiply(as_slice(rows), &Panels::from_rows(&signs, channels)?, low.as_slice_mut().expect("just made"));
+    Ok(Some(low))
 }
 
 struct PatchCoreScorer {
@@ -208,11 +207,17 @@ struct PatchCoreScorer {
 }
 
 impl PatchCoreScorer {
-    fn score_against(&self, bank: &Points, features: &FeatureMap, threads: &Threads, out: &mut GridScore) {
-        (out.rows, out.cols) = (features.rows, features.cols);
+    fn score_against(
+        &self,
+        bank: &Points,
+        features: &FeatureMap,
+        threads: &Threads,
+        out: &mut GridScore,
+    ) -> Result<()> {
+        (out.rows, out.cols) = (features.rows(), features.cols());
         self.patches.with(FeatureMap::default, |patches| {
-            patch_mean_all(features, self.config.patch, threads, patches);
-            self.nearest.distances(self.whitening.as_ref(), bank, patches, threads, &mut out.map);
+            patch_mean(features, self.config.patch, threads, patches)?;
+            self.nearest.distances(self.whitening.as_ref(), bank, patches, threads, &mut out.map)?;
             let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
             let mut patch = patches.at(worst).to_vec();
             if let Some(whitening) = &self.whitening {
@@ -223,7 +228,8 @@ impl PatchCoreScorer {
             let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
             out.evidence.clear();
             out.evidence.resize(out.map.len(), score);
-        });
+            Ok(())
+        })
     }
 
     /// The paper's weight (equation 7): one less the softmax share of the matched patch `m` among its neighbours in the
@@ -248,18 +254,15 @@ impl Scorer for PatchCoreScorer {
     }
 
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
-        if (features.rows, features.cols, features.channels) != self.shape {
-            return Err(other_shape(self.shape, features));
-        }
-        self.score_against(&self.bank, features, threads, out);
-        Ok(())
+        check_shape(self.shape, features)?;
+        self.score_against(&self.bank, features, threads, out)
     }
 
     fn state(&self) -> Result<State> {
         let (rows, cols, channels) = self.shape;
         let mut state = State::default();
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
-        state.put("bank", Array::F32(vec![self.bank.count(), channels], self.bank.rows().to_vec()));
+        state.put("bank", Array::F32(vec![self.bank.count(), channels], as_slice(self.bank.rows()).to_vec()));
         if let Some(whitening) = &self.whitening {
             whitening.save("whitening", &mut state);
         }

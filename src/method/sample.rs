@@ -3,9 +3,10 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
-use super::other_shape;
+use super::check_shape;
 use crate::backbone::FeatureMap;
 use crate::error::Result;
+use crate::exec::memory::try_vec;
 use crate::math::random::Random;
 
 /// Memory that a sample may take, in bytes.
@@ -17,25 +18,29 @@ const MOST: usize = 256;
 /// A feature map in f16.
 #[derive(Debug, Clone)]
 pub struct HalfMap {
-    rows: usize,
-    cols: usize,
-    channels: usize,
-    data: Vec<f16>,
+    shape: (usize, usize, usize),
+    values: Vec<f16>,
 }
 
 impl HalfMap {
     /// A copy of `map`, rounded.
-    pub fn new(map: &FeatureMap) -> Self {
-        let mut data = vec![f16::ZERO; map.data.len()];
-        data.convert_from_f32_slice(&map.data);
-        Self { rows: map.rows, cols: map.cols, channels: map.channels, data }
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn new(map: &FeatureMap) -> Result<Self> {
+        let mut values = try_vec(map.as_slice().len(), f16::ZERO)?;
+        values.convert_from_f32_slice(map.as_slice());
+        Ok(Self { shape: map.shape(), values })
     }
 
     /// Writes it to `out` in f32.
-    pub fn read(&self, out: &mut FeatureMap) {
-        (out.rows, out.cols, out.channels) = (self.rows, self.cols, self.channels);
-        out.data.resize(self.data.len(), 0.0);
-        self.data.convert_to_f32_slice(&mut out.data);
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn read(&self, out: &mut FeatureMap) -> Result<()> {
+        out.reshape(self.shape)?;
+        self.values.convert_to_f32_slice(out.as_mut_slice());
+        Ok(())
     }
 }
 
@@ -81,12 +86,7 @@ impl Sample {
     /// [`crate::error::Status::Backbone`] when it has another.
     pub fn check_shape(&self, features: &FeatureMap) -> Result<()> {
         let Some(first) = self.images.first().and_then(|image| image.maps.first()) else { return Ok(()) };
-        let shape = (first.rows, first.cols, first.channels);
-        if (features.rows, features.cols, features.channels) == shape {
-            Ok(())
-        } else {
-            Err(other_shape(shape, features))
-        }
+        check_shape(first.shape, features)
     }
 
     /// Draws what becomes of the next image, which would take so many bytes. Nothing changes until it is accepted.
@@ -143,10 +143,11 @@ mod tests {
 
     #[test]
     fn maps_survive_the_round_trip_to_f16() {
-        let map = FeatureMap { rows: 1, cols: 2, channels: 2, data: vec![0.1, -7.5, 1000.0, 0.0] };
+        let map = FeatureMap::from(ndarray::array![[[0.1, -7.5], [1000.0, 0.0]]]);
         let mut back = FeatureMap::default();
-        HalfMap::new(&map).read(&mut back);
-        for (a, b) in map.data.iter().zip(&back.data) {
+        HalfMap::new(&map).unwrap().read(&mut back).unwrap();
+        assert_eq!(map.shape(), back.shape());
+        for (a, b) in map.as_slice().iter().zip(back.as_slice()) {
             assert!((a - b).abs() <= a.abs() * 5e-4);
         }
     }

@@ -11,18 +11,22 @@
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
+use super::features::draw;
 use super::state::unfit;
 use super::whitening::Whitening;
 use super::{
-    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
-    other_shape,
+    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
+    held_out_images,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::try_vec;
 use crate::exec::progress::Progress;
 use crate::math::knn::Points;
 use crate::math::random::Random;
+use crate::math::rows::{as_slice, from_vec};
+use ndarray::{Array2, ArrayView2};
 
 static PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -74,11 +78,11 @@ impl Method for Spade {
         let gallery = state.take_f16("gallery", &[count, size])?;
         let whitening = Whitening::load("whitening", shape.2, &mut state)?;
         let images = gallery.chunks_exact(size).map(|features| {
-            let mut rows = vec![0.0; size];
+            let mut rows = try_vec(size, 0.0)?;
             features.convert_to_f32_slice(&mut rows);
-            GalleryImage::new(rows, shape.2)
+            GalleryImage::new(from_vec(rows, shape.2))
         });
-        let gallery = images.collect();
+        let gallery = images.collect::<Result<_>>()?;
         Ok(Box::new(SpadeScorer { shape, images: parameters.count("spade.images"), whitening, gallery }))
     }
 }
@@ -96,30 +100,29 @@ impl Fitter for SpadeFitter {
         let share = WHITENING_SAMPLE.div_ceil(sample.images().len().max(1));
         let mut rows = Vec::new();
         for image in sample.images() {
-            image.maps[0].read(&mut features);
-            random.choose(share, features.positions()).into_iter().for_each(|p| rows.extend_from_slice(features.at(p)));
+            image.maps[0].read(&mut features)?;
+            draw(&features, share, &mut random, &mut rows)?;
         }
-        let whitening = Whitening::new(&rows, features.channels)?;
+        let whitening = Whitening::new(from_vec(rows, features.channels()).view())?;
         let mut members = random.choose(self.gallery, sample.images().len());
         members.sort_unstable();
         let gallery = members
             .iter()
             .map(|&number| {
-                sample.images()[number].maps[0].read(&mut features);
-                let mut white = whitening.apply_all(&features.data, threads);
+                sample.images()[number].maps[0].read(&mut features)?;
+                let mut white = whitening.apply_all(features.vectors(), threads)?;
                 // As the model file rounds them, so that a model scores the same before and after.
-                white.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
-                GalleryImage::new(white, features.channels)
+                white.mapv_inplace(|v| f16::from_f32(v).to_f32());
+                GalleryImage::new(white)
             })
-            .collect();
-        let shape = (features.rows, features.cols, features.channels);
-        let scorer = SpadeScorer { shape, images: self.images, whitening, gallery };
+            .collect::<Result<_>>()?;
+        let scorer = SpadeScorer { shape: features.shape(), images: self.images, whitening, gallery };
 
         let numbers = held_out_images(sample);
         let mut held_out = Vec::with_capacity(numbers.len());
         for (done, &number) in numbers.iter().enumerate() {
             progress.report("held-out scores", done, numbers.len())?;
-            sample.images()[number].maps[0].read(&mut features);
+            sample.images()[number].maps[0].read(&mut features)?;
             let mut grid = GridScore::default();
             scorer.score_without(members.binary_search(&number).ok(), &features, threads, &mut grid)?;
             held_out.push(vec![grid]);
@@ -135,15 +138,15 @@ struct GalleryImage {
 }
 
 impl GalleryImage {
-    fn new(rows: Vec<f32>, channels: usize) -> Self {
-        Self { mean: mean(&rows, channels), features: Points::new(rows, channels) }
+    fn new(rows: Array2<f32>) -> Result<Self> {
+        Ok(Self { mean: mean(rows.view()), features: Points::new(rows)? })
     }
 }
 
-fn mean(rows: &[f32], channels: usize) -> Vec<f32> {
-    let mut mean = vec![0.0; channels];
-    let share = channels as f32 / rows.len() as f32;
-    for row in rows.chunks_exact(channels) {
+fn mean(rows: ArrayView2<'_, f32>) -> Vec<f32> {
+    let mut mean = vec![0.0; rows.ncols()];
+    let share = rows.ncols() as f32 / rows.len() as f32;
+    for row in rows.rows() {
         mean.iter_mut().zip(row).for_each(|(m, v)| *m += share * v);
     }
     mean
@@ -165,9 +168,10 @@ impl SpadeScorer {
         threads: &Threads,
         out: &mut GridScore,
     ) -> Result<()> {
-        let channels = features.channels;
-        let white = self.whitening.apply_all(&features.data, threads);
-        let own = mean(&white, channels);
+        let channels = features.channels();
+        let white = self.whitening.apply_all(features.vectors(), threads)?;
+        let own = mean(white.view());
+        let white = as_slice(white.view());
         let distance =
             |image: &GalleryImage| image.mean.iter().zip(&own).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
         let others = self.gallery.iter().enumerate().filter(|(number, _)| Some(*number) != without);
@@ -177,7 +181,7 @@ impl SpadeScorer {
         if near.is_empty() {
             return Err(Error::new(Status::NotEnoughImages, "SPADE needs at least two good images in its gallery"));
         }
-        (out.rows, out.cols) = (features.rows, features.cols);
+        (out.rows, out.cols) = (features.rows(), features.cols());
         out.map.clear();
         out.map.resize(features.positions(), f32::INFINITY);
         threads.chunks(&mut out.map, CHUNK, |chunk, map| {
@@ -202,9 +206,7 @@ impl Scorer for SpadeScorer {
     }
 
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
-        if (features.rows, features.cols, features.channels) != self.shape {
-            return Err(other_shape(self.shape, features));
-        }
+        check_shape(self.shape, features)?;
         self.score_without(None, features, threads, out)
     }
 

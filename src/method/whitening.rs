@@ -3,16 +3,20 @@
 //! Channels of a backbone differ in scale by orders of magnitude and are correlated; raw Euclidean distances between them
 //! mostly measure a few loud channels.
 
+use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use rayon::prelude::*;
 
 use super::{Array, State};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::scratch::Pool;
 use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Share, Target};
 use crate::math::kernels::{Panels, blocked_len, multiply, padded};
 use crate::math::knn::Points;
+use crate::math::linalg;
+use crate::math::rows::{as_slice, from_vec, try_zeros};
 
 /// The covariance is drawn towards the identity by this share, which keeps directions without variance harmless.
 const SHRINKAGE: f64 = 1e-3 / 1.001;
@@ -22,85 +26,92 @@ const CHUNK: usize = 60;
 /// `x -> W (x - mean)`, whose result has the identity as its covariance.
 #[derive(Clone)]
 pub struct Whitening {
-    channels: usize,
     mean: Vec<f32>,
-    /// Row-major, `channels * channels`.
-    matrix: Vec<f32>,
+    /// W.
+    matrix: Array2<f32>,
     panels: Panels,
 }
 
 impl Whitening {
-    /// Of the rows of `rows`, `channels` values each.
+    /// Of the rows of `rows`.
     ///
     /// # Errors
-    /// [`Status::NotEnoughImages`] when they do not vary.
-    pub fn new(rows: &[f32], channels: usize) -> Result<Self> {
-        let (row_len, number) = (padded(channels), rows.len() / channels);
-        let mut centre: Vec<f32> = (0..channels)
-            .map(|c| rows.iter().skip(c).step_by(channels).map(|v| f64::from(*v)).sum::<f64>() / number as f64)
-            .map(|mean| mean as f32)
+    /// [`Status::NotEnoughImages`] when they do not vary, [`Status::OutOfMemory`].
+    pub fn new(rows: ArrayView2<'_, f32>) -> Result<Self> {
+        let (number, channels) = rows.dim();
+        let row_len = padded(channels);
+        let mut mean: Vec<f32> = rows
+            .columns()
+            .into_iter()
+            .map(|column| (column.iter().map(|v| f64::from(*v)).sum::<f64>() / number as f64) as f32)
             .collect();
-        let mut moments = Moments::new(channels, {
-            let mut padded_centre = centre.clone();
-            padded_centre.resize(row_len, 0.0);
-            padded_centre
-        });
-        let mut relative = vec![0.0; number * row_len];
-        for (out, row) in relative.chunks_exact_mut(row_len).zip(rows.chunks_exact(channels)) {
-            out.iter_mut().zip(row).zip(&centre).for_each(|((out, x), c)| *out = x - c);
-        }
-        moments.positions_mut().for_each(|mut position| position.add(&relative, &vec![1.0; number]));
-        let none = vec![0.0; channels * channels];
-        let mut estimator = Estimator::new(channels, &none);
+        mean.resize(row_len, 0.0);
+        let mut moments = Moments::new(channels, mean.clone())?;
+        let mut relative = try_zeros(number, row_len)?;
+        relative.slice_mut(s![.., ..channels]).assign(&rows);
+        relative -= &ArrayView1::from(&mean);
+        moments.position_mut(0).add(as_slice(relative.view()), &try_vec(number, 1.0)?);
+        let none = linalg::try_zeros(channels)?;
+        let mut estimator = Estimator::new(&none)?;
         let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(SHRINKAGE), ridge: 1e-12 };
-        centre.resize(row_len, 0.0);
-        let (mut packed, mut kept) = (vec![0.0; blocked_len(channels)], 0.0);
-        let out = Gaussian { mean: &mut centre, whitener: &mut packed, kept: &mut kept };
+        let (mut packed, mut kept) = (try_vec(blocked_len(channels), 0.0)?, 0.0);
+        let out = Gaussian { mean: &mut mean, whitener: &mut packed, kept: &mut kept };
         if number < 2 || !estimator.estimate(&moments, 0, number, regularisation, out) {
             return Err(Error::new(
                 Status::NotEnoughImages,
                 "the good images hardly vary, so there is no covariance to whiten patches with; add more varied ones",
             ));
         }
-        centre.truncate(channels);
+        mean.truncate(channels);
         // The unbiased covariance plus a share of its mean variance, which is that of the estimate but for its scale.
         let scale = ((1.0 - SHRINKAGE) * (number - 1) as f64 / number as f64).sqrt();
-        let matrix: Vec<f32> = estimator.whitener().iter().map(|w| (w * scale) as f32).collect();
-        Ok(Self { channels, mean: centre, panels: Panels::from_rows(&matrix, channels), matrix })
+        let mut matrix = try_zeros(channels, channels)?;
+        matrix.indexed_iter_mut().for_each(|(at, w)| *w = (estimator.whitener()[at] * scale) as f32);
+        Self::of(mean, matrix)
+    }
+
+    fn of(mean: Vec<f32>, matrix: Array2<f32>) -> Result<Self> {
+        Ok(Self { panels: Panels::from_rows(as_slice(matrix.view()), mean.len())?, mean, matrix })
     }
 
     /// Whitens rows on this thread. `relative` is memory to be used again.
     pub fn apply(&self, rows: &[f32], relative: &mut Vec<f32>, white: &mut [f32]) {
         relative.clear();
-        for row in rows.chunks_exact(self.channels) {
+        for row in rows.chunks_exact(self.mean.len()) {
             relative.extend(row.iter().zip(&self.mean).map(|(x, m)| x - m));
         }
         multiply(relative, &self.panels, white);
     }
 
     /// Whitens many rows.
-    pub fn apply_all(&self, rows: &[f32], threads: &Threads) -> Vec<f32> {
-        let mut white = vec![0.0; rows.len()];
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn apply_all(&self, rows: ArrayView2<'_, f32>, threads: &Threads) -> Result<Array2<f32>> {
+        let channels = self.mean.len();
+        let mut white = try_vec(rows.len(), 0.0)?;
         threads.run(|| {
             white
-                .par_chunks_mut(CHUNK * self.channels)
-                .zip(rows.par_chunks(CHUNK * self.channels))
+                .par_chunks_mut(CHUNK * channels)
+                .zip(as_slice(rows).par_chunks(CHUNK * channels))
                 .for_each_init(Vec::new, |relative, (white, rows)| self.apply(rows, relative, white));
         });
-        white
+        Ok(from_vec(white, channels))
     }
 
     /// Saves under names that start with `level`.
     pub fn save(&self, level: &str, state: &mut State) {
-        state.put(format!("{level}.mean"), Array::F32(vec![self.channels], self.mean.clone()));
-        state.put(format!("{level}.whitener"), Array::F32(vec![self.channels; 2], self.matrix.clone()));
+        let channels = self.mean.len();
+        state.put(format!("{level}.mean"), Array::F32(vec![channels], self.mean.clone()));
+        let matrix = as_slice(self.matrix.view()).to_vec();
+        state.put(format!("{level}.whitener"), Array::F32(vec![channels; 2], matrix));
     }
 
     /// Loads what [`Whitening::save`] saved.
     pub fn load(level: &str, channels: usize, state: &mut State) -> Result<Self> {
         let matrix = state.take_f32(&format!("{level}.whitener"), &[channels; 2])?;
         let mean = state.take_f32(&format!("{level}.mean"), &[channels])?;
-        Ok(Self { channels, mean, panels: Panels::from_rows(&matrix, channels), matrix })
+        Self::of(mean, from_vec(matrix, channels))
     }
 }
 
@@ -125,6 +136,9 @@ struct Scratch {
 
 impl Nearest {
     /// Writes each patch's distance to the nearest of `points` to `out`.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
     pub fn distances(
         &self,
         whitening: Option<&Whitening>,
@@ -132,11 +146,11 @@ impl Nearest {
         patches: &FeatureMap,
         threads: &Threads,
         out: &mut Vec<f32>,
-    ) {
-        let channels = patches.channels;
-        out.resize(patches.positions(), 0.0);
+    ) -> Result<()> {
+        let channels = patches.channels();
+        try_resize(out, patches.positions(), 0.0)?;
         threads.chunks(out, CHUNK, |chunk, distance| {
-            let rows = &patches.data[chunk * CHUNK * channels..][..distance.len() * channels];
+            let rows = &patches.as_slice()[chunk * CHUNK * channels..][..distance.len() * channels];
             self.0.with(Scratch::default, |Scratch { relative, white, index }| {
                 index.resize(distance.len(), 0);
                 let rows = match whitening {
@@ -151,5 +165,6 @@ impl Nearest {
                 distance.iter_mut().for_each(|d| *d = d.sqrt());
             });
         });
+        Ok(())
     }
 }

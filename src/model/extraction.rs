@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use ndarray::{ArrayView3, ArrayViewMut3};
+
 use super::roi::InputRoi;
 use crate::backbone::{Assembler, FeatureExtractor, FeatureMap, TapMap};
 use crate::error::{Error, Result};
@@ -131,7 +133,10 @@ impl Extraction {
             try_resize(&mut self.inputs, end, 0.0)?;
         }
         let input = &mut self.inputs[end - length..end];
-        shift(&self.tensor, size.height, size.width, displacement, threads, input);
+        let shape = (3, size.height, size.width);
+        let image = ArrayView3::from_shape(shape, &self.tensor).expect("three planes of the input's size");
+        let input = ArrayViewMut3::from_shape(shape, input).expect("three planes of the input's size");
+        shift(image, displacement, threads, input);
         Ok(())
     }
 }

@@ -250,7 +250,8 @@ impl Fit {
         let tensor = input.extraction.tensor();
         try_resize(&mut self.sum, tensor.len(), 0.0)?;
         let offer = known.unwrap_or_else(|| self.sample.offer(bytes(&maps[0], &self.config)));
-        let kept = offer.place.is_some().then(|| SampleImage { maps: maps.iter().map(HalfMap::new).collect() });
+        let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()? });
+        let kept = offer.place.is_some().then(halves).transpose()?;
         if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
             accumulator.observe(&maps[0], &self.threads)?;
         }
@@ -268,7 +269,7 @@ impl Fit {
             accumulator.prepare(&self.sample, &self.threads)?;
             let mut features = FeatureMap::default();
             for image in self.sample.images() {
-                image.maps[0].read(&mut features);
+                image.maps[0].read(&mut features)?;
                 accumulator.observe(&features, &self.threads)?;
             }
         }
@@ -364,7 +365,7 @@ impl Fit {
 
 /// What the sample needs for an image whose feature maps are like this one.
 fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
-    size_of::<f16>() * map.data.len() * config.shifts.len()
+    size_of::<f16>() * map.as_slice().len() * config.shifts.len()
 }
 
 impl FitConfig {

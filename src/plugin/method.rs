@@ -356,11 +356,11 @@ impl Drop for Handle {
 
 fn view(features: &FeatureMap) -> npad_features {
     npad_features {
-        rows: features.rows as i32,
-        cols: features.cols as i32,
-        channels: features.channels as i32,
+        rows: features.rows() as i32,
+        cols: features.cols() as i32,
+        channels: features.channels() as i32,
         reserved: 0,
-        data: features.data.as_ptr(),
+        data: features.as_slice().as_ptr(),
     }
 }
 
@@ -379,7 +379,7 @@ impl Accumulator for PluginFitter {
     }
 
     fn observe(&mut self, features: &FeatureMap, _: &Threads) -> Result<()> {
-        self.shape = Some((features.rows, features.cols, features.channels));
+        self.shape = Some(features.shape());
         self.fitter.observe(features)
     }
 }
@@ -400,14 +400,14 @@ impl Fitter for PluginFitter {
             progress.report("held-out scores", fold, folds)?;
             let mut others = start.fitter()?;
             for (_, image) in images.iter().enumerate().filter(|(number, _)| number % folds != fold) {
-                image.maps[0].read(&mut features);
+                image.maps[0].read(&mut features)?;
                 others.observe(&features)?;
             }
             let scorer = others.finish(shape)?;
             for number in (fold..images.len()).step_by(folds) {
                 for map in &images[number].maps {
                     let mut grid = GridScore::default();
-                    map.read(&mut features);
+                    map.read(&mut features)?;
                     scorer.score(&features, threads, &mut grid)?;
                     held_out[number].push(grid);
                 }
@@ -434,10 +434,10 @@ impl Scorer for PluginScorer {
     }
 
     fn score(&self, features: &FeatureMap, _: &Threads, out: &mut GridScore) -> Result<()> {
-        if (features.rows, features.cols, features.channels) != self.shape {
+        if features.shape() != self.shape {
             return Err(Error::new(Status::Backbone, "the backbone's features have another shape than in the fit"));
         }
-        (out.rows, out.cols) = (features.rows, features.cols);
+        (out.rows, out.cols) = (features.rows(), features.cols());
         out.evidence.clear();
         out.map.clear();
         out.map.resize(out.rows * out.cols, f32::NAN);

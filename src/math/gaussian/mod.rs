@@ -79,9 +79,9 @@ impl Moments {
         self.dimension
     }
 
-    /// The sum of the weights of all samples at position `p`.
-    pub fn weight(&self, p: usize) -> f32 {
-        self.weight[p]
+    /// The sum of the weights of all samples, for each position.
+    pub fn weights(&self) -> &[f32] {
+        &self.weight
     }
 
     /// Position `p`, to be filled alone.

@@ -57,13 +57,20 @@ impl Moments {
                     invert_lower(lower, factor);
                     covariance.gemm(1.0, factor, &factor.transpose(), 0.0);
                     (0..d).for_each(|i| covariance[(i, i)] -= regularisation.ridge);
-                    let (weight, kept, variance) = (f64::from(*weight), f64::from(*kept), covariance.trace() / d as f64);
+                    let (weight, kept, variance) =
+                        (f64::from(*weight), f64::from(*kept), covariance.trace() / d as f64);
                     for j in 0..d {
                         for i in j..d {
                             let target = match regularisation.target {
                                 Target::Pooled => pooled[(i, j)],
                                 // Drawing towards the mean variance leaves the trace as it is.
-                                Target::Identity => if i == j { variance } else { 0.0 },
+                                Target::Identity => {
+                                    if i == j {
+                                        variance
+                                    } else {
+                                        0.0
+                                    }
+                                }
                             };
                             let sample = (covariance[(i, j)] - (1.0 - kept) * target) / kept;
                             let value = if kept < LEAST_KEPT { target } else { sample };

@@ -1,6 +1,6 @@
 use super::*;
-use crate::math::kernels::whiten;
 use crate::exec::Threads;
+use crate::math::kernels::whiten;
 use crate::math::random::Random;
 use crate::math::vector::dot;
 use nalgebra::DVector;
@@ -60,8 +60,12 @@ struct Fit {
 
 fn fit(moments: &Moments, images: usize, regularisation: Regularisation) -> Fit {
     let d = moments.dimension();
-    let mut fit =
-        Fit { mean: vec![0.0; padded(d)], whitener: vec![0.0; blocked_len(d)], kept: 0.0, weight: moments.weight(0) };
+    let mut fit = Fit {
+        mean: vec![0.0; padded(d)],
+        whitener: vec![0.0; blocked_len(d)],
+        kept: 0.0,
+        weight: moments.weights()[0],
+    };
     let out = Gaussian { mean: &mut fit.mean, whitener: &mut fit.whitener, kept: &mut fit.kept };
     assert!(Estimator::new(&pooled(d)).unwrap().estimate(moments, 0, images, regularisation, out));
     fit
@@ -86,7 +90,7 @@ proptest! {
         let whole = data.moments(0..images, 2.5);
         let mut halves = data.moments((0..images).step_by(2), 2.5);
         halves.merge(&data.moments((1..images).step_by(2), 3.5));
-        prop_assert!((whole.weight(0) - halves.weight(0)).abs() < 1e-4);
+        prop_assert!((whole.weights()[0] - halves.weights()[0]).abs() < 1e-4);
         let scale = whole.scatter.iter().fold(1.0f32, |a, b| a.max(b.abs()));
         for (a, b) in whole.sum.iter().zip(&halves.sum).chain(whole.scatter.iter().zip(&halves.scatter)) {
             prop_assert!((a - b).abs() < 1e-4 * scale, "{a} and {b}");
@@ -101,7 +105,7 @@ proptest! {
         let whole = fit(&data.moments(0..images, 3.0), images, RIDGE);
         let without_moments = data.moments((0..images).filter(|n| *n != out), 3.0);
         // The closed form keeps the ridge's share of the whole, so the refit must use that ridge.
-        let ridge = RIDGE.ridge * f64::from(whole.weight / without_moments.weight(0));
+        let ridge = RIDGE.ridge * f64::from(whole.weight / without_moments.weights()[0]);
         let without = fit(&without_moments, images - 1, Regularisation { ridge, ..RIDGE });
         let gaussian = Estimate {
             dimension, mean: &whole.mean, whitener: &whole.whitener, kept: whole.kept, weight: whole.weight,

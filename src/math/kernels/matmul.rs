@@ -7,6 +7,8 @@
 #[cfg(target_arch = "x86_64")]
 use super::Level;
 use super::fma;
+use crate::error::Result;
+use crate::exec::memory::try_vec;
 
 const LANES: usize = 16;
 /// Points that go through a panel together. Six times two AVX2 registers of sums leave room for the operands;
@@ -29,9 +31,12 @@ pub struct Panels {
 
 impl Panels {
     /// Panels of the linear map whose row `o` (of `inputs` values) gives output `o`.
-    pub fn from_rows(rows: &[f32], inputs: usize) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn from_rows(rows: &[f32], inputs: usize) -> Result<Self> {
         let outputs = rows.len() / inputs;
-        let mut data = vec![0.0; outputs.div_ceil(LANES) * inputs * LANES];
+        let mut data = try_vec(outputs.div_ceil(LANES) * inputs * LANES, 0.0)?;
         for (o, row) in rows.chunks_exact(inputs).enumerate() {
             for (i, &value) in row.iter().enumerate() {
                 data[(o / LANES * inputs + i) * LANES + o % LANES] = value;
@@ -41,7 +46,7 @@ impl Panels {
         squares.resize(outputs.next_multiple_of(LANES), f32::INFINITY);
         let last = |panel: &[f32]| panel.iter().rposition(|v| *v != 0.0).map_or(0, |at| at / LANES + 1);
         let used = data.chunks_exact(inputs * LANES).map(last).collect();
-        Self { inputs, outputs, data, used, squares }
+        Ok(Self { inputs, outputs, data, used, squares })
     }
 
     /// Rows that they were made from.
@@ -359,7 +364,7 @@ mod tests {
             if triangular {
                 rows.chunks_mut(inputs).enumerate().for_each(|(o, row)| row.iter_mut().skip(o + 1).for_each(|v| *v = 0.0));
             }
-            let panels = Panels::from_rows(&rows, inputs);
+            let panels = Panels::from_rows(&rows, inputs).unwrap();
             for (multiply, nearest) in implementations() {
                 let mut out = vec![0.0; points * outputs];
                 multiply(&x, &panels, &mut out);

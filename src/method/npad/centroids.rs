@@ -1,11 +1,16 @@
 //! The centroid level: distance to the nearest representative nominal patch, whatever its position.
 
+use ndarray::{Array2, ArrayView1, Zip};
+
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
+use crate::exec::memory::try_vec;
 use crate::math::kmeans::{Clusters, kmeans};
 use crate::math::knn::Points;
 use crate::math::random::Random;
+use crate::math::rows::{as_slice, from_vec, select};
+use crate::method::features::draw;
 use crate::method::state::unfit;
 use crate::method::whitening::{Nearest, Whitening};
 use crate::method::{Array, State};
@@ -28,27 +33,23 @@ pub struct Centroids {
 }
 
 /// Patches drawn from good images, remembered with the image that each came from.
+#[derive(Default)]
 pub struct PatchSample {
-    rows: Vec<f32>,
+    /// Patch after patch.
+    values: Vec<f32>,
     image: Vec<u32>,
     /// Clustering of the whitened patches, once fitted.
     clusters: Clusters,
-    white: Vec<f32>,
+    /// A patch a row, once fitted.
+    white: Array2<f32>,
 }
 
 impl PatchSample {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        let clusters = Clusters { centroids: Vec::new(), assignment: Vec::new() };
-        Self { rows: Vec::new(), image: Vec::new(), clusters, white: Vec::new() }
-    }
-
     /// Draws `count` patches of image number `image`.
-    pub fn draw(&mut self, patches: &FeatureMap, image: usize, count: usize, random: &mut Random) {
-        for p in random.choose(count, patches.positions()) {
-            self.rows.extend_from_slice(patches.at(p));
-            self.image.push(image as u32);
-        }
+    pub fn draw(&mut self, patches: &FeatureMap, image: usize, count: usize, random: &mut Random) -> Result<()> {
+        let drawn = draw(patches, count, random, &mut self.values)?;
+        self.image.resize(self.image.len() + drawn, image as u32);
+        Ok(())
     }
 }
 
@@ -64,12 +65,12 @@ impl Centroids {
         let number = sample.image.len();
         // K-means starts from the first points, so they come in random order.
         let order = random.choose(number, number);
-        sample.rows = order.iter().flat_map(|&i| sample.rows[i * channels..][..channels].iter().copied()).collect();
+        let rows = select(from_vec(std::mem::take(&mut sample.values), channels).view(), &order)?;
         sample.image = order.iter().map(|&i| sample.image[i]).collect();
-        let whitening = Whitening::new(&sample.rows, channels)?;
-        sample.white = whitening.apply_all(&sample.rows, threads);
-        sample.clusters = kmeans(&sample.white, channels, count, ROUNDS, threads);
-        let points = Points::new(sample.clusters.centroids.clone(), channels);
+        let whitening = Whitening::new(rows.view())?;
+        sample.white = whitening.apply_all(rows.view(), threads)?;
+        sample.clusters = kmeans(sample.white.view(), count, ROUNDS, threads)?;
+        let points = Points::new(sample.clusters.centroids.clone())?;
         let mut counts = vec![0; points.count()];
         sample.clusters.assignment.iter().for_each(|&c| counts[c as usize] += 1);
         Ok(Self { channels, whitening, points, counts, nearest: Nearest::default() })
@@ -83,27 +84,27 @@ impl Centroids {
 
     /// Takes patches of further images in: each moves its nearest centroid by its share (Sculley 2010, web-scale
     /// K-means, with one batch).
-    pub fn extend(&mut self, sample: &mut PatchSample, threads: &Threads) {
-        sample.white = self.whitening.apply_all(&sample.rows, threads);
-        let dimension = self.channels;
-        let mut assignment = vec![0; sample.image.len()];
-        let mut distance = vec![0.0; assignment.len()];
-        self.points.nearest(&sample.white, &mut assignment, &mut distance);
-        let mut rows = self.points.rows().to_vec();
-        for (white, &c) in sample.white.chunks_exact(dimension).zip(&assignment) {
+    pub fn extend(&mut self, sample: &mut PatchSample, threads: &Threads) -> Result<()> {
+        let rows = from_vec(std::mem::take(&mut sample.values), self.channels);
+        sample.white = self.whitening.apply_all(rows.view(), threads)?;
+        let mut assignment = try_vec(sample.image.len(), 0)?;
+        let mut distance = try_vec(sample.image.len(), 0.0)?;
+        self.points.nearest(as_slice(sample.white.view()), &mut assignment, &mut distance);
+        let mut rows = self.points.rows().to_owned();
+        for (white, &c) in sample.white.rows().into_iter().zip(&assignment) {
             let count = &mut self.counts[c as usize];
             *count += 1;
             let share = 1.0 / *count as f32;
-            let row = &mut rows[c as usize * dimension..][..dimension];
-            row.iter_mut().zip(white).for_each(|(row, w)| *row += share * (w - *row));
+            rows.row_mut(c as usize).zip_mut_with(&white, |row, w| *row += share * (w - *row));
         }
-        self.points = Points::new(rows, dimension);
+        self.points = Points::new(rows)?;
         sample.clusters.assignment = assignment;
+        Ok(())
     }
 
     /// Writes each patch's distance to the nearest centroid to `out`.
-    pub fn distances(&self, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) {
-        self.nearest.distances(Some(&self.whitening), &self.points, patches, threads, out);
+    pub fn distances(&self, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) -> Result<()> {
+        self.nearest.distances(Some(&self.whitening), &self.points, patches, threads, out)
     }
 
     /// The same, as though image number `image` had not been learnt from: its patches are taken out of their centroids,
@@ -115,11 +116,10 @@ impl Centroids {
         patches: &FeatureMap,
         threads: &Threads,
         out: &mut Vec<f32>,
-    ) {
-        let dimension = self.channels;
+    ) -> Result<()> {
         let all: Vec<f32> = self.counts.iter().map(|count| *count as f32).collect();
         let mut own = vec![0.0f32; all.len()];
-        let mut rows = self.points.rows().to_vec();
+        let mut rows = self.points.rows().to_owned();
         let members =
             || sample.clusters.assignment.iter().enumerate().filter(|(i, _)| sample.image[*i] as usize == image);
         members().for_each(|(_, &c)| own[c as usize] += 1.0);
@@ -127,27 +127,23 @@ impl Centroids {
             let c = c as usize;
             if own[c] < all[c] {
                 // The centroid is the mean of `all`; each of `own` leaves with its share.
-                let centroid = self.points.row(c);
                 let share = 1.0 / (all[c] - own[c]);
-                let white = &sample.white[i * dimension..][..dimension];
-                let row = &mut rows[c * dimension..][..dimension];
-                row.iter_mut().zip(centroid).zip(white).for_each(|((row, c), w)| *row += share * (c - w));
+                Zip::from(rows.row_mut(c))
+                    .and(ArrayView1::from(self.points.row(c)))
+                    .and(sample.white.row(i))
+                    .for_each(|row, c, w| *row += share * (c - w));
             }
         }
-        let left: Vec<f32> = rows
-            .chunks_exact(dimension)
-            .zip(all.iter().zip(&own))
-            .filter(|(_, (all, own))| **own == 0.0 || own < all)
-            .flat_map(|(row, _)| row.iter().copied())
-            .collect();
-        self.nearest.distances(Some(&self.whitening), &Points::new(left, dimension), patches, threads, out);
+        let left: Vec<usize> = (0..all.len()).filter(|&c| own[c] == 0.0 || own[c] < all[c]).collect();
+        let left = Points::new(select(rows.view(), &left)?)?;
+        self.nearest.distances(Some(&self.whitening), &left, patches, threads, out)
     }
 
     /// Saves the level.
     pub fn save(&self, state: &mut State) {
         self.whitening.save(LEVEL, state);
         let shape = vec![self.points.count(), self.channels];
-        state.put("centroids.points", Array::F32(shape, self.points.rows().to_vec()));
+        state.put("centroids.points", Array::F32(shape, as_slice(self.points.rows()).to_vec()));
         state.put("centroids.counts", Array::U32(vec![self.counts.len()], self.counts.clone()));
     }
 
@@ -162,7 +158,7 @@ impl Centroids {
         Ok(Self {
             channels,
             whitening: Whitening::load(LEVEL, channels, state)?,
-            points: Points::new(state.take_f32("centroids.points", &[count, channels])?, channels),
+            points: Points::new(from_vec(state.take_f32("centroids.points", &[count, channels])?, channels))?,
             counts,
             nearest: Nearest::default(),
         })

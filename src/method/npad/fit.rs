@@ -9,12 +9,13 @@ use super::{LEVELS, NpadConfig, Selection};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::{try_copy, try_vec};
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
-use crate::method::features::{PaddedMap, patch_mean, select};
-use crate::method::{Accumulator, FitOutcome, Fitter, GridScore, Sample, held_out_images, other_shape};
+use crate::method::features::{patch_mean, select};
+use crate::method::{Accumulator, FitOutcome, Fitter, GridScore, Sample, check_shape, held_out_images};
 
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
 const BATCH: usize = 16;
@@ -45,7 +46,7 @@ struct Statistics {
     /// Images observed, those of the prior fit included.
     images: usize,
     /// Images not yet in the moments.
-    pending: Vec<PaddedMap>,
+    pending: Vec<FeatureMap>,
 }
 
 impl NpadFitter {
@@ -67,29 +68,30 @@ impl NpadFitter {
 const ALONE: Window = Window { radius: 0, power: 1.0 };
 
 impl Statistics {
-    /// Adds the pending images to the statistics.
-    fn flush(&mut self, window: Window, patch: usize, threads: &Threads) {
+    /// Adds the pending images to the statistics; a failure leaves them pending.
+    fn flush(&mut self, window: Window, patch: usize, threads: &Threads) -> Result<()> {
+        if let Some(moments) = &mut self.patch {
+            let means = self.pending.iter().map(|map| mean_of(map, patch, threads)).collect::<Result<Vec<_>>>()?;
+            gaussians::observe(moments, &means, ALONE, threads);
+        }
         if let Some(moments) = &mut self.pixel {
             gaussians::observe(moments, &self.pending, window, threads);
         }
-        if let Some(moments) = &mut self.patch {
-            let means: Vec<PaddedMap> = self.pending.iter().map(|map| mean_of(map, patch, threads)).collect();
-            gaussians::observe(moments, &means, ALONE, threads);
-        }
         self.pending.clear();
+        Ok(())
     }
 }
 
-fn mean_of(map: &PaddedMap, patch: usize, threads: &Threads) -> PaddedMap {
-    let mut out = PaddedMap::default();
-    patch_mean(map, patch, threads, &mut out);
-    out
+fn mean_of(map: &FeatureMap, patch: usize, threads: &Threads) -> Result<FeatureMap> {
+    let mut out = FeatureMap::default();
+    patch_mean(map, patch, threads, &mut out)?;
+    Ok(out)
 }
 
-fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> PaddedMap {
-    let mut out = PaddedMap::default();
-    select(features, channels, threads, &mut out);
-    out
+fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Result<FeatureMap> {
+    let mut out = FeatureMap::default();
+    select(features, channels, threads, &mut out)?;
+    Ok(out)
 }
 
 impl Accumulator for NpadFitter {
@@ -104,14 +106,15 @@ impl Accumulator for NpadFitter {
     fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()> {
         let (window, patch) = (self.window(), self.config.patch);
         let statistics = self.statistics.as_mut().ok_or_else(out_of_order)?;
-        if (features.rows, features.cols, features.channels) != statistics.shape {
-            return Err(other_shape(statistics.shape, features));
-        }
+        check_shape(statistics.shape, features)?;
         if statistics.pixel.is_some() || statistics.patch.is_some() {
-            statistics.pending.push(selected(features, &statistics.channels, threads));
+            statistics.pending.push(selected(features, &statistics.channels, threads)?);
         }
-        if statistics.pending.len() == GROUP {
-            statistics.flush(window, patch, threads);
+        if statistics.pending.len() >= GROUP
+            && let Err(error) = statistics.flush(window, patch, threads)
+        {
+            statistics.pending.pop();
+            return Err(error);
         }
         statistics.images += 1;
         Ok(())
@@ -126,7 +129,7 @@ impl Fitter for NpadFitter {
     fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
         progress.report("statistics", 0, 1)?;
         let (window, patch) = (self.window(), self.config.patch);
-        self.statistics.as_mut().ok_or_else(out_of_order)?.flush(window, patch, threads);
+        self.statistics.as_mut().ok_or_else(out_of_order)?.flush(window, patch, threads)?;
         let statistics = self.statistics.as_ref().ok_or_else(out_of_order)?;
         let estimate = |moments: &Option<Moments>| {
             let moments = moments.as_ref();
@@ -134,7 +137,7 @@ impl Fitter for NpadFitter {
         };
         let (pixel, patch) = (estimate(&statistics.pixel)?, estimate(&statistics.patch)?);
         progress.report("centroids", 0, 1)?;
-        let mut patches = PatchSample::new();
+        let mut patches = PatchSample::default();
         let centroids =
             self.config.uses(2).then(|| self.fit_centroids(statistics, sample, &mut patches, threads)).transpose()?;
         let levels = Levels { pixel, patch, centroids };
@@ -173,19 +176,20 @@ impl NpadFitter {
         let channels = match self.config.selection {
             Selection::WithinPosition => spread.most_within(self.config.channels),
             Selection::Random => {
-                let chosen = Random::new(self.seed).choose(self.config.channels, spread.mean.channels);
+                let chosen = Random::new(self.seed).choose(self.config.channels, spread.mean.channels());
                 let mut channels: Vec<u32> = chosen.into_iter().map(|c| c as u32).collect();
                 channels.sort_unstable();
                 channels
             }
         };
-        let centre = selected(&spread.mean, &channels, threads);
-        let moments =
-            |wanted: bool, centre: &PaddedMap| wanted.then(|| Moments::new(channels.len(), centre.data.clone()));
+        let centre = selected(&spread.mean, &channels, threads)?;
+        let moments = |wanted: bool, centre: &FeatureMap| {
+            wanted.then(|| Moments::new(channels.len(), try_copy(centre.as_slice())?)).transpose()
+        };
         Ok(Statistics {
-            shape: (spread.mean.rows, spread.mean.cols, spread.mean.channels),
-            pixel: moments(self.config.uses(0), &centre),
-            patch: moments(self.config.uses(1), &mean_of(&centre, self.config.patch, threads)),
+            shape: spread.mean.shape(),
+            pixel: moments(self.config.uses(0), &centre)?,
+            patch: moments(self.config.uses(1), &mean_of(&centre, self.config.patch, threads)?)?,
             channels,
             images: 0,
             pending: Vec::new(),
@@ -198,8 +202,8 @@ impl NpadFitter {
         Ok(Statistics {
             shape: prior.shape,
             channels: prior.channels.clone(),
-            pixel: prior.levels.pixel.as_ref().map(moments),
-            patch: prior.levels.patch.as_ref().map(moments),
+            pixel: prior.levels.pixel.as_ref().map(moments).transpose()?,
+            patch: prior.levels.patch.as_ref().map(moments).transpose()?,
             images: self.prior_images,
             pending: Vec::new(),
         })
@@ -232,13 +236,13 @@ impl NpadFitter {
         };
         let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
         for (number, image) in sample.images().iter().enumerate() {
-            image.maps[0].read(&mut features);
-            let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch);
-            patches.draw(cells, number, share, &mut random);
+            image.maps[0].read(&mut features)?;
+            let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch)?;
+            patches.draw(cells, number, share, &mut random)?;
         }
         if let Some(level) = prior {
             let mut level = level.clone();
-            level.extend(patches, threads);
+            level.extend(patches, threads)?;
             return Ok(level);
         }
         Centroids::new(patches, statistics.shape.2, self.config.centroids, &mut random, threads)
@@ -258,46 +262,36 @@ impl NpadFitter {
         for (done, batch) in images.chunks(BATCH).enumerate() {
             progress.report("held-out scores", done * BATCH, images.len())?;
             let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
-            let mut maps: Vec<Vec<PaddedMap>> = Vec::new();
+            let mut maps: Vec<Vec<FeatureMap>> = Vec::new();
             for &number in batch {
                 let mut own = Vec::new();
                 for map in &sample.images()[number].maps {
-                    map.read(&mut features);
-                    own.push(selected(&features, &statistics.channels, threads));
+                    map.read(&mut features)?;
+                    own.push(selected(&features, &statistics.channels, threads)?);
                     if let Some(level) = &levels.centroids {
                         let mut distance = Vec::new();
-                        let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch);
-                        level.held_out(patches, number, cells, threads, &mut distance);
+                        let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch)?;
+                        level.held_out(patches, number, cells, threads, &mut distance)?;
                         out[2].push(distance);
                     }
                 }
                 maps.push(own);
             }
             if let Some(level) = &levels.pixel {
-                out[0].extend(hold_out_gaussians(level, &maps, self.window(), threads));
+                out[0].extend(
+                    level.held_out(&maps, self.window(), threads)?.columns().into_iter().map(|map| map.to_vec()),
+                );
             }
             if let Some(level) = &levels.patch {
-                let means: Vec<Vec<PaddedMap>> = maps
-                    .iter()
-                    .map(|own| own.iter().map(|map| mean_of(map, self.config.patch, threads)).collect())
-                    .collect();
-                out[1].extend(hold_out_gaussians(level, &means, ALONE, threads));
+                let means_of = |own: &Vec<FeatureMap>| {
+                    own.iter().map(|map| mean_of(map, self.config.patch, threads)).collect::<Result<Vec<_>>>()
+                };
+                let means = maps.iter().map(means_of).collect::<Result<Vec<_>>>()?;
+                out[1].extend(level.held_out(&means, ALONE, threads)?.columns().into_iter().map(|map| map.to_vec()));
             }
         }
         Ok(out)
     }
-}
-
-/// One vector of distances per map, from one vector per position.
-fn hold_out_gaussians(
-    level: &Gaussians<f32>,
-    maps: &[Vec<PaddedMap>],
-    window: Window,
-    threads: &Threads,
-) -> Vec<Vec<f32>> {
-    let positions = level.held_out(maps, window, threads);
-    let count = maps.iter().map(Vec::len).sum();
-    (0..count).map(|k| positions.iter().map(|distances| distances[k]).collect()).collect()
 }
 
 /// Each level's standard deviation over all positions of all held-out maps.
@@ -334,19 +328,18 @@ impl Spread {
     fn of(sample: &Sample, threads: &Threads) -> Result<Self> {
         let first = sample.images().first().ok_or_else(out_of_order)?;
         let (mut mean, mut map) = (FeatureMap::default(), FeatureMap::default());
-        first.maps[0].read(&mut mean);
-        let base = mean.clone();
-        let mut square = vec![0.0f32; mean.data.len()];
-        mean.data.fill(0.0);
+        let mut base = FeatureMap::default();
+        first.maps[0].read(&mut base)?;
+        mean.reshape(base.shape())?;
+        mean.as_mut_slice().fill(0.0);
+        let mut square = try_vec(mean.as_slice().len(), 0.0f32)?;
         // Relative to the first image: a raw sum of squares would lose small variances.
         for image in sample.images() {
-            image.maps[0].read(&mut map);
-            if !map.same_shape(&base) {
-                return Err(other_shape((base.rows, base.cols, base.channels), &map));
-            }
+            image.maps[0].read(&mut map)?;
+            check_shape(base.shape(), &map)?;
             threads.run(|| {
-                let sums = mean.data.par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
-                sums.zip(map.data.par_chunks(CHUNK).zip(base.data.par_chunks(CHUNK))).for_each(
+                let sums = mean.as_mut_slice().par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
+                sums.zip(map.as_slice().par_chunks(CHUNK).zip(base.as_slice().par_chunks(CHUNK))).for_each(
                     |((sum, square), (x, base))| {
                         for (((sum, square), x), base) in sum.iter_mut().zip(square).zip(x).zip(base) {
                             let x = x - base;
@@ -358,9 +351,9 @@ impl Spread {
             });
         }
         let count = sample.images().len() as f32;
-        let channels = mean.channels;
+        let channels = mean.channels();
         let mut within = vec![0.0; channels];
-        for ((sum, square), base) in mean.data.iter_mut().zip(&mut square).zip(&base.data) {
+        for ((sum, square), base) in mean.as_mut_slice().iter_mut().zip(&mut square).zip(base.as_slice()) {
             let offset = *sum / count;
             *square = (*square / count - offset * offset).max(0.0);
             *sum = base + offset;
@@ -370,11 +363,11 @@ impl Spread {
             within.iter_mut().zip(row).for_each(|(w, v)| *w += f64::from(*v) / positions);
         }
         let mut overall = vec![0.0; channels];
-        for row in mean.data.chunks_exact(channels) {
+        for row in mean.as_slice().chunks_exact(channels) {
             overall.iter_mut().zip(row).for_each(|(o, v)| *o += f64::from(*v) / positions);
         }
         let mut between = vec![0.0; channels];
-        for row in mean.data.chunks_exact(channels) {
+        for row in mean.as_slice().chunks_exact(channels) {
             for ((b, v), o) in between.iter_mut().zip(row).zip(&overall) {
                 *b += (f64::from(*v) - o).powi(2) / positions;
             }
@@ -388,7 +381,7 @@ impl Spread {
             let (within, between) = (self.within[c as usize], self.between[c as usize]);
             within / (within + between + 1e-12)
         };
-        let mut order: Vec<u32> = (0..self.mean.channels as u32).collect();
+        let mut order: Vec<u32> = (0..self.mean.channels() as u32).collect();
         order.sort_by(|a, b| share(*b).total_cmp(&share(*a)));
         order.truncate(count);
         order.sort_unstable();

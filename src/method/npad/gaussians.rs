@@ -2,14 +2,19 @@
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
+use nalgebra::DMatrix;
+use ndarray::Array2;
 use rayon::prelude::*;
 
+use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::{try_copy, try_resize, try_vec};
 use crate::exec::scratch::Pool;
 use crate::math::gaussian::{Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation};
 use crate::math::kernels::{blocked_len, padded, squared_mahalanobis};
-use crate::method::features::{Neighbours, PaddedMap};
+use crate::math::rows::try_zeros;
+use crate::method::features::Neighbours;
 use crate::method::{Array, State};
 
 /// Which samples of an image enter a position's estimate.
@@ -27,8 +32,8 @@ pub const GROUP: usize = 8;
 /// Positions that one task scores.
 const CHUNK: usize = 16;
 
-/// Adds images to the statistics.
-pub fn observe(moments: &mut Moments, maps: &[PaddedMap], window: Window, threads: &Threads) {
+/// Adds images, as padded maps, to the statistics.
+pub fn observe(moments: &mut Moments, maps: &[FeatureMap], window: Window, threads: &Threads) {
     struct Scratch {
         neighbours: Neighbours,
         rows: Vec<f32>,
@@ -42,7 +47,7 @@ pub fn observe(moments: &mut Moments, maps: &[PaddedMap], window: Window, thread
                 roots.clear();
                 for map in maps {
                     neighbours.collect(map, p, window.radius, window.power);
-                    for (row, weight) in neighbours.rows.chunks_exact(map.row_len).zip(&neighbours.weights) {
+                    for (row, weight) in neighbours.rows.chunks_exact(map.channels()).zip(&neighbours.weights) {
                         let root = weight.sqrt();
                         rows.extend(row.iter().zip(position.centre).map(|(x, c)| root * (x - c)));
                         roots.push(root);
@@ -72,17 +77,19 @@ impl Gaussians<f32> {
     pub fn new(moments: &Moments, images: usize, regularisation: Regularisation, threads: &Threads) -> Result<Self> {
         let (dimension, positions) = (moments.dimension(), moments.positions());
         let (row_len, triangle) = (padded(dimension), blocked_len(dimension));
+        let pooled = moments.pooled()?;
         let mut level = Self {
             dimension,
-            mean: vec![0.0; positions * row_len],
-            whitener: vec![0.0; positions * triangle],
-            kept: vec![0.0; positions],
-            weight: (0..positions).map(|p| moments.weight(p)).collect(),
-            pooled: Vec::new(),
+            mean: try_vec(positions * row_len, 0.0)?,
+            whitener: try_vec(positions * triangle, 0.0)?,
+            kept: try_vec(positions, 0.0)?,
+            weight: try_copy(moments.weights())?,
+            pooled: try_vec(dimension * dimension, 0.0)?,
             scratch: Pool::default(),
         };
-        let pooled = moments.pooled();
-        level.pooled = pooled.iter().map(|v| *v as f32).collect();
+        for (i, row) in level.pooled.chunks_exact_mut(dimension).enumerate() {
+            row.iter_mut().enumerate().for_each(|(j, value)| *value = pooled[(i, j)] as f32);
+        }
         let regular = threads.run(|| {
             level
                 .mean
@@ -91,13 +98,15 @@ impl Gaussians<f32> {
                 .zip(level.kept.par_iter_mut())
                 .enumerate()
                 .map_init(
-                    || Estimator::new(dimension, &pooled),
+                    || Estimator::new(&pooled),
                     |estimator, (p, ((mean, whitener), kept))| {
-                        estimator.estimate(moments, p, images, regularisation, Gaussian { mean, whitener, kept })
+                        let estimator = estimator.as_mut().map_err(|error| error.clone())?;
+                        let out = Gaussian { mean, whitener, kept };
+                        Ok(estimator.estimate(moments, p, images, regularisation, out))
                     },
                 )
-                .reduce(|| true, |a, b| a & b)
-        });
+                .try_reduce(|| true, |a, b| Ok(a & b))
+        })?;
         if regular {
             return Ok(level);
         }
@@ -112,42 +121,39 @@ impl Gaussians<f32> {
     }
 
     /// The distances of images that were learnt from, each as though it had not been: for each position, those of every
-    /// map of every image. An image's first map is the one that was learnt from.
-    pub fn held_out(&self, images: &[Vec<PaddedMap>], window: Window, threads: &Threads) -> Vec<Vec<f32>> {
+    /// map of every image, a position a row. An image's first map is the one that was learnt from; maps are padded.
+    pub fn held_out(&self, images: &[Vec<FeatureMap>], window: Window, threads: &Threads) -> Result<Array2<f32>> {
         let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
+        let count = images.iter().map(Vec::len).sum();
+        let mut distances = try_zeros(self.kept.len(), count)?;
         threads.run(|| {
-            (0..self.kept.len())
-                .into_par_iter()
-                .map_init(
-                    || (Neighbours::default(), LeaveOut::default(), Vec::new()),
-                    |(neighbours, leave_out, rows), p| {
-                        let gaussian = Estimate {
-                            dimension: self.dimension,
-                            mean: &self.mean[p * row_len..][..row_len],
-                            whitener: &self.whitener[p * triangle..][..triangle],
-                            kept: self.kept[p],
-                            weight: self.weight[p],
-                        };
-                        let mut distances = vec![0.0; images.iter().map(Vec::len).sum()];
-                        let mut out = &mut distances[..];
-                        for maps in images {
-                            neighbours.collect(&maps[0], p, window.radius, window.power);
-                            rows.clear();
-                            maps.iter().for_each(|map| rows.extend_from_slice(map.at(p)));
-                            let (now, later) = out.split_at_mut(maps.len());
-                            leave_out.distances(gaussian, &neighbours.rows, &neighbours.weights, rows, now);
-                            out = later;
-                        }
-                        distances
-                    },
-                )
-                .collect()
-        })
+            distances.as_slice_mut().expect("just made").par_chunks_exact_mut(count).enumerate().for_each_init(
+                || (Neighbours::default(), LeaveOut::default(), Vec::new()),
+                |(neighbours, leave_out, rows), (p, mut out)| {
+                    let gaussian = Estimate {
+                        dimension: self.dimension,
+                        mean: &self.mean[p * row_len..][..row_len],
+                        whitener: &self.whitener[p * triangle..][..triangle],
+                        kept: self.kept[p],
+                        weight: self.weight[p],
+                    };
+                    for maps in images {
+                        neighbours.collect(&maps[0], p, window.radius, window.power);
+                        rows.clear();
+                        maps.iter().for_each(|map| rows.extend_from_slice(map.at(p)));
+                        let (now, later) = out.split_at_mut(maps.len());
+                        leave_out.distances(gaussian, &neighbours.rows, &neighbours.weights, rows, now);
+                        out = later;
+                    }
+                },
+            );
+        });
+        Ok(distances)
     }
 
     /// The level as it scores.
     pub fn rounded(self) -> Result<Gaussians> {
-        let mut whitener = vec![f16::ZERO; self.whitener.len()];
+        let mut whitener = try_vec(self.whitener.len(), f16::ZERO)?;
         whitener.convert_from_f32_slice(&self.whitener);
         if !whitener.iter().all(|w| w.is_finite()) {
             let message = "some features of the good images hardly vary at all; raise npad.regularisation";
@@ -160,13 +166,13 @@ impl Gaussians<f32> {
 
 impl Gaussians {
     /// Writes the Mahalanobis distances of each position of each map to `out`: position after position, a value for each
-    /// map. All maps share one pass over the whiteners, whose size in memory is what scoring costs.
-    pub fn distances<'a, M>(&self, maps: M, threads: &Threads, out: &mut Vec<f32>)
+    /// padded map. All maps share one pass over the whiteners, whose size in memory is what scoring costs.
+    pub fn distances<'a, M>(&self, maps: M, threads: &Threads, out: &mut Vec<f32>) -> Result<()>
     where
-        M: ExactSizeIterator<Item = &'a PaddedMap> + Clone + Sync,
+        M: ExactSizeIterator<Item = &'a FeatureMap> + Clone + Sync,
     {
         let (row_len, triangle, count) = (padded(self.dimension), blocked_len(self.dimension), maps.len());
-        out.resize(self.kept.len() * count, 0.0);
+        try_resize(out, self.kept.len() * count, 0.0)?;
         threads.chunks(out, CHUNK * count, |chunk, out| {
             self.scratch.with(Vec::new, |relative| {
                 relative.resize(row_len, 0.0);
@@ -180,21 +186,22 @@ impl Gaussians {
                 }
             });
         });
+        Ok(())
     }
 
     /// The statistics that it was estimated from.
-    pub fn moments(&self, regularisation: Regularisation, threads: &Threads) -> Moments {
-        let mut whitener = vec![0.0; self.whitener.len()];
+    pub fn moments(&self, regularisation: Regularisation, threads: &Threads) -> Result<Moments> {
+        let mut whitener = try_vec(self.whitener.len(), 0.0)?;
         self.whitener.convert_to_f32_slice(&mut whitener);
         let fitted = FittedGaussians {
             dimension: self.dimension,
-            mean: self.mean.clone(),
+            mean: try_copy(&self.mean)?,
             whitener: &whitener,
             kept: &self.kept,
             weight: &self.weight,
-            pooled: &self.pooled,
+            pooled: &DMatrix::from_row_slice(self.dimension, self.dimension, &self.pooled).cast(),
         };
-        threads.run(|| Moments::recover(fitted, regularisation))
+        Moments::recover(fitted, regularisation, threads)
     }
 
     /// Saves under names that start with `level`.

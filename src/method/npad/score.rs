@@ -1,6 +1,7 @@
 //! The fitted N-pad: levels side by side, fused into the anomaly map and the evidence for the image score.
 
 use half::f16;
+use ndarray::ArrayView2;
 
 use super::centroids::Centroids;
 use super::gaussians::Gaussians;
@@ -9,9 +10,9 @@ use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::scratch::Pool;
-use crate::method::features::{PaddedMap, patch_mean, patch_mean_all, select};
+use crate::method::features::{patch_mean, select};
 use crate::method::state::unfit;
-use crate::method::{Array, GridScore, Scorer, State, other_shape};
+use crate::method::{Array, GridScore, Scorer, State, check_shape};
 
 /// What of the levels goes into the map and into the image score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -76,23 +77,28 @@ pub struct NpadScorer {
 #[derive(Default)]
 pub struct Scratch {
     maps: Vec<Maps>,
-    pixel: Vec<f32>,
-    patch: Vec<f32>,
+    /// Distances of one level, those of each position of all maps together.
+    together: Vec<f32>,
 }
 
 /// What the levels look at in one feature map, and what they find.
 #[derive(Default)]
 struct Maps {
-    selected: PaddedMap,
-    mean: PaddedMap,
+    selected: FeatureMap,
+    mean: FeatureMap,
     cells: FeatureMap,
     distances: [Vec<f32>; 3],
 }
 
-/// Takes the distances of map `number` out of those of all, which stand position by position.
-fn pick(all: &[f32], count: usize, number: usize, out: &mut Vec<f32>) {
-    out.clear();
-    out.extend(all.iter().skip(number).step_by(count));
+/// Gives each map the distances of one level, which stand position by position.
+fn hand_out(together: &[f32], level: usize, maps: &mut [Maps]) {
+    let shape = (together.len() / maps.len(), maps.len());
+    let together = ArrayView2::from_shape(shape, together).expect("a distance for each position and map");
+    for (maps, distances) in maps.iter_mut().zip(together.columns()) {
+        let out = &mut maps.distances[level];
+        out.clear();
+        out.extend(distances);
+    }
 }
 
 /// What centroids are compared with: the positions' own features, or their means over a patch.
@@ -101,12 +107,12 @@ pub fn cells_of<'a>(
     patch: usize,
     threads: &Threads,
     scratch: &'a mut FeatureMap,
-) -> &'a FeatureMap {
+) -> Result<&'a FeatureMap> {
     if patch == 1 {
-        return features;
+        return Ok(features);
     }
-    patch_mean_all(features, patch, threads, scratch);
-    scratch
+    patch_mean(features, patch, threads, scratch)?;
+    Ok(scratch)
 }
 
 impl Scorer for NpadScorer {
@@ -119,43 +125,38 @@ impl Scorer for NpadScorer {
     }
 
     fn score_all(&self, features: &[FeatureMap], threads: &Threads, out: &mut [GridScore]) -> Result<()> {
-        let (rows, cols, channels) = self.shape;
-        if let Some(other) = features.iter().find(|map| (map.rows, map.cols, map.channels) != (rows, cols, channels)) {
-            return Err(other_shape(self.shape, other));
-        }
+        features.iter().try_for_each(|map| check_shape(self.shape, map))?;
         let Levels { pixel, patch, centroids } = &self.levels;
-        self.scratch.with(Scratch::default, |scratch| {
-            let count = features.len();
-            if scratch.maps.len() < count {
-                scratch.maps.resize_with(count, Maps::default);
+        self.scratch.with(Scratch::default, |Scratch { maps, together }| {
+            if maps.len() < features.len() {
+                maps.resize_with(features.len(), Maps::default);
             }
-            let maps = &mut scratch.maps[..count];
+            let maps = &mut maps[..features.len()];
             for (maps, features) in maps.iter_mut().zip(features) {
                 if pixel.is_some() || patch.is_some() {
-                    select(features, &self.channels, threads, &mut maps.selected);
+                    select(features, &self.channels, threads, &mut maps.selected)?;
                 }
                 if patch.is_some() {
-                    patch_mean(&maps.selected, self.patch, threads, &mut maps.mean);
+                    patch_mean(&maps.selected, self.patch, threads, &mut maps.mean)?;
                 }
                 if let Some(level) = centroids {
-                    let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells);
-                    level.distances(cells, threads, &mut maps.distances[2]);
+                    let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells)?;
+                    level.distances(cells, threads, &mut maps.distances[2])?;
                 }
             }
             if let Some(level) = pixel {
-                level.distances(maps.iter().map(|maps| &maps.selected), threads, &mut scratch.pixel);
+                level.distances(maps.iter().map(|maps| &maps.selected), threads, together)?;
+                hand_out(together, 0, maps);
             }
             if let Some(level) = patch {
-                level.distances(maps.iter().map(|maps| &maps.mean), threads, &mut scratch.patch);
+                level.distances(maps.iter().map(|maps| &maps.mean), threads, together)?;
+                hand_out(together, 1, maps);
             }
-            for (number, (maps, out)) in maps.iter_mut().zip(out).enumerate() {
-                let [of_pixels, of_patches, of_centroids] = &mut maps.distances;
-                pick(&scratch.pixel, count, number, of_pixels);
-                pick(&scratch.patch, count, number, of_patches);
-                self.fusion.apply([of_pixels, of_patches, of_centroids], rows, cols, out);
+            for (maps, out) in maps.iter().zip(out) {
+                self.fusion.apply(maps.distances.each_ref().map(Vec::as_slice), self.shape.0, self.shape.1, out);
             }
-        });
-        Ok(())
+            Ok(())
+        })
     }
 
     fn state(&self) -> Result<State> {

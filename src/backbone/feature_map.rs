@@ -1,0 +1,121 @@
+//! The map of feature vectors that everything after the backbone works on.
+
+use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3};
+
+use crate::error::Result;
+use crate::exec::memory::try_resize;
+
+/// A vector of channels for each position of a grid: an array of rows x columns x channels.
+///
+/// It is always in standard layout, position after position, so that kernels can work on its values as a slice.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct FeatureMap(Array3<f32>);
+
+impl FeatureMap {
+    /// Rows, columns and channels.
+    pub fn shape(&self) -> (usize, usize, usize) {
+        self.0.dim()
+    }
+
+    /// Grid rows.
+    pub fn rows(&self) -> usize {
+        self.shape().0
+    }
+
+    /// Grid columns.
+    pub fn cols(&self) -> usize {
+        self.shape().1
+    }
+
+    /// Values per position.
+    pub fn channels(&self) -> usize {
+        self.shape().2
+    }
+
+    /// Grid positions.
+    pub fn positions(&self) -> usize {
+        self.rows() * self.cols()
+    }
+
+    /// The values of grid position `p`, counted row by row.
+    pub fn at(&self, p: usize) -> &[f32] {
+        let channels = self.channels();
+        &self.as_slice()[p * channels..][..channels]
+    }
+
+    /// All values, position after position.
+    pub fn as_slice(&self) -> &[f32] {
+        self.0.as_slice().expect(LAYOUT)
+    }
+
+    /// All values, position after position, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [f32] {
+        self.0.as_slice_mut().expect(LAYOUT)
+    }
+
+    /// The array: rows x columns x channels.
+    pub fn view(&self) -> ArrayView3<'_, f32> {
+        self.0.view()
+    }
+
+    /// The array, to be changed.
+    pub fn view_mut(&mut self) -> ArrayViewMut3<'_, f32> {
+        self.0.view_mut()
+    }
+
+    /// One position a row, one channel a column.
+    pub fn vectors(&self) -> ArrayView2<'_, f32> {
+        ArrayView2::from_shape((self.positions(), self.channels()), self.as_slice()).expect(LAYOUT)
+    }
+
+    /// Gives it another shape (rows, columns, channels) in the same memory where that suffices. Its values are then to be
+    /// written.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`]; it is then empty.
+    pub fn reshape(&mut self, shape: (usize, usize, usize)) -> Result<()> {
+        if self.shape() != shape {
+            let (mut values, _) = std::mem::take(&mut self.0).into_raw_vec_and_offset();
+            try_resize(&mut values, shape.0 * shape.1 * shape.2, 0.0)?;
+            self.0 = Array3::from_shape_vec(shape, values).expect(LAYOUT);
+        }
+        Ok(())
+    }
+}
+
+/// What holds of every map.
+const LAYOUT: &str = "a map in standard layout";
+
+impl From<Array3<f32>> for FeatureMap {
+    /// A map of rows x columns x channels.
+    fn from(array: Array3<f32>) -> Self {
+        Self(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn any_array_becomes_a_map_position_after_position() {
+        let array = array![[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]];
+        let map = FeatureMap::from(array.clone());
+        assert_eq!((map.shape(), map.at(2)), ((2, 2, 2), &[5.0, 6.0][..]));
+        let turned = FeatureMap::from(array.permuted_axes([1, 0, 2]));
+        assert_eq!((turned.at(1), turned.vectors().row(2).to_vec()), (&[5.0, 6.0][..], vec![3.0, 4.0]));
+    }
+
+    #[test]
+    fn another_shape_keeps_the_memory() {
+        let mut map = FeatureMap::from(Array3::zeros((4, 5, 6)));
+        let memory = map.as_slice().as_ptr();
+        for shape in [(2, 3, 4), (6, 5, 4), (0, 0, 0), (1, 1, 120)] {
+            map.reshape(shape).unwrap();
+            assert_eq!((map.shape(), map.as_slice().len()), (shape, shape.0 * shape.1 * shape.2));
+        }
+        assert_eq!(map.as_slice().as_ptr(), memory);
+        assert!(map.reshape((1 << 20, 1 << 20, 1 << 20)).is_err() && map.shape() == (0, 0, 0));
+    }
+}

@@ -1,0 +1,36 @@
+//! Matrices that hold one vector a row, whose memory is asked for before it is used.
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::error::Result;
+use crate::exec::memory::try_vec;
+
+/// `count` rows of `dimension` zeros.
+///
+/// # Errors
+/// [`crate::error::Status::OutOfMemory`].
+pub fn try_zeros(count: usize, dimension: usize) -> Result<Array2<f32>> {
+    Ok(from_vec(try_vec(count * dimension, 0.0)?, dimension))
+}
+
+/// Values row after row as a matrix of rows of `dimension` values, which they fill.
+pub fn from_vec(values: Vec<f32>, dimension: usize) -> Array2<f32> {
+    Array2::from_shape_vec((values.len() / dimension, dimension), values).expect("whole rows")
+}
+
+/// A copy of the rows with these indices, in their order.
+///
+/// # Errors
+/// [`crate::error::Status::OutOfMemory`].
+pub fn select(rows: ArrayView2<'_, f32>, indices: &[usize]) -> Result<Array2<f32>> {
+    let mut selected = try_zeros(indices.len(), rows.ncols())?;
+    for (mut to, &from) in selected.rows_mut().into_iter().zip(indices) {
+        to.assign(&rows.row(from));
+    }
+    Ok(selected)
+}
+
+/// The values of rows that stand one after the other.
+pub fn as_slice<'a>(rows: ArrayView2<'a, f32>) -> &'a [f32] {
+    rows.to_slice().expect("rows that stand one after the other")
+}
