@@ -139,7 +139,7 @@ fn cut(image: ArrayView3<'_, f32>, down: &Range<usize>, across: &Range<usize>, o
 
 /// Gives the taps the shapes of the whole image, in the memory that they have.
 fn shape(taps: &mut Vec<Array3<f32>>, places: &[Place]) -> Result<()> {
-    taps.resize_with(places.len(), Array3::default);
+    taps.resize_with(places.len(), || Array3::default((0, 0, 0)));
     for (tap, place) in taps.iter_mut().zip(places) {
         if tap.dim() != place.shape {
             *tap = Array3::default((0, 0, 0));
