@@ -128,6 +128,10 @@ impl Method for Stubborn {
         "stubborn"
     }
 
+    fn help(&self) -> &str {
+        "refuses to begin three times"
+    }
+
     fn parameters(&self) -> &[Parameter] {
         &[]
     }

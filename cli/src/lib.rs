@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use npad::error::{Error, Result, Status};
-use npad::model::{OPTIONS, Options};
+use npad::model::Options;
 use npad::plugin::method::load as load_plugin;
 
 /// Industrial visual anomaly detection: learns from good images only, then finds defects.
@@ -87,8 +87,7 @@ impl FitOptions {
         set_given(&mut options, &[("size", &self.size), ("seed", &self.seed)])?;
         for pair in &self.set {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
-                let known: Vec<_> = OPTIONS.iter().map(|(name, ..)| *name).collect();
-                let expected = format!("expected KEY=VALUE, with KEY one of {} or METHOD.parameter", known.join(", "));
+                let expected = "expected KEY=VALUE; `npad info` lists the keys";
                 Error::new(Status::InvalidOption, format!("--set {pair}: {expected}"))
             })?;
             options.set(key, value)?;

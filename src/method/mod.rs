@@ -109,6 +109,9 @@ pub trait Method: Send + Sync {
     /// Its name in options and model files.
     fn name(&self) -> &str;
 
+    /// What it is, in one line.
+    fn help(&self) -> &str;
+
     /// Its parameters, each named `METHOD.something`.
     fn parameters(&self) -> &[Parameter];
 

@@ -67,6 +67,10 @@ impl Method for PatchCore {
         "patchcore"
     }
 
+    fn help(&self) -> &'static str {
+        "distance to the nearest of a bank of patches (Roth et al. 2022)"
+    }
+
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
     }

@@ -11,7 +11,7 @@ mod thresholds;
 
 pub use decision::{Calibration, GoodScores, Verdict};
 pub use fit::{MIN_IMAGES, Trainer};
-pub use options::{OPTIONS, Options};
+pub use options::{OptionInfo, OptionKind, Options, options};
 pub use score::{Decision, Inspection, MapBuffer};
 pub use thresholds::Thresholds;
 

@@ -193,6 +193,7 @@ struct PluginMethod {
     functions: Arc<Functions>,
     parameters: Vec<Parameter>,
     file: String,
+    help: String,
 }
 
 impl PluginMethod {
@@ -234,7 +235,8 @@ impl PluginMethod {
             Parameter { name, default, kind: Kind::Text, help }
         });
         let parameters = parameters.collect();
-        Ok(Self { functions: Arc::new(functions), parameters, file })
+        let help = format!("method of the plug-in {file}");
+        Ok(Self { functions: Arc::new(functions), parameters, file, help })
     }
 }
 
@@ -259,6 +261,10 @@ impl Values {
 impl Method for PluginMethod {
     fn name(&self) -> &str {
         &self.functions.name
+    }
+
+    fn help(&self) -> &str {
+        &self.help
     }
 
     fn parameters(&self) -> &[Parameter] {
