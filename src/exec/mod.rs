@@ -7,12 +7,14 @@
 
 pub mod huge_pages;
 pub mod memory;
+mod panic_guard;
 pub mod progress;
 pub mod scratch;
 mod spin_pool;
 
 use std::sync::OnceLock;
 
+pub use panic_guard::quiet;
 pub use spin_pool::Awake;
 use spin_pool::SpinPool;
 
@@ -56,7 +58,8 @@ impl Threads {
 
     fn new_pool(&self) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
         let builder = rayon::ThreadPoolBuilder::new().num_threads(self.count);
-        builder.thread_name(|index| format!("npad-{index}")).build()
+        let builder = builder.thread_name(|index| format!("npad-{index}"));
+        builder.start_handler(|_| panic_guard::quiet_thread()).build()
     }
 
     /// Runs `work`, in which rayon's parallel iterators use these threads. For the long loops of a fit, which calls

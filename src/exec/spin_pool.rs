@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::panic_guard::quiet;
+
 /// Longer than any pause between the loops of a score; a helper that has waited so long sleeps even while it is kept awake.
 const PATIENCE: Duration = Duration::from_millis(2);
 /// Looks at what has changed between two looks at the clock.
@@ -146,7 +148,7 @@ impl SpinPool {
         for index in 0..count {
             let shared = Arc::clone(&spin_pool.shared);
             let builder = std::thread::Builder::new().name(format!("npad-helper-{index}"));
-            spin_pool.helpers.push(builder.spawn(move || shared.help())?);
+            spin_pool.helpers.push(builder.spawn(move || quiet(|| shared.help()))?);
         }
         Ok(spin_pool)
     }
