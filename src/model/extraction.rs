@@ -74,7 +74,7 @@ impl Extraction {
             return self.run(backbone, threads, out).map_err(|(_, error)| error);
         }
         let size = self.preprocessor.size();
-        extract(backbone, &self.tensor, size, &self.assembler, threads, out).map_err(|(_, error)| error)
+        extract(backbone, &self.tensor, size, &mut self.assembler, threads, out).map_err(|(_, error)| error)
     }
 
     /// Lets the image moved by `(dy, dx)` wait for [`Extraction::run`].
@@ -104,7 +104,7 @@ impl Extraction {
     ) -> std::result::Result<Awake<'a>, (usize, Error)> {
         let inputs = &self.waiting[..self.count * self.tensor.len()];
         self.count = 0;
-        extract(backbone, inputs, self.preprocessor.size(), &self.assembler, threads, out)
+        extract(backbone, inputs, self.preprocessor.size(), &mut self.assembler, threads, out)
     }
 }
 
@@ -112,7 +112,7 @@ fn extract<'a>(
     backbone: &dyn FeatureExtractor,
     inputs: &[f32],
     size: InputSize,
-    assembler: &Assembler,
+    assembler: &mut Assembler,
     threads: &'a Threads,
     out: &mut [FeatureMap],
 ) -> std::result::Result<Awake<'a>, (usize, Error)> {

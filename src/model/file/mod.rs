@@ -188,7 +188,7 @@ impl Model {
             backbone: Tiled::over(backbone, metadata.tile),
             spec,
             scorer,
-            threads: Arc::new(Threads::new(options.threads)?),
+            threads: Threads::shared(options.threads)?,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
             contexts: Pool::new(Threads::resolve(0)),
