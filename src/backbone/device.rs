@@ -28,7 +28,7 @@ const PROVIDERS: &[Provider] = &[
 ];
 
 /// A device by name: `cpu`, `cuda` or `cuda:N`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     provider: usize,
     index: i32,

@@ -58,6 +58,15 @@ pub trait FeatureExtractor: Send + Sync {
         1
     }
 
+    /// Makes what runs need ahead, so that `calls` calls at once, each with `images` images of one size, find it ready.
+    /// Optional: what is missing is made when it is needed.
+    ///
+    /// # Errors
+    /// As [`FeatureExtractor::extract`].
+    fn warm_up(&self, _size: InputSize, _images: usize, _calls: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// How pixel values become the network's input.
     fn normalisation(&self) -> Normalisation;
 

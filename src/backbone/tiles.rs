@@ -8,8 +8,9 @@
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 
-use super::{FeatureExtractor, TapMap};
+use super::{FeatureExtractor, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::{try_reserve, try_resize, try_vec};
 use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
@@ -51,13 +52,13 @@ struct Span {
 }
 
 /// Cuts an axis into as few tiles of at most `tile` pixels as will do, all of about the same length.
-fn spans(length: usize, tile: usize) -> Vec<Span> {
+fn spans(length: usize, tile: usize) -> impl Iterator<Item = Span> {
     let core = length.div_ceil(length.div_ceil(tile)).next_multiple_of(ALIGNMENT);
-    let span = |start: usize| {
+    let span = move |start: usize| {
         let end = (start + core).min(length);
         Span { core: start..end, window: start.saturating_sub(OVERLAP)..(end + OVERLAP).min(length) }
     };
-    (0..length).step_by(core).map(span).collect()
+    (0..length).step_by(core).map(span)
 }
 
 impl Tiled {
@@ -75,6 +76,37 @@ impl Tiled {
     fn holds(&self, size: InputSize) -> bool {
         size.height.max(size.width) <= self.tile
     }
+
+    /// Runs on all tiles of one image.
+    fn run(
+        &self,
+        inputs: &[f32],
+        size: InputSize,
+        Scratch { window, taps }: &mut Scratch,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        for down in spans(size.height, self.tile) {
+            for across in spans(size.width, self.tile) {
+                cut(inputs, size, &down.window, &across.window, window)?;
+                let tile = InputSize { height: down.window.len(), width: across.window.len() };
+                let first = down.core.start == 0 && across.core.start == 0;
+                self.inner.extract(window, tile, &mut |_, parts| {
+                    if first {
+                        taps.resize_with(parts.len(), Whole::default);
+                        taps.iter_mut().for_each(|tap| tap.channels = 0);
+                    }
+                    if taps.len() != parts.len() {
+                        return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
+                    }
+                    let mut pairs = taps.iter_mut().zip(parts);
+                    pairs.try_for_each(|(whole, part)| whole.put(part, size, [&down, &across]))
+                })?;
+            }
+        }
+        let mut maps = [TapMap::default(); MAX_TAPS];
+        maps.iter_mut().zip(taps.iter()).for_each(|(map, tap)| *map = tap.map());
+        consume(0, &maps[..taps.len()])
+    }
 }
 
 impl FeatureExtractor for Tiled {
@@ -87,27 +119,25 @@ impl FeatureExtractor for Tiled {
         if self.holds(size) {
             return self.inner.extract(inputs, size, consume);
         }
-        self.scratch.with(Scratch::default, |Scratch { window, taps }| {
-            for down in spans(size.height, self.tile) {
-                for across in spans(size.width, self.tile) {
-                    cut(inputs, size, &down.window, &across.window, window);
-                    let tile = InputSize { height: down.window.len(), width: across.window.len() };
-                    let first = down.core.start == 0 && across.core.start == 0;
-                    self.inner.extract(window, tile, &mut |_, parts| {
-                        if first {
-                            taps.resize_with(parts.len(), Whole::default);
-                            taps.iter_mut().for_each(|tap| tap.channels = 0);
-                        }
-                        if taps.len() != parts.len() {
-                            return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
-                        }
-                        let mut pairs = taps.iter_mut().zip(parts);
-                        pairs.try_for_each(|(whole, part)| whole.put(part, size, [&down, &across]))
-                    })?;
-                }
+        self.scratch.try_with(|| Ok(Scratch::default()), |scratch| self.run(inputs, size, scratch, consume))
+    }
+
+    fn warm_up(&self, size: InputSize, images: usize, calls: usize) -> Result<()> {
+        if self.holds(size) {
+            return self.inner.warm_up(size, images, calls);
+        }
+        for down in spans(size.height, self.tile) {
+            for across in spans(size.width, self.tile) {
+                let tile = InputSize { height: down.window.len(), width: across.window.len() };
+                self.inner.warm_up(tile, 1, calls)?;
             }
-            consume(0, &taps.iter().map(Whole::map).collect::<Vec<_>>())
-        })
+        }
+        let inputs = try_vec(3 * size.height * size.width, 0.0)?;
+        self.scratch.warm_up(
+            calls,
+            || Ok(Scratch::default()),
+            |scratch| self.run(&inputs, size, scratch, &mut |_, _| Ok(())),
+        )
     }
 
     fn max_batch(&self, size: InputSize) -> usize {
@@ -132,13 +162,15 @@ fn unfit(found: String) -> Error {
 }
 
 /// Copies a window of all three planes.
-fn cut(input: &[f32], size: InputSize, down: &Range<usize>, across: &Range<usize>, out: &mut Vec<f32>) {
+fn cut(input: &[f32], size: InputSize, down: &Range<usize>, across: &Range<usize>, out: &mut Vec<f32>) -> Result<()> {
     out.clear();
+    try_reserve(out, 3 * down.len() * across.len())?;
     for plane in input.chunks_exact(size.height * size.width) {
         for y in down.clone() {
             out.extend_from_slice(&plane[y * size.width..][across.clone()]);
         }
     }
+    Ok(())
 }
 
 impl Whole {
@@ -158,7 +190,7 @@ impl Whole {
         let shape = (part.channels, size.height.div_ceil(down_by), size.width.div_ceil(across_by));
         if self.channels == 0 {
             (self.channels, self.rows, self.cols) = shape;
-            self.data.resize(self.channels * self.rows * self.cols, 0.0);
+            try_resize(&mut self.data, self.channels * self.rows * self.cols, 0.0)?;
         } else if (self.channels, self.rows, self.cols) != shape {
             return Err(unfit(format!(
                 "an output of {} channels here, {} there, or of other strides",
@@ -217,7 +249,7 @@ mod tests {
     #[test]
     fn tiles_cover_an_axis_once_and_see_beyond_their_edges() {
         for (length, tile) in [(2448, 512), (100, 64), (64, 64), (65, 64), (1000, 8192), (200, 128)] {
-            let spans = spans(length, tile);
+            let spans: Vec<Span> = spans(length, tile).collect();
             assert!(spans.windows(2).all(|pair| pair[0].core.end == pair[1].core.start), "{spans:?}");
             assert_eq!((spans[0].core.start, spans[spans.len() - 1].core.end), (0, length));
             for Span { core, window } in &spans {

@@ -97,6 +97,15 @@ pub trait Scorer: Send + Sync {
         features.iter().zip(out).try_for_each(|(features, out)| self.score(features, threads, out))
     }
 
+    /// Makes working memory ahead, so that `calls` calls of [`Scorer::score_all`] at once with `maps` feature maps each find
+    /// it ready. Optional: what is missing is made when it is needed.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
+    fn warm_up(&self, _maps: usize, _calls: usize, _threads: &Threads) -> Result<()> {
+        Ok(())
+    }
+
     /// Everything that [`Method::load`] needs to rebuild it.
     ///
     /// # Errors

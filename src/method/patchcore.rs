@@ -11,7 +11,7 @@
 
 use super::features::patch_mean_all;
 use super::state::unfit;
-use super::whitening::{Nearest, Whitening};
+use super::whitening::{NearestScratch, Whitening, nearest_distances};
 use super::{
     Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, held_out_images,
     other_shape,
@@ -97,8 +97,7 @@ impl Method for PatchCore {
             bank: Points::new(state.take_f32("bank", &[count, channels])?, channels),
             whitening,
             config,
-            patches: Pool::default(),
-            nearest: Nearest::default(),
+            scratch: Pool::default(),
         }))
     }
 }
@@ -162,8 +161,7 @@ impl Fitter for PatchCoreFitter {
             whitening,
             bank: Points::new(bank, channels),
             config: config.clone(),
-            patches: Pool::default(),
-            nearest: Nearest::default(),
+            scratch: Pool::default(),
         };
 
         let numbers = held_out_images(sample);
@@ -183,7 +181,7 @@ impl Fitter for PatchCoreFitter {
             let others = Points::new(others, channels);
             let mut grid = GridScore::default();
             sample.images()[number].maps[0].read(&mut features);
-            scorer.score_against(&others, &features, threads, &mut grid);
+            scorer.score_against(&others, &features, threads, &mut grid)?;
             held_out.push(vec![grid]);
         }
         Ok(FitOutcome { scorer: Box::new(scorer), held_out })
@@ -207,27 +205,36 @@ struct PatchCoreScorer {
     config: PatchCoreConfig,
     whitening: Option<Whitening>,
     bank: Points,
-    patches: Pool<FeatureMap>,
-    nearest: Nearest,
+    scratch: Pool<(FeatureMap, NearestScratch)>,
 }
 
 impl PatchCoreScorer {
-    fn score_against(&self, bank: &Points, features: &FeatureMap, threads: &Threads, out: &mut GridScore) {
+    fn score_against(
+        &self,
+        bank: &Points,
+        features: &FeatureMap,
+        threads: &Threads,
+        out: &mut GridScore,
+    ) -> Result<()> {
         (out.rows, out.cols) = (features.rows, features.cols);
-        self.patches.with(FeatureMap::default, |patches| {
-            patch_mean_all(features, self.config.patch, threads, patches);
-            self.nearest.distances(self.whitening.as_ref(), bank, patches, threads, &mut out.map);
-            let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
-            let mut patch = patches.at(worst).to_vec();
-            if let Some(whitening) = &self.whitening {
-                whitening.apply(patches.at(worst), &mut Vec::new(), &mut patch);
-            }
-            let (mut match_of, mut square) = ([0], [0.0]);
-            bank.nearest(&patch, &mut match_of, &mut square);
-            let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
-            out.evidence.clear();
-            out.evidence.resize(out.map.len(), score);
-        });
+        self.scratch.try_with(
+            || Ok(Default::default()),
+            |(patches, nearest)| {
+                patch_mean_all(features, self.config.patch, threads, patches);
+                nearest_distances(self.whitening.as_ref(), bank, patches, threads, nearest, &mut out.map)?;
+                let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
+                let mut patch = patches.at(worst).to_vec();
+                if let Some(whitening) = &self.whitening {
+                    whitening.apply(patches.at(worst), &mut Vec::new(), &mut patch);
+                }
+                let (mut match_of, mut square) = ([0], [0.0]);
+                bank.nearest(&patch, &mut match_of, &mut square);
+                let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
+                out.evidence.clear();
+                out.evidence.resize(out.map.len(), score);
+                Ok(())
+            },
+        )
     }
 
     /// The paper's weight (equation 7): one less the softmax share of the matched patch `m` among its neighbours in the
@@ -255,8 +262,7 @@ impl Scorer for PatchCoreScorer {
         if (features.rows, features.cols, features.channels) != self.shape {
             return Err(other_shape(self.shape, features));
         }
-        self.score_against(&self.bank, features, threads, out);
-        Ok(())
+        self.score_against(&self.bank, features, threads, out)
     }
 
     fn state(&self) -> Result<State> {

@@ -100,7 +100,7 @@ impl Trainer {
         let backbone = Tiled::over(spec.open(options.device, Threads::resolve(options.threads))?, options.tile);
         let parameters = options.parameters();
         let method = options.method();
-        let threads = Arc::new(Threads::new(options.threads)?);
+        let threads = Threads::shared(options.threads)?;
         threads.start()?;
         let fit = Fit {
             config: FitConfig {

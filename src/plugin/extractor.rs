@@ -5,6 +5,7 @@ use std::ffi::{c_char, c_void};
 use super::{UserData, call, name, npad_callback_error};
 use crate::backbone::{FeatureExtractor, HOST, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::try_resize;
 use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
@@ -123,6 +124,25 @@ impl HostExtractor {
     }
 }
 
+impl Tap {
+    /// Rows and columns for an input of that size.
+    fn shape(&self, size: InputSize) -> (usize, usize) {
+        (size.height.div_ceil(self.stride), size.width.div_ceil(self.stride))
+    }
+}
+
+impl HostExtractor {
+    /// Sets all outputs for an input of that size to NaN, so that a value that is not written is noticed.
+    fn clear(&self, outputs: &mut [Vec<f32>], size: InputSize) -> Result<()> {
+        for (output, tap) in outputs.iter_mut().zip(&self.taps) {
+            let (rows, cols) = tap.shape(size);
+            output.clear();
+            try_resize(output, tap.channels * rows * cols, f32::NAN)?;
+        }
+        Ok(())
+    }
+}
+
 impl FeatureExtractor for HostExtractor {
     fn extract(
         &self,
@@ -130,16 +150,11 @@ impl FeatureExtractor for HostExtractor {
         size: InputSize,
         consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
     ) -> Result<()> {
-        let shape = |tap: &Tap| (size.height.div_ceil(tap.stride), size.width.div_ceil(tap.stride));
         let user_data = self.user_data;
-        self.outputs.with(
-            || vec![Vec::new(); self.taps.len()],
+        self.outputs.try_with(
+            || Ok(vec![Vec::new(); self.taps.len()]),
             |outputs: &mut Vec<Vec<f32>>| {
-                for (output, tap) in outputs.iter_mut().zip(&self.taps) {
-                    let (rows, cols) = shape(tap);
-                    output.clear();
-                    output.resize(tap.channels * rows * cols, f32::NAN);
-                }
+                self.clear(outputs, size)?;
                 let mut pointers = [std::ptr::null_mut(); MAX_TAPS];
                 pointers
                     .iter_mut()
@@ -152,12 +167,17 @@ impl FeatureExtractor for HostExtractor {
                 })?;
                 let mut maps = [TapMap::default(); MAX_TAPS];
                 for ((map, tap), output) in maps.iter_mut().zip(&self.taps).zip(outputs.iter()) {
-                    let (rows, cols) = shape(tap);
+                    let (rows, cols) = tap.shape(size);
                     *map = TapMap { channels: tap.channels, rows, cols, data: output };
                 }
                 consume(0, &maps[..self.taps.len()])
             },
         )
+    }
+
+    fn warm_up(&self, size: InputSize, _images: usize, calls: usize) -> Result<()> {
+        let new = || Ok(vec![Vec::new(); self.taps.len()]);
+        self.outputs.warm_up(calls, new, |outputs| self.clear(outputs, size))
     }
 
     fn normalisation(&self) -> Normalisation {

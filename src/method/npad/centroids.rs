@@ -7,7 +7,7 @@ use crate::math::kmeans::{Clusters, kmeans};
 use crate::math::knn::Points;
 use crate::math::random::Random;
 use crate::method::state::unfit;
-use crate::method::whitening::{Nearest, Whitening};
+use crate::method::whitening::{NearestScratch, Whitening, nearest_distances};
 use crate::method::{Array, State};
 
 /// Rounds of K-means: beyond, distances of held-out patches no longer change in the third digit.
@@ -24,7 +24,6 @@ pub struct Centroids {
     points: Points,
     /// Patches that each centroid is the mean of.
     counts: Vec<u32>,
-    nearest: Nearest,
 }
 
 /// Patches drawn from good images, remembered with the image that each came from.
@@ -72,7 +71,7 @@ impl Centroids {
         let points = Points::new(sample.clusters.centroids.clone(), channels);
         let mut counts = vec![0; points.count()];
         sample.clusters.assignment.iter().for_each(|&c| counts[c as usize] += 1);
-        Ok(Self { channels, whitening, points, counts, nearest: Nearest::default() })
+        Ok(Self { channels, whitening, points, counts })
     }
 
     /// Patches to draw from each of further images, so that each counts as much as one of the `images` before.
@@ -102,20 +101,33 @@ impl Centroids {
     }
 
     /// Writes each patch's distance to the nearest centroid to `out`.
-    pub fn distances(&self, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) {
-        self.nearest.distances(Some(&self.whitening), &self.points, patches, threads, out);
+    ///
+    /// # Errors
+    /// As [`nearest_distances`].
+    pub fn distances(
+        &self,
+        patches: &FeatureMap,
+        threads: &Threads,
+        scratch: &mut NearestScratch,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        nearest_distances(Some(&self.whitening), &self.points, patches, threads, scratch, out)
     }
 
     /// The same, as though image number `image` had not been learnt from: its patches are taken out of their centroids,
     /// and a centroid that held nothing else is gone.
+    ///
+    /// # Errors
+    /// As [`nearest_distances`].
     pub fn held_out(
         &self,
         sample: &PatchSample,
         image: usize,
         patches: &FeatureMap,
         threads: &Threads,
+        scratch: &mut NearestScratch,
         out: &mut Vec<f32>,
-    ) {
+    ) -> Result<()> {
         let dimension = self.channels;
         let all: Vec<f32> = self.counts.iter().map(|count| *count as f32).collect();
         let mut own = vec![0.0f32; all.len()];
@@ -140,7 +152,7 @@ impl Centroids {
             .filter(|(_, (all, own))| **own == 0.0 || own < all)
             .flat_map(|(row, _)| row.iter().copied())
             .collect();
-        self.nearest.distances(Some(&self.whitening), &Points::new(left, dimension), patches, threads, out);
+        nearest_distances(Some(&self.whitening), &Points::new(left, dimension), patches, threads, scratch, out)
     }
 
     /// Saves the level.
@@ -164,7 +176,6 @@ impl Centroids {
             whitening: Whitening::load(LEVEL, channels, state)?,
             points: Points::new(state.take_f32("centroids.points", &[count, channels])?, channels),
             counts,
-            nearest: Nearest::default(),
         })
     }
 }

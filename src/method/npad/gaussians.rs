@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::scratch::Pool;
+use crate::exec::memory::try_resize;
 use crate::math::gaussian::{Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation};
 use crate::math::kernels::{blocked_len, padded, squared_distance};
 use crate::method::features::{Neighbours, PaddedMap};
@@ -63,8 +63,6 @@ pub struct Gaussians<W = f16> {
     weight: Vec<f32>,
     /// The mean covariance of all positions, from which a fit can go on: the lower triangle, row-major.
     pooled: Vec<f32>,
-    /// Memory for a position's features relative to its mean.
-    scratch: Pool<Vec<f32>>,
 }
 
 impl Gaussians<f32> {
@@ -79,7 +77,6 @@ impl Gaussians<f32> {
             kept: vec![0.0; positions],
             weight: (0..positions).map(|p| moments.weight(p)).collect(),
             pooled: Vec::new(),
-            scratch: Pool::default(),
         };
         let pooled = moments.pooled();
         level.pooled = pooled.iter().map(|v| *v as f32).collect();
@@ -154,32 +151,41 @@ impl Gaussians<f32> {
             return Err(Error::new(Status::NotEnoughImages, message));
         }
         let Self { dimension, mean, kept, weight, pooled, .. } = self;
-        Ok(Gaussians { dimension, mean, whitener, kept, weight, pooled, scratch: Pool::default() })
+        Ok(Gaussians { dimension, mean, whitener, kept, weight, pooled })
     }
 }
 
 impl Gaussians {
     /// Writes the Mahalanobis distances of each position of each map to `out`: position after position, a value for each
-    /// map. All maps share one pass over the whiteners, whose size in memory is what scoring costs.
-    pub fn distances<'a, M>(&self, maps: M, threads: &Threads, out: &mut Vec<f32>)
+    /// map. All maps share one pass over the whiteners, whose size in memory is what scoring costs. `scratch` is working
+    /// memory, one vector for each thread.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn distances<'a, M>(
+        &self,
+        maps: M,
+        threads: &Threads,
+        scratch: &mut Vec<Vec<f32>>,
+        out: &mut Vec<f32>,
+    ) -> Result<()>
     where
         M: ExactSizeIterator<Item = &'a PaddedMap> + Clone + Sync,
     {
         let (row_len, triangle, count) = (padded(self.dimension), blocked_len(self.dimension), maps.len());
-        out.resize(self.kept.len() * count, 0.0);
-        threads.chunks(out, CHUNK * count, |chunk, out| {
-            self.scratch.with(Vec::new, |relative| {
-                relative.resize(row_len, 0.0);
-                for (p, out) in (chunk * CHUNK..).zip(out.chunks_exact_mut(count)) {
-                    let mean = &self.mean[p * row_len..][..row_len];
-                    let whitener = &self.whitener[p * triangle..][..triangle];
-                    for (map, out) in maps.clone().zip(out) {
-                        relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
-                        *out = squared_distance(whitener, self.dimension, relative).sqrt();
-                    }
+        try_resize(out, self.kept.len() * count, 0.0)?;
+        // A position's features relative to its mean.
+        let prepare = |relative: &mut Vec<f32>| try_resize(relative, row_len, 0.0);
+        threads.chunks_with(out, CHUNK * count, scratch, prepare, |relative, chunk, out| {
+            for (p, out) in (chunk * CHUNK..).zip(out.chunks_exact_mut(count)) {
+                let mean = &self.mean[p * row_len..][..row_len];
+                let whitener = &self.whitener[p * triangle..][..triangle];
+                for (map, out) in maps.clone().zip(out) {
+                    relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
+                    *out = squared_distance(whitener, self.dimension, relative).sqrt();
                 }
-            });
-        });
+            }
+        })
     }
 
     /// The statistics that it was estimated from.
@@ -217,7 +223,6 @@ impl Gaussians {
             kept: state.take_f32(&format!("{level}.kept"), &[positions])?,
             weight: state.take_f32(&format!("{level}.weight"), &[positions])?,
             pooled: state.take_f32(&format!("{level}.pooled"), &[dimension; 2])?,
-            scratch: Pool::default(),
         })
     }
 }

@@ -8,9 +8,11 @@ use super::{LEVELS, NpadConfig};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
+use crate::exec::memory::try_vec;
 use crate::exec::scratch::Pool;
 use crate::method::features::{PaddedMap, patch_mean, patch_mean_all, select};
 use crate::method::state::unfit;
+use crate::method::whitening::NearestScratch;
 use crate::method::{Array, GridScore, Scorer, State, other_shape};
 
 /// What of the levels goes into the map and into the image score.
@@ -76,6 +78,8 @@ pub struct NpadScorer {
 #[derive(Default)]
 pub struct Scratch {
     maps: Vec<Maps>,
+    relative: Vec<Vec<f32>>,
+    nearest: NearestScratch,
     pixel: Vec<f32>,
     patch: Vec<f32>,
 }
@@ -119,43 +123,21 @@ impl Scorer for NpadScorer {
     }
 
     fn score_all(&self, features: &[FeatureMap], threads: &Threads, out: &mut [GridScore]) -> Result<()> {
-        let (rows, cols, channels) = self.shape;
-        if let Some(other) = features.iter().find(|map| (map.rows, map.cols, map.channels) != (rows, cols, channels)) {
+        if let Some(other) = features.iter().find(|map| (map.rows, map.cols, map.channels) != self.shape) {
             return Err(other_shape(self.shape, other));
         }
-        let Levels { pixel, patch, centroids } = &self.levels;
-        self.scratch.with(Scratch::default, |scratch| {
-            let count = features.len();
-            if scratch.maps.len() < count {
-                scratch.maps.resize_with(count, Maps::default);
-            }
-            let maps = &mut scratch.maps[..count];
-            for (maps, features) in maps.iter_mut().zip(features) {
-                if pixel.is_some() || patch.is_some() {
-                    select(features, &self.channels, threads, &mut maps.selected);
-                }
-                if patch.is_some() {
-                    patch_mean(&maps.selected, self.patch, threads, &mut maps.mean);
-                }
-                if let Some(level) = centroids {
-                    let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells);
-                    level.distances(cells, threads, &mut maps.distances[2]);
-                }
-            }
-            if let Some(level) = pixel {
-                level.distances(maps.iter().map(|maps| &maps.selected), threads, &mut scratch.pixel);
-            }
-            if let Some(level) = patch {
-                level.distances(maps.iter().map(|maps| &maps.mean), threads, &mut scratch.patch);
-            }
-            for (number, (maps, out)) in maps.iter_mut().zip(out).enumerate() {
-                let [of_pixels, of_patches, of_centroids] = &mut maps.distances;
-                pick(&scratch.pixel, count, number, of_pixels);
-                pick(&scratch.patch, count, number, of_patches);
-                self.fusion.apply([of_pixels, of_patches, of_centroids], rows, cols, out);
-            }
-        });
-        Ok(())
+        self.scratch.try_with(|| Ok(Scratch::default()), |scratch| self.run(features, threads, scratch, out))
+    }
+
+    fn warm_up(&self, maps: usize, calls: usize, threads: &Threads) -> Result<()> {
+        let (rows, cols, channels) = self.shape;
+        let blank = FeatureMap { rows, cols, channels, data: try_vec(rows * cols * channels, 0.0)? };
+        let (features, mut out) = (vec![blank; maps], vec![GridScore::default(); maps]);
+        self.scratch.warm_up(
+            calls,
+            || Ok(Scratch::default()),
+            |scratch| self.run(&features, threads, scratch, &mut out),
+        )
     }
 
     fn state(&self) -> Result<State> {
@@ -178,6 +160,48 @@ impl Scorer for NpadScorer {
 }
 
 impl NpadScorer {
+    /// Scores feature maps of the scorer's shape.
+    fn run(
+        &self,
+        features: &[FeatureMap],
+        threads: &Threads,
+        scratch: &mut Scratch,
+        out: &mut [GridScore],
+    ) -> Result<()> {
+        let ((rows, cols, _), count) = (self.shape, features.len());
+        let Levels { pixel, patch, centroids } = &self.levels;
+        let Scratch { maps, relative, nearest, pixel: of_pixel, patch: of_patch } = scratch;
+        if maps.len() < count {
+            maps.resize_with(count, Maps::default);
+        }
+        let maps = &mut maps[..count];
+        for (maps, features) in maps.iter_mut().zip(features) {
+            if pixel.is_some() || patch.is_some() {
+                select(features, &self.channels, threads, &mut maps.selected);
+            }
+            if patch.is_some() {
+                patch_mean(&maps.selected, self.patch, threads, &mut maps.mean);
+            }
+            if let Some(level) = centroids {
+                let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells);
+                level.distances(cells, threads, nearest, &mut maps.distances[2])?;
+            }
+        }
+        if let Some(level) = pixel {
+            level.distances(maps.iter().map(|maps| &maps.selected), threads, relative, of_pixel)?;
+        }
+        if let Some(level) = patch {
+            level.distances(maps.iter().map(|maps| &maps.mean), threads, relative, of_patch)?;
+        }
+        for (number, (maps, out)) in maps.iter_mut().zip(out).enumerate() {
+            let [pixels, patches, centroids] = &mut maps.distances;
+            pick(of_pixel, count, number, pixels);
+            pick(of_patch, count, number, patches);
+            self.fusion.apply([pixels, patches, centroids], rows, cols, out);
+        }
+        Ok(())
+    }
+
     /// Rebuilds a scorer from its state.
     pub fn load(config: &NpadConfig, mut state: State) -> Result<Self> {
         let shape = state.take_u32("shape")?;
