@@ -8,6 +8,7 @@
 pub mod huge_pages;
 pub mod memory;
 pub mod progress;
+pub mod rows;
 pub mod scratch;
 mod spin_pool;
 
