@@ -52,9 +52,8 @@ fn bytes_body<const FMA: bool>(values: &[f32], typical: f32, threshold: f32, sca
 /// Rounding may take a value to the wrong side of the threshold, which the comparison with the threshold itself corrects.
 #[inline(always)]
 fn byte(value: f32, typical: f32, threshold: f32, scale: f32) -> u8 {
-    // `max` gives 0 for what is not a number.
-    let scaled = ((value - typical) * scale + 0.5).max(0.0).min(255.0);
-    let level = scaled as i32;
+    // The conversion to an integer gives 0 for what is not a number.
+    let level = ((value - typical) * scale + 0.5).clamp(0.0, 255.0) as i32;
     (if value > threshold { level.max(128) } else { level.min(127) }) as u8
 }
 
