@@ -81,7 +81,7 @@ fn maps(criterion: &mut Criterion) {
     let mut plane = vec![0.0; SIDE * SIDE];
     let threads = Threads::new(1).expect("one thread");
     criterion.bench_function("maps/from grid to smooth map", |bench| {
-        bench.iter(|| smooth.add(black_box(&grid), &mut plane, SIDE, &threads));
+        bench.iter(|| smooth.add(black_box(&grid), &mut plane, &threads).expect("memory"));
     });
 }
 

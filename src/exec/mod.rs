@@ -18,6 +18,7 @@ pub mod huge_pages;
 pub mod memory;
 mod panic_guard;
 pub mod progress;
+pub mod rows;
 pub mod scratch;
 mod spin_pool;
 mod sync;

@@ -308,13 +308,14 @@ impl Fit {
         let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
         let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
         let inside = roi.as_ref().map(|roi| &roi.cover[..]);
-        let new_scores: Vec<(f32, f32)> = threads.run(|| {
+        let new_scores: Result<Vec<(f32, f32)>> = threads.run(|| {
             let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
-                let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads);
-                (score, maximum(map))
+                let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?;
+                Ok((score, maximum(map)))
             });
             held_out.collect()
         });
+        let new_scores = new_scores?;
         let PriorFit { images, mut good_scores } = self.prior.clone().unwrap_or_default();
         good_scores.image.extend(new_scores.iter().map(|(score, _)| score));
         good_scores.map.extend(new_scores.iter().map(|(_, peak)| peak));

@@ -8,10 +8,11 @@ use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_vec;
 use crate::exec::progress::Cancellation;
+use crate::exec::rows::{Rows, RowsOut};
 use crate::exec::{Awake, Threads};
-use crate::image::ImageView;
+use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
-use crate::postprocess::{Heatmap, Map, MapGeometry, Region, RegionFinder, Resizer, Smoother, draw_boxes, peak};
+use crate::postprocess::{MapGeometry, RegionFinder, Regions, Resizer, Smoother, peak, render};
 use crate::preprocess::{InputSize, Normalisation};
 
 /// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
@@ -20,9 +21,6 @@ const EDGE: usize = 2;
 
 /// Images that are scored together. Each more saves less, and takes its feature maps' memory.
 const GROUP: usize = 8;
-
-/// Colour of the boxes around regions: red, green, blue.
-const BOX: [u8; 3] = [255, 255, 255];
 
 /// What npad says about one image, but for its map.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +49,7 @@ pub struct Inspection {
     /// The anomaly map in the raw score's units, row after row; 0 where a mask leaves pixels out.
     pub map: Vec<f32>,
     /// Regions of the map above its threshold, at least as large as the model's least, highest peak first.
-    pub regions: Vec<Region>,
+    pub regions: Regions,
 }
 
 impl Inspection {
@@ -91,18 +89,18 @@ impl Combiner {
         output: &MapOptions,
         inside: Option<&[bool]>,
         threads: &Threads,
-    ) -> (f32, &[f32]) {
+    ) -> Result<(f32, &[f32])> {
         let grid = (grids[0].rows, grids[0].cols);
         let geometry = MapGeometry { grid, size, sigma: output.smoothing, masked: inside.is_some() };
         let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-        self.smoother.run(of(|grid| &grid.map), geometry, inside, threads, &mut self.map);
+        self.smoother.run(of(|grid| &grid.map), geometry, inside, threads, &mut self.map)?;
         let evidence = if grids[0].evidence.is_empty() {
             &self.map
         } else {
-            self.smoother.run(of(|grid| &grid.evidence), geometry, inside, threads, &mut self.evidence);
+            self.smoother.run(of(|grid| &grid.evidence), geometry, inside, threads, &mut self.evidence)?;
             &self.evidence
         };
-        (peak(evidence, inside, output.peak_share, &mut self.scratch), &self.map)
+        Ok((peak(evidence, inside, output.peak_share, &mut self.scratch)?, &self.map))
     }
 }
 
@@ -141,11 +139,11 @@ impl Model {
     /// As [`Model::score`].
     pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
         let mut map = try_vec(width * height, 0.0)?;
-        let mut regions = Vec::new();
+        let mut regions = Ok(Regions::default());
         let buffer = MapBuffer { values: &mut map, width, height, stride: width };
         let Decision { score, calibrated, verdict } =
-            self.score_into(image, buffer, |found| regions.extend_from_slice(found))?;
-        Ok(Inspection { score, calibrated, verdict, width, height, map, regions })
+            self.score_into(image, buffer, |found| regions = found.try_clone())?;
+        Ok(Inspection { score, calibrated, verdict, width, height, map, regions: regions? })
     }
 
     /// Scores several images; those of a group share one pass over the model. The results are those of [`Model::score`] to
@@ -169,7 +167,7 @@ impl Model {
                 width,
                 height,
                 map,
-                regions: Vec::new(),
+                regions: Regions::default(),
             })
         };
         let mut inspections = images.iter().map(blank).collect::<Result<Vec<Inspection>>>()?;
@@ -181,7 +179,8 @@ impl Model {
         }
         let mut found = decisions;
         let decisions = self.score_batch_into(images, cancellation, &mut maps, |index, regions| {
-            found[index].extend_from_slice(regions)
+            *found[index] = regions.try_clone()?;
+            Ok(())
         })?;
         for (inspection, decision) in inspections.iter_mut().zip(decisions) {
             let Decision { score, calibrated, verdict } = decision;
@@ -199,7 +198,7 @@ impl Model {
         &self,
         image: &ImageView<'_>,
         map: MapBuffer<'_>,
-        found: impl FnOnce(&[Region]),
+        found: impl FnOnce(&Regions),
     ) -> Result<Decision> {
         let images = std::slice::from_ref(image);
         self.with_context(|context| {
@@ -220,7 +219,7 @@ impl Model {
         images: &[ImageView<'_>],
         cancellation: Option<&Cancellation>,
         maps: &mut [MapBuffer<'_>],
-        mut found: impl FnMut(usize, &[Region]),
+        mut found: impl FnMut(usize, &Regions) -> Result<()>,
     ) -> Result<Vec<Decision>> {
         let mut decisions = Vec::with_capacity(images.len());
         for (group, (images, maps)) in images.chunks(GROUP).zip(maps.chunks_mut(GROUP)).enumerate() {
@@ -231,7 +230,7 @@ impl Model {
                 for (index, map) in maps.iter_mut().enumerate() {
                     let (decision, regions) =
                         self.conclude(context, index, map.reborrow()).map_err(|error| named((index, error)))?;
-                    found(first + index, regions);
+                    found(first + index, regions)?;
                     decisions.push(decision);
                 }
                 Ok(())
@@ -272,32 +271,25 @@ impl Model {
         context: &'a mut Context,
         index: usize,
         map: MapBuffer<'_>,
-    ) -> Result<(Decision, &'a [Region])> {
+    ) -> Result<(Decision, &'a Regions)> {
         let (metadata, core) = (&self.metadata, &*self.core);
         let Context { extraction, grids, combiner, finder, resizer, .. } = context;
         let (size, output, shifts) = (metadata.input, &metadata.output, core.shifts.len());
         let grids = &grids[index * shifts..][..shifts];
         let roi = extraction.roi(index, core.roi.as_ref());
         let inside = roi.map(|roi| &roi.cover[..]);
-        let (score, smooth) = combiner.run(grids, &core.shifts, size, output, inside, &core.threads);
+        let (score, smooth) = combiner.run(grids, &core.shifts, size, output, inside, &core.threads)?;
         if !score.is_finite() {
             let message = "the image score is not finite; the model file may be damaged";
             return Err(Error::new(Status::Internal, message));
         }
         let MapBuffer { values, width, height, stride } = map;
-        let needed = stride * (height - 1) + width;
-        let Some(values) = values.get_mut(..needed).filter(|_| stride >= width) else {
-            let message = format!(
-                "the map's buffer does not hold {height} rows of {width} values, {stride} apart: it needs {needed}"
-            );
-            return Err(Error::new(Status::InvalidArgument, message));
-        };
-        resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
+        let rows = RowsOut::from_slice(values, width, height, stride).map_err(|e| e.context("the anomaly map"))?;
+        let mut rows = resizer.run(smooth, (size.height, size.width), rows, &core.threads)?;
         if let Some(roi) = roi {
-            roi.mask.clear_outside(values, (width, height), stride);
+            roi.mask.clear_outside(&mut rows);
         }
-        let map = Map { values, width, stride };
-        let regions = finder.find(map, metadata.map.threshold, output.min_region_area);
+        let regions = finder.find(rows.as_rows(), metadata.map.threshold, output.min_region_area)?;
         let decision = Decision { score, calibrated: metadata.image.apply(score), verdict: metadata.verdict(score) };
         Ok((decision, regions))
     }
@@ -320,17 +312,10 @@ impl Model {
     /// [`Status::InvalidImage`] when the inspection is of an image of another size.
     pub fn render(&self, image: &ImageView<'_>, inspection: &Inspection) -> Result<Vec<u8>> {
         let (width, height) = (image.width(), image.height());
-        if (width, height) != (inspection.width, inspection.height) {
-            let message = format!(
-                "the image has {width} x {height} pixels, but the result is of one with {} x {}",
-                inspection.width, inspection.height
-            );
-            return Err(Error::new(Status::InvalidImage, message));
-        }
-        let mut pixels = image.to_rgb();
-        let heatmap = Heatmap { threshold: self.metadata.map.threshold };
-        pixels.chunks_exact_mut(3).zip(&inspection.map).for_each(|(pixel, value)| heatmap.blend(*value, pixel));
-        draw_boxes(&mut pixels, width, &inspection.regions, BOX);
+        let map = Rows::from_slice(&inspection.map, inspection.width, inspection.height, inspection.width)?;
+        let mut pixels = try_vec(3 * width * height, 0)?;
+        let out = RowsOut::from_slice(&mut pixels, 3 * width, height, 3 * width)?;
+        render(image, map, &inspection.regions, self.metadata.map.threshold, PixelFormat::Rgb8, out)?;
         Ok(pixels)
     }
 

@@ -135,7 +135,7 @@ impl Evaluation {
                 Some(path) => GroundTruth::read(path, width, height)?,
                 None => GroundTruth::empty(width, height),
             };
-            metrics.add(&inspection.map, &mask.pixels, width);
+            metrics.add(&inspection.map, &mask.pixels, width)?;
         }
         Ok(time)
     }
