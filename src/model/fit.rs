@@ -12,12 +12,12 @@ use super::options::Options;
 use super::roi::{InputRoi, own_mask_in_a_fit};
 use super::score::Combiner;
 use super::{Core, MapOptions, Metadata, Model};
-use crate::backbone::{BackboneSpec, FeatureExtractor, FeatureMap, Tiled};
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
-use crate::exec::scratch::Pool;
+use crate::exec::scratch::{Pool, Wait};
 use crate::image::ImageView;
 use crate::image::mask::Mask;
 use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
@@ -48,7 +48,11 @@ struct Fit {
     expected: usize,
     spec: BackboneSpec,
     backbone: Arc<dyn FeatureExtractor>,
+    device: Device,
     threads: Arc<Threads>,
+    /// How the model may be called.
+    call_limit: usize,
+    wait: Wait,
     fitter: Box<dyn Fitter>,
     sample: Sample,
     /// Whether the fitter's statistics have begun.
@@ -120,7 +124,10 @@ impl Trainer {
             expected: 0,
             spec,
             backbone,
+            device: options.device,
             threads,
+            call_limit: options.call_limit(),
+            wait: options.wait(),
             sample: Sample::new(options.seed),
             prepared: false,
             prior: None,
@@ -162,7 +169,10 @@ impl Trainer {
             expected: 0,
             spec: core.spec.clone(),
             backbone: core.backbone.clone(),
+            device: core.device,
             threads: core.threads.clone(),
+            call_limit: core.contexts.limit(),
+            wait: core.wait,
             sample: Sample::new(seed),
             prepared: false,
             prior: Some(PriorFit { images: metadata.images, good_scores: good_scores.clone() }),
@@ -357,7 +367,9 @@ impl Fit {
             roi: roi.clone(),
             // As the model file rounds it, so that a model scores the same before and after.
             mean: self.sum.iter().map(|sum| f16::from_f32(sum / metadata.images as f32).to_f32()).collect(),
-            contexts: Pool::new(Threads::resolve(0)),
+            contexts: Pool::new(self.call_limit),
+            wait: self.wait,
+            device: self.device,
         };
         Ok(Model { metadata, good_scores, core: Arc::new(core) })
     }

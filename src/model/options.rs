@@ -8,7 +8,9 @@ use std::time::Duration;
 use super::MapOptions;
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Tiled};
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
 use crate::exec::progress::Progress;
+use crate::exec::scratch::Wait;
 use crate::image::mask::Mask;
 use crate::method::{Kind, Method, Parameter, Parameters, method, methods};
 use crate::preprocess::{Geometry, Normalisation};
@@ -334,6 +336,20 @@ impl Options {
 
     fn parameters_of(&mut self, owner: &'static dyn Method) -> &mut Parameters {
         self.parameters.entry(owner.name()).or_insert_with(|| Parameters::new(owner.parameters()))
+    }
+
+    /// The most calls of a model that run at once.
+    pub(super) fn call_limit(&self) -> usize {
+        Threads::resolve(self.max_calls)
+    }
+
+    /// How long a call waits for its turn.
+    pub(super) fn wait(&self) -> Wait {
+        match self.call_timeout {
+            None => Wait::Forever,
+            Some(Duration::ZERO) => Wait::Refuse,
+            Some(limit) => Wait::For(limit),
+        }
     }
 
     /// Reads the chosen backbone.

@@ -191,7 +191,9 @@ impl Model {
             threads: Threads::shared(options.threads)?,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
-            contexts: Pool::new(Threads::resolve(0)),
+            contexts: Pool::new(options.call_limit()),
+            wait: options.wait(),
+            device: options.device,
         };
         Ok(Self { metadata, good_scores, core: Arc::new(core) })
     }
