@@ -85,7 +85,8 @@ pub struct npad_plugin {
             error: *mut npad_callback_error,
         ) -> i32,
     >,
-    /// Ends a fit and stores the scorer, which must not be null. The fitter is freed afterwards.
+    /// Computes the scorer from what the fitter has learnt and stores it; it must not be null. The fitter stays usable: it may
+    /// observe more images and finish again.
     pub fitter_finish: Option<
         unsafe extern "C" fn(fitter: *mut c_void, scorer: *mut *mut c_void, error: *mut npad_callback_error) -> i32,
     >,

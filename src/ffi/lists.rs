@@ -20,7 +20,7 @@ fn lasting(text: &str) -> *const c_char {
     text.as_ptr()
 }
 
-fn text_of<T>(list: impl FnOnce() -> Vec<T>, index: usize, text: impl FnOnce(&T) -> &str) -> *const c_char {
+fn text_of<T>(list: impl FnOnce() -> Vec<T>, index: usize, text: for<'a> fn(&'a T) -> &'a str) -> *const c_char {
     guard_value(std::ptr::null(), || list().get(index).map_or(std::ptr::null(), |entry| lasting(text(entry))))
 }
 

@@ -10,7 +10,7 @@ use crate::abi::callbacks::npad_progress_callback;
 use crate::abi::extractor::npad_extractor;
 use crate::abi::image::npad_mask;
 use crate::abi::sized::read_sized;
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
 use crate::exec::progress::Progress;
 use crate::image::mask::Mask;
 use crate::model::Options;
@@ -27,10 +27,11 @@ pub struct npad_options {
 }
 
 impl npad_options {
-    /// The options, to be changed: values that were returned before end here.
-    fn change(&mut self) -> &mut Options {
+    /// Changes the options; values that were returned before end with the change.
+    fn change(&mut self, work: impl FnOnce(&mut Options) -> Result<()>) -> Result<()> {
+        work(&mut self.options)?;
         self.values.clear();
-        &mut self.options
+        Ok(())
     }
 }
 
@@ -85,7 +86,8 @@ pub unsafe extern "C" fn npad_options_set(
     unsafe {
         guard(error, || {
             let options = borrow_mut(options, "options")?;
-            options.change().set(string(key, "key")?, string(value, "value")?)
+            let (key, value) = (string(key, "key")?, string(value, "value")?);
+            options.change(|options| options.set(key, value))
         })
     }
 }
@@ -138,8 +140,10 @@ pub unsafe extern "C" fn npad_options_set_mask(
         guard(error, || {
             let options = borrow_mut(options, "options")?;
             let mask = if mask.is_null() { None } else { Some(Mask::new(mask_view(mask)?)?) };
-            options.change().set_mask(mask);
-            Ok(())
+            options.change(|options| {
+                options.set_mask(mask);
+                Ok(())
+            })
         })
     }
 }
@@ -168,8 +172,10 @@ pub unsafe extern "C" fn npad_options_set_roi(
         guard(error, || {
             let options = borrow_mut(options, "options")?;
             let roi = rectangle(x, y, width, height)?;
-            options.change().set_roi(roi);
-            Ok(())
+            options.change(|options| {
+                options.set_roi(roi);
+                Ok(())
+            })
         })
     }
 }
@@ -193,14 +199,17 @@ pub unsafe extern "C" fn npad_options_set_progress(
         guard(error, || {
             let options = borrow_mut(options, "options")?;
             let user_data = UserData::new(user_data);
-            options.change().set_progress(callback.map_or_else(Progress::default, |callback| {
+            let progress = callback.map_or_else(Progress::default, |callback| {
                 Progress::new(move |step| {
                     let stage = CString::new(step.stage).unwrap_or_default();
                     // SAFETY: the caller promises that the callback may be called with its data.
                     callback(stage.as_ptr(), step.done, step.total, user_data.get())
                 })
-            }));
-            Ok(())
+            });
+            options.change(|options| {
+                options.set_progress(progress);
+                Ok(())
+            })
         })
     }
 }
@@ -227,8 +236,10 @@ pub unsafe extern "C" fn npad_options_set_extractor(
             let unusable = |e: Error| Error::new(Status::Plugin, e.message()).context("the feature extractor");
             let table: npad_extractor = read_sized(extractor).map_err(unusable)?;
             let extractor = HostExtractor::new(&table)?;
-            options.change().set_extractor(Arc::new(extractor));
-            Ok(())
+            options.change(|options| {
+                options.set_extractor(Arc::new(extractor));
+                Ok(())
+            })
         })
     }
 }
