@@ -12,7 +12,7 @@ mod thresholds;
 pub use decision::{Calibration, GoodScores, Verdict};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use options::{OptionInfo, OptionKind, Options, options};
-pub use score::{Decision, Inspection, MapBuffer};
+pub use score::{Decision, Inspection, ScoreBuffers};
 pub use thresholds::Thresholds;
 
 use std::collections::BTreeMap;

@@ -3,16 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::extraction::{Extraction, Pipeline};
-use super::{MapOptions, Model, Verdict};
+use super::{Calibration, MapOptions, Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::progress::Cancellation;
 use crate::exec::rows::{Rows, RowsOut};
 use crate::exec::{Awake, Threads};
 use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
-use crate::postprocess::{MapGeometry, RegionFinder, Regions, Resizer, Smoother, peak, render};
+use crate::postprocess::{MapGeometry, RegionFinder, Regions, Resizer, Smoother, calibrated_map, peak, render};
 use crate::preprocess::{InputSize, Normalisation};
 
 /// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
@@ -57,6 +57,16 @@ impl Inspection {
     pub fn anomalous(&self) -> bool {
         self.verdict == Verdict::Defective
     }
+
+    /// Room for the inspection of an image of that size.
+    fn empty(width: usize, height: usize) -> Result<Self> {
+        let (map, regions) = (try_vec(width * height, 0.0)?, Regions::default());
+        Ok(Self { score: 0.0, calibrated: 0.0, verdict: Verdict::Good, width, height, map, regions })
+    }
+
+    fn decide(&mut self, decision: Decision) {
+        Decision { score: self.score, calibrated: self.calibrated, verdict: self.verdict } = decision;
+    }
 }
 
 /// Working memory of one scoring.
@@ -68,6 +78,8 @@ pub struct Context {
     combiner: Combiner,
     finder: RegionFinder,
     resizer: Resizer,
+    /// The map of an image whose caller wants none: regions are found in it.
+    map: Vec<f32>,
 }
 
 /// Turns the grids of one image's displacements into its smooth map and its image score.
@@ -104,23 +116,18 @@ impl Combiner {
     }
 }
 
-/// Where a score writes its map: rows of `width` values, `stride` values apart.
-pub struct MapBuffer<'a> {
-    /// The values, from the first of the first row to the last of the last.
-    pub values: &'a mut [f32],
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Values from one row to the next.
-    pub stride: usize,
+/// The caller's memory for what a score writes, in rows of one size. What is not wanted is none.
+#[derive(Debug, Default)]
+pub struct ScoreBuffers<'a> {
+    /// Receives the anomaly map.
+    pub map: Option<RowsOut<'a, f32>>,
+    /// Receives the calibrated anomaly map in eight bits.
+    pub map_u8: Option<RowsOut<'a, u8>>,
 }
 
-impl MapBuffer<'_> {
-    fn reborrow(&mut self) -> MapBuffer<'_> {
-        let Self { values, width, height, stride } = self;
-        MapBuffer { values, width: *width, height: *height, stride: *stride }
-    }
+/// The first rows of a vector, without padding.
+fn rows_of(values: &mut [f32], width: usize, height: usize) -> Result<RowsOut<'_, f32>> {
+    RowsOut::from_slice(values, width, height, width).map_err(|e| e.context("the anomaly map"))
 }
 
 impl Model {
@@ -138,12 +145,15 @@ impl Model {
     /// # Errors
     /// As [`Model::score`].
     pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
-        let mut map = try_vec(width * height, 0.0)?;
-        let mut regions = Ok(Regions::default());
-        let buffer = MapBuffer { values: &mut map, width, height, stride: width };
-        let Decision { score, calibrated, verdict } =
-            self.score_into(image, buffer, |found| regions = found.try_clone())?;
-        Ok(Inspection { score, calibrated, verdict, width, height, map, regions: regions? })
+        let mut inspection = Inspection::empty(width, height)?;
+        let buffers = ScoreBuffers { map: Some(rows_of(&mut inspection.map, width, height)?), map_u8: None };
+        let regions = &mut inspection.regions;
+        let decision = self.score_into(image, buffers, |found| {
+            *regions = found.try_clone()?;
+            Ok(())
+        })?;
+        inspection.decide(decision);
+        Ok(inspection)
     }
 
     /// Scores several images; those of a group share one pass over the model. The results are those of [`Model::score`] to
@@ -157,54 +167,37 @@ impl Model {
         images: &[ImageView<'_>],
         cancellation: Option<&Cancellation>,
     ) -> Result<Vec<Inspection>> {
-        let blank = |image: &ImageView<'_>| {
-            let (width, height) = (image.width(), image.height());
-            let map = try_vec(width * height, 0.0)?;
-            Ok(Inspection {
-                score: 0.0,
-                calibrated: 0.0,
-                verdict: Verdict::Good,
-                width,
-                height,
-                map,
-                regions: Regions::default(),
-            })
-        };
-        let mut inspections = images.iter().map(blank).collect::<Result<Vec<Inspection>>>()?;
-        let mut maps: Vec<MapBuffer<'_>> = Vec::with_capacity(images.len());
-        let mut decisions = Vec::with_capacity(images.len());
-        for Inspection { width, height, map, regions, .. } in &mut inspections {
-            maps.push(MapBuffer { values: map, width: *width, height: *height, stride: *width });
-            decisions.push(regions);
+        let empty = |image: &ImageView<'_>| Inspection::empty(image.width(), image.height());
+        let mut inspections = images.iter().map(empty).collect::<Result<Vec<Inspection>>>()?;
+        let (mut buffers, mut regions) = (Vec::with_capacity(images.len()), Vec::with_capacity(images.len()));
+        for Inspection { width, height, map, regions: own, .. } in &mut inspections {
+            buffers.push(ScoreBuffers { map: Some(rows_of(map, *width, *height)?), map_u8: None });
+            regions.push(own);
         }
-        let mut found = decisions;
-        let decisions = self.score_batch_into(images, cancellation, &mut maps, |index, regions| {
-            *found[index] = regions.try_clone()?;
+        let decisions = self.score_batch_into(images, cancellation, buffers, |index, found| {
+            *regions[index] = found.try_clone()?;
             Ok(())
         })?;
-        for (inspection, decision) in inspections.iter_mut().zip(decisions) {
-            let Decision { score, calibrated, verdict } = decision;
-            (inspection.score, inspection.calibrated, inspection.verdict) = (score, calibrated, verdict);
-        }
+        inspections.iter_mut().zip(decisions).for_each(|(inspection, decision)| inspection.decide(decision));
         Ok(inspections)
     }
 
-    /// Scores one image, writes its map to the caller's memory and hands its regions to `found`. After a first image of
-    /// the same size it needs no memory of its own.
+    /// Scores one image, writes its maps to the caller's memory and hands its regions to `found`. After a first image of
+    /// the same size it allocates nothing. Where the caller wants no map, regions are those of a map of the image's size.
     ///
     /// # Errors
-    /// As [`Model::score`]; [`Status::InvalidArgument`] when the buffer is too small for the map.
+    /// As [`Model::score`]; [`Status::InvalidArgument`] when the two maps differ in size; whatever `found` returns.
     pub fn score_into(
         &self,
         image: &ImageView<'_>,
-        map: MapBuffer<'_>,
-        found: impl FnOnce(&Regions),
+        buffers: ScoreBuffers<'_>,
+        found: impl FnOnce(&Regions) -> Result<()>,
     ) -> Result<Decision> {
         let images = std::slice::from_ref(image);
         self.with_context(|context| {
             let _awake = self.grids(context, images, None).map_err(|(_, error)| error)?;
-            let (decision, regions) = self.conclude(context, 0, map)?;
-            found(regions);
+            let (decision, regions) = self.conclude(context, 0, image, buffers)?;
+            found(regions)?;
             Ok(decision)
         })
     }
@@ -218,18 +211,19 @@ impl Model {
         &self,
         images: &[ImageView<'_>],
         cancellation: Option<&Cancellation>,
-        maps: &mut [MapBuffer<'_>],
+        buffers: Vec<ScoreBuffers<'_>>,
         mut found: impl FnMut(usize, &Regions) -> Result<()>,
     ) -> Result<Vec<Decision>> {
         let mut decisions = Vec::with_capacity(images.len());
-        for (group, (images, maps)) in images.chunks(GROUP).zip(maps.chunks_mut(GROUP)).enumerate() {
+        let mut buffers = buffers.into_iter();
+        for (group, images) in images.chunks(GROUP).enumerate() {
             let first = group * GROUP;
             self.with_context(|context| {
                 let named = |(index, error): (usize, Error)| error.context(format!("image {}", first + index));
                 let _awake = self.grids(context, images, cancellation).map_err(named)?;
-                for (index, map) in maps.iter_mut().enumerate() {
+                for (index, (image, buffers)) in images.iter().zip(buffers.by_ref()).enumerate() {
                     let (decision, regions) =
-                        self.conclude(context, index, map.reborrow()).map_err(|error| named((index, error)))?;
+                        self.conclude(context, index, image, buffers).map_err(|error| named((index, error)))?;
                     found(first + index, regions)?;
                     decisions.push(decision);
                 }
@@ -270,10 +264,11 @@ impl Model {
         &self,
         context: &'a mut Context,
         index: usize,
-        map: MapBuffer<'_>,
+        image: &ImageView<'_>,
+        buffers: ScoreBuffers<'_>,
     ) -> Result<(Decision, &'a Regions)> {
         let (metadata, core) = (&self.metadata, &*self.core);
-        let Context { extraction, grids, combiner, finder, resizer, .. } = context;
+        let Context { extraction, grids, combiner, finder, resizer, map, .. } = context;
         let (size, output, shifts) = (metadata.input, &metadata.output, core.shifts.len());
         let grids = &grids[index * shifts..][..shifts];
         let roi = extraction.roi(index, core.roi.as_ref());
@@ -283,11 +278,21 @@ impl Model {
             let message = "the image score is not finite; the model file may be damaged";
             return Err(Error::new(Status::Internal, message));
         }
-        let MapBuffer { values, width, height, stride } = map;
-        let rows = RowsOut::from_slice(values, width, height, stride).map_err(|e| e.context("the anomaly map"))?;
+        let rows = match buffers.map {
+            Some(rows) => rows,
+            None => {
+                let (width, height) = (image.width(), image.height());
+                try_resize(map, width * height, 0.0)?;
+                rows_of(map, width, height)?
+            }
+        };
         let mut rows = resizer.run(smooth, (size.height, size.width), rows, &core.threads)?;
         if let Some(roi) = roi {
             roi.mask.clear_outside(&mut rows);
+        }
+        if let Some(map_u8) = buffers.map_u8 {
+            let Calibration { typical, threshold } = metadata.map;
+            calibrated_map(rows.as_rows(), typical, threshold, map_u8)?;
         }
         let regions = finder.find(rows.as_rows(), metadata.map.threshold, output.min_region_area)?;
         let decision = Decision { score, calibrated: metadata.image.apply(score), verdict: metadata.verdict(score) };
@@ -352,6 +357,7 @@ impl Model {
             combiner: Combiner::default(),
             finder: RegionFinder::default(),
             resizer: Resizer::default(),
+            map: Vec::new(),
         }
     }
 }
