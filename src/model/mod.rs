@@ -7,6 +7,7 @@ mod fit;
 mod options;
 mod roi;
 mod score;
+mod stub;
 mod thresholds;
 
 pub use decision::{Calibration, GoodScores, Verdict};

@@ -298,6 +298,9 @@ impl Options {
         self.mask = mask.map(Arc::new);
     }
 
+    /// Stub.
+    pub fn set_roi(&mut self, _: Option<crate::image::Rectangle>) {}
+
     /// Who is told of a fit's progress and may stop it.
     pub fn set_progress(&mut self, progress: Progress) {
         self.progress = progress;
