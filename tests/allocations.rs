@@ -9,7 +9,8 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Gray, fit, good_images, options};
-use npad::model::{MapBuffer, Model};
+use npad::exec::rows::RowsOut;
+use npad::model::{Model, ScoreBuffers};
 
 /// Counts what the process asks of the heap.
 struct Counting;
@@ -47,8 +48,9 @@ impl<'a> Line<'a> {
 
     fn score(&mut self) {
         let (width, height) = (self.image.width, self.image.height);
-        let buffer = MapBuffer { values: &mut self.map, width, height, stride: width };
-        self.model.score_into(&self.image.view(), buffer, |_| ()).unwrap();
+        let map = RowsOut::from_slice(&mut self.map, width, height, width).unwrap();
+        let buffers = ScoreBuffers { map: Some(map), map_u8: None };
+        self.model.score_into(&self.image.view(), buffers, |_| Ok(())).unwrap();
     }
 }
 

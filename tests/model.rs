@@ -7,9 +7,10 @@ use std::sync::Arc;
 use common::{Gray, fit, good_images, network, options};
 use npad::backbone::{BackboneSpec, Device, FeatureExtractor, TapMap};
 use npad::error::{Error, Result, Status};
+use npad::exec::rows::RowsOut;
 use npad::image::{ImageView, PixelFormat};
 use npad::math::random::Random;
-use npad::model::{MapBuffer, Model, Options, Trainer};
+use npad::model::{Model, Options, ScoreBuffers, Trainer};
 use npad::preprocess::{InputSize, Normalisation};
 
 #[test]
@@ -63,8 +64,9 @@ fn a_map_goes_into_a_larger_buffer_and_not_into_a_smaller_one() {
     let expected = model.score(&image.view()).unwrap().map;
     let into = |length: usize, stride: usize| {
         let mut values = vec![-1.0; length];
-        let buffer = MapBuffer { values: &mut values, width: 160, height: 120, stride };
-        model.score_into(&image.view(), buffer, |_| ()).map(|_| values)
+        let map = RowsOut::from_slice(&mut values, 160, 120, stride)?;
+        let buffers = ScoreBuffers { map: Some(map), map_u8: None };
+        model.score_into(&image.view(), buffers, |_| Ok(())).map(|_| values)
     };
     let padded = into(200 * 170, 170).unwrap();
     assert!(

@@ -27,6 +27,11 @@ const PROVIDERS: &[Provider] = &[
     },
 ];
 
+/// The devices that a device string can name, without their indices. Whether this machine has them shows when they are used.
+pub fn device_names() -> Vec<&'static str> {
+    PROVIDERS.iter().map(|provider| provider.name).collect()
+}
+
 /// A device by name: `cpu`, `cuda` or `cuda:N`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {

@@ -11,7 +11,7 @@ mod spec;
 mod tiles;
 
 pub use assembler::Assembler;
-pub use device::Device;
+pub use device::{Device, device_names};
 pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::{open as open_runtime, warm_up};
 pub use spec::BackboneSpec;

@@ -174,14 +174,26 @@ pub fn methods() -> Vec<&'static dyn Method> {
 /// [`Status::Plugin`] when there is one of that name already.
 pub fn check_free(name: &str) -> Result<()> {
     if methods().iter().any(|known| known.name() == name) {
-        return Err(Error::new(Status::Plugin, format!("there is a method '{name}' already")));
+        return Err(name_taken(name));
     }
     Ok(())
 }
 
-/// Adds a method, whose name must be free.
-pub fn register(method: Box<dyn Method>) {
-    PLUGGED_IN.write().unwrap_or_else(PoisonError::into_inner).push(Box::leak(method));
+/// Adds a method.
+///
+/// # Errors
+/// [`Status::Plugin`] when there is one of that name already, also where it has been added at the same time.
+pub fn register(method: Box<dyn Method>) -> Result<()> {
+    let mut plugged_in = PLUGGED_IN.write().unwrap_or_else(PoisonError::into_inner);
+    if METHODS.iter().chain(plugged_in.iter()).any(|known| known.name() == method.name()) {
+        return Err(name_taken(method.name()));
+    }
+    plugged_in.push(Box::leak(method));
+    Ok(())
+}
+
+fn name_taken(name: &str) -> Error {
+    Error::new(Status::Plugin, format!("there is a method '{name}' already"))
 }
 
 /// The method of that name.

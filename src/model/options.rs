@@ -11,6 +11,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Wait;
+use crate::image::Rectangle;
 use crate::image::mask::Mask;
 use crate::method::{Kind, Method, Parameter, Parameters, method, methods};
 use crate::preprocess::{Geometry, Normalisation};
@@ -209,6 +210,7 @@ pub struct Options {
     pub(super) review_rate: f64,
     pub(super) output: MapOptions,
     pub(super) mask: Option<Arc<Mask>>,
+    pub(super) roi: Option<Rectangle>,
     pub(super) progress: Progress,
     extractor: Option<Arc<dyn FeatureExtractor>>,
     backbone: Option<PathBuf>,
@@ -232,6 +234,7 @@ impl Default for Options {
             false_alarm_rate: 0.01,
             review_rate: 0.0,
             mask: None,
+            roi: None,
             progress: Progress::default(),
             extractor: None,
             output: MapOptions { smoothing: 4.0, peak_share: 0.01, min_region_area: 1 },
@@ -298,6 +301,12 @@ impl Options {
     /// The region of interest that all images of a fit share; none for all of the image.
     pub fn set_mask(&mut self, mask: Option<Mask>) {
         self.mask = mask.map(Arc::new);
+    }
+
+    /// A rectangle as region of interest that all images of a fit share, together with a mask where both are set; none for
+    /// all of the image. It must lie inside the images, which then have one size.
+    pub fn set_roi(&mut self, roi: Option<Rectangle>) {
+        self.roi = roi;
     }
 
     /// Who is told of a fit's progress and may stop it.
