@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bench::quantile;
-use crate::dataset::{Dataset, GroundTruth, Picture, TestImage};
+use crate::dataset::{Dataset, GroundTruth, TestImage};
+use crate::fit;
 use crate::metrics::{Confusion, PixelMetrics, auroc, average_precision, interval};
-use crate::{fit, progress};
+use crate::picture::Picture;
+use crate::terminal::progress;
 use npad::error::Result;
 use npad::math::random::Random;
 use npad::model::{Metadata, Model, Options};
