@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{RunOptions, print_line};
+use super::RunOptions;
+use crate::terminal::print_line;
 use npad::error::{Error, Result, Status};
 use npad::model::{self, Model, OptionInfo};
 
@@ -20,12 +21,11 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let options = arguments.run.options()?;
     let Some(path) = &arguments.model else {
         for OptionInfo { name, default, range, help, .. } in model::options() {
-            print_line(&format!("{name} = {default}\n    {help}; {range}"));
+            print_line(&format!("{name} = {default}\n    {help}; {range}"))?;
         }
         return Ok(());
     };
     let model = Model::load(path, &options)?;
     let text = serde_json::to_string_pretty(model.metadata());
-    print_line(&text.map_err(|e| Error::new(Status::Internal, e.to_string()))?);
-    Ok(())
+    print_line(&text.map_err(|e| Error::new(Status::Internal, e.to_string()))?)
 }

@@ -133,7 +133,9 @@ pub fn check_size<T: Growing>(size: usize) -> Result<()> {
     let (name, least) = (T::NAME, T::FIRST_SIZE);
     Err(Error::new(
         Status::InvalidArgument,
-        format!("the size of an {name} is {size}, but must be sizeof({name}), at least {least}: set it before the call"),
+        format!(
+            "the size of an {name} is {size}, but must be sizeof({name}), at least {least}: set it before the call"
+        ),
     ))
 }
 

@@ -7,5 +7,4 @@ pub const NPAD_VERSION_MINOR: u32 = 2;
 /// The patch version. Corrections raise it.
 pub const NPAD_VERSION_PATCH: u32 = 0;
 /// The version of this header as one number, to compare with npad_version_number().
-pub const NPAD_VERSION_NUMBER: u32 =
-    NPAD_VERSION_MAJOR * 1_000_000 + NPAD_VERSION_MINOR * 1_000 + NPAD_VERSION_PATCH;
+pub const NPAD_VERSION_NUMBER: u32 = NPAD_VERSION_MAJOR * 1_000_000 + NPAD_VERSION_MINOR * 1_000 + NPAD_VERSION_PATCH;

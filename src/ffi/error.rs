@@ -23,7 +23,8 @@ impl npad_error {
     /// The status to return, and the error for the caller.
     pub(super) fn into_raw(error: &Error) -> (Status, *mut Self) {
         let status = error.status();
-        let made = c_string(error.message()).and_then(|message| try_box(Self { status, message: Cow::Owned(message) }).ok());
+        let made =
+            c_string(error.message()).and_then(|message| try_box(Self { status, message: Cow::Owned(message) }).ok());
         made.map_or((NO_MEMORY.status, (&raw const NO_MEMORY).cast_mut()), |made| (status, Box::into_raw(made)))
     }
 }

@@ -50,10 +50,9 @@ pub unsafe fn image_view<'a>(image: *const npad_image) -> Result<ImageView<'a>> 
 /// # Safety
 /// The image's pointers must cover its geometry as long as the view lives.
 unsafe fn view_of<'a>(image: &npad_image) -> Result<ImageView<'a>> {
-    let format =
-        PixelFormat::ALL.into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
-            invalid(format!("the pixel format is {}, which is not one of npad_pixel_format", image.format))
-        })?;
+    let format = PixelFormat::ALL.into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
+        invalid(format!("the pixel format is {}, which is not one of npad_pixel_format", image.format))
+    })?;
     let pointers = &image.data[..format.planes()];
     if pointers.iter().any(|plane| plane.is_null()) {
         let of = if pointers.len() == 1 { "data pointer is null" } else { "three plane pointers must not be null" };

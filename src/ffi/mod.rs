@@ -171,7 +171,10 @@ fn row_stride<T>(stride: i64, width: usize, of: &str) -> Result<usize> {
     let size = size_of::<T>();
     let bytes = if stride == 0 { width * size } else { usize::try_from(stride).unwrap_or(0) };
     if bytes < width * size {
-        return Err(invalid(format!("the {of}'s stride is {stride} bytes, but must be at least {}, or 0", width * size)));
+        return Err(invalid(format!(
+            "the {of}'s stride is {stride} bytes, but must be at least {}, or 0",
+            width * size
+        )));
     }
     if !bytes.is_multiple_of(size) {
         return Err(invalid(format!("the {of}'s stride is {stride} bytes, but must be a multiple of {size}")));

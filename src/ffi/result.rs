@@ -92,7 +92,9 @@ impl RegionArray {
     pub unsafe fn write(&self, regions: &[Region], calibration: Calibration) -> Result<()> {
         for (index, region) in regions.iter().take(self.capacity).enumerate() {
             // SAFETY: by contract.
-            unsafe { write(self.first.cast::<u8>().add(index * self.size), self.size, &c_region(region, calibration)) }?;
+            unsafe {
+                write(self.first.cast::<u8>().add(index * self.size), self.size, &c_region(region, calibration))
+            }?;
         }
         Ok(())
     }

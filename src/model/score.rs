@@ -14,9 +14,7 @@ use crate::exec::rows::{Rows, RowsOut};
 use crate::exec::{Awake, Threads};
 use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
-use crate::postprocess::{
-    MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, peak, render,
-};
+use crate::postprocess::{MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, peak, render};
 use crate::preprocess::{InputSize, Normalisation};
 
 /// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
@@ -246,11 +244,15 @@ impl Model {
         let pixels = try_vec(bytes, 0u8)?;
         let image = ImageView::new(&pixels, width, height, 3 * width, PixelFormat::Rgb8)?;
         let contexts = &self.core.contexts;
-        contexts.warm_up(contexts.limit(), || Ok(self.new_context()), |context| {
-            self.grids(context, std::slice::from_ref(&image), None).map_err(|(_, error)| error)?;
-            self.conclude(context, 0, (width, height), ScoreBuffers::default())?;
-            Ok(())
-        })
+        contexts.warm_up(
+            contexts.limit(),
+            || Ok(self.new_context()),
+            |context| {
+                self.grids(context, std::slice::from_ref(&image), None).map_err(|(_, error)| error)?;
+                self.conclude(context, 0, (width, height), ScoreBuffers::default())?;
+                Ok(())
+            },
+        )
     }
 
     /// Calls `work` with a context once it is this call's turn.
