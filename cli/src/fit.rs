@@ -66,7 +66,7 @@ pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
     let mut options = options.clone();
     options.set_progress(fit_progress());
     let mut trainer = Trainer::new(&options)?;
-    trainer.expect(images.len());
+    trainer.expect(images.len())?;
     std::thread::scope(|scope| {
         let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
         scope.spawn(move || {

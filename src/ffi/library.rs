@@ -36,8 +36,8 @@ pub extern "C" fn npad_version_number() -> u32 {
 ///
 /// @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_RUNTIME when it cannot be loaded or is older than
-///         1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
+/// @return NPAD_STATUS_NOT_FOUND when the path leads to no library, NPAD_STATUS_RUNTIME when it cannot be loaded or is older
+///         than 1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_runtime_open(path: *const c_char, error: *mut *mut npad_error) -> Status {
     unsafe {
