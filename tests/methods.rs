@@ -236,7 +236,8 @@ fn every_method_finds_the_scratch_and_survives_a_file() {
         let scratched = model.score(&Gray::scratched(160, 120, 100, (90, 30)).view()).unwrap();
         let good = model.score(&Gray::good(160, 120, 100).view()).unwrap();
         assert!(good.score < 0.5 * scratched.score, "{name}: {} {}", good.score, scratched.score);
-        let peak = (0..scratched.map.len()).max_by(|a, b| scratched.map[*a].total_cmp(&scratched.map[*b])).unwrap();
+        let map = scratched.map.as_slice().unwrap();
+        let peak = (0..map.len()).max_by(|a, b| map[*a].total_cmp(&map[*b])).unwrap();
         let (x, y) = (peak % 160, peak / 160);
         assert!((80..122).contains(&x) && (18..55).contains(&y), "{name} sees it at ({x}, {y})");
         let bytes = model.to_bytes().unwrap();
