@@ -34,7 +34,7 @@ pub extern "C" fn npad_option_count() -> usize {
 /// The name of an option; null when `index` is npad_option_count() or more. Static: never freed. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_option_name(index: usize) -> *const c_char {
-    guard_value(std::ptr::null(), || text_of(options, index, |option| &option.name))
+    guard_value(std::ptr::null(), || text_of(options, index, |option| option.name))
 }
 
 /// The type of an option's value; NPAD_OPTION_TYPE_TEXT when `index` is too large. Any thread.
@@ -48,7 +48,7 @@ pub extern "C" fn npad_option_get_type(index: usize) -> OptionKind {
 /// never freed. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_option_default(index: usize) -> *const c_char {
-    guard_value(std::ptr::null(), || text_of(options, index, |option| &option.default))
+    guard_value(std::ptr::null(), || text_of(options, index, |option| option.default))
 }
 
 /// The values that an option takes, in words ("a whole number from 1 to 8"). Null when `index` is too large. Static: never
@@ -61,7 +61,7 @@ pub extern "C" fn npad_option_range(index: usize) -> *const c_char {
 /// What an option does, in one line. Null when `index` is too large. Static: never freed. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_option_help(index: usize) -> *const c_char {
-    guard_value(std::ptr::null(), || text_of(options, index, |option| &option.help))
+    guard_value(std::ptr::null(), || text_of(options, index, |option| option.help))
 }
 
 /// The number of detection methods, including those of plug-ins that are loaded; they are values of the option "method".

@@ -408,7 +408,7 @@ impl Model {
 
 /// A map of zeros.
 fn blank_map(width: usize, height: usize) -> Result<Array2<f32>> {
-    let length = width.checked_mul(height).unwrap_or(usize::MAX);
+    let length = width.saturating_mul(height);
     let shape_error = |e| Error::new(Status::Internal, format!("an anomaly map of {width} x {height}: {e}"));
     Array2::from_shape_vec((height, width), try_vec(length, 0.0)?).map_err(shape_error)
 }
