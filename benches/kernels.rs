@@ -69,7 +69,7 @@ fn joining(criterion: &mut Criterion) {
         .zip(&planes)
         .map(|(&(channels, side), data)| TapMap { channels, rows: side, cols: side, data })
         .collect();
-    let (assembler, threads) = (Assembler::new(2), Threads::new(1).expect("one thread"));
+    let (mut assembler, threads) = (Assembler::new(2), Threads::new(1).expect("one thread"));
     let mut out = FeatureMap::default();
     criterion.bench_function("backbone/outputs joined on one grid", |bench| {
         bench.iter(|| assembler.run(black_box(&taps), &threads, &mut out).expect("finite values"));
@@ -83,7 +83,7 @@ fn maps(criterion: &mut Criterion) {
     let mut plane = vec![0.0; SIDE * SIDE];
     let threads = Threads::new(1).expect("one thread");
     criterion.bench_function("maps/from grid to smooth map", |bench| {
-        bench.iter(|| smooth.add(black_box(&grid), &mut plane, SIDE, &threads));
+        bench.iter(|| smooth.add(black_box(&grid), &mut plane, &threads).expect("memory"));
     });
 }
 

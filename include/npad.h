@@ -48,31 +48,6 @@
 #define NPAD_MAX_SIDE 65535
 
 /**
- * The longest message of a callback, with the zero byte that ends it.
- */
-#define NPAD_CALLBACK_MESSAGE_SIZE 512
-
-/**
- * The version of the interface between npad and plug-ins; a plug-in of another one is refused.
- */
-#define NPAD_PLUGIN_ABI 1
-
-/**
- * Incompatible changes of this interface raise it.
- */
-#define NPAD_VERSION_MAJOR 0
-
-/**
- * Additions raise it (while the major version is 0, incompatible changes do too).
- */
-#define NPAD_VERSION_MINOR 2
-
-/**
- * Corrections raise it.
- */
-#define NPAD_VERSION_PATCH 0
-
-/**
  * What went wrong, in the classes a caller can react to. The numbers are part of the C ABI: they are never reused.
  */
 enum npad_status
@@ -242,44 +217,19 @@ typedef int32_t npad_pixel_format;
 #endif // __cplusplus
 
 /**
- * How much a message matters.
- */
-enum npad_log_level
-#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
-  : int32_t
-#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
- {
-  /**
-   * Something failed.
-   */
-  NPAD_LOG_LEVEL_ERROR = 1,
-  /**
-   * Something works, but perhaps not as wanted: few images for a threshold, say.
-   */
-  NPAD_LOG_LEVEL_WARNING = 2,
-  /**
-   * What npad does, a line for each fit or load.
-   */
-  NPAD_LOG_LEVEL_INFO = 3,
-  /**
-   * Details.
-   */
-  NPAD_LOG_LEVEL_DEBUG = 4,
-};
-#ifndef __cplusplus
-#if __STDC_VERSION__ >= 202311L
-typedef enum npad_log_level npad_log_level;
-#else
-typedef int32_t npad_log_level;
-#endif // __STDC_VERSION__ >= 202311L
-#endif // __cplusplus
-
-/**
  * Bytes that npad has written.
  *
  * Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
  */
 typedef struct npad_buffer npad_buffer;
+
+/**
+ * A request to cancel a call, for npad_score_batch() and npad_score_batch_into().
+ *
+ * Owned by the caller, who frees it with npad_cancellation_free() once no call uses it. Any number of threads may use it at
+ * once. It cannot be reset: create another one for the next call.
+ */
+typedef struct npad_cancellation npad_cancellation;
 
 /**
  * Why a call failed: a status for programs and a message for people, which says what was wrong, what was expected and
@@ -298,7 +248,7 @@ typedef struct npad_error npad_error;
 typedef struct npad_model npad_model;
 
 /**
- * What a fit or a load may be told, all at good defaults.
+ * Options for fitting and loading. Every option has a default.
  *
  * Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
  * copy them.
@@ -306,9 +256,9 @@ typedef struct npad_model npad_model;
 typedef struct npad_options npad_options;
 
 /**
- * What npad says about one image.
+ * The result of scoring one image.
  *
- * Owned by the caller, who frees it with npad_result_free(). Immutable: any thread may read it.
+ * Owned by the caller, who frees it with npad_result_free(). Immutable: any number of threads may read it at once.
  */
 typedef struct npad_result npad_result;
 
@@ -321,346 +271,6 @@ typedef struct npad_result npad_result;
 typedef struct npad_trainer npad_trainer;
 
 /**
- * Receives messages for people: `level` is one of npad_log_level, `message` UTF-8 that lives for the call. Called from any
- * thread, also several at once; it must not call npad.
- */
-typedef void (*npad_log_callback)(int32_t level, const char *message, void *user_data);
-
-/**
- * A view of a mask in the caller's memory: one byte a pixel, 0 leaves the pixel out, anything else keeps it.
- */
-typedef struct {
-  /**
-   * The first pixel of the first row.
-   */
-  const uint8_t *data;
-  /**
-   * Pixels in a row: those of the image.
-   */
-  int32_t width;
-  /**
-   * Rows: those of the image.
-   */
-  int32_t height;
-  /**
-   * Bytes from the start of one row to the next; 0 stands for rows without padding.
-   */
-  int64_t stride;
-} npad_mask;
-
-/**
- * Is told how far a fit is and returns whether to go on. `stage` is "learning", "statistics", "centroids" or "held-out
- * scores"; `done` of its `total` steps are done, and `total` is 0 where it is not known. Called on the thread of the call
- * in progress; it must not call back into the same trainer.
- */
-typedef bool (*npad_progress_callback)(const char *stage, size_t done, size_t total, void *user_data);
-
-/**
- * Where a callback that fails says why.
- */
-typedef struct {
-  /**
-   * UTF-8, ending with a zero byte; empty when the callback is called.
-   */
-  char message[NPAD_CALLBACK_MESSAGE_SIZE];
-} npad_callback_error;
-
-/**
- * Computes features. `input` holds three planes, red, green and blue, of `height` rows of `width` values, normalised;
- * `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) values, all
- * finite. Returns 0, or anything else after writing to `error` why it failed. May be called from several threads at once.
- */
-typedef int32_t (*npad_extract_callback)(void *user_data,
-                                         const float *input,
-                                         int32_t height,
-                                         int32_t width,
-                                         float *const *outputs,
-                                         npad_callback_error *error);
-
-/**
- * Frees what belongs to a table of callbacks; called once, when nothing uses it any more, from any thread.
- */
-typedef void (*npad_free_callback)(void *user_data);
-
-/**
- * A feature extractor of the host's own, in place of ONNX Runtime and the built-in backbone.
- *
- * Its features must depend on the image alone. A model names the extractor that it was fitted with and can only be
- * loaded with one of that name; change the name with the features.
- */
-typedef struct {
-  /**
-   * sizeof(npad_extractor).
-   */
-  size_t size;
-  /**
-   * 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
-   */
-  const char *name;
-  /**
-   * The number of outputs, 1 to 16.
-   */
-  size_t tap_count;
-  /**
-   * For each output, the pixels of the input that one of its positions stands for in each direction, 1 to 64. Copied.
-   */
-  const int32_t *strides;
-  /**
-   * For each output, its planes, 1 to 8192. Copied.
-   */
-  const int32_t *channels;
-  /**
-   * Subtracted from red, green and blue, which are 0 to 1.
-   */
-  float mean[3];
-  /**
-   * Divides what is left; above 0.
-   */
-  float std[3];
-  /**
-   * Computes features.
-   */
-  npad_extract_callback extract;
-  /**
-   * Frees `user_data`; may be null.
-   */
-  npad_free_callback free;
-  /**
-   * Given to the callbacks.
-   */
-  void *user_data;
-} npad_extractor;
-
-/**
- * A connected defect region. Coordinates are pixels of the image; the centre of its first pixel is at (0, 0).
- */
-typedef struct {
-  /**
-   * Left edge of the bounding box.
-   */
-  int32_t x;
-  /**
-   * Upper edge of the bounding box.
-   */
-  int32_t y;
-  /**
-   * Width of the bounding box in pixels.
-   */
-  int32_t width;
-  /**
-   * Height of the bounding box in pixels.
-   */
-  int32_t height;
-  /**
-   * Number of pixels.
-   */
-  int64_t area;
-  /**
-   * Mean x of the pixels.
-   */
-  float centroid_x;
-  /**
-   * Mean y of the pixels.
-   */
-  float centroid_y;
-  /**
-   * The largest value of the anomaly map in the region.
-   */
-  float peak;
-  /**
-   * 0.
-   */
-  int32_t reserved;
-} npad_region;
-
-/**
- * A view of an image in the caller's memory. npad reads it during the call it is given to, and keeps nothing of it.
- *
- * A sub-image is a view with the whole image's stride and a pointer to its own first pixel.
- */
-typedef struct {
-  /**
-   * The first pixel of the first row, for NPAD_PIXEL_FORMAT_RGB8_PLANAR of the red, green and blue plane. In formats of
-   * one plane the other two pointers are not looked at.
-   */
-  const uint8_t *data[3];
-  /**
-   * Pixels in a row, 1 to 65535.
-   */
-  int32_t width;
-  /**
-   * Rows, 1 to 65535.
-   */
-  int32_t height;
-  /**
-   * Bytes from the start of one row to the next, at least those of a row; 0 stands for rows without padding.
-   */
-  int64_t stride;
-  /**
-   * How pixels lie in memory: one of npad_pixel_format.
-   */
-  int32_t format;
-  /**
-   * Must be 0.
-   */
-  int32_t reserved;
-  /**
-   * The image's region of interest, or null for all of it. What it leaves out is not looked at, its map is 0, and no
-   * region lies there; next to its edge, two cells of the grid (16 pixels of the network's input by default), the map
-   * comes from the neighbours. For scoring only: a fit takes one mask for all images, see npad_options_set_mask().
-   */
-  const npad_mask *mask;
-} npad_image;
-
-/**
- * What npad says about one image, but for its map and regions.
- */
-typedef struct {
-  /**
-   * The raw image score: 0 or above, in the method's own units, larger is more anomalous.
-   */
-  float score;
-  /**
-   * The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped.
-   */
-  float calibrated_score;
-  /**
-   * One of npad_verdict.
-   */
-  int32_t verdict;
-  /**
-   * 0.
-   */
-  int32_t reserved;
-  /**
-   * The number of defect regions, also of those that did not fit into the caller's array.
-   */
-  int64_t region_count;
-} npad_decision;
-
-/**
- * A parameter of a plug-in's method, set as the option "METHOD.NAME"; the plug-in itself checks its values.
- */
-typedef struct {
-  /**
-   * 1 to 64 lower-case letters, digits, '-' or '_', without the method's name.
-   */
-  const char *name;
-  /**
-   * The value where none is set; UTF-8.
-   */
-  const char *default_value;
-  /**
-   * What it does, in one line; UTF-8.
-   */
-  const char *help;
-} npad_plugin_parameter;
-
-/**
- * The features of one image: `channels` values for each position, position after position, row after row.
- */
-typedef struct {
-  /**
-   * Rows of the grid.
-   */
-  int32_t rows;
-  /**
-   * Columns of the grid.
-   */
-  int32_t cols;
-  /**
-   * Values per position.
-   */
-  int32_t channels;
-  /**
-   * 0.
-   */
-  int32_t reserved;
-  /**
-   * rows * cols * channels finite values.
-   */
-  const float *data;
-} npad_features;
-
-/**
- * Takes `size` bytes that a scorer saves; may be called any number of times.
- */
-typedef void (*npad_write_callback)(void *sink, const uint8_t *data, size_t size);
-
-/**
- * A detection method of a plug-in: a shared library that exports `const npad_plugin *npad_plugin_entry(void)`, which
- * gives a table that lives as long as the library, that is, until the process ends.
- *
- * A method learns from feature maps and scores them: a fitter observes the maps of good images, all of one shape, and
- * finishes into a scorer. `values` are the parameters' values as text, in the order of `parameters`. Callbacks return 0,
- * or anything else after writing to `error` why they failed. One fitter is used by one thread at a time; one scorer by
- * several at once, so it must not change. For the thresholds npad fits several times, each time leaving a part of the
- * images out.
- */
-typedef struct {
-  /**
-   * NPAD_PLUGIN_ABI.
-   */
-  uint32_t abi_version;
-  /**
-   * 0.
-   */
-  uint32_t reserved;
-  /**
-   * sizeof(npad_plugin).
-   */
-  size_t size;
-  /**
-   * The method's name in options and model files: 1 to 64 lower-case letters, digits, '-' or '_'.
-   */
-  const char *name;
-  /**
-   * The method's parameters; null where there are none.
-   */
-  const npad_plugin_parameter *parameters;
-  /**
-   * Their number.
-   */
-  size_t parameter_count;
-  /**
-   * Starts a fit. The same images, parameters and seed must give the same scorer.
-   */
-  int32_t (*fitter_new)(const char *const *values, uint64_t seed, void **fitter, npad_callback_error *error);
-  /**
-   * Learns the features of one good image; they may be read during the call only.
-   */
-  int32_t (*fitter_observe)(void *fitter, const npad_features *features, npad_callback_error *error);
-  /**
-   * Ends a fit; the fitter is freed afterwards.
-   */
-  int32_t (*fitter_finish)(void *fitter, void **scorer, npad_callback_error *error);
-  /**
-   * Frees a fitter.
-   */
-  void (*fitter_free)(void *fitter);
-  /**
-   * Writes rows * cols values to `map`: how anomalous each position is, 0 or above, finite.
-   */
-  int32_t (*scorer_score)(const void *scorer, const npad_features *features, float *map, npad_callback_error *error);
-  /**
-   * Gives `write` the bytes that scorer_load needs.
-   */
-  int32_t (*scorer_save)(const void *scorer, npad_write_callback write, void *sink, npad_callback_error *error);
-  /**
-   * Makes a scorer of saved bytes, which may be read during the call only.
-   */
-  int32_t (*scorer_load)(const char *const *values,
-                         const uint8_t *data,
-                         size_t size,
-                         void **scorer,
-                         npad_callback_error *error);
-  /**
-   * Frees a scorer.
-   */
-  void (*scorer_free)(void *scorer);
-} npad_plugin;
-
-/**
  * All formats.
  */
 #define npad_pixel_format_ALL { npad_pixel_format_Gray8, npad_pixel_format_Rgb8, npad_pixel_format_Bgr8, npad_pixel_format_Gray16, npad_pixel_format_Rgba8, npad_pixel_format_Bgra8, npad_pixel_format_Grayf32, npad_pixel_format_Rgb8Planar, }
@@ -670,12 +280,33 @@ extern "C" {
 #endif // __cplusplus
 
 /**
+ * A new request, not made yet. Null when there is no memory.
+ */
+npad_cancellation *npad_cancellation_new(void);
+
+/**
+ * Cancels every call that was given this request, under way or to come: it returns NPAD_STATUS_CANCELLED after the image
+ * that it is working on. Any thread. Null is allowed.
+ */
+void npad_cancellation_cancel(npad_cancellation *cancellation);
+
+/**
+ * Whether npad_cancellation_cancel() has been called. False for null.
+ */
+bool npad_cancellation_is_cancelled(const npad_cancellation *cancellation);
+
+/**
+ * Frees a request. Null is allowed. No call may be using it.
+ */
+void npad_cancellation_free(npad_cancellation *cancellation);
+
+/**
  * The status that the failed call returned. NPAD_STATUS_OK for null.
  */
 npad_status npad_error_status(const npad_error *error);
 
 /**
- * The message, UTF-8, ending with a zero byte; it lives as long as the error. An empty text for null.
+ * The message, UTF-8, terminated by a zero byte. It lives as long as the error. An empty text for null.
  */
 const char *npad_error_message(const npad_error *error);
 
@@ -692,46 +323,115 @@ const char *npad_version_string(void);
 /**
  * The library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. Any thread.
  *
- * Compare it with the header's NPAD_VERSION_MAJOR, NPAD_VERSION_MINOR and NPAD_VERSION_PATCH before anything else when
- * the library is loaded at run time.
+ * When the library is loaded at run time, compare it with the header's NPAD_VERSION_NUMBER before any other call: while the
+ * major version is 0, the header's major and minor version must be the library's.
  */
 uint32_t npad_version_number(void);
 
 /**
- * Loads ONNX Runtime from a file, or from the folder that holds it.
+ * Loads ONNX Runtime from a file, or from the folder that contains it.
  *
- * Needed only where the search would not find it: npad looks at the environment variable NPAD_ONNXRUNTIME (a file or
- * folder), beside its own library, and where the system's loader looks, at the first call that needs it. A process uses
+ * Needed only where the search would not find it: at the first call that needs it, npad searches the environment variable
+ * NPAD_ONNXRUNTIME (a file or folder), the folder of its own library, and the places of the system's loader. A process uses
  * one ONNX Runtime only. Any thread.
  *
  * @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
- * @return NPAD_STATUS_RUNTIME when it cannot be loaded, is older than 1.17, or another one is in use already
+ * @return NPAD_STATUS_NOT_FOUND when the path leads to no library, NPAD_STATUS_RUNTIME when it cannot be loaded or is older
+ *         than 1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
  */
-npad_status npad_runtime_open(const char *path, npad_error **error);
+npad_status npad_runtime_open(const char *path,
+                              npad_error **error);
 
 /**
- * Loads a plug-in: a shared library with a detection method, see npad_plugin. Its method can then be chosen by name, and
- * models that were fitted with it can be loaded. It stays loaded until the process ends. Any thread.
+ * Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be chosen by name, and
+ * models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. Any thread.
  *
  * @param path   the shared library; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
- * @return NPAD_STATUS_PLUGIN when it is no plug-in of this npad's interface, or there is a method of that name already
+ * @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_PLUGIN when it is not a plug-in for this npad's
+ *         interface or a method of that name exists already
  */
 npad_status npad_plugin_load(const char *path,
                              npad_error **error);
 
 /**
- * Sets who receives npad's messages, for the whole process. By default nobody does: npad never writes to the standard
- * streams.
- *
- * @param callback   null for nobody
- * @param user_data  given to the callback; must be valid until another one is set and calls under way have ended
- * @param level      the least important messages that are wanted, one of npad_log_level
- * @param error      receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT for another level
+ * The number of options that npad_options_set() takes: first the general options, then the parameters of every method,
+ * including those of plug-ins that are loaded. Loading a plug-in appends its parameters. Any thread.
  */
-npad_status npad_log_set(npad_log_callback callback, void *user_data, int32_t level, npad_error **error);
+size_t npad_option_count(void);
+
+/**
+ * The name of an option; null when `index` is npad_option_count() or more. Static: never freed. Any thread.
+ */
+const char *npad_option_name(size_t index);
+
+/**
+ * The type of an option's value; NPAD_OPTION_TYPE_TEXT when `index` is too large. Any thread.
+ */
+OptionKind npad_option_get_type(size_t index);
+
+/**
+ * The default of an option, as npad_options_set() takes it; may be an empty text. Null when `index` is too large. Static:
+ * never freed. Any thread.
+ */
+const char *npad_option_default(size_t index);
+
+/**
+ * The values that an option takes, in words ("a whole number from 1 to 8"). Null when `index` is too large. Static: never
+ * freed. Any thread.
+ */
+const char *npad_option_range(size_t index);
+
+/**
+ * What an option does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+ */
+const char *npad_option_help(size_t index);
+
+/**
+ * The number of detection methods, including those of plug-ins that are loaded; they are values of the option "method".
+ * Any thread.
+ */
+size_t npad_method_count(void);
+
+/**
+ * The name of a method; null when `index` is npad_method_count() or more. Static: never freed. Any thread.
+ */
+const char *npad_method_name(size_t index);
+
+/**
+ * What a method does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+ */
+const char *npad_method_help(size_t index);
+
+/**
+ * The number of kinds of device that the option "device" can name. Any thread.
+ */
+size_t npad_device_count(void);
+
+/**
+ * The name of a kind of device: "cpu", or "cuda" (the first one; "cuda:1" is the second). Null when `index` is
+ * npad_device_count() or more. That a name is listed does not mean that this machine has the device: opening a backbone on
+ * one that cannot be used is NPAD_STATUS_DEVICE. Static: never freed. Any thread.
+ */
+const char *npad_device_name(size_t index);
+
+/**
+ * Sets the log callback of the process. By default there is none: npad never writes to the standard streams.
+ *
+ * When it returns, no thread is in the callback that was set before and none will enter it: its `user_data` may be freed. It
+ * waits for calls under way, so the caller must not hold a lock that the callback takes. Any thread.
+ *
+ * @param callback   the callback; null for none
+ * @param user_data  passed to the callback
+ * @param level      the least severe messages to pass on, one of npad_log_level
+ * @param error      receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT for another level; NPAD_STATUS_WRONG_STATE when called from a log callback
+ */
+npad_status npad_log_set(npad_log_callback callback,
+                         void *user_data,
+                         int32_t level,
+                         npad_error **error);
 
 /**
  * Writes the model to a file, all or nothing: on failure an older file of that name is untouched.
@@ -809,20 +509,24 @@ size_t npad_buffer_size(const npad_buffer *buffer);
 void npad_buffer_free(npad_buffer *buffer);
 
 /**
- * New options, all at their defaults.
+ * New options, all at their defaults. Null when there is no memory.
  */
 npad_options *npad_options_new(void);
 
 /**
  * Sets an option by name, both as text in UTF-8. On failure nothing changes.
  *
- * Names, defaults and values (`npad info` prints the same with the methods' parameters):
+ * npad_option_count(), npad_option_name() and so on list the options with their types, defaults, ranges and meaning. The
+ * general ones are, with their defaults:
  *
  * - "method" (npad): detection method
  * - "size" (240): size of the network's input in pixels: a side (as many pixels as a square of it, in the proportions of
- *   the first image), height x width ("320x256"), or "native" (the first image's own)
- * - "device" (cpu): where the backbone runs, "cpu" or "cuda:N"; one that cannot be used is an error, never replaced
+ *   the first image), height x width ("320x256"), or "native" (that of the first image)
+ * - "device" (cpu): where the backbone runs, "cpu" or "cuda:N"; a device that cannot be used is an error, never replaced
  * - "threads" (0): worker threads; 0 takes one per core. Scores do not depend on it
+ * - "max_calls" (0): calls of one model that run at once; further calls wait. 0 takes one per core
+ * - "call_timeout" (none): milliseconds that such a call waits before it returns NPAD_STATUS_TIMED_OUT; 0 does not wait,
+ *   "none" waits without limit
  * - "seed" (0): seed of everything random in a fit
  * - "false_alarm_rate" (0.01): share of good images that may be called defective, 0.00001 to 0.5; sets the threshold
  * - "review_rate" (0): share of good images that may be held for review, above "false_alarm_rate"; sets a second, lower
@@ -832,17 +536,17 @@ npad_options *npad_options_new(void);
  * - "tile" (0): longest side, in pixels, of what the backbone runs on at once, 256 to 8192 in steps of 64; a larger input
  *   is cut into overlapping tiles, so that memory follows the tile and not the image. 0 runs all at once
  * - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
- * - "min_region_area" (1): regions of fewer pixels of the image are left out
+ * - "min_region_area" (1): regions of fewer pixels of the image are dropped
  * - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], 1 to 16 float outputs
  *   [1, channels, rows, columns]; where the first dimension is free, small images of a batch run together
  * - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1
- * - "npad.levels", "npad.channels" and the like: the method's parameters
+ * - "npad.levels", "npad.channels" and so on: parameters of the methods
  *
  * @param options  what to change
  * @param key      the option's name
  * @param value    its value as text
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value not acceptable; the message lists what is
+ * @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is not accepted; the message lists what is
  */
 npad_status npad_options_set(npad_options *options,
                              const char *key,
@@ -850,24 +554,57 @@ npad_status npad_options_set(npad_options *options,
                              npad_error **error);
 
 /**
- * Sets the region of interest that all images of a fit share. It is kept in the model, and images that are scored with
- * it must have the mask's size. What it leaves out neither trains nor scores.
+ * Gets the value of an option, set or default, as text in UTF-8.
  *
- * @param options  what to change
- * @param mask     the mask, copied; null for all of every image, the default
+ * @param options  what to read; it belongs to the calling thread during the call
+ * @param key      the option's name
+ * @param value    receives the value, null on failure; it lives until the options are changed or freed
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it leaves no pixel
+ * @return NPAD_STATUS_NOT_FOUND when the name is unknown
  */
-npad_status npad_options_set_mask(npad_options *options, const npad_mask *mask, npad_error **error);
+npad_status npad_options_get(npad_options *options, const char *key, const char **value, npad_error **error);
 
 /**
- * Sets who is told of the progress of fits with these options. Where it returns false, the call under way ends with
- * NPAD_STATUS_CANCELLED: npad_fit() gives no model, npad_trainer_add_image() has not learnt the image, and
+ * Sets the mask that all images of a fit share. It is stored in the model, and images that are scored with the model must
+ * have the mask's size. Excluded pixels neither train nor score.
+ *
+ * @param options  what to change
+ * @param mask     the mask, copied; null for none, the default
+ * @param error    receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it includes no pixel
+ */
+npad_status npad_options_set_mask(npad_options *options,
+                                  const npad_mask *mask,
+                                  npad_error **error);
+
+/**
+ * Sets a rectangular region of interest that all images of a fit share, in pixels of the images: it has the effect of a mask
+ * that excludes everything else. It is stored in the model. With a mask as well, a pixel must be included by both.
+ *
+ * @param options  what to change
+ * @param x        left edge
+ * @param y        upper edge
+ * @param width    width; all four 0 for none, the default
+ * @param height   height
+ * @param error    receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_IMAGE when a side is below 1 or the corner below 0; that the rectangle lies inside the image is
+ *         checked with the first image
+ */
+npad_status npad_options_set_roi(npad_options *options,
+                                 int32_t x,
+                                 int32_t y,
+                                 int32_t width,
+                                 int32_t height,
+                                 npad_error **error);
+
+/**
+ * Sets the progress callback of fits with these options. When it returns false, the call in progress fails with
+ * NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() has not learnt the image, and
  * npad_trainer_finish() leaves the trainer as it was.
  *
  * @param options    what to change
- * @param callback   null for nobody, the default
- * @param user_data  given to the callback; must be valid as long as the options and trainers made with them
+ * @param callback   the callback; null for none, the default
+ * @param user_data  passed to the callback; must stay valid as long as the options and trainers created with them
  * @param error      receives the error, or null; may itself be null
  */
 npad_status npad_options_set_progress(npad_options *options,
@@ -876,17 +613,19 @@ npad_status npad_options_set_progress(npad_options *options,
                                       npad_error **error);
 
 /**
- * Sets a feature extractor of the host's own, in place of ONNX Runtime and the built-in backbone: for a fit, or for
- * loading a model that was fitted with one.
+ * Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone: for a fit, or for loading a
+ * model that was fitted with one.
  *
  * On success npad owns `user_data` and calls `free` once no options, trainer or model uses it.
  *
  * @param options    what to change
  * @param extractor  the table, copied
  * @param error      receives the error, or null; may itself be null
- * @return NPAD_STATUS_PLUGIN when something in the table is out of its range; `user_data` stays the caller's
+ * @return NPAD_STATUS_PLUGIN when a value in the table is out of range; `user_data` stays the caller's
  */
-npad_status npad_options_set_extractor(npad_options *options, const npad_extractor *extractor, npad_error **error);
+npad_status npad_options_set_extractor(npad_options *options,
+                                       const npad_extractor *extractor,
+                                       npad_error **error);
 
 /**
  * Frees options. Null is allowed.
@@ -894,7 +633,53 @@ npad_status npad_options_set_extractor(npad_options *options, const npad_extract
 void npad_options_free(npad_options *options);
 
 /**
- * The raw image score: 0 or above, in the method's own units, larger is more anomalous. 0 for null.
+ * Draws the anomaly map of a result over its image, for people to look at: yellow is the map threshold, red is twice the
+ * threshold and more; white boxes surround the regions.
+ *
+ * @param model   what the image was scored with
+ * @param image   the image that was scored
+ * @param result  what npad_score() returned for it
+ * @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+ * @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
+ *                is neither read nor written
+ * @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
+ * @param error   receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_IMAGE when the image's size is not that of the result, NPAD_STATUS_INVALID_ARGUMENT for another
+ *         format, a null pointer, or a stride shorter than a row
+ */
+npad_status npad_render(const npad_model *model,
+                        const npad_image *image,
+                        const npad_result *result,
+                        uint8_t *pixels,
+                        int64_t stride,
+                        int32_t format,
+                        npad_error **error);
+
+/**
+ * Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does. The
+ * boxes are those of the regions that the output's array had room for.
+ *
+ * @param model   what the image was scored with
+ * @param image   the image that was scored
+ * @param output  the output as that call left it; its `map` must not be null
+ * @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+ * @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
+ *                is neither read nor written
+ * @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
+ * @param error   receives the error, or null; may itself be null
+ * @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null or its description is wrong, its map is
+ *         null, or a region lies outside the image
+ */
+npad_status npad_render_output(const npad_model *model,
+                               const npad_image *image,
+                               const npad_output *output,
+                               uint8_t *pixels,
+                               int64_t stride,
+                               int32_t format,
+                               npad_error **error);
+
+/**
+ * The raw image score: 0 or above, in the method's own units; larger is more anomalous. 0 for null.
  */
 float npad_result_score(const npad_result *result);
 
@@ -910,25 +695,41 @@ float npad_result_calibrated_score(const npad_result *result);
 bool npad_result_is_anomalous(const npad_result *result);
 
 /**
- * What is to be done with the image: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
+ * The verdict: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
  */
 npad_verdict npad_result_verdict(const npad_result *result);
 
 /**
- * Columns of the anomaly map: the image's width. 0 for null.
+ * Columns of the anomaly map: the image's width in pixels. 0 for null.
  */
 int32_t npad_result_width(const npad_result *result);
 
 /**
- * Rows of the anomaly map: the image's height. 0 for null.
+ * Rows of the anomaly map: the image's height in pixels. 0 for null.
  */
 int32_t npad_result_height(const npad_result *result);
 
 /**
- * The anomaly map in the raw score's units: width * height values, row after row, without padding. They live as long
- * as the result. Null for null.
+ * The anomaly map in the units of the raw score: width * height values, row after row, without padding. It lives as long as
+ * the result. Null for null.
  */
 const float *npad_result_map(const npad_result *result);
+
+/**
+ * Writes the calibrated anomaly map in 8 bits: 0 for the value of a typical good image and below, 128 and above exactly where
+ * the map exceeds the map threshold, 255 for twice as far above the typical value and more.
+ *
+ * @param result  what to read
+ * @param map     receives the map: npad_result_height() rows of npad_result_width() bytes
+ * @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
+ *                read nor written
+ * @param error   receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT when a pointer is null or the stride is shorter than a row
+ */
+npad_status npad_result_map_u8(const npad_result *result,
+                               uint8_t *map,
+                               int64_t stride,
+                               npad_error **error);
 
 /**
  * The number of defect regions: 8-connected pixels of the map above the model's map threshold. 0 for null.
@@ -936,95 +737,142 @@ const float *npad_result_map(const npad_result *result);
 size_t npad_result_region_count(const npad_result *result);
 
 /**
- * One defect region; they are ordered by their peaks, highest first.
+ * Writes one defect region. Regions are ordered by their peaks, highest first.
+ *
+ * @param result       what to read
+ * @param index        0 to npad_result_region_count() - 1
+ * @param region       receives the region
+ * @param region_size  sizeof(npad_region)
+ * @param error        receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the index is too large, a pointer is null or the size is wrong
+ */
+npad_status npad_result_region(const npad_result *result,
+                               size_t index,
+                               npad_region *region,
+                               size_t region_size,
+                               npad_error **error);
+
+/**
+ * The pixels of a region as runs: for each run three numbers, its row, its first column, and the column after its last.
+ * Runs are ordered by row, then by column. The array lives as long as the result.
  *
  * @param result  what to read
  * @param index   0 to npad_result_region_count() - 1
- * @param region  receives the region
- * @param error   receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT when the index is too large or a pointer null
+ * @param count   receives the number of runs, a third of the number of values; may be null
+ * @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
  */
-npad_status npad_result_region(const npad_result *result, size_t index, npad_region *region, npad_error **error);
+const int32_t *npad_result_region_runs(const npad_result *result, size_t index, size_t *count);
 
 /**
- * Frees a result. Null is allowed.
+ * The outer boundary of a region as pixels of the region: for each, two numbers, x and y. Consecutive pixels are
+ * 8-neighbours, clockwise, starting at the leftmost pixel of the uppermost row; the last is a neighbour of the first, which
+ * is not repeated. Where the region is one pixel wide, a pixel may occur twice. Holes are not traced. The array lives as
+ * long as the result.
+ *
+ * @param result  what to read
+ * @param index   0 to npad_result_region_count() - 1
+ * @param count   receives the number of pixels, half of the number of values; may be null
+ * @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+ */
+const int32_t *npad_result_region_contour(const npad_result *result,
+                                          size_t index,
+                                          size_t *count);
+
+/**
+ * Writes the pixels of a region as a mask of its bounding box: 255 inside the region, 0 outside.
+ *
+ * @param result  what to read
+ * @param index   0 to npad_result_region_count() - 1
+ * @param mask    receives the mask: as many rows as the bounding box is high, of as many bytes as it is wide
+ * @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
+ *                read nor written
+ * @param error   receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the index is too large, a pointer is null or the stride is shorter than a row
+ */
+npad_status npad_result_region_mask(const npad_result *result,
+                                    size_t index,
+                                    uint8_t *mask,
+                                    int64_t stride,
+                                    npad_error **error);
+
+/**
+ * Frees a result. Null is allowed. No other call may be using it.
  */
 void npad_result_free(npad_result *result);
 
 /**
- * Scores one image. Any number of threads may call it with one model at once.
+ * Scores one image. Any number of threads may call it with one model at once; at most "max_calls" run at a time, and further
+ * calls wait for "call_timeout" (npad_options_set()).
  *
  * @param model   what to score with
  * @param image   the image, of any size; read during the call only
  * @param result  receives the result, null on failure
  * @param error   receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when the image's description or its mask is wrong, NPAD_STATUS_BACKBONE when the
- *         network fails, NPAD_STATUS_PLUGIN when a plug-in does
+ * @return NPAD_STATUS_INVALID_IMAGE when the image's description, its mask or its region of interest is wrong;
+ *         NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
+ *         NPAD_STATUS_TIMED_OUT when the call waited for "call_timeout"
  */
-npad_status npad_score(const npad_model *model, const npad_image *image, npad_result **result, npad_error **error);
+npad_status npad_score(const npad_model *model,
+                       const npad_image *image,
+                       npad_result **result,
+                       npad_error **error);
 
 /**
- * Scores one image into the caller's memory: no result to free, and after a first image of the same size npad itself
- * allocates no memory for maps or regions. Any number of threads may call it with one model at once.
+ * Scores one image into the caller's memory: there is no result to free, and after a first image of the same size npad
+ * allocates no memory for maps or regions. Any number of threads may call it with one model at once, each with an output of
+ * its own; their maps may be parts of one matrix.
  *
- * @param model            what to score with
- * @param image            the image, of any size; read during the call only
- * @param map              receives the anomaly map: rows of the image's width; null where it is not wanted
- * @param map_stride       bytes from one row of `map` to the next, a multiple of 4; 0 stands for rows without padding
- * @param regions          receives the first regions, highest peak first; null where they are not wanted
- * @param region_capacity  the regions that fit into `regions`
- * @param decision         receives the rest
- * @param error            receives the error, or null; may itself be null
- * @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT for a stride that is shorter than a row or no multiple of 4. On
- *         failure the buffers may hold anything
+ * @param model   what to score with
+ * @param image   the image, of any size; read during the call only
+ * @param output  says where the maps and regions go and receives the rest
+ * @param error   receives the error, or null; may itself be null
+ * @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT when `output` is null or its description is wrong: a stride that is
+ *         shorter than a row or, for `map`, not a multiple of 4. On failure the maps and regions may hold anything, and
+ *         `output` itself is unchanged
  */
 npad_status npad_score_into(const npad_model *model,
                             const npad_image *image,
-                            float *map,
-                            int64_t map_stride,
-                            npad_region *regions,
-                            size_t region_capacity,
-                            npad_decision *decision,
+                            npad_output *output,
                             npad_error **error);
 
 /**
- * Scores several images, all or none. The results are those of npad_score() for each; it takes less time, since images
- * share a pass over the model.
+ * Scores several images, all or none. The results are those of npad_score() for each; the batch takes less time, since images
+ * share passes over the model.
  *
- * @param model    what to score with
- * @param images   `count` images, each of any size; read during the call only
- * @param count    their number, 0 or more
- * @param results  receives `count` results, all null on failure
- * @param error    receives the error, or null; may itself be null
- * @return as npad_score(); the message names the image's index
+ * @param model         what to score with
+ * @param images        `count` images, each of any size; read during the call only
+ * @param count         their number, 0 or more
+ * @param cancellation  cancels the call between two images, from any thread; null for none
+ * @param results       receives `count` results, all null on failure
+ * @param error         receives the error, or null; may itself be null
+ * @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was cancelled
  */
 npad_status npad_score_batch(const npad_model *model,
                              const npad_image *images,
                              size_t count,
+                             const npad_cancellation *cancellation,
                              npad_result **results,
                              npad_error **error);
 
 /**
- * Lays the anomaly map of a result over its image, for people to look at: yellow is the map's threshold, red twice as
- * much; the regions' boxes are white.
+ * Scores several images into the caller's memory, as npad_score_into() and npad_score_batch() do.
  *
- * @param model   what the image was scored with
- * @param image   the image that was scored
- * @param result  what npad_score() gave for it
- * @param pixels  receives the picture: rows of the image's width, three bytes a pixel
- * @param stride  bytes from one row of `pixels` to the next; 0 stands for rows without padding
- * @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
- * @param error   receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when the image's size is not the result's, NPAD_STATUS_INVALID_ARGUMENT for another
- *         format or a stride shorter than a row
+ * @param model         what to score with
+ * @param images        `count` images, each of any size; read during the call only
+ * @param count         their number, 0 or more
+ * @param cancellation  cancels the call between two images, from any thread; null for none
+ * @param outputs       `count` outputs, all of the same `size`; each says where the maps and regions of the image of the same
+ *                      index go and receives the rest. No two may share memory
+ * @param error         receives the error, or null; may itself be null
+ * @return as npad_score_into(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
+ *         cancelled. On failure the maps and regions may hold anything, and `outputs` itself is unchanged
  */
-npad_status npad_render(const npad_model *model,
-                        const npad_image *image,
-                        const npad_result *result,
-                        uint8_t *pixels,
-                        int64_t stride,
-                        int32_t format,
-                        npad_error **error);
+npad_status npad_score_batch_into(const npad_model *model,
+                                  const npad_image *images,
+                                  size_t count,
+                                  const npad_cancellation *cancellation,
+                                  npad_output *outputs,
+                                  npad_error **error);
 
 /**
  * The raw image score above which an image is defective; 0 for null.

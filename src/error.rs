@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use safer_ffi::prelude::*;
+
 /// What went wrong, in the classes a caller can react to. The numbers are part of the C ABI: they are never reused.
+#[derive_ReprC]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Status {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use npad::plugin::NPAD_CALLBACK_MESSAGE_SIZE;
+use npad::abi::callbacks::NPAD_CALLBACK_MESSAGE_SIZE;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))

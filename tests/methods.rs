@@ -3,6 +3,7 @@
 mod common;
 
 use common::{Gray, fit, good_images, options};
+use ndarray::Array3;
 use npad::backbone::FeatureMap;
 use npad::exec::Threads;
 use npad::exec::progress::Progress;
@@ -23,7 +24,7 @@ fn map(seed: u64) -> FeatureMap {
             (random.below(129) as f32 - 64.0) / 32.0 + (i % (COLS * CHANNELS)) as f32 / 8.0 + (i % CHANNELS) as f32
         })
         .collect();
-    FeatureMap { rows: ROWS, cols: COLS, channels: CHANNELS, data }
+    FeatureMap::from(Array3::from_shape_vec((ROWS, COLS, CHANNELS), data).unwrap())
 }
 
 fn train() -> Vec<FeatureMap> {
@@ -36,7 +37,7 @@ fn learn(name: &str, settings: &[(&str, &str)]) -> FitOutcome {
     settings.iter().for_each(|(key, value)| parameters.set(key, value).unwrap());
     let (threads, mut sample) = (Threads::new(2).unwrap(), Sample::new(0));
     for map in train() {
-        sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(&map)] }));
+        sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(&map).unwrap()] }));
     }
     let mut fitter = method.fitter(&parameters, 0).unwrap();
     if let Some(accumulator) = fitter.accumulator() {
@@ -236,7 +237,8 @@ fn every_method_finds_the_scratch_and_survives_a_file() {
         let scratched = model.score(&Gray::scratched(160, 120, 100, (90, 30)).view()).unwrap();
         let good = model.score(&Gray::good(160, 120, 100).view()).unwrap();
         assert!(good.score < 0.5 * scratched.score, "{name}: {} {}", good.score, scratched.score);
-        let peak = (0..scratched.map.len()).max_by(|a, b| scratched.map[*a].total_cmp(&scratched.map[*b])).unwrap();
+        let map = scratched.map.as_slice().unwrap();
+        let peak = (0..map.len()).max_by(|a, b| map[*a].total_cmp(&map[*b])).unwrap();
         let (x, y) = (peak % 160, peak / 160);
         assert!((80..122).contains(&x) && (18..55).contains(&y), "{name} sees it at ({x}, {y})");
         let bytes = model.to_bytes().unwrap();

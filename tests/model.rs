@@ -7,9 +7,10 @@ use std::sync::Arc;
 use common::{Gray, fit, good_images, network, options};
 use npad::backbone::{BackboneSpec, Device, FeatureExtractor, TapMap};
 use npad::error::{Error, Result, Status};
+use npad::exec::rows::RowsOut;
 use npad::image::{ImageView, PixelFormat};
 use npad::math::random::Random;
-use npad::model::{MapBuffer, Model, Options, Trainer};
+use npad::model::{Model, Options, ScoreBuffers, Trainer};
 use npad::preprocess::{InputSize, Normalisation};
 
 #[test]
@@ -20,7 +21,7 @@ fn defects_are_found_where_they_are() {
         assert!(!good.anomalous() && good.calibrated < 0.5, "good {seed}: {}", good.calibrated);
         let scratched = model.score(&Gray::scratched(160, 120, seed, (90, 30)).view()).unwrap();
         assert!(scratched.anomalous() && scratched.calibrated > 0.5, "scratched {seed}: {}", scratched.calibrated);
-        assert_eq!((scratched.map.len(), scratched.width, scratched.height), (160 * 120, 160, 120));
+        assert_eq!(scratched.map.dim(), (120, 160));
         let region = scratched.regions[0];
         let (x, y) = (region.centroid_x, region.centroid_y);
         assert!((90.0..110.0).contains(&x) && (25.0..48.0).contains(&y), "the scratch is around (100, 36): ({x}, {y})");
@@ -63,12 +64,16 @@ fn a_map_goes_into_a_larger_buffer_and_not_into_a_smaller_one() {
     let expected = model.score(&image.view()).unwrap().map;
     let into = |length: usize, stride: usize| {
         let mut values = vec![-1.0; length];
-        let buffer = MapBuffer { values: &mut values, width: 160, height: 120, stride };
-        model.score_into(&image.view(), buffer, |_| ()).map(|_| values)
+        let map = RowsOut::from_slice(&mut values, 160, 120, stride)?;
+        let buffers = ScoreBuffers { map: Some(map), map_u8: None };
+        model.score_into(&image.view(), buffers, |_| Ok(())).map(|_| values)
     };
     let padded = into(200 * 170, 170).unwrap();
     assert!(
-        padded.chunks(170).zip(expected.chunks(160)).all(|(row, own)| row[..160] == *own && row[160..] == [-1.0; 10])
+        padded
+            .chunks(170)
+            .zip(expected.rows())
+            .all(|(row, own)| own.as_slice() == Some(&row[..160]) && row[160..] == [-1.0; 10])
     );
     assert!(padded[120 * 170..].iter().all(|v| *v == -1.0), "below the map");
     for (length, stride) in [(160 * 120 - 1, 160), (160 * 120, 159), (0, 160)] {
@@ -82,7 +87,7 @@ fn regions_below_the_least_area_are_left_out_and_the_rest_is_drawn() {
         let model = fit(&options(&[("min_region_area", least)]), &good_images(12)).unwrap();
         let image = Gray::scratched(160, 120, 100, (90, 30));
         let inspection = model.score(&image.view()).unwrap();
-        let picture = model.render(&image.view(), &inspection).unwrap();
+        let picture = model.picture(&image.view(), &inspection).unwrap();
         let white = picture.chunks(3).filter(|pixel| **pixel == [255; 3]).count();
         (inspection.regions.iter().map(|region| region.area).collect::<Vec<_>>(), white)
     };

@@ -1,6 +1,7 @@
 //! Parity with the NumPy reference of the method, element by element: `tests/vectors/npad.json` holds its inputs and
 //! results (tools/reference/make_vectors.py).
 
+use ndarray::Array3;
 use npad::backbone::FeatureMap;
 use npad::exec::Threads;
 use npad::method::{FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
@@ -20,7 +21,8 @@ impl Vectors {
 
     fn maps(&self, name: &str) -> Vec<FeatureMap> {
         let shape: [usize; 3] = serde_json::from_value(self.0["shape"].clone()).unwrap();
-        let map = |data| FeatureMap { rows: shape[0], cols: shape[1], channels: shape[2], data };
+        let shape = (shape[0], shape[1], shape[2]);
+        let map = |data| FeatureMap::from(Array3::from_shape_vec(shape, data).unwrap());
         self.rows(name).into_iter().map(map).collect()
     }
 
@@ -51,7 +53,7 @@ impl Vectors {
         let mut sample = Sample::new(0);
         let train = self.maps("train");
         for map in &train {
-            sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(map)] }));
+            sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(map).unwrap()] }));
         }
         let accumulator = fitter.accumulator().unwrap();
         accumulator.prepare(&sample, threads).unwrap();

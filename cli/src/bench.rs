@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use serde_json::json;
 
-use super::{RunOptions, print_line, progress};
-use npad::error::{Error, Result, Status};
+use super::RunOptions;
+use crate::output::file_error;
+use crate::terminal::{print_line, progress};
+use npad::error::Result;
 use npad::image::{ImageView, PixelFormat};
 use npad::model::Model;
 
@@ -35,7 +37,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let model = Model::load(&arguments.model, &arguments.run.options()?)?;
     let load = start.elapsed();
     let bytes = std::fs::metadata(&arguments.model)
-        .map_err(|e| Error::new(Status::Io, format!("cannot read {}: {e}", arguments.model.display())))?
+        .map_err(|e| file_error("cannot read the model", &arguments.model, &e))?
         .len();
     let size = model.metadata().input;
     let pixels = model.typical_image();
@@ -67,13 +69,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         "model_mb": round(bytes as f64 / 1e6), "peak_mb": peak_memory().map(round)
     });
     if arguments.json {
-        print_line(&report.to_string());
-    } else {
-        for (name, value) in report.as_object().into_iter().flatten() {
-            print_line(&format!("{name:16} {value}"));
-        }
+        return print_line(&report.to_string());
     }
-    Ok(())
+    report.as_object().into_iter().flatten().try_for_each(|(name, value)| print_line(&format!("{name:16} {value}")))
 }
 
 /// In milliseconds.

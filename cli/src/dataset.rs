@@ -1,70 +1,13 @@
-//! Image files and folders of them, for the command-line tool.
+//! Folders of image files, and data sets of them.
 
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, GrayImage, ImageReader};
-
+use crate::output::file_error;
+use crate::picture::read_gray8;
 use npad::error::{Error, Result, Status};
-use npad::image::{ImageView, PixelFormat};
 
 /// File name endings that count as images.
 const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm", "ppm", "pnm"];
-
-/// A decoded image: grey or RGB, 8 bits a channel.
-pub struct Picture {
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// How `pixels` lie in memory, without padding.
-    pub format: PixelFormat,
-    /// The pixels.
-    pub pixels: Vec<u8>,
-}
-
-impl Picture {
-    /// Decodes an image file.
-    ///
-    /// # Errors
-    /// [`Status::Io`] when it cannot be read or decoded.
-    pub fn read(path: &Path) -> Result<Self> {
-        let decoded = decode(path)?;
-        let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-        let (format, pixels) = if decoded.color().has_color() {
-            (PixelFormat::Rgb8, decoded.into_rgb8().into_raw())
-        } else {
-            (PixelFormat::Gray8, decoded.into_luma8().into_raw())
-        };
-        Ok(Self { width, height, format, pixels })
-    }
-
-    /// Decodes an image file as grey values.
-    ///
-    /// # Errors
-    /// As [`Picture::read`].
-    pub fn read_gray(path: &Path) -> Result<Self> {
-        let gray = decode(path)?.into_luma8();
-        let (width, height) = (gray.width() as usize, gray.height() as usize);
-        Ok(Self { width, height, format: PixelFormat::Gray8, pixels: gray.into_raw() })
-    }
-
-    /// A view for npad.
-    ///
-    /// # Errors
-    /// [`Status::InvalidImage`] when a side is too long.
-    pub fn view(&self) -> Result<ImageView<'_>> {
-        let stride = self.width * self.format.bytes_per_pixel();
-        ImageView::new(&self.pixels, self.width, self.height, stride, self.format)
-    }
-}
-
-fn decode(path: &Path) -> Result<DynamicImage> {
-    let failed =
-        |e: &dyn std::fmt::Display| Error::new(Status::Io, format!("cannot read the image {}: {e}", path.display()));
-    // By its contents: a wrong ending is common.
-    let reader = ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| failed(&e))?;
-    reader.decode().map_err(|e| failed(&e))
-}
 
 /// A mask: true where a pixel is defective.
 pub struct GroundTruth {
@@ -85,9 +28,9 @@ impl GroundTruth {
     /// Reads a mask file, resized to the given size by taking the nearest pixel.
     ///
     /// # Errors
-    /// [`Status::Io`] when it cannot be read.
+    /// [`Status::NotFound`] or [`Status::Io`] when it cannot be read.
     pub fn read(path: &Path, width: usize, height: usize) -> Result<Self> {
-        let mask: GrayImage = decode(path)?.into_luma8();
+        let mask = read_gray8(path)?;
         let nearest = |at: usize, from: u32, to: usize| ((2 * at + 1) * from as usize / (2 * to)) as u32;
         let pixels = (0..width * height)
             .map(|i| {
@@ -102,20 +45,20 @@ impl GroundTruth {
 /// The images directly in a folder, by name.
 ///
 /// # Errors
-/// [`Status::Io`] when the folder cannot be read or has no images.
+/// [`Status::NotFound`] when there is no such folder, [`Status::Io`] when it cannot be read or has no images.
 pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
-    let failed =
-        |e: &dyn std::fmt::Display| Error::new(Status::Io, format!("cannot read the folder {}: {e}", folder.display()));
+    let failed = |e: std::io::Error| file_error("cannot read the folder", folder, &e);
     let mut images = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| failed(&e))? {
-        let path = entry.map_err(|e| failed(&e))?.path();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
         let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
         if path.is_file() && ending.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
             images.push(path);
         }
     }
     if images.is_empty() {
-        return Err(failed(&format!("there are no images in it ({})", EXTENSIONS.join(", "))));
+        let message = format!("there are no images in the folder {} ({})", folder.display(), EXTENSIONS.join(", "));
+        return Err(Error::new(Status::Io, message));
     }
     images.sort();
     Ok(images)
@@ -155,28 +98,29 @@ impl Dataset {
     /// Lists the data set in `root`.
     ///
     /// # Errors
-    /// [`Status::Io`] when the folder is not laid out like that, or some masks are missing but not all.
+    /// [`Status::NotFound`] when a folder of the layout is missing, [`Status::Io`] when one cannot be read or only some
+    /// of the masks are there.
     pub fn open(root: &Path) -> Result<Self> {
-        let failed = |e: &dyn std::fmt::Display| {
-            Error::new(
-                Status::Io,
-                format!(
-                    "cannot use {} as a data set: {e}. Expected MVTec AD's layout: train/good, test/good, test/DEFECT and, \
-                     for pixel metrics, ground_truth/DEFECT/NAME_mask.png",
-                    root.display()
-                ),
-            )
+        let unusable = |e: Error| {
+            let message = format!(
+                "cannot use {} as a data set: {e}. Expected MVTec AD's layout: train/good, test/good, test/DEFECT and, for \
+                 pixel metrics, ground_truth/DEFECT/NAME_mask.png",
+                root.display()
+            );
+            Error::new(e.status(), message)
         };
-        let train = images_in(&root.join("train/good")).map_err(|e| failed(&e))?;
-        let mut kinds: Vec<PathBuf> = std::fs::read_dir(root.join("test"))
+        let failed = |what: &str| unusable(Error::new(Status::Io, what));
+        let train = images_in(&root.join("train/good")).map_err(unusable)?;
+        let tests = root.join("test");
+        let mut kinds: Vec<PathBuf> = std::fs::read_dir(&tests)
             .and_then(|entries| entries.map(|e| e.map(|e| e.path())).collect())
-            .map_err(|e| failed(&e))?;
+            .map_err(|e| unusable(file_error("cannot read the folder", &tests, &e)))?;
         kinds.retain(|path| path.is_dir());
         kinds.sort();
         let mut test = Vec::new();
         for folder in kinds {
             let kind = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            for path in images_in(&folder).map_err(|e| failed(&e))? {
+            for path in images_in(&folder).map_err(unusable)? {
                 let stem = path.file_stem().unwrap_or_default().to_string_lossy();
                 let mask = root.join("ground_truth").join(&kind).join(format!("{stem}_mask.png"));
                 test.push(TestImage {
@@ -188,7 +132,7 @@ impl Dataset {
         }
         let defective: Vec<&TestImage> = test.iter().filter(|t| t.is_defective()).collect();
         if defective.is_empty() || defective.len() == test.len() {
-            return Err(failed(&"test needs both good and defective images"));
+            return Err(failed("test needs both good and defective images"));
         }
         let masks = defective.iter().filter(|t| t.mask.is_some()).count();
         if let Some(without) = defective.iter().find(|t| masks > 0 && t.mask.is_none()) {

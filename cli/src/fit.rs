@@ -1,18 +1,22 @@
 //! `npad fit`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
 
-use super::{FitOptions, progress};
-use crate::dataset::{Picture, images_in};
-use npad::error::{Error, Result, Status};
+use super::FitOptions;
+use crate::dataset::images_in;
+use crate::output::check_writable;
+use crate::picture::{self, Picture};
+use crate::terminal::{fit_progress, note};
+use npad::error::Result;
 use npad::image::MaskView;
 use npad::image::mask::Mask;
 use npad::model::{Model, Options, Trainer};
 
 #[derive(Args)]
+#[command(after_help = picture::HELP)]
 pub struct Arguments {
     /// Folder of good images
     image_dir: PathBuf,
@@ -22,7 +26,7 @@ pub struct Arguments {
     /// Detection method [default: npad]
     #[arg(long)]
     method: Option<String>,
-    /// Image of the size of all others: where it is black, they are not looked at
+    /// Image of the same size as all others: where it is black, they are neither learnt nor scored
     #[arg(long, value_name = "IMAGE")]
     mask: Option<PathBuf>,
     #[command(flatten)]
@@ -32,29 +36,25 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Result<()> {
     let mut options = arguments.fit.options()?;
     if let Some(path) = &arguments.mask {
-        let picture = Picture::read_gray(path)?;
+        let picture = Picture::read_mask(path)?;
         let view = MaskView::new(&picture.pixels, picture.width, picture.height, picture.width);
         options.set_mask(Some(view.and_then(Mask::new).map_err(|e| e.context(path.display()))?));
     }
     if let Some(method) = &arguments.method {
         options.set("method", method)?;
     }
-    let folder = arguments.output.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        let message = format!("cannot write the model to {}: there is no such folder", arguments.output.display());
-        return Err(Error::new(Status::Io, message));
-    }
+    check_writable("the model", &arguments.output)?;
     let start = Instant::now();
     let model = fit(&options, &images_in(&arguments.image_dir)?)?;
     model.save(&arguments.output)?;
     let settings = model.metadata();
-    eprintln!(
+    note(&format!(
         "learnt {} good images in {:.1} s; threshold {:.3} for a false-alarm rate of {} %",
         settings.images,
         start.elapsed().as_secs_f64(),
         settings.image.threshold,
         100.0 * settings.false_alarm_rate
-    );
+    ));
     Ok(())
 }
 
@@ -63,8 +63,10 @@ const AHEAD: usize = 4;
 
 /// Learns from image files; the next ones are decoded while the trainer works.
 pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
-    let mut trainer = Trainer::new(options)?;
-    let bar = progress(images.len(), "learning");
+    let mut options = options.clone();
+    options.set_progress(fit_progress());
+    let mut trainer = Trainer::new(&options)?;
+    trainer.expect(images.len())?;
     std::thread::scope(|scope| {
         let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
         scope.spawn(move || {
@@ -73,12 +75,8 @@ pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
         });
         for (path, picture) in receiver {
             picture?.view().and_then(|view| trainer.add(&view)).map_err(|e| e.context(path.display()))?;
-            bar.inc(1);
         }
         Ok(())
     })?;
-    bar.set_message("finishing");
-    let model = trainer.finish();
-    bar.finish_and_clear();
-    model
+    trainer.finish()
 }

@@ -4,19 +4,21 @@ mod bench;
 pub mod dataset;
 mod eval;
 mod fit;
+mod heatmap;
 mod info;
 pub mod metrics;
-mod picture;
+mod output;
+pub mod picture;
 mod score;
+mod terminal;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use indicatif::{ProgressBar, ProgressStyle};
 
 use npad::error::{Error, Result, Status};
-use npad::model::{OPTIONS, Options};
+use npad::model::Options;
 use npad::plugin::method::load as load_plugin;
 
 /// Industrial visual anomaly detection: learns from good images only, then finds defects.
@@ -87,8 +89,7 @@ impl FitOptions {
         set_given(&mut options, &[("size", &self.size), ("seed", &self.seed)])?;
         for pair in &self.set {
             let (key, value) = pair.split_once('=').ok_or_else(|| {
-                let known: Vec<_> = OPTIONS.iter().map(|(name, ..)| *name).collect();
-                let expected = format!("expected KEY=VALUE, with KEY one of {} or METHOD.parameter", known.join(", "));
+                let expected = "expected KEY=VALUE; `npad info` lists the keys";
                 Error::new(Status::InvalidOption, format!("--set {pair}: {expected}"))
             })?;
             options.set(key, value)?;
@@ -106,7 +107,9 @@ fn set_given(options: &mut Options, given: &[(&str, &Option<String>)]) -> Result
 
 /// Runs the tool on the program's arguments. Exit code 0: done, 1: failed, 2: wrong usage.
 pub fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = Cli::parse();
+    terminal::show_warnings();
+    let result = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
@@ -116,27 +119,8 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("npad: {error}");
+            terminal::note(&format!("npad: {error}"));
             ExitCode::from(if error.status() == Status::InvalidOption { 2 } else { 1 })
         }
     }
-}
-
-/// A progress bar on a terminal, nothing in a pipe.
-fn progress(steps: usize, what: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {pos}/{len} {eta}").expect("a valid template");
-    ProgressBar::new(steps as u64).with_style(style).with_message(what.to_owned())
-}
-
-/// Prints a line to standard output; a closed pipe (`npad score ... | head`) ends the program quietly.
-fn print_line(line: &str) {
-    use std::io::Write;
-    if writeln!(std::io::stdout(), "{line}").is_err() {
-        std::process::exit(0);
-    }
-}
-
-fn create_folder(folder: &PathBuf) -> Result<()> {
-    std::fs::create_dir_all(folder)
-        .map_err(|e| Error::new(Status::Io, format!("cannot create the folder {}: {e}", folder.display())))
 }

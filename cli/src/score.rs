@@ -6,13 +6,15 @@ use std::time::Instant;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::picture::write_heatmap;
-use super::{RunOptions, create_folder, print_line};
-use crate::dataset::Picture;
+use super::RunOptions;
+use crate::heatmap::{self, Plan};
+use crate::picture::{self, Picture};
+use crate::terminal::{note, print_line};
 use npad::error::{Error, Result, Status};
 use npad::model::{Inspection, Model};
 
 #[derive(Args)]
+#[command(after_help = picture::HELP)]
 pub struct Arguments {
     /// Model file written by `npad fit`
     model: PathBuf,
@@ -22,7 +24,8 @@ pub struct Arguments {
     /// Print one JSON object per image and line
     #[arg(long)]
     json: bool,
-    /// Write a picture of each image and its anomaly map, side by side, to this folder
+    /// Write a PNG of each image and its anomaly map, side by side, to this folder. Images of several folders keep the
+    /// part of their paths below the folder that they share
     #[arg(long, value_name = "DIR")]
     heatmap: Option<PathBuf>,
     #[command(flatten)]
@@ -30,14 +33,14 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
+    let plan = arguments.heatmap.as_ref().map(|folder| Plan::new(folder, &arguments.images)).transpose()?;
     let model = Model::load(&arguments.model, &arguments.run.options()?)?;
-    if let Some(folder) = &arguments.heatmap {
-        create_folder(folder)?;
-    }
+    let targets = plan.map(|plan| plan.prepare(&arguments.model)).transpose()?;
     let mut failures = 0;
-    for path in &arguments.images {
-        if let Err(error) = score(&model, path, arguments) {
-            eprintln!("npad: {error}");
+    for (number, path) in arguments.images.iter().enumerate() {
+        let target = targets.as_ref().map(|targets| &*targets[number]);
+        if let Err(error) = score(&model, path, arguments.json, target) {
+            note(&format!("npad: {error}"));
             failures += 1;
         }
     }
@@ -48,13 +51,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Err(Error::new(Status::Io, message))
 }
 
-fn score(model: &Model, path: &Path, arguments: &Arguments) -> Result<()> {
+fn score(model: &Model, path: &Path, json: bool, heatmap: Option<&Path>) -> Result<()> {
     let picture = Picture::read(path)?;
     let start = Instant::now();
     let inspection = picture.view().and_then(|view| model.score(&view)).map_err(|e| e.context(path.display()))?;
     let ms = start.elapsed().as_secs_f64() * 1e3;
-    if arguments.json {
-        print_line(&to_json(path, &inspection, ms).to_string());
+    if json {
+        print_line(&to_json(path, &inspection, ms).to_string())?;
     } else {
         let verdict = inspection.verdict.word();
         print_line(&format!(
@@ -62,13 +65,9 @@ fn score(model: &Model, path: &Path, arguments: &Arguments) -> Result<()> {
             inspection.calibrated,
             inspection.regions.len(),
             path.display()
-        ));
+        ))?;
     }
-    if let Some(folder) = &arguments.heatmap {
-        let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        write_heatmap(&folder.join(format!("{name}.png")), &picture, model, &inspection)?;
-    }
-    Ok(())
+    heatmap.map_or(Ok(()), |target| heatmap::write(target, &picture, model, &inspection))
 }
 
 fn to_json(path: &Path, inspection: &Inspection, ms: f64) -> Value {

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::Gray;
+use image::{ImageBuffer, Luma};
+use npad::image::{ImageView, PixelFormat};
+use npad::model::{Model, Options};
 use serde_json::Value;
 use tempfile::TempDir;
+use tiff::encoder::TiffEncoder;
+use tiff::encoder::colortype::Gray32Float;
 
 /// Fit options that keep tests quick.
 const QUICK: [&str; 4] = ["--size", "96", "--set", "npad.channels=40"];
@@ -103,6 +108,134 @@ fn fit_score_and_heatmaps() {
     assert_eq!((picture.width(), picture.height()), (320, 120), "image and map side by side");
     let plain = stdout(&npad(["score".as_ref(), model.as_os_str(), scratched.as_ref()]));
     assert!(plain.starts_with("DEFECTIVE"), "{plain}");
+}
+
+#[test]
+fn images_of_the_same_name_have_heat_maps_of_their_own() {
+    let shop = Shop::new();
+    let model = shop.fit();
+    for (folder, seed) in [("a", 200), ("b", 201)] {
+        std::fs::create_dir(shop.path(folder)).unwrap();
+        write(&shop.path(&format!("{folder}/000.png")), &Gray::scratched(160, 120, seed, (20, 20)));
+    }
+    write(&shop.path("a/000.jpg"), &Gray::good(160, 120, 202));
+    let score = |images: &[&str], folder: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+        command.current_dir(shop.folder.path()).arg("score").arg(&model).args(images).args(["--heatmap", folder]);
+        command.output().unwrap()
+    };
+    let absolute = shop.path("b/000.png");
+    assert_eq!(stdout(&score(&["a/000.png", "a/../b/000.png", absolute.to_str().unwrap()], "maps")).lines().count(), 3);
+    let pictures = ["maps/a/000.png", "maps/b/000.png"].map(|name| std::fs::read(shop.path(name)).unwrap());
+    assert_ne!(pictures[0], pictures[1]);
+    stdout(&score(&["a/000.png", "a/000.jpg"], "endings"));
+    assert!(["endings/000.png", "endings/000.jpg.png"].iter().all(|name| shop.path(name).is_file()));
+
+    // Refused before anything is scored.
+    std::fs::copy(shop.path("a/000.jpg"), shop.path("a/000.jpg.png")).unwrap();
+    let refused = score(&["a/000.jpg", "a/000.jpg.png"], "collision");
+    assert!(failure(&refused, 2).contains("would both need the name 000.jpg.png") && refused.stdout.is_empty());
+    assert!(!shop.path("collision").exists());
+    let before = std::fs::read(shop.path("a/000.png")).unwrap();
+    let refused = score(&["a/000.png"], "a");
+    assert!(failure(&refused, 2).contains("would overwrite") && refused.stdout.is_empty());
+    assert!(before == std::fs::read(shop.path("a/000.png")).unwrap());
+    let refused = score(&["a/000.png"], "model.npad");
+    assert!(failure(&refused, 1).contains("model.npad") && refused.stdout.is_empty());
+}
+
+/// A dark image of 16 bits, of which 8 bits keep only a handful of values.
+fn dark(seed: u64) -> Vec<u16> {
+    let mut random = npad::math::random::Random::new(seed);
+    let pixels = Gray::good(160, 120, seed).pixels;
+    pixels.into_iter().map(|v| u16::from(v) * 8 + random.below(8) as u16).collect()
+}
+
+#[test]
+fn images_of_sixteen_bits_and_floats_score_as_through_the_library() {
+    let shop = Shop::new();
+    std::fs::create_dir(shop.path("dark")).unwrap();
+    for seed in 0..20 {
+        let path = shop.path(&format!("dark/{seed:02}.png"));
+        ImageBuffer::<Luma<u16>, _>::from_raw(160, 120, dark(seed)).unwrap().save(path).unwrap();
+    }
+    let model = shop.path("dark.npad");
+    let arguments = ["fit".into(), shop.path("dark").into_os_string(), "-o".into(), model.clone().into_os_string()];
+    let output = npad(arguments.into_iter().chain(QUICK.map(Into::into)));
+    stdout(&output);
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("warning"), "20 images are enough");
+
+    let values = dark(100);
+    let wide = ImageBuffer::<Luma<u16>, _>::from_raw(160, 120, values.clone()).unwrap();
+    for name in ["wide.png", "wide.tif", "wide.pgm"] {
+        wide.save(shop.path(name)).unwrap();
+    }
+    image::DynamicImage::from(wide).into_luma8().save(shop.path("narrow.png")).unwrap();
+    let floats: Vec<f32> = values.iter().map(|v| f32::from(*v) / 65_535.0).collect();
+    let mut encoder = TiffEncoder::new(std::fs::File::create(shop.path("float.tif")).unwrap()).unwrap();
+    encoder.write_image::<Gray32Float>(160, 120, &floats).unwrap();
+
+    let names = ["wide.png", "wide.tif", "wide.pgm", "float.tif", "narrow.png"];
+    let arguments = ["score".as_ref(), model.as_os_str(), "--json".as_ref()].map(ToOwned::to_owned);
+    let output = npad(arguments.into_iter().chain(names.map(|name| shop.path(name).into_os_string())));
+    let told: Vec<u32> = stdout(&output)
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["score"].as_f64().unwrap())
+        .map(|score| (score as f32).to_bits())
+        .collect();
+
+    let library = Model::load(&model, &Options::default()).unwrap();
+    let score = |bytes: Vec<u8>, stride: usize, format: PixelFormat| {
+        let view = ImageView::new(&bytes, 160, 120, stride, format).unwrap();
+        library.score(&view).unwrap().score.to_bits()
+    };
+    let wide = score(values.iter().flat_map(|v| v.to_ne_bytes()).collect(), 320, PixelFormat::Gray16);
+    let float = score(floats.iter().flat_map(|v| v.to_ne_bytes()).collect(), 640, PixelFormat::Grayf32);
+    assert_eq!(told[..4], [wide, wide, wide, float]);
+    assert_ne!(told[4], wide, "8 bits lose what matters here");
+}
+
+#[test]
+fn the_librarys_warnings_are_shown() {
+    let shop = Shop::new();
+    let output = npad(shop.fit_arguments(&shop.path("model.npad")));
+    stdout(&output);
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(message.starts_with("npad: warning: 15 good images make an uncertain threshold"), "{message}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_ends_quietly_and_a_full_disk_does_not() {
+    use std::fs::OpenOptions;
+    use std::process::Stdio;
+    let run = |stdout: Stdio| Command::new(env!("CARGO_BIN_EXE_npad")).arg("info").stdout(stdout).output().unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = run(writer.into());
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    if let Ok(full) = OpenOptions::new().write(true).open("/dev/full") {
+        assert!(failure(&run(full.into()), 1).contains("cannot write to standard output"));
+    }
+}
+
+#[test]
+fn a_target_that_cannot_be_written_is_refused_before_the_work() {
+    let shop = Shop::new();
+    let good = shop.path("good");
+    let fit = |target: &Path| npad(["fit".as_ref(), good.as_os_str(), "-o".as_ref(), target.as_os_str()]);
+    let output = fit(&shop.path("good"));
+    let message = failure(&output, 1);
+    assert!(message.contains("this is a folder") && !message.contains("warning"), "{message}");
+    // The data set does not exist either: the target is looked at first.
+    for option in ["--json", "--report"] {
+        for (target, expected) in [(good.clone(), "this is a folder"), (shop.path("none/file"), "no such folder")] {
+            let output = npad(["eval".as_ref(), "no-data-set".as_ref(), option.as_ref(), target.as_os_str()]);
+            let message = failure(&output, 1);
+            assert!(message.contains(expected), "{option} {}: {message}", target.display());
+        }
+    }
+    assert!(failure(&npad(["eval", "no-data-set"]), 1).contains("there is no such file or folder"));
 }
 
 #[test]

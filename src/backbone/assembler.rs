@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{FeatureMap, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::scratch::Pool;
+use crate::exec::memory::{try_reserve, try_resize};
 use crate::math::filters::{Interpolation, bilinear_axis};
 use crate::math::kernels::dispatch;
 
@@ -16,39 +16,39 @@ use crate::math::kernels::dispatch;
 /// costs a scorer a quarter of the positions and loses little, since a cell still averages all that it covers.
 pub struct Assembler {
     step: usize,
-    columns: Pool<Vec<Weighting>>,
-    scratch: Pool<Vec<f32>>,
+    /// What each column of the grid takes from each tap.
+    columns: Vec<Weighting>,
+    /// Each thread's row of one tap.
+    scratch: Vec<Vec<f32>>,
 }
 
 impl Assembler {
     /// For a grid of cells of `step` x `step` positions of the finest tap.
     pub fn new(step: usize) -> Self {
-        Self { step, columns: Pool::default(), scratch: Pool::default() }
+        Self { step, columns: Vec::new(), scratch: Vec::new() }
     }
 
     /// Writes the taps' joint features to `out`, channels in the taps' order.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when a value is not finite: nothing downstream could be trusted; [`Status::OutOfMemory`].
-    pub fn run(&self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
+    /// [`Status::Backbone`] when a value is not finite, since nothing downstream could be trusted; [`Status::OutOfMemory`].
+    pub fn run(&mut self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
         let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
         let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
         let channels: usize = taps.iter().map(|t| t.channels).sum();
         out.reshape((rows, cols, channels))?;
         let widest = taps.iter().map(|t| t.channels * t.cols).max().unwrap_or(0);
+        let Self { columns, scratch, .. } = self;
+        columns.clear();
+        try_reserve(columns, taps.len() * cols)?;
+        columns.extend(taps.iter().flat_map(|tap| (0..cols).map(|x| Weighting::of(x, tap.cols, cols))));
         let finite = AtomicBool::new(true);
-        self.columns.with(Vec::new, |columns| {
-            columns.clear();
-            columns.extend(taps.iter().flat_map(|tap| (0..cols).map(|x| Weighting::of(x, tap.cols, cols))));
-            threads.chunks(out.as_mut_slice(), cols * channels, |y, row| {
-                self.scratch.with(Vec::new, |scratch| {
-                    scratch.resize(widest, 0.0);
-                    if !join_row(taps, (y, rows), columns, scratch, row) {
-                        finite.store(false, Ordering::Relaxed);
-                    }
-                });
-            });
-        });
+        let row_of_tap = |values: &mut Vec<f32>| try_resize(values, widest, 0.0);
+        threads.chunks_with(out.as_mut_slice(), cols * channels, scratch, row_of_tap, |values, y, row| {
+            if !join_row(taps, (y, rows), columns, values, row) {
+                finite.store(false, Ordering::Relaxed);
+            }
+        })?;
         if finite.into_inner() {
             return Ok(());
         }
@@ -258,7 +258,8 @@ mod tests {
                 let Interpolation { low, high, weight } = bilinear_axis(at, length, cells);
                 vec![(low, 1.0 - f64::from(weight)), (high, f64::from(weight))]
             };
-            let planes = taps.iter().flat_map(|tap| tap.view().outer_iter().collect::<Vec<_>>());
+            let views: Vec<_> = taps.iter().map(TapMap::view).collect();
+            let planes = views.iter().flat_map(|view| view.outer_iter());
             for (plane, got) in planes.zip(out.view().axis_iter(Axis(2))) {
                 for ((v, u), got) in got.indexed_iter() {
                     let (down, across) = (weights(v, plane.nrows(), out.rows()), weights(u, plane.ncols(), out.cols()));

@@ -27,8 +27,13 @@ const PROVIDERS: &[Provider] = &[
     },
 ];
 
+/// The devices that a device string can name, without their indices. Whether this machine has them shows when they are used.
+pub fn device_names() -> Vec<&'static str> {
+    PROVIDERS.iter().map(|provider| provider.name).collect()
+}
+
 /// A device by name: `cpu`, `cuda` or `cuda:N`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     provider: usize,
     index: i32,

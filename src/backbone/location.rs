@@ -1,53 +1,56 @@
-//! Where this library lies on disk, to find ONNX Runtime beside it.
+//! Where shared libraries lie on disk: this one, to find ONNX Runtime beside it, and ONNX Runtime itself.
 #![allow(unsafe_code)]
 
+use std::ffi::c_void;
 use std::path::PathBuf;
 
 /// The folder of the shared library (or program) that contains this code.
-#[cfg(unix)]
 pub fn own_directory() -> Option<PathBuf> {
+    let path = module_file(own_directory as *const () as *const c_void)?;
+    // On Unix, the main program is named as it was started, which may be without a folder.
+    if path.components().count() < 2 { executable_directory() } else { Some(path.parent()?.to_owned()) }
+}
+
+/// The file of the shared library (or program) that contains an address, as the loader knows it.
+#[cfg(unix)]
+pub fn module_file(address: *const c_void) -> Option<PathBuf> {
     use std::ffi::{CStr, OsStr};
     use std::os::unix::ffi::OsStrExt;
 
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::uninit();
-    // SAFETY: dladdr only reads the address, which lies in this module, and fills `info` when it returns non-zero;
-    // the name it points to lives as long as the module.
-    let path = unsafe {
-        if libc::dladdr(own_directory as *const () as *const libc::c_void, info.as_mut_ptr()) == 0 {
+    // SAFETY: dladdr only compares the address, and fills `info` when it returns non-zero; the name that it points to lives
+    // as long as the module.
+    unsafe {
+        if libc::dladdr(address, info.as_mut_ptr()) == 0 {
             return None;
         }
         let info = info.assume_init();
         if info.dli_fname.is_null() {
             return None;
         }
-        PathBuf::from(OsStr::from_bytes(CStr::from_ptr(info.dli_fname).to_bytes()))
-    };
-    // The main program is named as it was started, which may be without a folder.
-    if path.components().count() < 2 { executable_directory() } else { Some(path.parent()?.to_owned()) }
+        Some(PathBuf::from(OsStr::from_bytes(CStr::from_ptr(info.dli_fname).to_bytes())))
+    }
 }
 
-/// The folder of the DLL (or program) that contains this code.
+/// The file of the DLL (or program) that contains an address.
 #[cfg(windows)]
-pub fn own_directory() -> Option<PathBuf> {
+pub fn module_file(address: *const c_void) -> Option<PathBuf> {
     use std::ffi::OsString;
     use std::os::windows::ffi::OsStringExt;
 
     /// Longer than any path that Windows gives.
     const LONGEST: usize = 32 * 1024;
-    let module = windows::module(windows::UNCHANGED_COUNT)?;
+    let module = windows::module(windows::UNCHANGED_COUNT, address)?;
     let mut name = vec![0u16; LONGEST];
     // SAFETY: `name` has the size that is given.
     let length = unsafe { windows::GetModuleFileNameW(module, name.as_mut_ptr(), LONGEST as u32) } as usize;
-    if length == 0 || length >= LONGEST {
-        return executable_directory();
-    }
-    Some(PathBuf::from(OsString::from_wide(&name[..length])).parent()?.to_owned())
+    (1..LONGEST).contains(&length).then(|| PathBuf::from(OsString::from_wide(&name[..length])))
 }
 
 /// Keeps this library loaded until the process ends, since ONNX Runtime cannot be unloaded.
 #[cfg(windows)]
 pub fn stay_loaded() {
-    windows::module(windows::PIN);
+    windows::module(windows::PIN, stay_loaded as *const () as *const c_void);
 }
 
 /// Keeps this library loaded until the process ends: on Linux its linker's flag does, elsewhere thread-local memory.
@@ -68,13 +71,11 @@ mod windows {
         pub fn GetModuleFileNameW(module: *mut c_void, name: *mut u16, size: u32) -> u32;
     }
 
-    /// The handle of the module that contains this code.
-    pub fn module(flags: u32) -> Option<*mut c_void> {
+    /// The handle of the module that contains an address.
+    pub fn module(flags: u32, address: *const c_void) -> Option<*mut c_void> {
         let mut module = std::ptr::null_mut();
-        // SAFETY: the address lies in this module; the handle is written where the call succeeds.
-        let found = unsafe {
-            GetModuleHandleExW(flags | FROM_ADDRESS, self::module as *const () as *const c_void, &raw mut module)
-        };
+        // SAFETY: the address is only compared; the handle is written where the call succeeds.
+        let found = unsafe { GetModuleHandleExW(flags | FROM_ADDRESS, address, &raw mut module) };
         (found != 0).then_some(module)
     }
 }

@@ -12,7 +12,7 @@ mod spec;
 mod tiles;
 
 pub use assembler::Assembler;
-pub use device::Device;
+pub use device::{Device, device_names};
 pub use feature_map::FeatureMap;
 pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::{open as open_runtime, warm_up};
@@ -71,6 +71,15 @@ pub trait FeatureExtractor: Send + Sync {
     /// Images of a size that a run takes best. Their maps are the same to the last bit however many run together.
     fn max_batch(&self, _size: InputSize) -> usize {
         1
+    }
+
+    /// Makes what runs need ahead, so that `calls` calls at once, each with `images` images of one size, find it ready.
+    /// Optional: what is missing is made when it is needed.
+    ///
+    /// # Errors
+    /// As [`FeatureExtractor::extract`].
+    fn warm_up(&self, _size: InputSize, _images: usize, _calls: usize) -> Result<()> {
+        Ok(())
     }
 
     /// How pixel values become the network's input.

@@ -1,6 +1,8 @@
 //! A backbone in ONNX format, run by ONNX Runtime.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
@@ -10,6 +12,7 @@ use super::device::Device;
 use super::session::BoundSession;
 use super::{FeatureExtractor, MAX_TAPS, TapMap, runtime};
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::try_vec;
 use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
@@ -45,6 +48,11 @@ impl Network {
         Self { name: "onnx", bytes: Bytes::Shared(bytes), normalisation }
     }
 
+    /// Its name and checksum.
+    fn identity(&self) -> String {
+        format!("{}/{:08x}", self.name, crc32fast::hash(self.bytes()))
+    }
+
     fn bytes(&self) -> &[u8] {
         match &self.bytes {
             Bytes::Embedded(bytes) => bytes,
@@ -56,7 +64,7 @@ impl Network {
 /// An ONNX network with one image input and one or more feature maps as outputs.
 ///
 /// `ort` runs a session only through `&mut`, so there is a pool: each concurrent caller gets a session of its own, and
-/// later ones reuse it.
+/// later ones reuse it. All models of a process that use the same network in the same way share it.
 pub struct OnnxBackbone {
     network: Network,
     device: Device,
@@ -74,14 +82,40 @@ const PIXELS: usize = 2 * 256 * 256;
 /// What to do about a network that fails on several images.
 const ONE: &str = "; if it takes one image at a time, give its first dimension the size 1";
 
+/// What two users of one backbone must agree on: name, checksum and length of the network, bits of its normalisation,
+/// device, and threads of a run.
+type Key = (String, usize, [u32; 6], Device, usize);
+
+/// The backbones in use.
+static SHARED: LazyLock<Mutex<HashMap<Key, Weak<OnnxBackbone>>>> = LazyLock::new(Mutex::default);
+
 impl OnnxBackbone {
-    /// Opens the network on a device with so many threads for each run.
+    /// Opens the network on a device with so many threads for each run; or returns the backbone that another user in the
+    /// process has opened in the same way. It is freed with the last user.
     ///
     /// # Errors
-    /// [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when the device cannot be used,
-    /// [`Status::Backbone`] when the network is not one that maps an image to feature maps.
-    pub fn open(network: Network, device: Device, threads: usize) -> Result<Self> {
-        let identity = format!("{}/{:08x}", network.name, crc32fast::hash(network.bytes()));
+    /// [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when the device cannot be used, [`Status::Backbone`] when
+    /// the network is not one that maps an image to feature maps, [`Status::OutOfMemory`].
+    pub fn shared(network: Network, device: Device, threads: usize) -> Result<Arc<Self>> {
+        let Normalisation { mean: [r, g, b], std: [u, v, w] } = network.normalisation;
+        let normalisation = [r, g, b, u, v, w].map(f32::to_bits);
+        let identity = network.identity();
+        let key = (identity.clone(), network.bytes().len(), normalisation, device, threads);
+        // Locked while one is opened: whoever else wants the same must wait for it, and different ones are rarely opened
+        // at the same moment.
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = shared.get(&key).and_then(Weak::upgrade);
+        // Different networks may have the same checksum.
+        if let Some(backbone) = open.filter(|backbone| backbone.network.bytes() == network.bytes()) {
+            return Ok(backbone);
+        }
+        shared.retain(|_, backbone| backbone.strong_count() > 0);
+        let backbone = Arc::new(Self::open(network, identity, device, threads)?);
+        shared.insert(key, Arc::downgrade(&backbone));
+        Ok(backbone)
+    }
+
+    fn open(network: Network, identity: String, device: Device, threads: usize) -> Result<Self> {
         log::info!("opening the backbone {identity} on {device} with {threads} threads");
         let mut backbone = Self { network, device, threads, identity, several: false, sessions: Pool::default() };
         let session = backbone.new_session()?;
@@ -92,8 +126,7 @@ impl OnnxBackbone {
 
     fn new_session(&self) -> Result<Session> {
         let environment = runtime::environment()?;
-        let failed =
-            |e: &dyn std::fmt::Display| Error::new(Status::Backbone, format!("the backbone cannot be loaded: {e}"));
+        let failed = |e: &dyn Display| failure(e, |cause| format!("the backbone cannot be loaded: {cause}"));
         let builder = Session::builder(&environment).map_err(|e| failed(&e))?;
         let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(&e))?;
         let builder = builder.with_intra_threads(self.threads).map_err(|e| failed(&e))?;
@@ -104,7 +137,10 @@ impl OnnxBackbone {
             return builder.commit_from_memory(self.network.bytes()).map_err(|e| failed(&e));
         };
         builder = builder.with_execution_providers([provider]).map_err(|e| self.device.unusable(&e))?;
-        builder.commit_from_memory(self.network.bytes()).map_err(|e| self.device.unusable(&e))
+        builder.commit_from_memory(self.network.bytes()).map_err(|e| match failed(&e) {
+            error if error.status() == Status::OutOfMemory => error,
+            _ => self.device.unusable(&e),
+        })
     }
 }
 
@@ -124,8 +160,9 @@ impl FeatureExtractor for OnnxBackbone {
             let (inputs, hint) =
                 if count == 1 { ("an input".to_owned(), "") } else { (format!("{count} inputs"), ONE) };
             let InputSize { height, width } = size;
-            let message = format!("the backbone failed on {inputs} of {height} x {width} (height x width): {e}{hint}");
-            Error::new(Status::Backbone, message)
+            failure(&e, |cause| {
+                format!("the backbone failed on {inputs} of {height} x {width} (height x width): {cause}{hint}")
+            })
         };
         self.sessions.try_with(
             || bound(self.new_session()?),
@@ -155,6 +192,26 @@ impl FeatureExtractor for OnnxBackbone {
         )
     }
 
+    fn warm_up(&self, size: InputSize, images: usize, calls: usize) -> Result<()> {
+        let max_batch = self.max_batch(size).min(images);
+        let inputs = try_vec(max_batch * 3 * size.height * size.width, 0.0)?;
+        // Whole batches, and what is left of a call's images.
+        let batches = [max_batch, images % max_batch.max(1)];
+        self.sessions.warm_up(
+            calls,
+            || bound(self.new_session()?),
+            |session| {
+                for batch in batches.into_iter().filter(|batch| *batch > 0) {
+                    let length = batch * 3 * size.height * size.width;
+                    let outcome = session.run([batch, 3, size.height, size.width], &inputs[..length]);
+                    outcome
+                        .map_err(|e| failure(&e, |cause| format!("the backbone failed on {batch} inputs: {cause}")))?;
+                }
+                Ok(())
+            },
+        )
+    }
+
     fn normalisation(&self) -> Normalisation {
         self.network.normalisation
     }
@@ -162,6 +219,23 @@ impl FeatureExtractor for OnnxBackbone {
     fn identity(&self) -> &str {
         &self.identity
     }
+}
+
+/// The error for a failure of ONNX Runtime: [`Status::OutOfMemory`] where that is the cause, else [`Status::Backbone`] with
+/// the message that `describe` makes of the cause.
+fn failure(cause: &dyn Display, describe: impl FnOnce(&str) -> String) -> Error {
+    // ONNX Runtime has no code of its own for it: what its arena, the C++ library and its thread pool say.
+    const SAYINGS: [&str; 5] =
+        ["Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "pthread_create failed"];
+    let cause = cause.to_string();
+    if SAYINGS.iter().any(|saying| cause.contains(saying)) {
+        let message = format!(
+            "{}. There is not enough memory; use a smaller size or fewer threads, set the option tile, or close other programs",
+            describe(&cause)
+        );
+        return Error::new(Status::OutOfMemory, message);
+    }
+    Error::new(Status::Backbone, describe(&cause))
 }
 
 fn unfit(found: &str) -> Error {

@@ -7,10 +7,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::location::{own_directory, stay_loaded};
+use super::location::{module_file, own_directory, stay_loaded};
 use crate::error::{Error, Result, Status};
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
@@ -29,19 +30,28 @@ struct Loaded {
 
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
-/// Loads ONNX Runtime from `path`, a file or the folder that holds it. Needed only where the search would not find it.
+/// Loads ONNX Runtime from `path`, a file or the folder that holds it. Needed only where the search would not find it. Does
+/// nothing where that file is loaded already.
 ///
 /// # Errors
-/// [`Status::Runtime`] when the library cannot be loaded, is too old, or another one is already in use.
+/// [`Status::NotFound`] when there is no such file, or no ONNX Runtime in the folder; [`Status::Runtime`] when it cannot be
+/// loaded or is too old; [`Status::WrongState`] when another one is in use.
 pub fn open(path: &Path) -> Result<()> {
     let mut loaded = lock();
-    let found = library_in(path).unwrap_or_else(|| path.to_owned());
+    let found = library_in(path).ok_or_else(|| {
+        let there = if path.is_dir() { format!("there is no {FILE_NAME} in") } else { "there is no".to_owned() };
+        let message = format!(
+            "{there} {}; give the path of ONNX Runtime's library ({FILE_NAME}) or of the folder that holds it",
+            path.display()
+        );
+        Error::new(Status::NotFound, message)
+    })?;
     if let Some(loaded) = loaded.as_ref() {
-        if loaded.path == found {
+        if same_file(&loaded.path, &found) {
             return Ok(());
         }
         return Err(Error::new(
-            Status::Runtime,
+            Status::WrongState,
             format!(
                 "ONNX Runtime is already loaded from {}; a process can use one only. Open {} before anything else",
                 loaded.path.display(),
@@ -51,6 +61,11 @@ pub fn open(path: &Path) -> Result<()> {
     }
     *loaded = Some(load(&found).map_err(|cause| failed(&[format!("{}: {cause}", found.display())]))?);
     Ok(())
+}
+
+/// Whether two paths lead to one file, however they are spelt.
+fn same_file(a: &Path, b: &Path) -> bool {
+    a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
 /// The process-wide environment, loaded by the search order at the first call.
@@ -123,13 +138,27 @@ fn is_runtime(name: &str) -> bool {
 }
 
 fn load(path: &Path) -> std::result::Result<Loaded, String> {
-    let builder = ort::init_from(path).map_err(|e| e.to_string())?;
-    let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| e.to_string())?;
+    // `ort` looks for a relative path beside the program first, which is not what the user means.
+    let absolute = if path.is_file() { std::path::absolute(path).map_err(|e| chain(&e))? } else { path.to_owned() };
+    let builder = ort::init_from(absolute).map_err(|e| match &e {
+        // It does not give its cause as an error's source.
+        LoadDynamicError::Dlopen { error, .. } => chain(error),
+        _ => chain(&e),
+    })?;
+    let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| chain(&e))?;
     // Failures come back as errors; a library does not write to its host's standard error.
     environment.set_log_level(LogLevel::Fatal);
     stay_loaded();
+    // Where the system's loader has searched, only it knows what it found.
+    let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());
     log::info!("loaded ONNX Runtime from {}", path.display());
-    Ok(Loaded { environment, path: path.to_owned() })
+    Ok(Loaded { environment, path })
+}
+
+/// An error with all its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn failed(tried: &[String]) -> Error {

@@ -16,8 +16,9 @@ use ort::value::{DynValue, TensorRef};
 
 use super::MAX_TAPS;
 
-/// Shapes whose outputs are kept: a camera scores whole groups of images and a rest.
-const SHAPES: usize = 2;
+/// Shapes of input whose outputs are kept. A model runs on one shape or two (whole batches and what is left), on tiles of up
+/// to nine sizes (first, inner and last ones along both axes), and several models of different sizes share a session.
+const SHAPES: usize = 32;
 
 /// A session with the outputs of its last runs.
 pub struct BoundSession {

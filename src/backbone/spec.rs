@@ -35,16 +35,17 @@ impl BackboneSpec {
         Ok(Self::Onnx { bytes: bytes.into(), normalisation })
     }
 
-    /// Opens it on a device with so many threads for each run; a host's extractor decides on both for itself.
+    /// Opens it on a device with so many threads for each run, or shares the one that is open already; a host's extractor
+    /// decides on both for itself.
     ///
     /// # Errors
-    /// As [`OnnxBackbone::open`].
+    /// As [`OnnxBackbone::shared`].
     pub fn open(&self, device: Device, threads: usize) -> Result<Arc<dyn FeatureExtractor>> {
         let network = match self {
             Self::Builtin => Network::builtin(),
             Self::Onnx { bytes, normalisation } => Network::onnx(bytes.clone(), *normalisation),
             Self::Host(extractor) => return Ok(extractor.clone()),
         };
-        Ok(Arc::new(OnnxBackbone::open(network, device, threads)?))
+        Ok(OnnxBackbone::shared(network, device, threads)?)
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use ndarray::{Array3, ArrayView3, ArrayViewMut3, s};
 
-use super::{FeatureExtractor, TapMap};
+use super::{FeatureExtractor, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::scratch::Pool;
@@ -46,13 +46,13 @@ struct Span {
 }
 
 /// Cuts an axis into as few tiles of at most `tile` pixels as will do, all of about the same length.
-fn spans(length: usize, tile: usize) -> Vec<Span> {
+fn spans(length: usize, tile: usize) -> impl Iterator<Item = Span> {
     let core = length.div_ceil(length.div_ceil(tile)).next_multiple_of(ALIGNMENT);
-    let span = |start: usize| {
+    let span = move |start: usize| {
         let end = (start + core).min(length);
         Span { core: start..end, window: start.saturating_sub(OVERLAP)..(end + OVERLAP).min(length) }
     };
-    (0..length).step_by(core).map(span).collect()
+    (0..length).step_by(core).map(span)
 }
 
 impl Tiled {
@@ -70,6 +70,43 @@ impl Tiled {
     fn holds(&self, size: InputSize) -> bool {
         size.height.max(size.width) <= self.tile
     }
+
+    /// Runs on all tiles of one image.
+    fn run(
+        &self,
+        inputs: &[f32],
+        size: InputSize,
+        Scratch { window, taps }: &mut Scratch,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        let image = ArrayView3::from_shape((3, size.height, size.width), inputs)
+            .map_err(|_| Error::new(Status::Internal, "the network's input is not three planes of its size"))?;
+        for down in spans(size.height, self.tile) {
+            for across in spans(size.width, self.tile) {
+                cut(image, &down.window, &across.window, window)?;
+                let tile = InputSize { height: down.window.len(), width: across.window.len() };
+                let first = down.core.start == 0 && across.core.start == 0;
+                self.inner.extract(window, tile, &mut |_, parts| {
+                    if first {
+                        taps.resize_with(parts.len(), || Array3::default((0, 0, 0)));
+                    }
+                    if taps.len() != parts.len() {
+                        return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
+                    }
+                    taps.iter_mut().zip(parts).try_for_each(|(tap, part)| {
+                        let place = Place::of(part, size, [&down, &across])?;
+                        if first {
+                            reshape(tap, place.shape)?;
+                        }
+                        place.put(part, tap)
+                    })
+                })?;
+            }
+        }
+        let mut maps = [TapMap::default(); MAX_TAPS];
+        maps.iter_mut().zip(taps.iter()).for_each(|(map, tap)| *map = tap_map(tap));
+        consume(0, &maps[..taps.len()])
+    }
 }
 
 impl FeatureExtractor for Tiled {
@@ -82,30 +119,25 @@ impl FeatureExtractor for Tiled {
         if self.holds(size) {
             return self.inner.extract(inputs, size, consume);
         }
-        let image = ArrayView3::from_shape((3, size.height, size.width), inputs)
-            .map_err(|_| Error::new(Status::Internal, "the network's input is not three planes of its size"))?;
-        self.scratch.with(Scratch::default, |Scratch { window, taps }| {
-            for down in spans(size.height, self.tile) {
-                for across in spans(size.width, self.tile) {
-                    cut(image, &down.window, &across.window, window)?;
-                    let tile = InputSize { height: down.window.len(), width: across.window.len() };
-                    let first = down.core.start == 0 && across.core.start == 0;
-                    self.inner.extract(window, tile, &mut |_, parts| {
-                        let places = parts.iter().map(|part| Place::of(part, size, [&down, &across]));
-                        let places = places.collect::<Result<Vec<Place>>>()?;
-                        if first {
-                            shape(taps, &places)?;
-                        }
-                        if taps.len() != parts.len() {
-                            return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
-                        }
-                        let mut parts = taps.iter_mut().zip(parts.iter().zip(&places));
-                        parts.try_for_each(|(tap, (part, place))| place.put(part, tap))
-                    })?;
-                }
+        self.scratch.try_with(|| Ok(Scratch::default()), |scratch| self.run(inputs, size, scratch, consume))
+    }
+
+    fn warm_up(&self, size: InputSize, images: usize, calls: usize) -> Result<()> {
+        if self.holds(size) {
+            return self.inner.warm_up(size, images, calls);
+        }
+        for down in spans(size.height, self.tile) {
+            for across in spans(size.width, self.tile) {
+                let tile = InputSize { height: down.window.len(), width: across.window.len() };
+                self.inner.warm_up(tile, 1, calls)?;
             }
-            consume(0, &taps.iter().map(tap_map).collect::<Vec<_>>())
-        })
+        }
+        let inputs = try_vec(3 * size.height * size.width, 0.0)?;
+        self.scratch.warm_up(
+            calls,
+            || Ok(Scratch::default()),
+            |scratch| self.run(&inputs, size, scratch, &mut |_, _| Ok(())),
+        )
     }
 
     fn max_batch(&self, size: InputSize) -> usize {
@@ -137,16 +169,12 @@ fn cut(image: ArrayView3<'_, f32>, down: &Range<usize>, across: &Range<usize>, o
     Ok(())
 }
 
-/// Gives the taps the shapes of the whole image, in the memory that they have.
-fn shape(taps: &mut Vec<Array3<f32>>, places: &[Place]) -> Result<()> {
-    taps.resize_with(places.len(), || Array3::default((0, 0, 0)));
-    for (tap, place) in taps.iter_mut().zip(places) {
-        if tap.dim() != place.shape {
-            *tap = Array3::default((0, 0, 0));
-            let (planes, rows, cols) = place.shape;
-            let values = try_vec(planes * rows * cols, 0.0)?;
-            *tap = Array3::from_shape_vec(place.shape, values).expect("as many values");
-        }
+/// Gives a tap's map of the whole image its shape: planes, rows, columns.
+fn reshape(tap: &mut Array3<f32>, shape: (usize, usize, usize)) -> Result<()> {
+    if tap.dim() != shape {
+        *tap = Array3::default((0, 0, 0));
+        let values = try_vec(shape.0 * shape.1 * shape.2, 0.0)?;
+        *tap = Array3::from_shape_vec(shape, values).expect("as many values");
     }
     Ok(())
 }
@@ -235,7 +263,7 @@ mod tests {
     #[test]
     fn tiles_cover_an_axis_once_and_see_beyond_their_edges() {
         for (length, tile) in [(2448, 512), (100, 64), (64, 64), (65, 64), (1000, 8192), (200, 128)] {
-            let spans = spans(length, tile);
+            let spans: Vec<Span> = spans(length, tile).collect();
             assert!(spans.windows(2).all(|pair| pair[0].core.end == pair[1].core.start), "{spans:?}");
             assert_eq!((spans[0].core.start, spans[spans.len() - 1].core.end), (0, length));
             for Span { core, window } in &spans {

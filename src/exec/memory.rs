@@ -41,13 +41,23 @@ pub fn try_resize<T: Clone>(values: &mut Vec<T>, length: usize, value: T) -> Res
 /// # Errors
 /// [`Status::OutOfMemory`] when the memory cannot be had; the vector is unchanged.
 pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
-    values.try_reserve_exact(additional).map_err(|_| {
-        let bytes = (values.len() as u128 + additional as u128) * size_of::<T>() as u128;
-        let message = format!(
-            "there is no memory for a buffer of {bytes} bytes; use smaller images or a smaller size, or close other programs"
-        );
-        Error::new(Status::OutOfMemory, message)
-    })
+    values.try_reserve_exact(additional).map_err(|_| out_of_memory::<T>(values.len(), additional))
+}
+
+/// Reserves room for `additional` more values and, as `Vec::push` does, for later ones: for vectors that grow in small steps.
+///
+/// # Errors
+/// [`Status::OutOfMemory`] when the memory cannot be had; the vector is unchanged.
+pub fn try_grow<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
+    values.try_reserve(additional).map_err(|_| out_of_memory::<T>(values.len(), additional))
+}
+
+fn out_of_memory<T>(length: usize, additional: usize) -> Error {
+    let bytes = (length as u128 + additional as u128) * size_of::<T>() as u128;
+    let message = format!(
+        "there is no memory for a buffer of {bytes} bytes; use smaller images or a smaller size, or close other programs"
+    );
+    Error::new(Status::OutOfMemory, message)
 }
 
 #[cfg(test)]
@@ -62,6 +72,7 @@ mod tests {
         for length in [usize::MAX, isize::MAX as usize / 8, 1 << 60] {
             let error = try_resize(&mut values, length, 0).unwrap_err();
             assert_eq!(error.status(), Status::OutOfMemory, "{error}");
+            assert_eq!(try_grow(&mut values, length).unwrap_err().status(), Status::OutOfMemory);
             assert_eq!(values, [1]);
         }
     }

@@ -1,18 +1,32 @@
-//! npad's own worker threads: it lives in somebody else's process and never touches rayon's global pool.
+//! Threads, working memory and progress of long calls. npad lives in somebody else's process, so all of it is private: no
+//! global thread pool, no more threads than were asked for.
 //!
-//! A fit works in long loops, for which rayon's pool is right. Scoring is a chain of loops of a tenth of a millisecond each,
-//! and there handing work to a sleeping pool and waiting for it to wake up cost more than the loop: scoring with two
-//! threads took as long as with one. Its loops therefore run on the calling thread, joined by a [`SpinPool`] of helpers that
-//! stay awake from one loop of a score to the next.
+//! # Threads
+//!
+//! Three kinds of threads take turns, each where it is best:
+//!
+//! - Fits run long loops with uneven work, for which rayon's work stealing is right: [`Threads::run`] enters a rayon pool of
+//!   npad's own.
+//! - Scores run a chain of about ten loops of 0.05 to 0.1 ms. Handing each of them to threads that sleep costs more than the
+//!   loop. [`Threads::chunks`] uses a spinning pool (`spin_pool`), whose workers stay awake from one loop of a score to the
+//!   next while an [`Awake`] guard lives, and sleep between scores.
+//! - The backbone runs on ONNX Runtime's own threads, which do not spin after a run; npad's workers sleep meanwhile.
+//!
+//! All models and trainers of a process that ask for the same number of threads share them ([`Threads::shared`]).
 
 pub mod huge_pages;
 pub mod memory;
+mod panic_guard;
 pub mod progress;
+pub mod rows;
 pub mod scratch;
 mod spin_pool;
+mod sync;
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+pub use panic_guard::quiet;
 pub use spin_pool::Awake;
 use spin_pool::SpinPool;
 
@@ -21,19 +35,35 @@ use crate::error::{Error, Result, Status};
 /// Worker threads for the numeric loops. Results never depend on their number.
 pub struct Threads {
     count: usize,
-    pool: OnceLock<rayon::ThreadPool>,
+    rayon: OnceLock<rayon::ThreadPool>,
     spin_pool: SpinPool,
 }
 
 impl Threads {
+    /// The threads that all of the process share who ask for `count` (see [`Threads::new`]). They end with the last user.
+    ///
+    /// # Errors
+    /// As [`Threads::new`].
+    pub fn shared(count: usize) -> Result<Arc<Self>> {
+        static SHARED: Mutex<BTreeMap<usize, Weak<Threads>>> = Mutex::new(BTreeMap::new());
+        let count = Self::resolve(count);
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(threads) = shared.get(&count).and_then(Weak::upgrade) {
+            return Ok(threads);
+        }
+        let threads = Arc::new(Self::new(count)?);
+        shared.insert(count, Arc::downgrade(&threads));
+        Ok(threads)
+    }
+
     /// `count` threads, the caller's among them; 0 stands for one per available core.
     ///
     /// # Errors
-    /// [`Status::Internal`] when the system refuses the threads.
+    /// [`Status::OutOfMemory`] when the system refuses the threads.
     pub fn new(count: usize) -> Result<Self> {
         let count = Self::resolve(count);
         let spin_pool = SpinPool::new(count - 1).map_err(|e| refused(count, &e))?;
-        Ok(Self { count, pool: OnceLock::new(), spin_pool })
+        Ok(Self { count, rayon: OnceLock::new(), spin_pool })
     }
 
     /// The number of threads that a setting of `count` stands for.
@@ -44,39 +74,144 @@ impl Threads {
     /// Starts the threads of a fit, so that it is known at once whether the system gives them.
     ///
     /// # Errors
-    /// [`Status::Internal`] when it does not.
+    /// [`Status::OutOfMemory`] when it does not.
     pub fn start(&self) -> Result<()> {
-        if self.pool.get().is_none() {
-            let pool = self.new_pool().map_err(|e| refused(self.count, &e))?;
+        if self.rayon.get().is_none() {
+            let pool = self.new_rayon().map_err(|e| refused(self.count, &e))?;
             // Where another thread was faster, its pool stays.
-            let _ = self.pool.set(pool);
+            let _ = self.rayon.set(pool);
         }
         Ok(())
     }
 
-    fn new_pool(&self) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
+    fn new_rayon(&self) -> std::result::Result<rayon::ThreadPool, rayon::ThreadPoolBuildError> {
         let builder = rayon::ThreadPoolBuilder::new().num_threads(self.count);
-        builder.thread_name(|index| format!("npad-{index}")).build()
+        let builder = builder.thread_name(|index| format!("npad-fit-{index}"));
+        builder.start_handler(|_| panic_guard::quiet_thread()).build()
     }
 
     /// Runs `work`, in which rayon's parallel iterators use these threads. For the long loops of a fit, which calls
     /// [`Threads::start`] first.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
-        self.pool.get_or_init(|| self.new_pool().expect("the system gives threads")).install(work)
+        self.rayon.get_or_init(|| self.new_rayon().expect("the system gives threads")).install(work)
     }
 
     /// Calls `work` with each chunk of `size` values of `data` (the last may be shorter) and its number. For the short loops
-    /// of scoring: the caller's thread and the helpers share the chunks.
+    /// of scoring: the caller's thread and the workers share the chunks.
     pub fn chunks<T: Send>(&self, data: &mut [T], size: usize, work: impl Fn(usize, &mut [T]) + Sync) {
-        self.spin_pool.chunks(data, size, work);
+        // A vector of empty values allocates nothing.
+        let mut none = vec![(); self.count];
+        self.spin_pool.chunks(data, size, &mut none, |(), index, chunk| work(index, chunk));
     }
 
-    /// Wakes the helpers for the loops to come, and keeps them awake between these as long as the guard lives.
+    /// [`Threads::chunks`] whose `work` also gets working memory that its thread alone uses meanwhile. `prepare` brings each
+    /// thread's to the size that is needed, before the loop and whether or not the thread will take part: what one loop
+    /// has prepared, a later one of the same sizes need not allocate.
+    ///
+    /// # Errors
+    /// Those of `prepare`; then no work is done.
+    pub fn chunks_with<T: Send, S: Send + Default>(
+        &self,
+        data: &mut [T],
+        size: usize,
+        scratch: &mut Vec<S>,
+        prepare: impl FnMut(&mut S) -> Result<()>,
+        work: impl Fn(&mut S, usize, &mut [T]) + Sync,
+    ) -> Result<()> {
+        scratch.resize_with(self.count, S::default);
+        scratch.iter_mut().try_for_each(prepare)?;
+        self.spin_pool.chunks(data, size, scratch, work);
+        Ok(())
+    }
+
+    /// Wakes the workers for the loops to come, and keeps them awake between these as long as the guard lives.
     pub fn awake(&self) -> Awake<'_> {
         self.spin_pool.awake()
     }
 }
 
 fn refused(count: usize, cause: &dyn std::fmt::Display) -> Error {
-    Error::new(Status::Internal, format!("cannot start {count} worker threads: {cause}"))
+    let message = format!(
+        "the system refuses {count} worker threads: {cause}. There is no memory for their stacks, or the process may not have \
+         so many threads; use fewer (option threads)"
+    );
+    Error::new(Status::OutOfMemory, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_chunk_is_worked_on_once() {
+        for count in [1, 2, 4] {
+            let threads = Threads::new(count).unwrap();
+            let _awake = threads.awake();
+            for (length, size) in [(0, 3), (1, 3), (7, 3), (1000, 1), (1000, 1001)] {
+                let mut data = vec![0usize; length];
+                threads.chunks(&mut data, size, |index, chunk| {
+                    chunk.iter_mut().enumerate().for_each(|(i, value)| *value += index * size + i + 1);
+                });
+                assert!(data.iter().copied().eq(1..=length), "{length} in chunks of {size} with {count} threads");
+            }
+        }
+    }
+
+    #[test]
+    fn each_thread_has_working_memory_of_its_own() {
+        let threads = Threads::new(3).unwrap();
+        let (mut scratch, mut data) = (Vec::<Vec<usize>>::new(), [0usize; 1000]);
+        let prepare = |counts: &mut Vec<usize>| memory::try_resize(counts, 1, 0);
+        threads
+            .chunks_with(&mut data, 1, &mut scratch, prepare, |counts, _, chunk| {
+                counts[0] += 1;
+                chunk[0] += 1;
+            })
+            .unwrap();
+        assert_eq!(data, [1; 1000]);
+        assert_eq!(scratch.len(), 3);
+        assert_eq!(scratch.iter().map(|counts| counts[0]).sum::<usize>(), 1000);
+
+        let fails = |_: &mut Vec<usize>| Err(Error::new(Status::OutOfMemory, "none"));
+        let outcome = threads.chunks_with(&mut data, 1, &mut scratch, fails, |_, _, chunk| chunk[0] += 1);
+        assert!(outcome.is_err() && data == [1; 1000]);
+    }
+
+    #[test]
+    fn many_callers_share_the_workers() {
+        let threads = Threads::new(3).unwrap();
+        std::thread::scope(|scope| {
+            for caller in 0..8 {
+                let threads = &threads;
+                scope.spawn(move || {
+                    for round in 0..300 {
+                        let mut data = [0; 64];
+                        threads.chunks(&mut data, 5, |_, chunk| chunk.iter_mut().for_each(|v| *v = caller + round));
+                        assert!(data.iter().all(|v| *v == caller + round));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_workers_go_on() {
+        let threads = Threads::new(2).unwrap();
+        let mut data = [0u8; 100];
+        let fails = |data: &mut [u8]| threads.chunks(data, 1, |index, _| assert!(index != 50, "on purpose"));
+        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fails(&mut data))).is_err());
+        threads.chunks(&mut data, 1, |_, chunk| chunk[0] = 1);
+        assert_eq!(data, [1; 100]);
+    }
+
+    #[test]
+    fn who_asks_for_as_many_threads_shares_them() {
+        let (one, other) = (Threads::shared(5).unwrap(), Threads::shared(5).unwrap());
+        assert!(Arc::ptr_eq(&one, &other) && !Arc::ptr_eq(&one, &Threads::shared(6).unwrap()));
+        let default = Threads::shared(0).unwrap();
+        assert!(Arc::ptr_eq(&default, &Threads::shared(Threads::resolve(0)).unwrap()));
+        let first = Arc::downgrade(&one);
+        drop((one, other));
+        assert!(first.upgrade().is_none(), "they end with the last user");
+    }
 }

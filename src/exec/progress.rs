@@ -1,4 +1,4 @@
-//! How far a long call is, and the user's way to stop it.
+//! Progress of long calls, and ways to cancel them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,38 @@ pub struct Step<'a> {
     pub done: usize,
     /// Its number of steps; 0 where it is not known.
     pub total: usize,
+}
+
+/// A flag that cancels a call in progress. Clones share it; any thread may set it, and it cannot be taken back.
+#[derive(Debug, Clone, Default)]
+pub struct Cancellation(Arc<AtomicBool>);
+
+impl Cancellation {
+    /// A flag that is not set.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the flag.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the flag is set.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Passes while the flag is not set.
+    ///
+    /// # Errors
+    /// [`Status::Cancelled`] when it is.
+    pub fn check(&self) -> Result<()> {
+        if self.is_cancelled() {
+            return Err(Error::new(Status::Cancelled, "the call was cancelled"));
+        }
+        Ok(())
+    }
 }
 
 /// Returns whether to go on.
@@ -41,32 +73,17 @@ impl Progress {
     }
 }
 
-/// Asks a call to stop, from any thread. Copies share one request.
-#[derive(Debug, Clone, Default)]
-pub struct Cancellation(Arc<AtomicBool>);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Cancellation {
-    /// A request that has not been made yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Asks the calls that look at this request to stop, those under way and those to come.
-    pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether the request has been made.
-    pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    /// # Errors
-    /// [`Status::Cancelled`] once the request has been made.
-    pub fn check(&self) -> Result<()> {
-        if self.is_cancelled() {
-            return Err(Error::new(Status::Cancelled, "cancelled by the caller's cancellation request"));
-        }
-        Ok(())
+    #[test]
+    fn a_cancellation_reaches_all_its_clones() {
+        let cancellation = Cancellation::new();
+        let clone = cancellation.clone();
+        clone.check().unwrap();
+        std::thread::spawn(move || cancellation.cancel()).join().unwrap();
+        assert!(clone.is_cancelled());
+        assert_eq!(clone.check().unwrap_err().status(), Status::Cancelled);
     }
 }

@@ -3,16 +3,10 @@ use std::path::PathBuf;
 
 use super::error::npad_error;
 use super::{guard, guard_value, path};
+use crate::abi::version::NPAD_VERSION_NUMBER;
 use crate::backbone::open_runtime;
 use crate::error::Status;
 use crate::plugin::method::load as load_plugin;
-
-/// Incompatible changes of this interface raise it.
-pub const NPAD_VERSION_MAJOR: u32 = 0;
-/// Additions raise it (while the major version is 0, incompatible changes do too).
-pub const NPAD_VERSION_MINOR: u32 = 2;
-/// Corrections raise it.
-pub const NPAD_VERSION_PATCH: u32 = 0;
 
 const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
     Ok(version) => version,
@@ -27,22 +21,23 @@ pub extern "C" fn npad_version_string() -> *const c_char {
 
 /// The library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. Any thread.
 ///
-/// Compare it with the header's NPAD_VERSION_MAJOR, NPAD_VERSION_MINOR and NPAD_VERSION_PATCH before anything else when
-/// the library is loaded at run time.
+/// When the library is loaded at run time, compare it with the header's NPAD_VERSION_NUMBER before any other call: while the
+/// major version is 0, the header's major and minor version must be the library's.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_version_number() -> u32 {
-    guard_value(0, || NPAD_VERSION_MAJOR * 1_000_000 + NPAD_VERSION_MINOR * 1_000 + NPAD_VERSION_PATCH)
+    guard_value(0, || NPAD_VERSION_NUMBER)
 }
 
-/// Loads ONNX Runtime from a file, or from the folder that holds it.
+/// Loads ONNX Runtime from a file, or from the folder that contains it.
 ///
-/// Needed only where the search would not find it: npad looks at the environment variable NPAD_ONNXRUNTIME (a file or
-/// folder), beside its own library, and where the system's loader looks, at the first call that needs it. A process uses
+/// Needed only where the search would not find it: at the first call that needs it, npad searches the environment variable
+/// NPAD_ONNXRUNTIME (a file or folder), the folder of its own library, and the places of the system's loader. A process uses
 /// one ONNX Runtime only. Any thread.
 ///
 /// @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
-/// @return NPAD_STATUS_RUNTIME when it cannot be loaded, is older than 1.17, or another one is in use already
+/// @return NPAD_STATUS_NOT_FOUND when the path leads to no library, NPAD_STATUS_RUNTIME when it cannot be loaded or is older
+///         than 1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_runtime_open(path: *const c_char, error: *mut *mut npad_error) -> Status {
     unsafe {
@@ -53,12 +48,13 @@ pub unsafe extern "C" fn npad_runtime_open(path: *const c_char, error: *mut *mut
     }
 }
 
-/// Loads a plug-in: a shared library with a detection method, see npad_plugin. Its method can then be chosen by name, and
-/// models that were fitted with it can be loaded. It stays loaded until the process ends. Any thread.
+/// Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be chosen by name, and
+/// models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. Any thread.
 ///
 /// @param path   the shared library; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
-/// @return NPAD_STATUS_PLUGIN when it is no plug-in of this npad's interface, or there is a method of that name already
+/// @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_PLUGIN when it is not a plug-in for this npad's
+///         interface or a method of that name exists already
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_plugin_load(path: *const c_char, error: *mut *mut npad_error) -> Status {
     unsafe { guard(error, || load_plugin(self::path(path, "path")?)) }
@@ -67,6 +63,7 @@ pub unsafe extern "C" fn npad_plugin_load(path: *const c_char, error: *mut *mut 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::abi::version::{NPAD_VERSION_MAJOR, NPAD_VERSION_MINOR, NPAD_VERSION_PATCH};
 
     #[test]
     fn versions_agree_with_the_package() {

@@ -1,36 +1,50 @@
+use std::cell::Cell;
 use std::ffi::{CString, c_char, c_void};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::error::npad_error;
-use super::{UserData, guard};
+use super::guard;
+use crate::abi::UserData;
+use crate::abi::callbacks::{npad_log_callback, npad_log_level};
 use crate::error::{Error, Status};
 
-/// How much a message matters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
-pub enum npad_log_level {
-    /// Something failed.
-    Error = 1,
-    /// Something works, but perhaps not as wanted: few images for a threshold, say.
-    Warning = 2,
-    /// What npad does, a line for each fit or load.
-    Info = 3,
-    /// Details.
-    Debug = 4,
+/// A callback with its data. Calls under way hold a reference each, so that whoever unregisters it can wait for them.
+struct Receiver {
+    callback: unsafe extern "C" fn(i32, *const c_char, *mut c_void),
+    user_data: UserData,
 }
 
-/// Receives messages for people: `level` is one of npad_log_level, `message` UTF-8 that lives for the call. Called from any
-/// thread, also several at once; it must not call npad.
-pub type npad_log_callback = Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
+/// Passes messages to the callback.
+struct Dispatcher {
+    receiver: Mutex<Option<Arc<Receiver>>>,
+    /// Notified when a call has returned.
+    returned: Condvar,
+}
 
-type Receiver = (unsafe extern "C" fn(i32, *const c_char, *mut c_void), UserData);
+static DISPATCHER: Dispatcher = Dispatcher { receiver: Mutex::new(None), returned: Condvar::new() };
 
-/// Hands messages to the callback.
-struct Dispatcher(RwLock<Option<Receiver>>);
+thread_local! {
+    /// Whether this thread is in the callback.
+    static INSIDE: Cell<bool> = const { Cell::new(false) };
+}
 
-static DISPATCHER: Dispatcher = Dispatcher(RwLock::new(None));
+impl Dispatcher {
+    fn lock(&self) -> MutexGuard<'_, Option<Arc<Receiver>>> {
+        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Replaces the receiver and waits until nobody is in the old one's callback.
+    fn replace(&self, receiver: Option<Receiver>) {
+        let mut current = self.lock();
+        let old = std::mem::replace(&mut *current, receiver.map(Arc::new));
+        let Some(old) = old else { return };
+        while Arc::strong_count(&old) > 1 {
+            current = self.returned.wait(current).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
 
 impl Log for Dispatcher {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -38,9 +52,10 @@ impl Log for Dispatcher {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // Not held during the callback, which takes its time.
-        let receiver = *self.0.read().unwrap_or_else(PoisonError::into_inner);
-        let Some((callback, user_data)) = receiver.filter(|_| self.enabled(record.metadata())) else { return };
+        if INSIDE.get() || !self.enabled(record.metadata()) {
+            return;
+        }
+        let Some(receiver) = self.lock().clone() else { return };
         let level = match record.level() {
             Level::Error => npad_log_level::Error,
             Level::Warn => npad_log_level::Warning,
@@ -48,21 +63,30 @@ impl Log for Dispatcher {
             Level::Debug | Level::Trace => npad_log_level::Debug,
         };
         let message = CString::new(record.args().to_string()).unwrap_or_default();
-        // SAFETY: whoever set the callback promised that it may be called with its data.
-        unsafe { callback(level as i32, message.as_ptr(), user_data.get()) };
+        INSIDE.set(true);
+        // SAFETY: whoever set the callback promised that it may be called with its data until npad_log_set() has returned.
+        unsafe { (receiver.callback)(level as i32, message.as_ptr(), receiver.user_data.get()) };
+        INSIDE.set(false);
+        // Under the lock, so that nobody misses it between looking and waiting.
+        let lock = self.lock();
+        drop(receiver);
+        drop(lock);
+        self.returned.notify_all();
     }
 
     fn flush(&self) {}
 }
 
-/// Sets who receives npad's messages, for the whole process. By default nobody does: npad never writes to the standard
-/// streams.
+/// Sets the log callback of the process. By default there is none: npad never writes to the standard streams.
 ///
-/// @param callback   null for nobody
-/// @param user_data  given to the callback; must be valid until another one is set and calls under way have ended
-/// @param level      the least important messages that are wanted, one of npad_log_level
+/// When it returns, no thread is in the callback that was set before and none will enter it: its `user_data` may be freed. It
+/// waits for calls under way, so the caller must not hold a lock that the callback takes. Any thread.
+///
+/// @param callback   the callback; null for none
+/// @param user_data  passed to the callback
+/// @param level      the least severe messages to pass on, one of npad_log_level
 /// @param error      receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT for another level
+/// @return NPAD_STATUS_INVALID_ARGUMENT for another level; NPAD_STATUS_WRONG_STATE when called from a log callback
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_log_set(
     callback: npad_log_callback,
@@ -72,15 +96,19 @@ pub unsafe extern "C" fn npad_log_set(
 ) -> Status {
     unsafe {
         guard(error, || {
+            if INSIDE.get() {
+                let message = "npad_log_set was called from inside the log callback, for whose end it would wait; call it \
+                               after the callback has returned";
+                return Err(Error::new(Status::WrongState, message));
+            }
             let filter = [LevelFilter::Error, LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug]
                 .get(usize::try_from(level).unwrap_or(0).wrapping_sub(1))
                 .ok_or_else(|| {
                     let message = format!("the log level is {level}, but must be 1 to 4 (npad_log_level)");
                     Error::new(Status::InvalidArgument, message)
                 })?;
-            *DISPATCHER.0.write().unwrap_or_else(PoisonError::into_inner) =
-                callback.map(|callback| (callback, UserData(user_data)));
-            // Fails where it is set already, by an earlier call, or by a Rust program with a logger of its own.
+            DISPATCHER.replace(callback.map(|callback| Receiver { callback, user_data: UserData::new(user_data) }));
+            // Fails where it is set already, by an earlier call or by a Rust program with a logger of its own.
             let _ = log::set_logger(&DISPATCHER);
             log::set_max_level(*filter);
             Ok(())

@@ -1,25 +1,31 @@
-//! The C boundary: validate, convert, call, report. `include/npad.h` is generated from here by cbindgen.
+//! The C boundary: validate, convert, call, report. `include/npad.h` is generated from here and from [`crate::abi`] by
+//! cbindgen.
 //!
 //! Every function runs inside a guard, so that no panic reaches the caller; none comes from a macro, which cbindgen
-//! would not see. safer-ffi's derive checks at compile time that every `#[repr(C)]` struct may cross the boundary.
+//! would not see.
 #![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
 
+mod cancellation;
 mod error;
 mod image;
 mod library;
+mod lists;
 mod log;
 mod model;
 mod options;
+mod render;
 mod result;
 mod score;
 mod thresholds;
 mod trainer;
 
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::try_reserve;
+use crate::exec::rows::RowsOut;
 use error::npad_error;
 
 /// Runs `work`; its failure or panic becomes the returned status and, where `error` is not null, `*error`.
@@ -27,11 +33,11 @@ use error::npad_error;
 /// # Safety
 /// `error` must be null or valid for a write.
 unsafe fn guard(error: *mut *mut npad_error, work: impl FnOnce() -> Result<()>) -> Status {
-    let outcome = catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(from_panic(&*panic)));
+    let outcome = caught(work).unwrap_or_else(|panic| Err(from_panic(&*panic)));
     let (status, report) = match outcome {
         Ok(()) => (Status::Ok, std::ptr::null_mut()),
         Err(e) if error.is_null() => (e.status(), std::ptr::null_mut()),
-        Err(e) => (e.status(), npad_error::into_raw(e)),
+        Err(e) => npad_error::into_raw(&e),
     };
     if !error.is_null() {
         // SAFETY: valid by contract. What was there before is the caller's to free.
@@ -42,7 +48,12 @@ unsafe fn guard(error: *mut *mut npad_error, work: impl FnOnce() -> Result<()>) 
 
 /// Runs `work` for its value, or gives `fallback` where it panics: for accessors, which have no way to fail.
 fn guard_value<T>(fallback: T, work: impl FnOnce() -> T) -> T {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or(fallback)
+    caught(work).unwrap_or(fallback)
+}
+
+/// Runs `work` and catches its panic, which prints nothing.
+fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
 }
 
 fn from_panic(panic: &(dyn std::any::Any + Send)) -> Error {
@@ -124,58 +135,57 @@ unsafe fn free<T>(handle: *mut T) {
     }
 }
 
-/// A pointer that callbacks are given: their documentation says which threads call them.
-#[derive(Clone, Copy)]
-struct UserData(*mut c_void);
+/// A box whose allocation may fail.
+fn try_box<T>(value: T) -> Result<Box<T>> {
+    let mut one = Vec::new();
+    try_reserve(&mut one, 1)?;
+    one.push(value);
+    // The capacity is 1, so nothing is allocated anew; a slice of one is laid out as its element.
+    let one: *mut [T] = Box::into_raw(one.into_boxed_slice());
+    // SAFETY: from `Box::into_raw`, of the same layout.
+    Ok(unsafe { Box::from_raw(one.cast()) })
+}
 
-// SAFETY: whoever sets a callback promises it.
-unsafe impl Send for UserData {}
-// SAFETY: as above.
-unsafe impl Sync for UserData {}
-
-impl UserData {
-    fn get(self) -> *mut c_void {
-        self.0
+/// Rows in the caller's memory that are to be written; none for null.
+///
+/// # Safety
+/// `first` must be null or valid for writing `height` rows of `width` values, `stride` bytes apart, which nobody else uses.
+unsafe fn rows_out<'a, T: Copy>(
+    first: *mut T,
+    stride: i64,
+    width: usize,
+    height: usize,
+    of: &str,
+) -> Result<Option<RowsOut<'a, T>>> {
+    if first.is_null() {
+        return Ok(None);
     }
+    let stride = row_stride::<T>(stride, width, of)?;
+    // SAFETY: by contract.
+    let rows = unsafe { RowsOut::from_raw(first, width, height, stride) };
+    rows.map(Some).map_err(|e| e.context(format!("the {of}")))
+}
+
+/// A caller's stride in bytes as a number of values, of which a row has `width`.
+fn row_stride<T>(stride: i64, width: usize, of: &str) -> Result<usize> {
+    let size = size_of::<T>();
+    let bytes = if stride == 0 { width * size } else { usize::try_from(stride).unwrap_or(0) };
+    if bytes < width * size {
+        return Err(invalid(format!(
+            "the {of}'s stride is {stride} bytes, but must be at least {}, or 0",
+            width * size
+        )));
+    }
+    if !bytes.is_multiple_of(size) {
+        return Err(invalid(format!("the {of}'s stride is {stride} bytes, but must be a multiple of {size}")));
+    }
+    Ok(bytes / size)
+}
+
+fn invalid(message: impl Into<String>) -> Error {
+    Error::new(Status::InvalidArgument, message)
 }
 
 fn null(name: &str) -> Error {
-    Error::new(Status::InvalidArgument, format!("{name} is null, but must point to something"))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fmt::Write;
-
-    use super::image::{npad_image, npad_mask};
-    use super::result::npad_region;
-    use super::score::npad_decision;
-    use crate::plugin::extractor::npad_extractor;
-    use crate::plugin::method::{npad_features, npad_plugin, npad_plugin_parameter};
-    use crate::plugin::npad_callback_error;
-
-    macro_rules! layout {
-        ($text:ident, $name:ident: $($field:ident),+) => {
-            writeln!($text, "{} {}", stringify!($name), size_of::<$name>()).unwrap();
-            $(writeln!($text, "{}.{} {}", stringify!($name), stringify!($field), std::mem::offset_of!($name, $field))
-                .unwrap();)+
-        };
-    }
-
-    /// The C side of the same file is checked in tests/header.rs.
-    #[test]
-    #[cfg(target_pointer_width = "64")]
-    fn structs_lie_in_memory_as_they_always_did() {
-        let mut text = String::new();
-        layout!(text, npad_image: data, width, height, stride, format, reserved, mask);
-        layout!(text, npad_mask: data, width, height, stride);
-        layout!(text, npad_region: x, y, width, height, area, centroid_x, centroid_y, peak, reserved);
-        layout!(text, npad_decision: score, calibrated_score, verdict, reserved, region_count);
-        layout!(text, npad_callback_error: message);
-        layout!(text, npad_extractor: size, name, tap_count, strides, channels, mean, std, extract, free, user_data);
-        layout!(text, npad_features: rows, cols, channels, reserved, data);
-        layout!(text, npad_plugin_parameter: name, default_value, help);
-        layout!(text, npad_plugin: abi_version, reserved, size, name, parameters, parameter_count, fitter_new, fitter_observe, fitter_finish, fitter_free, scorer_score, scorer_save, scorer_load, scorer_free);
-        assert_eq!(text, include_str!("../../tests/abi/layout.txt"));
-    }
+    invalid(format!("{name} is null, but must point to something"))
 }

@@ -1,8 +1,9 @@
 use super::error::npad_error;
-use super::image::npad_image;
+use super::image::image_views;
 use super::model::npad_model;
 use super::options::npad_options;
 use super::{borrow, guard, guard_value, output};
+use crate::abi::image::npad_image;
 use crate::error::Status;
 use crate::model::Thresholds;
 
@@ -79,7 +80,7 @@ pub unsafe extern "C" fn npad_model_recalibrate(
             let out = output(changed, "changed")?;
             let model = &borrow(model, "model")?.model;
             let rates = options.as_ref().map(|options| options.options.rates());
-            *out = npad_model::into_raw(model.recalibrate(npad_image::views(images, count)?, rates)?);
+            *out = npad_model::into_raw(model.recalibrate(image_views(images, count)?, rates)?);
             Ok(())
         })
     }

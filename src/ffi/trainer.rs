@@ -1,8 +1,9 @@
 use super::error::npad_error;
-use super::image::npad_image;
+use super::image::{image_view, image_views};
 use super::model::npad_model;
 use super::options::{npad_options, options_or_default};
 use super::{borrow, borrow_mut, free, guard, guard_value, output};
+use crate::abi::image::npad_image;
 use crate::error::Status;
 use crate::model::{Model, Trainer};
 
@@ -77,7 +78,7 @@ pub unsafe extern "C" fn npad_trainer_add_image(
     image: *const npad_image,
     error: *mut *mut npad_error,
 ) -> Status {
-    unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.add(&npad_image::view(image)?)) }
+    unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.add(&image_view(image)?)) }
 }
 
 /// The good images that this trainer has learnt; 0 for null and after the end.
@@ -137,7 +138,7 @@ pub unsafe extern "C" fn npad_fit(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            let views = npad_image::views(images, count)?;
+            let views = image_views(images, count)?;
             let mut trainer = Trainer::new(&options_or_default(options))?;
             trainer.expect(count)?;
             for (index, view) in views.enumerate() {

@@ -5,6 +5,7 @@
 //! backbone; filling with one value was rejected for that.
 
 use crate::error::{Error, Result, Status};
+use crate::exec::rows::RowsMut;
 use crate::image::MaskView;
 
 /// A region of interest: at least one pixel of `width` x `height`.
@@ -71,11 +72,12 @@ impl Mask {
         Self { width, height, inside }.checked().ok()
     }
 
-    /// Sets what is outside of a map of `width` x `height`, which may differ from the mask's size, to 0.
-    pub fn clear_outside(&self, map: &mut [f32], (width, height): (usize, usize), stride: usize) {
-        for (y, row) in map.chunks_mut(stride).enumerate() {
+    /// Sets what is outside to 0 in a map, whose size may differ from the mask's.
+    pub fn clear_outside(&self, map: &mut RowsMut<'_, f32>) {
+        let (width, height) = (map.width(), map.height());
+        for y in 0..height {
             let inside = &self.inside[y * self.height / height * self.width..][..self.width];
-            let values = row[..width].iter_mut().enumerate().filter(|(x, _)| !inside[x * self.width / width]);
+            let values = map.row_mut(y).iter_mut().enumerate().filter(|(x, _)| !inside[x * self.width / width]);
             values.for_each(|(_, value)| *value = 0.0);
         }
     }

@@ -105,6 +105,19 @@ pub fn other_mask_size(mask: (usize, usize), image: (usize, usize)) -> Error {
     )
 }
 
+/// Stub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rectangle {
+    /// Left.
+    pub x: usize,
+    /// Top.
+    pub y: usize,
+    /// Columns.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+}
+
 /// A view of an image in the caller's memory; row `y` of a plane starts `y * stride` bytes after its first pixel.
 #[derive(Debug, Clone, Copy)]
 pub struct ImageView<'a> {
@@ -152,6 +165,22 @@ impl<'a> ImageView<'a> {
             ));
         }
         Ok(Self { planes, width, height, stride, format, mask: None })
+    }
+
+    /// Stub.
+    ///
+    /// # Errors
+    /// Bits.
+    pub fn with_significant_bits(self, _bits: u32) -> Result<Self> {
+        Ok(self)
+    }
+
+    /// Stub.
+    ///
+    /// # Errors
+    /// Outside.
+    pub fn with_roi(self, _roi: Rectangle) -> Result<Self> {
+        Ok(self)
     }
 
     /// The same view with a mask: what it leaves out is neither looked at nor scored.

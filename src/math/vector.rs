@@ -57,7 +57,7 @@ mod tests {
             for got in [dot::<16, true, f64>(a, b), dot::<8, false, f64>(a, b), f64::from(dot::<8, false, f32>(a, b))] {
                 prop_assert!((got - product).abs() < 1e-4, "{got} instead of {product}");
             }
-            let square = (x - y).mapv(|v| v * v).sum();
+            let square = (&x - &y).mapv(|v| v * v).sum();
             prop_assert!((squared_distance(a, b) - square).abs() < 1e-4 * (1.0 + square));
         }
     }

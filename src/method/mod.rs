@@ -97,6 +97,15 @@ pub trait Scorer: Send + Sync {
         features.iter().zip(out).try_for_each(|(features, out)| self.score(features, threads, out))
     }
 
+    /// Makes working memory ahead, so that `calls` calls of [`Scorer::score_all`] at once with `maps` feature maps each find
+    /// it ready. Optional: what is missing is made when it is needed.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
+    fn warm_up(&self, _maps: usize, _calls: usize, _threads: &Threads) -> Result<()> {
+        Ok(())
+    }
+
     /// Everything that [`Method::load`] needs to rebuild it.
     ///
     /// # Errors
@@ -108,6 +117,9 @@ pub trait Scorer: Send + Sync {
 pub trait Method: Send + Sync {
     /// Its name in options and model files.
     fn name(&self) -> &str;
+
+    /// What it is, in one line.
+    fn help(&self) -> &str;
 
     /// Its parameters, each named `METHOD.something`.
     fn parameters(&self) -> &[Parameter];
@@ -162,14 +174,26 @@ pub fn methods() -> Vec<&'static dyn Method> {
 /// [`Status::Plugin`] when there is one of that name already.
 pub fn check_free(name: &str) -> Result<()> {
     if methods().iter().any(|known| known.name() == name) {
-        return Err(Error::new(Status::Plugin, format!("there is a method '{name}' already")));
+        return Err(name_taken(name));
     }
     Ok(())
 }
 
-/// Adds a method, whose name must be free.
-pub fn register(method: Box<dyn Method>) {
-    PLUGGED_IN.write().unwrap_or_else(PoisonError::into_inner).push(Box::leak(method));
+/// Adds a method.
+///
+/// # Errors
+/// [`Status::Plugin`] when there is one of that name already, also where it has been added at the same time.
+pub fn register(method: Box<dyn Method>) -> Result<()> {
+    let mut plugged_in = PLUGGED_IN.write().unwrap_or_else(PoisonError::into_inner);
+    if METHODS.iter().chain(plugged_in.iter()).any(|known| known.name() == method.name()) {
+        return Err(name_taken(method.name()));
+    }
+    plugged_in.push(Box::leak(method));
+    Ok(())
+}
+
+fn name_taken(name: &str) -> Error {
+    Error::new(Status::Plugin, format!("there is a method '{name}' already"))
 }
 
 /// The method of that name.

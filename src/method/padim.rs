@@ -39,6 +39,10 @@ impl Method for Padim {
         "padim"
     }
 
+    fn help(&self) -> &'static str {
+        "one Gaussian at each position (Defard, Setkov, Loesch, Audigier 2021)"
+    }
+
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
     }

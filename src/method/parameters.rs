@@ -22,9 +22,14 @@ pub enum Kind {
     Set(&'static [&'static str]),
     /// Any text: a plug-in checks it.
     Text,
+    /// The path of a file, or empty.
+    Path,
+    /// Text of the form that is described.
+    Form(&'static str),
 }
 
 impl Kind {
+    /// Whether it takes that value, as far as the kind alone tells.
     fn accepts(self, value: &str) -> bool {
         let within = |low, high| value.parse::<f64>().is_ok_and(|n: f64| n >= low && n <= high);
         let count = |low, high| value.parse::<usize>().is_ok_and(|n| (low..=high).contains(&n));
@@ -33,7 +38,7 @@ impl Kind {
             Self::Odd(low, high) => count(low, high) && value.ends_with(['1', '3', '5', '7', '9']),
             Self::Number(low, high) => within(low, high),
             Self::NumberOr(low, high, words) => words.contains(&value) || within(low, high),
-            Self::Text => true,
+            Self::Text | Self::Path | Self::Form(_) => true,
             Self::Choice(words) => words.contains(&value),
             Self::Set(words) => {
                 let parts: Vec<_> = value.split('+').collect();
@@ -52,6 +57,8 @@ impl fmt::Display for Kind {
             Self::NumberOr(low, high, words) => write!(f, "{} or a number from {low} to {high}", words.join(", ")),
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
             Self::Text => f.write_str("text"),
+            Self::Path => f.write_str("a path, or empty"),
+            Self::Form(form) => f.write_str(form),
             Self::Set(words) => write!(f, "any of {} joined by '+'", words.join(", ")),
         }
     }
@@ -68,6 +75,21 @@ pub struct Parameter {
     pub kind: Kind,
     /// What it does.
     pub help: &'static str,
+}
+
+impl Parameter {
+    /// Checks a value as far as the kind alone tells.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] for a value that it does not take.
+    pub fn check(&self, value: &str) -> Result<()> {
+        if self.kind.accepts(value) { Ok(()) } else { Err(self.refusal(value)) }
+    }
+
+    /// The error for a value that it does not take.
+    pub fn refusal(&self, value: &str) -> Error {
+        Error::new(Status::InvalidOption, format!("{} is '{value}', but must be {}", self.name, self.kind))
+    }
 }
 
 /// A method's parameters with their values.
@@ -88,21 +110,27 @@ impl Parameters {
     /// # Errors
     /// [`Status::InvalidOption`] for an unknown name or a value that it does not take.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let Some(parameter) = self.table.iter().find(|p| p.name == name) else {
-            let known: Vec<_> = self.table.iter().map(|p| p.name).collect();
-            return Err(Error::new(
-                Status::InvalidOption,
-                format!("there is no parameter '{name}'; known are {}", known.join(", ")),
-            ));
-        };
-        if !parameter.kind.accepts(value) {
-            return Err(Error::new(
-                Status::InvalidOption,
-                format!("{name} is '{value}', but must be {}", parameter.kind),
-            ));
-        }
+        let parameter = self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
+        parameter.check(value)?;
         self.set.insert(parameter.name, value.to_owned());
         Ok(())
+    }
+
+    /// The value of one, as text.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] for an unknown name.
+    pub fn get(&self, name: &str) -> Result<&str> {
+        if self.table.iter().all(|p| p.name != name) {
+            return Err(self.unknown(name));
+        }
+        Ok(self.text(name))
+    }
+
+    fn unknown(&self, name: &str) -> Error {
+        let known: Vec<_> = self.table.iter().map(|p| p.name).collect();
+        let message = format!("there is no parameter '{name}'; known are {}", known.join(", "));
+        Error::new(Status::InvalidOption, message)
     }
 
     /// Names and values of all, defaults included.

@@ -11,7 +11,7 @@
 
 use super::features::{draw, patch_mean};
 use super::state::unfit;
-use super::whitening::{Nearest, Whitening};
+use super::whitening::{NearestScratch, Whitening, nearest_distances};
 use super::{
     Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
     held_out_images,
@@ -19,6 +19,7 @@ use super::{
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::math::kernels::{Panels, multiply};
@@ -69,6 +70,10 @@ impl Method for PatchCore {
         "patchcore"
     }
 
+    fn help(&self) -> &'static str {
+        "distance to the nearest of a bank of patches (Roth et al. 2022)"
+    }
+
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
     }
@@ -95,8 +100,7 @@ impl Method for PatchCore {
             bank: Points::new(from_vec(state.take_f32("bank", &[count, channels])?, channels))?,
             whitening,
             config,
-            patches: Pool::default(),
-            nearest: Nearest::default(),
+            scratch: Pool::default(),
         }))
     }
 }
@@ -159,8 +163,7 @@ impl Fitter for PatchCoreFitter {
             whitening,
             bank: Points::new(select(rows.view(), &chosen)?)?,
             config: config.clone(),
-            patches: Pool::default(),
-            nearest: Nearest::default(),
+            scratch: Pool::default(),
         };
 
         let numbers = held_out_images(sample);
@@ -202,8 +205,7 @@ struct PatchCoreScorer {
     config: PatchCoreConfig,
     whitening: Option<Whitening>,
     bank: Points,
-    patches: Pool<FeatureMap>,
-    nearest: Nearest,
+    scratch: Pool<(FeatureMap, NearestScratch)>,
 }
 
 impl PatchCoreScorer {
@@ -215,21 +217,23 @@ impl PatchCoreScorer {
         out: &mut GridScore,
     ) -> Result<()> {
         (out.rows, out.cols) = (features.rows(), features.cols());
-        self.patches.with(FeatureMap::default, |patches| {
-            patch_mean(features, self.config.patch, threads, patches)?;
-            self.nearest.distances(self.whitening.as_ref(), bank, patches, threads, &mut out.map)?;
-            let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
-            let mut patch = patches.at(worst).to_vec();
-            if let Some(whitening) = &self.whitening {
-                whitening.apply(patches.at(worst), &mut Vec::new(), &mut patch);
-            }
-            let (mut match_of, mut square) = ([0], [0.0]);
-            bank.nearest(&patch, &mut match_of, &mut square);
-            let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
-            out.evidence.clear();
-            out.evidence.resize(out.map.len(), score);
-            Ok(())
-        })
+        self.scratch.try_with(
+            || Ok(Default::default()),
+            |(patches, nearest)| {
+                patch_mean(features, self.config.patch, threads, patches)?;
+                nearest_distances(self.whitening.as_ref(), bank, patches, threads, nearest, &mut out.map)?;
+                let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
+                let mut patch = patches.at(worst).to_vec();
+                if let Some(whitening) = &self.whitening {
+                    whitening.apply(patches.at(worst), &mut Vec::new(), &mut patch);
+                }
+                let (mut match_of, mut square) = ([0], [0.0]);
+                bank.nearest(&patch, &mut match_of, &mut square);
+                let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
+                out.evidence.clear();
+                try_resize(&mut out.evidence, out.map.len(), score)
+            },
+        )
     }
 
     /// The paper's weight (equation 7): one less the softmax share of the matched patch `m` among its neighbours in the

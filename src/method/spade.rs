@@ -56,6 +56,10 @@ impl Method for Spade {
         "spade"
     }
 
+    fn help(&self) -> &'static str {
+        "distance to the nearest features of the nearest good images (Cohen, Hoshen 2020)"
+    }
+
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
     }

@@ -10,8 +10,7 @@ use super::{Array, State};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_resize, try_vec};
-use crate::exec::scratch::Pool;
+use crate::exec::memory::{try_reserve, try_resize, try_vec};
 use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Share, Target};
 use crate::math::kernels::{Panels, blocked_len, multiply, padded};
 use crate::math::knn::Points;
@@ -115,56 +114,51 @@ impl Whitening {
     }
 }
 
-/// Distances of patches to the nearest of some points, which lie in whitened space where there is a whitening.
+/// Working memory of [`nearest_distances`].
 #[derive(Default)]
-pub struct Nearest(Pool<Scratch>);
+pub struct NearestScratch(Vec<ChunkScratch>);
 
-impl Clone for Nearest {
-    /// Working memory is not shared: the copy makes its own.
-    fn clone(&self) -> Self {
-        Self::default()
-    }
-}
-
-/// Working memory of measuring one chunk.
+/// One thread's working memory.
 #[derive(Default)]
-struct Scratch {
+struct ChunkScratch {
     relative: Vec<f32>,
     white: Vec<f32>,
     index: Vec<u32>,
 }
 
-impl Nearest {
-    /// Writes each patch's distance to the nearest of `points` to `out`.
-    ///
-    /// # Errors
-    /// [`Status::OutOfMemory`].
-    pub fn distances(
-        &self,
-        whitening: Option<&Whitening>,
-        points: &Points,
-        patches: &FeatureMap,
-        threads: &Threads,
-        out: &mut Vec<f32>,
-    ) -> Result<()> {
-        let channels = patches.channels();
-        try_resize(out, patches.positions(), 0.0)?;
-        threads.chunks(out, CHUNK, |chunk, distance| {
-            let rows = &patches.as_slice()[chunk * CHUNK * channels..][..distance.len() * channels];
-            self.0.with(Scratch::default, |Scratch { relative, white, index }| {
-                index.resize(distance.len(), 0);
-                let rows = match whitening {
-                    Some(whitening) => {
-                        white.resize(rows.len(), 0.0);
-                        whitening.apply(rows, relative, white);
-                        &white[..]
-                    }
-                    None => rows,
-                };
-                points.nearest(rows, index, distance);
-                distance.iter_mut().for_each(|d| *d = d.sqrt());
-            });
-        });
+/// Writes each patch's distance to the nearest of `points` to `out`. The points lie in whitened space where there is a
+/// whitening.
+///
+/// # Errors
+/// [`Status::OutOfMemory`].
+pub fn nearest_distances(
+    whitening: Option<&Whitening>,
+    points: &Points,
+    patches: &FeatureMap,
+    threads: &Threads,
+    scratch: &mut NearestScratch,
+    out: &mut Vec<f32>,
+) -> Result<()> {
+    let channels = patches.channels();
+    try_resize(out, patches.positions(), 0.0)?;
+    let prepare = |ChunkScratch { relative, white, index }: &mut ChunkScratch| {
+        try_resize(index, CHUNK, 0)?;
+        if whitening.is_some() {
+            relative.clear();
+            try_reserve(relative, CHUNK * channels)?;
+            try_resize(white, CHUNK * channels, 0.0)?;
+        }
         Ok(())
-    }
+    };
+    threads.chunks_with(out, CHUNK, &mut scratch.0, prepare, |scratch, chunk, distance| {
+        let ChunkScratch { relative, white, index } = scratch;
+        let mut rows = &patches.as_slice()[chunk * CHUNK * channels..][..distance.len() * channels];
+        if let Some(whitening) = whitening {
+            let white = &mut white[..rows.len()];
+            whitening.apply(rows, relative, white);
+            rows = white;
+        }
+        points.nearest(rows, &mut index[..distance.len()], distance);
+        distance.iter_mut().for_each(|d| *d = d.sqrt());
+    })
 }

@@ -12,6 +12,7 @@
 //! The conformal order statistic, exact for any distribution, was rejected: at a rate of 1 % it rests on the one or two
 //! most unusual of the good images and jumps with them.
 
+use safer_ffi::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Status};
@@ -25,6 +26,7 @@ const TAIL: f64 = 0.2;
 const SHAPE: std::ops::RangeInclusive<f64> = -0.25..=0.4;
 
 /// What is to be done with an image. The numbers are part of the C ABI.
+#[derive_ReprC]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Verdict {

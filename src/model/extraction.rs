@@ -88,8 +88,8 @@ impl Extraction {
                 // Threads that wait would take the cores from the backbone.
                 drop(awake.take());
                 let inputs = if alone { &self.tensor } else { &self.inputs[..waiting * self.tensor.len()] };
-                let maps = &mut out[done..][..waiting];
-                let extracted = extract(backbone, inputs, self.preprocessor.size(), &self.assembler, threads, maps);
+                let (size, assembler) = (self.preprocessor.size(), &mut self.assembler);
+                let extracted = extract(backbone, inputs, size, assembler, threads, &mut out[done..][..waiting]);
                 awake = Some(extracted.map_err(|(at, error)| ((done + at) / displacements.len(), error))?);
                 done += waiting;
                 waiting = 0;
@@ -146,7 +146,7 @@ fn extract<'a>(
     backbone: &dyn FeatureExtractor,
     inputs: &[f32],
     size: InputSize,
-    assembler: &Assembler,
+    assembler: &mut Assembler,
     threads: &'a Threads,
     out: &mut [FeatureMap],
 ) -> std::result::Result<Awake<'a>, (usize, Error)> {

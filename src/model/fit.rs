@@ -12,12 +12,12 @@ use super::options::Options;
 use super::roi::{InputRoi, own_mask_in_a_fit};
 use super::score::Combiner;
 use super::{Core, MapOptions, Metadata, Model};
-use crate::backbone::{BackboneSpec, FeatureExtractor, FeatureMap, Tiled};
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
-use crate::exec::scratch::Pool;
+use crate::exec::scratch::{Pool, Wait};
 use crate::image::ImageView;
 use crate::image::mask::Mask;
 use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
@@ -48,7 +48,11 @@ struct Fit {
     expected: usize,
     spec: BackboneSpec,
     backbone: Arc<dyn FeatureExtractor>,
+    device: Device,
     threads: Arc<Threads>,
+    /// How the model may be called.
+    call_limit: usize,
+    wait: Wait,
     fitter: Box<dyn Fitter>,
     sample: Sample,
     /// Whether the fitter's statistics have begun.
@@ -100,7 +104,7 @@ impl Trainer {
         let backbone = Tiled::over(spec.open(options.device, Threads::resolve(options.threads))?, options.tile);
         let parameters = options.parameters();
         let method = options.method();
-        let threads = Arc::new(Threads::new(options.threads)?);
+        let threads = Threads::shared(options.threads)?;
         threads.start()?;
         let fit = Fit {
             config: FitConfig {
@@ -120,7 +124,10 @@ impl Trainer {
             expected: 0,
             spec,
             backbone,
+            device: options.device,
             threads,
+            call_limit: options.call_limit(),
+            wait: options.wait(),
             sample: Sample::new(options.seed),
             prepared: false,
             prior: None,
@@ -162,7 +169,10 @@ impl Trainer {
             expected: 0,
             spec: core.spec.clone(),
             backbone: core.backbone.clone(),
+            device: core.device,
             threads: core.threads.clone(),
+            call_limit: core.contexts.limit(),
+            wait: core.wait,
             sample: Sample::new(seed),
             prepared: false,
             prior: Some(PriorFit { images: metadata.images, good_scores: good_scores.clone() }),
@@ -309,13 +319,14 @@ impl Fit {
         let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
         let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
         let inside = roi.as_ref().map(|roi| &roi.cover[..]);
-        let new_scores: Vec<(f32, f32)> = threads.run(|| {
+        let new_scores: Result<Vec<(f32, f32)>> = threads.run(|| {
             let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
-                let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads);
-                (score, maximum(map))
+                let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?;
+                Ok((score, maximum(map)))
             });
             held_out.collect()
         });
+        let new_scores = new_scores?;
         let PriorFit { images, mut good_scores } = self.prior.clone().unwrap_or_default();
         good_scores.image.extend(new_scores.iter().map(|(score, _)| score));
         good_scores.map.extend(new_scores.iter().map(|(_, peak)| peak));
@@ -357,7 +368,9 @@ impl Fit {
             roi: roi.clone(),
             // As the model file rounds it, so that a model scores the same before and after.
             mean: self.sum.iter().map(|sum| f16::from_f32(sum / metadata.images as f32).to_f32()).collect(),
-            contexts: Pool::new(Threads::resolve(0)),
+            contexts: Pool::new(self.call_limit),
+            wait: self.wait,
+            device: self.device,
         };
         Ok(Model { metadata, good_scores, core: Arc::new(core) })
     }

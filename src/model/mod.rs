@@ -11,8 +11,8 @@ mod thresholds;
 
 pub use decision::{Calibration, GoodScores, Verdict};
 pub use fit::{MIN_IMAGES, Trainer};
-pub use options::{OPTIONS, Options};
-pub use score::{Decision, Inspection, MapBuffer};
+pub use options::{OptionInfo, OptionKind, Options, options};
+pub use score::{Decision, Inspection, ScoreBuffers};
 pub use thresholds::Thresholds;
 
 use std::collections::BTreeMap;
@@ -20,9 +20,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{BackboneSpec, FeatureExtractor};
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor};
 use crate::exec::Threads;
-use crate::exec::scratch::Pool;
+use crate::exec::scratch::{Pool, Wait};
 use crate::method::Scorer;
 use crate::preprocess::InputSize;
 
@@ -110,13 +110,21 @@ struct Core {
     roi: Option<roi::InputRoi>,
     /// The mean of the good images' tensors: red, green and blue plane of the network's input.
     mean: Vec<f32>,
-    /// At most one for each core: more would only take memory and slow one another down.
+    /// As many as calls may run at once.
     contexts: Pool<score::Context>,
+    /// How long a call waits for its turn.
+    wait: Wait,
+    device: Device,
 }
 
 impl Model {
     /// What the model knows of itself.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// Where the backbone runs, as the option `device` names it.
+    pub fn device(&self) -> Device {
+        self.core.device
     }
 }

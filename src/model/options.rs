@@ -3,62 +3,198 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::MapOptions;
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Tiled};
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
 use crate::exec::progress::Progress;
+use crate::exec::scratch::Wait;
+use crate::image::Rectangle;
 use crate::image::mask::Mask;
-use crate::method::{Method, Parameters, method};
+use crate::method::{Kind, Method, Parameter, Parameters, method, methods};
 use crate::preprocess::{Geometry, Normalisation};
-
-/// The options' names and what they mean; a method's parameters (`npad.channels`, ...) are options too.
-pub const OPTIONS: &[(&str, &str, &str)] = &[
-    ("method", "npad", "detection method"),
-    (
-        "size",
-        "240",
-        "size of the network's input in pixels: a side ('240': as many pixels as a square of it, in the proportions of the \
-         first image), height x width ('320x256'), or 'native' (the first image's own)",
-    ),
-    (
-        "grid_step",
-        "2",
-        "side of the grid's cells in positions of the backbone's finest output: 1 is finest, 2 a quarter of the cost",
-    ),
-    (
-        "tile",
-        "0",
-        "longest side, in pixels, of what the backbone runs on at once: a larger input is cut into overlapping tiles, which \
-         bounds memory; a multiple of 64 from 256 to 8192, or 0 for all at once",
-    ),
-    ("device", "cpu", "where the backbone runs: 'cpu' or 'cuda:N'"),
-    ("threads", "0", "worker threads; 0 takes one per core"),
-    ("seed", "0", "seed of everything random in a fit"),
-    ("false_alarm_rate", "0.01", "share of good images that may be called defective; sets the threshold"),
-    (
-        "review_rate",
-        "0",
-        "share of good images that may be held for review, at least false_alarm_rate; sets a second, lower threshold. 0: none",
-    ),
-    ("smoothing", "4", "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input"),
-    ("peak_share", "0.01", "share of the map's highest values whose mean is the image score; 0 takes the maximum"),
-    ("min_region_area", "1", "regions of fewer pixels of the image are left out"),
-    ("backbone", "", "path of your own ONNX backbone; empty takes the built-in one"),
-    ("backbone_mean", "0.485,0.456,0.406", "mean of R, G and B that your backbone was trained with, values 0 to 1"),
-    ("backbone_std", "0.229,0.224,0.225", "standard deviation of R, G and B that your backbone was trained with"),
-];
 
 /// The coarsest grid.
 pub(super) const MAX_GRID_STEP: usize = 8;
 /// The widest smoothing.
 pub(super) const MAX_SMOOTHING: f64 = 64.0;
-/// The most worker threads.
+/// The most worker threads, and the most calls of a model at once.
 const MAX_THREADS: usize = 1024;
+/// The longest wait that can be asked for, in milliseconds.
+const MAX_WAIT_MS: f64 = 1e9;
+
+/// The options but for the methods' parameters, with their defaults.
+const OPTIONS: &[Parameter] = &[
+    Parameter { name: "method", default: "npad", kind: Kind::Form("the name of a method"), help: "detection method" },
+    Parameter {
+        name: "size",
+        default: "240",
+        kind: Kind::Form("a side ('240'), height x width ('320x256') or 'native'"),
+        help: "size of the network's input in pixels: a side (as many pixels as a square of it, in the proportions of the first \
+               image), height x width, or the first image's own size",
+    },
+    Parameter {
+        name: "grid_step",
+        default: "2",
+        kind: Kind::Count(1, MAX_GRID_STEP),
+        help: "side of the grid's cells in positions of the backbone's finest output: 1 is finest, 2 a quarter of the cost",
+    },
+    Parameter {
+        name: "tile",
+        default: "0",
+        kind: Kind::Form("0 or a multiple of 64 from 256 to 8192"),
+        help: "longest side, in pixels of the network's input, of what the backbone runs on at once: a larger input is cut into \
+               overlapping tiles, which bounds memory; 0 runs all at once",
+    },
+    Parameter {
+        name: "device",
+        default: "cpu",
+        kind: Kind::Form("cpu, cuda or cuda:N"),
+        help: "where the backbone runs; a device that cannot be used is an error, never replaced",
+    },
+    Parameter {
+        name: "threads",
+        default: "0",
+        kind: Kind::Count(0, MAX_THREADS),
+        help: "worker threads; 0 takes one per core. Results do not depend on their number",
+    },
+    Parameter {
+        name: "max_calls",
+        default: "0",
+        kind: Kind::Count(0, MAX_THREADS),
+        help: "scoring calls of one model that run at once, each with its own working memory; further calls wait. 0: one per \
+               core",
+    },
+    Parameter {
+        name: "call_timeout",
+        default: "none",
+        kind: Kind::NumberOr(0.0, MAX_WAIT_MS, &["none"]),
+        help: "milliseconds that a scoring call waits until it may run; 0 refuses at once, 'none' waits without limit",
+    },
+    Parameter {
+        name: "seed",
+        default: "0",
+        kind: Kind::Form("a whole number of at most 64 bits"),
+        help: "seed of everything random in a fit",
+    },
+    Parameter {
+        name: "false_alarm_rate",
+        default: "0.01",
+        kind: Kind::Number(1e-5, 0.5),
+        help: "share of good images that may be called defective; sets the threshold",
+    },
+    Parameter {
+        name: "review_rate",
+        default: "0",
+        kind: Kind::Number(0.0, 0.5),
+        help: "share of good images that may be held for review, at least false_alarm_rate; sets a second, lower threshold. 0: \
+               no review",
+    },
+    Parameter {
+        name: "smoothing",
+        default: "4",
+        kind: Kind::Number(0.0, MAX_SMOOTHING),
+        help: "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input",
+    },
+    Parameter {
+        name: "peak_share",
+        default: "0.01",
+        kind: Kind::Number(0.0, 1.0),
+        help: "share of the map's highest values whose mean is the image score; 0 takes the maximum",
+    },
+    Parameter {
+        name: "min_region_area",
+        default: "1",
+        kind: Kind::Count(1, usize::MAX),
+        help: "regions of fewer pixels of the image are left out",
+    },
+    Parameter {
+        name: "backbone",
+        default: "",
+        kind: Kind::Path,
+        help: "ONNX file of your own backbone; empty takes the built-in one",
+    },
+    Parameter {
+        name: "backbone_mean",
+        default: "0.485,0.456,0.406",
+        kind: Kind::Form("three numbers, R,G,B"),
+        help: "mean of R, G and B that your backbone was trained with, for values 0 to 1",
+    },
+    Parameter {
+        name: "backbone_std",
+        default: "0.229,0.224,0.225",
+        kind: Kind::Form("three numbers above 0, R,G,B"),
+        help: "standard deviation of R, G and B that your backbone was trained with",
+    },
+];
+
+/// What values an option takes. The numbers are part of the C ABI.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i32)]
+pub enum OptionKind {
+    /// A whole number.
+    Integer = 0,
+    /// A real number.
+    Number = 1,
+    /// One of some words.
+    Choice = 2,
+    /// Some of some words, joined by '+'.
+    Flags = 3,
+    /// Text.
+    Text = 4,
+    /// The path of a file.
+    Path = 5,
+}
+
+impl OptionKind {
+    fn of(kind: Kind) -> Self {
+        match kind {
+            Kind::Count(..) | Kind::Odd(..) => Self::Integer,
+            Kind::Number(..) | Kind::NumberOr(..) => Self::Number,
+            Kind::Choice(_) => Self::Choice,
+            Kind::Set(_) => Self::Flags,
+            Kind::Text | Kind::Form(_) => Self::Text,
+            Kind::Path => Self::Path,
+        }
+    }
+}
+
+/// An option, for programs that show or check what can be set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OptionInfo {
+    /// Its name in [`Options::set`].
+    pub name: &'static str,
+    /// What values it takes.
+    pub kind: OptionKind,
+    /// The value where none is set.
+    pub default: &'static str,
+    /// What values it takes, for people.
+    pub range: String,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// All options: those of every fit and load first, then the parameters of each method, `METHOD.name`.
+pub fn options() -> Vec<OptionInfo> {
+    let parameters = methods().into_iter().flat_map(|method| method.parameters().to_vec());
+    let all = OPTIONS.iter().copied().chain(parameters);
+    all.map(|Parameter { name, default, kind, help }| OptionInfo {
+        name,
+        kind: OptionKind::of(kind),
+        default,
+        range: kind.to_string(),
+        help,
+    })
+    .collect()
+}
 
 /// Everything that can be chosen. [`Options::default`] is a good start for any product.
 #[derive(Clone)]
 pub struct Options {
+    /// The texts of the options that have been set, without the methods' parameters.
+    values: BTreeMap<&'static str, String>,
     method: &'static dyn Method,
     parameters: BTreeMap<&'static str, Parameters>,
     pub(super) geometry: Geometry,
@@ -66,11 +202,15 @@ pub struct Options {
     pub(super) tile: usize,
     pub(super) device: Device,
     pub(super) threads: usize,
+    pub(super) max_calls: usize,
+    /// None waits without limit.
+    pub(super) call_timeout: Option<Duration>,
     pub(super) seed: u64,
     pub(super) false_alarm_rate: f64,
     pub(super) review_rate: f64,
     pub(super) output: MapOptions,
     pub(super) mask: Option<Arc<Mask>>,
+    pub(super) roi: Option<Rectangle>,
     pub(super) progress: Progress,
     extractor: Option<Arc<dyn FeatureExtractor>>,
     backbone: Option<PathBuf>,
@@ -80,6 +220,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
+            values: BTreeMap::new(),
             method: method("npad").expect("a registered method"),
             parameters: BTreeMap::new(),
             geometry: Geometry::Area(240),
@@ -87,10 +228,13 @@ impl Default for Options {
             tile: 0,
             device: Device::CPU,
             threads: 0,
+            max_calls: 0,
+            call_timeout: None,
             seed: 0,
             false_alarm_rate: 0.01,
             review_rate: 0.0,
             mask: None,
+            roi: None,
             progress: Progress::default(),
             extractor: None,
             output: MapOptions { smoothing: 4.0, peak_share: 0.01, min_region_area: 1 },
@@ -101,65 +245,68 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Sets the option `key` from text. See [`OPTIONS`] and the methods' parameters.
+    /// Sets the option `key` from text. [`options`] lists names and values.
     ///
     /// # Errors
     /// [`Status::InvalidOption`] when the key is unknown or the value not acceptable; nothing changes then.
     pub fn set(&mut self, key: &str, value: &str) -> Result<()> {
-        if let Some((owner, _)) = key.split_once('.') {
-            let owner = method(owner).map_err(|e| e.context(format!("option '{key}'")))?;
+        if let Some(owner) = owner(key)? {
             return self.parameters_of(owner).set(key, value);
         }
-        let wrong =
-            |expected: &str| Error::new(Status::InvalidOption, format!("{key} is '{value}', but must be {expected}"));
-        let number = |low: f64, high: f64| {
-            value
-                .parse::<f64>()
-                .ok()
-                .filter(|n| (low..=high).contains(n))
-                .ok_or_else(|| wrong(&format!("a number from {low} to {high}")))
-        };
-        let count = |low: usize, high: usize| {
-            let range = format!("a whole number from {low} to {high}");
-            value.parse::<usize>().ok().filter(|n| (low..=high).contains(n)).ok_or_else(|| wrong(&range))
-        };
-        match key {
+        let option = option(key)?;
+        option.check(value)?;
+        // As far as the option's kind has not checked it.
+        let refused = || option.refusal(value);
+        let count = || value.parse().map_err(|_| refused());
+        let number = || value.parse().map_err(|_| refused());
+        match option.name {
             "method" => self.method = method(value)?,
             "size" => self.geometry = value.parse()?,
             "device" => self.device = value.parse()?,
-            "grid_step" => self.grid_step = count(1, MAX_GRID_STEP)?,
-            "tile" => {
-                let tile = value.parse().ok().filter(|tile| Tiled::accepts(*tile));
-                self.tile = tile.ok_or_else(|| wrong("0 or a multiple of 64 from 256 to 8192"))?;
+            "grid_step" => self.grid_step = count()?,
+            "tile" => self.tile = value.parse().ok().filter(|tile| Tiled::accepts(*tile)).ok_or_else(refused)?,
+            "threads" => self.threads = count()?,
+            "max_calls" => self.max_calls = count()?,
+            "call_timeout" => {
+                self.call_timeout = value.parse().ok().map(|ms: f64| Duration::from_secs_f64(ms / 1e3));
             }
-            "threads" => self.threads = count(0, MAX_THREADS)?,
-            "seed" => self.seed = value.parse().map_err(|_| wrong("a whole number of at most 64 bits"))?,
-            "false_alarm_rate" => self.false_alarm_rate = number(1e-5, 0.5)?,
-            "review_rate" => self.review_rate = number(0.0, 0.5)?,
-            "smoothing" => self.output.smoothing = number(0.0, MAX_SMOOTHING)?,
-            "peak_share" => self.output.peak_share = number(0.0, 1.0)?,
-            "min_region_area" => self.output.min_region_area = count(1, usize::MAX)?,
+            "seed" => self.seed = value.parse().map_err(|_| refused())?,
+            "false_alarm_rate" => self.false_alarm_rate = number()?,
+            "review_rate" => self.review_rate = number()?,
+            "smoothing" => self.output.smoothing = number()?,
+            "peak_share" => self.output.peak_share = number()?,
+            "min_region_area" => self.output.min_region_area = count()?,
             "backbone" => self.backbone = (!value.is_empty()).then(|| PathBuf::from(value)),
-            "backbone_mean" => {
-                self.normalisation.mean = triple(value, -10.0).ok_or_else(|| wrong("three numbers, R,G,B"))?;
-            }
-            "backbone_std" => {
-                self.normalisation.std = triple(value, 1e-6).ok_or_else(|| wrong("three numbers above 0, R,G,B"))?;
-            }
-            _ => {
-                let known: Vec<_> = OPTIONS.iter().map(|(name, ..)| *name).collect();
-                return Err(Error::new(
-                    Status::InvalidOption,
-                    format!("there is no option '{key}'; known are {} and METHOD.parameter", known.join(", ")),
-                ));
-            }
+            "backbone_mean" => self.normalisation.mean = triple(value, -10.0).ok_or_else(refused)?,
+            "backbone_std" => self.normalisation.std = triple(value, 1e-6).ok_or_else(refused)?,
+            other => return Err(Error::new(Status::Internal, format!("the option '{other}' has no effect"))),
         }
+        self.values.insert(option.name, value.to_owned());
         Ok(())
     }
 
-    /// The region of roi that all images of a fit share; none for all of the image.
+    /// The value of the option `key` as text: what was set, else the default.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] when the key is unknown.
+    pub fn get(&self, key: &str) -> Result<String> {
+        if let Some(owner) = owner(key)? {
+            let own = self.parameters.get(owner.name()).cloned();
+            return own.unwrap_or_else(|| Parameters::new(owner.parameters())).get(key).map(str::to_owned);
+        }
+        let option = option(key)?;
+        Ok(self.values.get(option.name).map_or(option.default, String::as_str).to_owned())
+    }
+
+    /// The region of interest that all images of a fit share; none for all of the image.
     pub fn set_mask(&mut self, mask: Option<Mask>) {
         self.mask = mask.map(Arc::new);
+    }
+
+    /// A rectangle as region of interest that all images of a fit share, together with a mask where both are set; none for
+    /// all of the image. It must lie inside the images, which then have one size.
+    pub fn set_roi(&mut self, roi: Option<Rectangle>) {
+        self.roi = roi;
     }
 
     /// Who is told of a fit's progress and may stop it.
@@ -200,6 +347,20 @@ impl Options {
         self.parameters.entry(owner.name()).or_insert_with(|| Parameters::new(owner.parameters()))
     }
 
+    /// The most calls of a model that run at once.
+    pub(super) fn call_limit(&self) -> usize {
+        Threads::resolve(self.max_calls)
+    }
+
+    /// How long a call waits for its turn.
+    pub(super) fn wait(&self) -> Wait {
+        match self.call_timeout {
+            None => Wait::Forever,
+            Some(Duration::ZERO) => Wait::Refuse,
+            Some(limit) => Wait::For(limit),
+        }
+    }
+
     /// Reads the chosen backbone.
     pub(super) fn spec(&self) -> Result<BackboneSpec> {
         if let Some(extractor) = &self.extractor {
@@ -209,6 +370,23 @@ impl Options {
             .as_ref()
             .map_or(Ok(BackboneSpec::Builtin), |path| BackboneSpec::from_file(path, self.normalisation))
     }
+}
+
+/// The method whose parameter an option is; none for an option of every fit or load.
+fn owner(key: &str) -> Result<Option<&'static dyn Method>> {
+    let owner = key.split_once('.').map(|(owner, _)| method(owner).map_err(|e| e.context(format!("option '{key}'"))));
+    owner.transpose()
+}
+
+/// The option of that name.
+fn option(key: &str) -> Result<&'static Parameter> {
+    OPTIONS.iter().find(|option| option.name == key).ok_or_else(|| {
+        let known: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();
+        Error::new(
+            Status::InvalidOption,
+            format!("there is no option '{key}'; known are {} and METHOD.parameter", known.join(", ")),
+        )
+    })
 }
 
 /// Three finite numbers, separated by commas, of at least `low`.
@@ -225,16 +403,29 @@ mod tests {
     #[test]
     fn the_documented_defaults_are_accepted_and_are_the_defaults() {
         let mut options = Options::default();
-        for (key, default, _) in OPTIONS {
-            options.set(key, default).unwrap();
+        for OptionInfo { name, default, .. } in super::options() {
+            assert_eq!(options.get(name).unwrap(), default);
+            options.set(name, default).unwrap();
         }
         let fresh = Options::default();
         assert_eq!(options.geometry, fresh.geometry);
         assert_eq!((options.threads, options.seed), (fresh.threads, fresh.seed));
         assert_eq!((options.false_alarm_rate, options.output), (fresh.false_alarm_rate, fresh.output));
         assert_eq!(options.normalisation, fresh.normalisation);
-        for (name, value) in fresh.parameters().values() {
-            options.set(name, value).unwrap();
+    }
+
+    #[test]
+    fn what_was_set_is_what_is_got() {
+        let mut options = Options::default();
+        for (key, value) in [("threads", "3"), ("call_timeout", "12.5"), ("npad.channels", "7"), ("size", "96x64")] {
+            options.set(key, value).unwrap();
+            assert_eq!(options.get(key).unwrap(), value);
+        }
+        assert_eq!(options.call_timeout, Some(Duration::from_micros(12_500)));
+        assert!(options.set("threads", "none").is_err());
+        assert_eq!(options.get("threads").unwrap(), "3");
+        for key in ["nothing", "npad.nothing", "nothing.channels"] {
+            assert_eq!(options.get(key).unwrap_err().status(), Status::InvalidOption);
         }
     }
 
@@ -250,6 +441,10 @@ mod tests {
             ("npad.levels", ""),
             ("threads", "-1"),
             ("threads", "99999"),
+            ("max_calls", "-1"),
+            ("call_timeout", "-1"),
+            ("call_timeout", "NaN"),
+            ("call_timeout", ""),
             ("tile", "300"),
             ("tile", "64"),
             ("seed", "x"),

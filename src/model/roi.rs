@@ -1,4 +1,4 @@
-//! The region of roi of an image in the network's input: that of the model and the image's own.
+//! The region of interest of an image in the network's input: that of the model and the image's own.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ pub struct InputRoi {
 }
 
 impl InputRoi {
-    /// The region of roi that a model was fitted with: its statistics know the edge, so all of it counts.
+    /// The region of interest that a model was fitted with: its statistics know the edge, so all of it counts.
     pub fn fixed(mask: Mask, size: InputSize) -> Self {
         Self { cover: mask.cover(size.width, size.height), mask, replaced: None }
     }

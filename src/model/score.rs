@@ -2,16 +2,19 @@
 
 use std::time::{Duration, Instant};
 
+use ndarray::Array2;
+
 use super::extraction::{Extraction, Pipeline};
 use super::{MapOptions, Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::progress::Cancellation;
+use crate::exec::rows::{Rows, RowsOut};
 use crate::exec::{Awake, Threads};
-use crate::image::ImageView;
+use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
-use crate::postprocess::{Heatmap, Map, MapGeometry, Region, RegionFinder, Resizer, Smoother, draw_boxes, peak};
+use crate::postprocess::{MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, peak, render};
 use crate::preprocess::{InputSize, Normalisation};
 
 /// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
@@ -20,9 +23,6 @@ const EDGE: usize = 2;
 
 /// Images that are scored together. Each more saves less, and takes its feature maps' memory.
 const GROUP: usize = 8;
-
-/// Colour of the boxes around regions: red, green, blue.
-const BOX: [u8; 3] = [255, 255, 255];
 
 /// What npad says about one image, but for its map.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,20 +44,28 @@ pub struct Inspection {
     pub calibrated: f32,
     /// What is to be done with the image.
     pub verdict: Verdict,
-    /// Columns of the map: the image's width.
-    pub width: usize,
-    /// Rows of the map: the image's height.
-    pub height: usize,
-    /// The anomaly map in the raw score's units, row after row; 0 where a mask leaves pixels out.
-    pub map: Vec<f32>,
+    /// The anomaly map in the raw score's units: the image's rows and columns; 0 where a mask leaves pixels out.
+    pub map: Array2<f32>,
     /// Regions of the map above its threshold, at least as large as the model's least, highest peak first.
-    pub regions: Vec<Region>,
+    pub regions: Regions,
 }
 
 impl Inspection {
     /// Whether the score exceeds the threshold.
     pub fn anomalous(&self) -> bool {
         self.verdict == Verdict::Defective
+    }
+
+    /// The anomaly map by rows.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] where somebody has put a map of another layout here.
+    pub fn rows(&self) -> Result<Rows<'_, f32>> {
+        let (height, width) = self.map.dim();
+        let values = self.map.as_slice().ok_or_else(|| {
+            Error::new(Status::InvalidArgument, "the anomaly map's rows are not one after the other in memory")
+        })?;
+        Rows::from_slice(values, width, height, width)
     }
 }
 
@@ -68,8 +76,10 @@ pub struct Context {
     features: Vec<FeatureMap>,
     grids: Vec<GridScore>,
     combiner: Combiner,
-    finder: RegionFinder,
     resizer: Resizer,
+    finder: RegionFinder,
+    /// The map of an image whose caller does not want one: regions need it.
+    map: Vec<f32>,
 }
 
 /// Turns the grids of one image's displacements into its smooth map and its image score.
@@ -91,46 +101,37 @@ impl Combiner {
         output: &MapOptions,
         inside: Option<&[bool]>,
         threads: &Threads,
-    ) -> (f32, &[f32]) {
+    ) -> Result<(f32, &[f32])> {
         let grid = (grids[0].rows, grids[0].cols);
         let geometry = MapGeometry { grid, size, sigma: output.smoothing, masked: inside.is_some() };
         let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-        self.smoother.run(of(|grid| &grid.map), geometry, inside, threads, &mut self.map);
+        self.smoother.run(of(|grid| &grid.map), geometry, inside, threads, &mut self.map)?;
         let evidence = if grids[0].evidence.is_empty() {
             &self.map
         } else {
-            self.smoother.run(of(|grid| &grid.evidence), geometry, inside, threads, &mut self.evidence);
+            self.smoother.run(of(|grid| &grid.evidence), geometry, inside, threads, &mut self.evidence)?;
             &self.evidence
         };
-        (peak(evidence, inside, output.peak_share, &mut self.scratch), &self.map)
+        Ok((peak(evidence, inside, output.peak_share, &mut self.scratch)?, &self.map))
     }
 }
 
-/// Where a score writes its map: rows of `width` values, `stride` values apart.
-pub struct MapBuffer<'a> {
-    /// The values, from the first of the first row to the last of the last.
-    pub values: &'a mut [f32],
-    /// Columns.
-    pub width: usize,
-    /// Rows.
-    pub height: usize,
-    /// Values from one row to the next.
-    pub stride: usize,
-}
-
-impl MapBuffer<'_> {
-    fn reborrow(&mut self) -> MapBuffer<'_> {
-        let Self { values, width, height, stride } = self;
-        MapBuffer { values, width: *width, height: *height, stride: *stride }
-    }
+/// Where a score writes the anomaly map of an image, as rows of the image's size. By default nowhere.
+#[derive(Default)]
+pub struct ScoreBuffers<'a> {
+    /// The map in the raw score's units.
+    pub map: Option<RowsOut<'a, f32>>,
+    /// The map in eight bits on the calibrated scale, see [`calibrated_map`].
+    pub map_u8: Option<RowsOut<'a, u8>>,
 }
 
 impl Model {
     /// Scores one image. Steady use reuses its working memory; the result is the caller's.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when the backbone fails or gives values that are not finite, [`Status::InvalidImage`] when a
-    /// mask does not fit.
+    /// [`Status::InvalidImage`] when the image or its mask cannot be used, [`Status::Backbone`] when the backbone fails or
+    /// gives values that are not finite, [`Status::OutOfMemory`], [`Status::TimedOut`] when the option `call_timeout` ends
+    /// the wait for the call's turn.
     pub fn score(&self, image: &ImageView<'_>) -> Result<Inspection> {
         self.score_to(image, image.width(), image.height())
     }
@@ -138,14 +139,17 @@ impl Model {
     /// Scores one image with a map of `width` x `height` instead of the image's own size; regions are in its pixels.
     ///
     /// # Errors
-    /// As [`Model::score`].
+    /// As [`Model::score`]; [`Status::InvalidArgument`] when a side is 0.
     pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
-        let mut map = try_vec(width * height, 0.0)?;
-        let mut regions = Vec::new();
-        let buffer = MapBuffer { values: &mut map, width, height, stride: width };
-        let Decision { score, calibrated, verdict } =
-            self.score_into(image, buffer, |found| regions.extend_from_slice(found))?;
-        Ok(Inspection { score, calibrated, verdict, width, height, map, regions })
+        let mut map = blank_map(width, height)?;
+        let images = std::slice::from_ref(image);
+        let (Decision { score, calibrated, verdict }, regions) = self.with_context(|context| {
+            let _awake = self.grids(context, images, None).map_err(|(_, error)| error)?;
+            let buffers = ScoreBuffers { map: Some(rows_of(&mut map)?), map_u8: None };
+            let (decision, regions) = self.conclude(context, 0, (width, height), buffers)?;
+            Ok((decision, regions.try_clone()?))
+        })?;
+        Ok(Inspection { score, calibrated, verdict, map, regions })
     }
 
     /// Scores several images; those of a group share one pass over the model. The results are those of [`Model::score`] to
@@ -159,59 +163,44 @@ impl Model {
         images: &[ImageView<'_>],
         cancellation: Option<&Cancellation>,
     ) -> Result<Vec<Inspection>> {
-        let blank = |image: &ImageView<'_>| {
-            let (width, height) = (image.width(), image.height());
-            let map = try_vec(width * height, 0.0)?;
-            Ok(Inspection {
-                score: 0.0,
-                calibrated: 0.0,
-                verdict: Verdict::Good,
-                width,
-                height,
-                map,
-                regions: Vec::new(),
-            })
-        };
-        let mut inspections = images.iter().map(blank).collect::<Result<Vec<Inspection>>>()?;
-        let mut maps: Vec<MapBuffer<'_>> = Vec::with_capacity(images.len());
-        let mut decisions = Vec::with_capacity(images.len());
-        for Inspection { width, height, map, regions, .. } in &mut inspections {
-            maps.push(MapBuffer { values: map, width: *width, height: *height, stride: *width });
-            decisions.push(regions);
-        }
-        let mut found = decisions;
-        let decisions = self.score_batch_into(images, cancellation, &mut maps, |index, regions| {
-            found[index].extend_from_slice(regions)
+        let mut maps =
+            images.iter().map(|image| blank_map(image.width(), image.height())).collect::<Result<Vec<_>>>()?;
+        let mut regions = Vec::with_capacity(images.len());
+        let buffers = maps.iter_mut().map(|map| Ok(ScoreBuffers { map: Some(rows_of(map)?), map_u8: None }));
+        let decisions = self.score_batch_into(images, cancellation, buffers.collect::<Result<_>>()?, |_, found| {
+            regions.push(found.try_clone()?);
+            Ok(())
         })?;
-        for (inspection, decision) in inspections.iter_mut().zip(decisions) {
+        let inspection = |((decision, map), regions): ((Decision, _), _)| {
             let Decision { score, calibrated, verdict } = decision;
-            (inspection.score, inspection.calibrated, inspection.verdict) = (score, calibrated, verdict);
-        }
-        Ok(inspections)
+            Inspection { score, calibrated, verdict, map, regions }
+        };
+        Ok(decisions.into_iter().zip(maps).zip(regions).map(inspection).collect())
     }
 
-    /// Scores one image, writes its map to the caller's memory and hands its regions to `found`. After a first image of
-    /// the same size it needs no memory of its own.
+    /// Scores one image, writes its map to the caller's memory and hands its regions to `found`, whose error it returns.
+    /// After a first image of the same size it needs no memory of its own.
     ///
     /// # Errors
-    /// As [`Model::score`]; [`Status::InvalidArgument`] when the buffer is too small for the map.
+    /// As [`Model::score`]; [`Status::InvalidArgument`] when a buffer has another size than the image. The buffers may then
+    /// hold anything.
     pub fn score_into(
         &self,
         image: &ImageView<'_>,
-        map: MapBuffer<'_>,
-        found: impl FnOnce(&[Region]),
+        buffers: ScoreBuffers<'_>,
+        found: impl FnOnce(&Regions) -> Result<()>,
     ) -> Result<Decision> {
-        let images = std::slice::from_ref(image);
         self.with_context(|context| {
+            let images = std::slice::from_ref(image);
             let _awake = self.grids(context, images, None).map_err(|(_, error)| error)?;
-            let (decision, regions) = self.conclude(context, 0, map)?;
-            found(regions);
+            let (decision, regions) = self.conclude(context, 0, (image.width(), image.height()), buffers)?;
+            found(regions)?;
             Ok(decision)
         })
     }
 
     /// Scores several images as [`Model::score_batch`], writes their maps to the caller's memory and hands each one's number
-    /// and regions to `found`.
+    /// and regions to `found`, in order. There is one element of `buffers` for each image.
     ///
     /// # Errors
     /// As [`Model::score_batch`] and [`Model::score_into`].
@@ -219,19 +208,24 @@ impl Model {
         &self,
         images: &[ImageView<'_>],
         cancellation: Option<&Cancellation>,
-        maps: &mut [MapBuffer<'_>],
-        mut found: impl FnMut(usize, &[Region]),
+        buffers: Vec<ScoreBuffers<'_>>,
+        mut found: impl FnMut(usize, &Regions) -> Result<()>,
     ) -> Result<Vec<Decision>> {
+        if buffers.len() != images.len() {
+            let message = format!("there are {} buffers for {} images", buffers.len(), images.len());
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
         let mut decisions = Vec::with_capacity(images.len());
-        for (group, (images, maps)) in images.chunks(GROUP).zip(maps.chunks_mut(GROUP)).enumerate() {
+        let mut buffers = buffers.into_iter();
+        for (group, images) in images.chunks(GROUP).enumerate() {
             let first = group * GROUP;
             self.with_context(|context| {
                 let named = |(index, error): (usize, Error)| error.context(format!("image {}", first + index));
                 let _awake = self.grids(context, images, cancellation).map_err(named)?;
-                for (index, map) in maps.iter_mut().enumerate() {
-                    let (decision, regions) =
-                        self.conclude(context, index, map.reborrow()).map_err(|error| named((index, error)))?;
-                    found(first + index, regions);
+                for (index, (image, buffers)) in images.iter().zip(&mut buffers).enumerate() {
+                    let concluded = self.conclude(context, index, (image.width(), image.height()), buffers);
+                    let (decision, regions) = concluded.map_err(|error| named((index, error)))?;
+                    found(first + index, regions)?;
                     decisions.push(decision);
                 }
                 Ok(())
@@ -240,9 +234,31 @@ impl Model {
         Ok(decisions)
     }
 
+    /// Makes everything ready for images of a size, as many calls at once as may run, so that the first image takes no longer
+    /// than those that follow. Waits until calls under way have ended.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] for a size that no image has, [`Status::Backbone`], [`Status::OutOfMemory`].
+    pub fn warm_up(&self, width: usize, height: usize) -> Result<()> {
+        let bytes = ImageView::required_bytes(width, height, 3 * width, PixelFormat::Rgb8)?;
+        let pixels = try_vec(bytes, 0u8)?;
+        let image = ImageView::new(&pixels, width, height, 3 * width, PixelFormat::Rgb8)?;
+        let contexts = &self.core.contexts;
+        contexts.warm_up(
+            contexts.limit(),
+            || Ok(self.new_context()),
+            |context| {
+                self.grids(context, std::slice::from_ref(&image), None).map_err(|(_, error)| error)?;
+                self.conclude(context, 0, (width, height), ScoreBuffers::default())?;
+                Ok(())
+            },
+        )
+    }
+
     /// Calls `work` with a context once it is this call's turn.
     fn with_context<R>(&self, work: impl FnOnce(&mut Context) -> Result<R>) -> Result<R> {
-        self.core.contexts.with(|| self.new_context(), work)
+        let mut slot = self.core.contexts.acquire(self.core.wait)?;
+        work(slot.get_or_try_init(|| Ok(self.new_context()))?)
     }
 
     /// Scores at most [`GROUP`] images on the grid, each at every displacement, into the context's grids. An error comes with
@@ -266,38 +282,48 @@ impl Model {
         Ok(awake)
     }
 
-    /// From the grids of image `index` of the group to its map, regions and decision.
+    /// From the grids of image `index` of the group to its map of (columns, rows), its regions and its decision.
     fn conclude<'a>(
         &self,
         context: &'a mut Context,
         index: usize,
-        map: MapBuffer<'_>,
-    ) -> Result<(Decision, &'a [Region])> {
+        (width, height): (usize, usize),
+        buffers: ScoreBuffers<'_>,
+    ) -> Result<(Decision, &'a Regions)> {
         let (metadata, core) = (&self.metadata, &*self.core);
-        let Context { extraction, grids, combiner, finder, resizer, .. } = context;
+        let Context { extraction, grids, combiner, resizer, finder, map: own, .. } = context;
         let (size, output, shifts) = (metadata.input, &metadata.output, core.shifts.len());
         let grids = &grids[index * shifts..][..shifts];
         let roi = extraction.roi(index, core.roi.as_ref());
         let inside = roi.map(|roi| &roi.cover[..]);
-        let (score, smooth) = combiner.run(grids, &core.shifts, size, output, inside, &core.threads);
+        let (score, smooth) = combiner.run(grids, &core.shifts, size, output, inside, &core.threads)?;
         if !score.is_finite() {
             let message = "the image score is not finite; the model file may be damaged";
             return Err(Error::new(Status::Internal, message));
         }
-        let MapBuffer { values, width, height, stride } = map;
-        let needed = stride * (height - 1) + width;
-        let Some(values) = values.get_mut(..needed).filter(|_| stride >= width) else {
-            let message = format!(
-                "the map's buffer does not hold {height} rows of {width} values, {stride} apart: it needs {needed}"
-            );
-            return Err(Error::new(Status::InvalidArgument, message));
+        let out = match buffers.map {
+            Some(map) if (map.width(), map.height()) == (width, height) => map,
+            Some(map) => {
+                let (columns, rows) = (map.width(), map.height());
+                let message = format!(
+                    "the anomaly map is to be written to {rows} rows of {columns} values, but has {height} of {width}"
+                );
+                return Err(Error::new(Status::InvalidArgument, message));
+            }
+            None => {
+                let length = width * height;
+                try_resize(own, own.len().max(length), 0.0)?;
+                RowsOut::from_slice(&mut own[..length], width, height, width)?
+            }
         };
-        resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
+        let mut map = resizer.run(smooth, (size.height, size.width), out, &core.threads)?;
         if let Some(roi) = roi {
-            roi.mask.clear_outside(values, (width, height), stride);
+            roi.mask.clear_outside(&mut map);
         }
-        let map = Map { values, width, stride };
-        let regions = finder.find(map, metadata.map.threshold, output.min_region_area);
+        if let Some(out) = buffers.map_u8 {
+            calibrated_map(map.as_rows(), metadata.map.typical, metadata.map.threshold, out)?;
+        }
+        let regions = finder.find(map.as_rows(), metadata.map.threshold, output.min_region_area)?;
         let decision = Decision { score, calibrated: metadata.image.apply(score), verdict: metadata.verdict(score) };
         Ok((decision, regions))
     }
@@ -314,23 +340,31 @@ impl Model {
         }
     }
 
-    /// The image as RGB with its anomaly map laid over it and boxes around its regions, for people to look at.
+    /// Draws an image with its anomaly map laid over it and boxes around its regions, for people to look at: `pixels` has the
+    /// image's rows, three bytes a pixel in the order of `format`.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when the inspection is of an image of another size.
-    pub fn render(&self, image: &ImageView<'_>, inspection: &Inspection) -> Result<Vec<u8>> {
+    /// As [`render`].
+    pub fn render(
+        &self,
+        image: &ImageView<'_>,
+        map: Rows<'_, f32>,
+        regions: &[Region],
+        format: PixelFormat,
+        pixels: RowsOut<'_, u8>,
+    ) -> Result<()> {
+        render(image, map, regions, self.metadata.map.threshold, format, pixels)
+    }
+
+    /// The picture of an inspection as RGB, without padding.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when the inspection is of an image of another size, [`Status::OutOfMemory`].
+    pub fn picture(&self, image: &ImageView<'_>, inspection: &Inspection) -> Result<Vec<u8>> {
         let (width, height) = (image.width(), image.height());
-        if (width, height) != (inspection.width, inspection.height) {
-            let message = format!(
-                "the image has {width} x {height} pixels, but the result is of one with {} x {}",
-                inspection.width, inspection.height
-            );
-            return Err(Error::new(Status::InvalidImage, message));
-        }
-        let mut pixels = image.to_rgb();
-        let heatmap = Heatmap { threshold: self.metadata.map.threshold };
-        pixels.chunks_exact_mut(3).zip(&inspection.map).for_each(|(pixel, value)| heatmap.blend(*value, pixel));
-        draw_boxes(&mut pixels, width, &inspection.regions, BOX);
+        let mut pixels = try_vec(3 * width * height, 0)?;
+        let out = RowsOut::from_slice(&mut pixels, 3 * width, height, 3 * width)?;
+        self.render(image, inspection.rows()?, &inspection.regions, PixelFormat::Rgb8, out)?;
         Ok(pixels)
     }
 
@@ -365,8 +399,23 @@ impl Model {
             features: Vec::new(),
             grids: Vec::new(),
             combiner: Combiner::default(),
-            finder: RegionFinder::default(),
             resizer: Resizer::default(),
+            finder: RegionFinder::default(),
+            map: Vec::new(),
         }
     }
+}
+
+/// A map of zeros.
+fn blank_map(width: usize, height: usize) -> Result<Array2<f32>> {
+    let length = width.saturating_mul(height);
+    let shape_error = |e| Error::new(Status::Internal, format!("an anomaly map of {width} x {height}: {e}"));
+    Array2::from_shape_vec((height, width), try_vec(length, 0.0)?).map_err(shape_error)
+}
+
+/// The rows of a map that [`blank_map`] made.
+fn rows_of(map: &mut Array2<f32>) -> Result<RowsOut<'_, f32>> {
+    let (height, width) = map.dim();
+    let values = map.as_slice_mut().ok_or_else(|| Error::new(Status::Internal, "an anomaly map with gaps"))?;
+    RowsOut::from_slice(values, width, height, width)
 }

@@ -92,7 +92,7 @@ impl Model {
             let inspection =
                 image.and_then(|image| self.score(&image)).map_err(|e| e.context(format!("image {number}")))?;
             scores.image.push(inspection.score);
-            scores.map.push(maximum(&inspection.map));
+            scores.map.push(maximum(inspection.map.as_slice().unwrap_or_default()));
         }
         if scores.image.len() < MIN_IMAGES {
             let message = format!(

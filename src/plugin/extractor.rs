@@ -1,62 +1,20 @@
 //! A host's own feature extractor: for programs that have an inference engine already and need no second one.
 
-use std::ffi::{c_char, c_void};
+use std::ffi::c_void;
 
-use super::{UserData, call, name, npad_callback_error};
+use super::{call, name};
+use crate::abi::UserData;
+use crate::abi::callbacks::{npad_callback_error, npad_free_callback};
+use crate::abi::extractor::npad_extractor;
 use crate::backbone::{FeatureExtractor, HOST, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::try_resize;
 use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
 /// The bounds of outputs' strides and channels.
 const MAX_STRIDE: i32 = 64;
 const MAX_CHANNELS: i32 = 8192;
-
-/// Computes features. `input` holds three planes, red, green and blue, of `height` rows of `width` values, normalised;
-/// `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) values, all
-/// finite. Returns 0, or anything else after writing to `error` why it failed. May be called from several threads at once.
-pub type npad_extract_callback = Option<
-    unsafe extern "C" fn(
-        user_data: *mut c_void,
-        input: *const f32,
-        height: i32,
-        width: i32,
-        outputs: *const *mut f32,
-        error: *mut npad_callback_error,
-    ) -> i32,
->;
-
-/// Frees what belongs to a table of callbacks; called once, when nothing uses it any more, from any thread.
-pub type npad_free_callback = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
-
-/// A feature extractor of the host's own, in place of ONNX Runtime and the built-in backbone.
-///
-/// Its features must depend on the image alone. A model names the extractor that it was fitted with and can only be
-/// loaded with one of that name; change the name with the features.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct npad_extractor {
-    /// sizeof(npad_extractor).
-    pub size: usize,
-    /// 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
-    pub name: *const c_char,
-    /// The number of outputs, 1 to 16.
-    pub tap_count: usize,
-    /// For each output, the pixels of the input that one of its positions stands for in each direction, 1 to 64. Copied.
-    pub strides: *const i32,
-    /// For each output, its planes, 1 to 8192. Copied.
-    pub channels: *const i32,
-    /// Subtracted from red, green and blue, which are 0 to 1.
-    pub mean: [f32; 3],
-    /// Divides what is left; above 0.
-    pub std: [f32; 3],
-    /// Computes features.
-    pub extract: npad_extract_callback,
-    /// Frees `user_data`; may be null.
-    pub free: npad_free_callback,
-    /// Given to the callbacks.
-    pub user_data: *mut c_void,
-}
 
 struct Tap {
     stride: usize,
@@ -84,10 +42,6 @@ impl HostExtractor {
     /// The table must be what its documentation says.
     pub unsafe fn new(table: &npad_extractor) -> Result<Self> {
         let wrong = |text: String| Error::new(Status::Plugin, format!("the feature extractor cannot be used: {text}"));
-        if table.size != size_of::<npad_extractor>() {
-            let expected = size_of::<npad_extractor>();
-            return Err(wrong(format!("its size is {}, but must be sizeof(npad_extractor), {expected}", table.size)));
-        }
         // SAFETY: by contract.
         let name = unsafe { name(table.name, "feature extractor") }?;
         if !(1..=MAX_TAPS).contains(&table.tap_count) || table.strides.is_null() || table.channels.is_null() {
@@ -117,9 +71,28 @@ impl HostExtractor {
             normalisation: Normalisation { mean: table.mean, std: table.std },
             extract,
             free: table.free,
-            user_data: UserData(table.user_data),
+            user_data: UserData::new(table.user_data),
             outputs: Pool::default(),
         })
+    }
+}
+
+impl Tap {
+    /// Rows and columns for an input of that size.
+    fn shape(&self, size: InputSize) -> (usize, usize) {
+        (size.height.div_ceil(self.stride), size.width.div_ceil(self.stride))
+    }
+}
+
+impl HostExtractor {
+    /// Sets all outputs for an input of that size to NaN, so that a value that is not written is noticed.
+    fn clear(&self, outputs: &mut [Vec<f32>], size: InputSize) -> Result<()> {
+        for (output, tap) in outputs.iter_mut().zip(&self.taps) {
+            let (rows, cols) = tap.shape(size);
+            output.clear();
+            try_resize(output, tap.channels * rows * cols, f32::NAN)?;
+        }
+        Ok(())
     }
 }
 
@@ -130,16 +103,11 @@ impl FeatureExtractor for HostExtractor {
         size: InputSize,
         consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
     ) -> Result<()> {
-        let shape = |tap: &Tap| (size.height.div_ceil(tap.stride), size.width.div_ceil(tap.stride));
         let user_data = self.user_data;
-        self.outputs.with(
-            || vec![Vec::new(); self.taps.len()],
+        self.outputs.try_with(
+            || Ok(vec![Vec::new(); self.taps.len()]),
             |outputs: &mut Vec<Vec<f32>>| {
-                for (output, tap) in outputs.iter_mut().zip(&self.taps) {
-                    let (rows, cols) = shape(tap);
-                    output.clear();
-                    output.resize(tap.channels * rows * cols, f32::NAN);
-                }
+                self.clear(outputs, size)?;
                 let mut pointers = [std::ptr::null_mut(); MAX_TAPS];
                 pointers
                     .iter_mut()
@@ -148,16 +116,21 @@ impl FeatureExtractor for HostExtractor {
                 call(&self.identity, Status::Backbone, |error| {
                     let (height, width) = (size.height as i32, size.width as i32);
                     // SAFETY: the table's owner promised what it does; the buffers are as large as documented.
-                    unsafe { (self.extract)(user_data.0, inputs.as_ptr(), height, width, pointers.as_ptr(), error) }
+                    unsafe { (self.extract)(user_data.get(), inputs.as_ptr(), height, width, pointers.as_ptr(), error) }
                 })?;
                 let mut maps = [TapMap::default(); MAX_TAPS];
                 for ((map, tap), output) in maps.iter_mut().zip(&self.taps).zip(outputs.iter()) {
-                    let (rows, cols) = shape(tap);
+                    let (rows, cols) = tap.shape(size);
                     *map = TapMap { channels: tap.channels, rows, cols, data: output };
                 }
                 consume(0, &maps[..self.taps.len()])
             },
         )
+    }
+
+    fn warm_up(&self, size: InputSize, _images: usize, calls: usize) -> Result<()> {
+        let new = || Ok(vec![Vec::new(); self.taps.len()]);
+        self.outputs.warm_up(calls, new, |outputs| self.clear(outputs, size))
     }
 
     fn normalisation(&self) -> Normalisation {
@@ -173,7 +146,7 @@ impl Drop for HostExtractor {
     fn drop(&mut self) {
         if let Some(free) = self.free {
             // SAFETY: called once, and nothing uses the table any more.
-            unsafe { free(self.user_data.0) };
+            unsafe { free(self.user_data.get()) };
         }
     }
 }

@@ -6,18 +6,19 @@ use std::sync::Arc;
 
 use libloading::Library;
 
-use super::{call, name, npad_callback_error};
+use super::{call, name, with_causes};
+use crate::abi::callbacks::{npad_callback_error, npad_write_callback};
+use crate::abi::plugin::{NPAD_PLUGIN_ABI, npad_features, npad_plugin, npad_plugin_parameter};
+use crate::abi::sized::{check_size, read, read_sized, size_at};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::method::{
     Accumulator, Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
     check_free, register,
 };
-
-/// The version of the interface between npad and plug-ins; a plug-in of another one is refused.
-pub const NPAD_PLUGIN_ABI: u32 = 1;
 
 /// What a plug-in exports.
 const ENTRY: &CStr = c"npad_plugin_entry";
@@ -25,113 +26,8 @@ const ENTRY: &CStr = c"npad_plugin_entry";
 /// Groups of images, each of which is scored by a fit of the others, for the thresholds.
 const FOLDS: usize = 5;
 
-/// The features of one image: `channels` values for each position, position after position, row after row.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct npad_features {
-    /// Rows of the grid.
-    pub rows: i32,
-    /// Columns of the grid.
-    pub cols: i32,
-    /// Values per position.
-    pub channels: i32,
-    /// 0.
-    pub reserved: i32,
-    /// rows * cols * channels finite values.
-    pub data: *const f32,
-}
-
-/// A parameter of a plug-in's method, set as the option "METHOD.NAME"; the plug-in itself checks its values.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct npad_plugin_parameter {
-    /// 1 to 64 lower-case letters, digits, '-' or '_', without the method's name.
-    pub name: *const c_char,
-    /// The value where none is set; UTF-8.
-    pub default_value: *const c_char,
-    /// What it does, in one line; UTF-8.
-    pub help: *const c_char,
-}
-
-/// Takes `size` bytes that a scorer saves; may be called any number of times.
-pub type npad_write_callback = Option<unsafe extern "C" fn(sink: *mut c_void, data: *const u8, size: usize)>;
-
-/// A detection method of a plug-in: a shared library that exports `const npad_plugin *npad_plugin_entry(void)`, which
-/// gives a table that lives as long as the library, that is, until the process ends.
-///
-/// A method learns from feature maps and scores them: a fitter observes the maps of good images, all of one shape, and
-/// finishes into a scorer. `values` are the parameters' values as text, in the order of `parameters`. Callbacks return 0,
-/// or anything else after writing to `error` why they failed. One fitter is used by one thread at a time; one scorer by
-/// several at once, so it must not change. For the thresholds npad fits several times, each time leaving a part of the
-/// images out.
-#[repr(C)]
-pub struct npad_plugin {
-    /// NPAD_PLUGIN_ABI.
-    pub abi_version: u32,
-    /// 0.
-    pub reserved: u32,
-    /// sizeof(npad_plugin).
-    pub size: usize,
-    /// The method's name in options and model files: 1 to 64 lower-case letters, digits, '-' or '_'.
-    pub name: *const c_char,
-    /// The method's parameters; null where there are none.
-    pub parameters: *const npad_plugin_parameter,
-    /// Their number.
-    pub parameter_count: usize,
-    /// Starts a fit. The same images, parameters and seed must give the same scorer.
-    pub fitter_new: Option<
-        unsafe extern "C" fn(
-            values: *const *const c_char,
-            seed: u64,
-            fitter: *mut *mut c_void,
-            error: *mut npad_callback_error,
-        ) -> i32,
-    >,
-    /// Learns the features of one good image; they may be read during the call only.
-    pub fitter_observe: Option<
-        unsafe extern "C" fn(
-            fitter: *mut c_void,
-            features: *const npad_features,
-            error: *mut npad_callback_error,
-        ) -> i32,
-    >,
-    /// Ends a fit; the fitter is freed afterwards.
-    pub fitter_finish: Option<
-        unsafe extern "C" fn(fitter: *mut c_void, scorer: *mut *mut c_void, error: *mut npad_callback_error) -> i32,
-    >,
-    /// Frees a fitter.
-    pub fitter_free: Option<unsafe extern "C" fn(fitter: *mut c_void)>,
-    /// Writes rows * cols values to `map`: how anomalous each position is, 0 or above, finite.
-    pub scorer_score: Option<
-        unsafe extern "C" fn(
-            scorer: *const c_void,
-            features: *const npad_features,
-            map: *mut f32,
-            error: *mut npad_callback_error,
-        ) -> i32,
-    >,
-    /// Gives `write` the bytes that scorer_load needs.
-    pub scorer_save: Option<
-        unsafe extern "C" fn(
-            scorer: *const c_void,
-            write: npad_write_callback,
-            sink: *mut c_void,
-            error: *mut npad_callback_error,
-        ) -> i32,
-    >,
-    /// Makes a scorer of saved bytes, which may be read during the call only.
-    pub scorer_load: Option<
-        unsafe extern "C" fn(
-            values: *const *const c_char,
-            data: *const u8,
-            size: usize,
-            scorer: *mut *mut c_void,
-            error: *mut npad_callback_error,
-        ) -> i32,
-    >,
-    /// Frees a scorer.
-    pub scorer_free: Option<unsafe extern "C" fn(scorer: *mut c_void)>,
-}
+/// The most parameters of a method.
+const MAX_PARAMETERS: usize = 1000;
 
 /// The functions of a checked table.
 struct Functions {
@@ -151,41 +47,82 @@ impl Functions {
     fn call(&self, what: &str, callback: impl FnOnce(*mut npad_callback_error) -> i32) -> Result<()> {
         call(&format!("the plug-in '{}', {what},", self.name), Status::Plugin, callback)
     }
+
+    /// As [`Functions::call`], of a function that stores a fitter or scorer.
+    fn make(
+        &self,
+        what: &str,
+        callback: impl FnOnce(*mut *mut c_void, *mut npad_callback_error) -> i32,
+    ) -> Result<*mut c_void> {
+        let mut made = std::ptr::null_mut();
+        self.call(what, |error| callback(&raw mut made, error))?;
+        if made.is_null() {
+            let message = format!("the plug-in '{}', {what}, returned 0 but stored null", self.name);
+            return Err(Error::new(Status::Plugin, message));
+        }
+        Ok(made)
+    }
 }
 
 /// Loads the shared library at `path` and registers its method. It stays loaded until the process ends.
 ///
 /// # Errors
-/// [`Status::Plugin`] when it is not a plug-in of this interface's version, or its method's name is taken.
+/// [`Status::NotFound`] when there is no such file; [`Status::Plugin`] when it is not a plug-in of this interface's version, or
+/// its method's name is taken.
 pub fn load(path: &Path) -> Result<()> {
-    let wrong =
-        |text: String| Error::new(Status::Plugin, format!("the plug-in {} cannot be used: {text}", path.display()));
+    let unusable = |status: Status, text: &str| {
+        Error::new(status, format!("the plug-in {} cannot be used: {text}", path.display()))
+    };
+    let wrong = |text: &str| unusable(Status::Plugin, text);
     // SAFETY: loading runs the library's initialisers: the user trusts it by naming it.
-    let library = unsafe { Library::new(path) }.map_err(|e| wrong(e.to_string()))?;
+    let library = unsafe { Library::new(path) }.map_err(|error| {
+        // A plain file name may also lie where the system's loader looks.
+        let status = if path.exists() { Status::Plugin } else { Status::NotFound };
+        unusable(status, &with_causes(&error))
+    })?;
     let entry = {
         // SAFETY: a library that exports the name promises the type.
         let symbol = unsafe { library.get::<unsafe extern "C" fn() -> *const npad_plugin>(ENTRY.to_bytes()) };
-        *symbol.map_err(|_| wrong(format!("it does not export {}", ENTRY.to_string_lossy())))?
+        *symbol.map_err(|error| {
+            wrong(&format!("it does not export {}: {}", ENTRY.to_string_lossy(), with_causes(&error)))
+        })?
     };
-    // SAFETY: as above; a table that is not null begins with its version in every version.
-    let table = unsafe { entry().as_ref() }.ok_or_else(|| wrong("its entry point gives null".to_owned()))?;
-    if table.abi_version != NPAD_PLUGIN_ABI {
-        let found = table.abi_version;
-        return Err(wrong(format!(
-            "it speaks version {found} of the plug-in interface, this npad version {NPAD_PLUGIN_ABI}: build it with this \
-             npad's header"
-        )));
-    }
-    let expected = size_of::<npad_plugin>();
-    if table.size != expected {
-        return Err(wrong(format!("its table's size is {}, but must be sizeof(npad_plugin), {expected}", table.size)));
+    // SAFETY: as above.
+    let table = unsafe { entry() };
+    if table.is_null() {
+        return Err(wrong("its entry point gives null"));
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    // SAFETY: of this version and size, so of this layout.
-    let method = unsafe { PluginMethod::new(table, file) }.map_err(|e| wrong(e.message().to_owned()))?;
-    register(Box::new(method));
+    // SAFETY: a table that is not null, by contract.
+    let method = unsafe { checked(table).and_then(|table| PluginMethod::new(&table, file)) };
+    register(Box::new(method.map_err(|error| wrong(error.message()))?)).map_err(|error| wrong(error.message()))?;
     std::mem::forget(library);
     Ok(())
+}
+
+/// The table, as far as this npad knows it.
+///
+/// # Safety
+/// `table` must point to a table of some version; all begin with their size and their version.
+unsafe fn checked(table: *const npad_plugin) -> Result<npad_plugin> {
+    // SAFETY: by contract; the size tells whether there is a version.
+    let (size, version) = unsafe {
+        let size = size_at(table);
+        let known = size >= std::mem::offset_of!(npad_plugin, reserved);
+        (size, if known { (&raw const (*table).abi_version).read_unaligned() } else { NPAD_PLUGIN_ABI })
+    };
+    let other = |what: String| {
+        let message = format!("{what}: build the plug-in with this npad's header");
+        Error::new(Status::Plugin, message)
+    };
+    if version != NPAD_PLUGIN_ABI {
+        return Err(other(format!(
+            "it speaks version {version} of the plug-in interface, this npad version {NPAD_PLUGIN_ABI}"
+        )));
+    }
+    check_size::<npad_plugin>(size).map_err(|_| other(format!("its table's size is {size}")))?;
+    // SAFETY: by contract.
+    unsafe { read_sized(table) }
 }
 
 /// A plug-in's method, as the registry knows it.
@@ -193,6 +130,7 @@ struct PluginMethod {
     functions: Arc<Functions>,
     parameters: Vec<Parameter>,
     file: String,
+    help: String,
 }
 
 impl PluginMethod {
@@ -221,8 +159,14 @@ impl PluginMethod {
         };
         let mut parameters = Vec::new();
         if !table.parameters.is_null() {
-            // SAFETY: that many by contract.
-            for parameter in unsafe { std::slice::from_raw_parts(table.parameters, table.parameter_count) } {
+            if table.parameter_count > MAX_PARAMETERS {
+                let message = format!("it has {} parameters, more than {MAX_PARAMETERS}", table.parameter_count);
+                return Err(Error::new(Status::Plugin, message));
+            }
+            for index in 0..table.parameter_count {
+                let place = table.parameters.cast::<u8>().wrapping_add(index * table.parameter_size);
+                // SAFETY: that many of that size by contract.
+                let parameter: npad_plugin_parameter = unsafe { read(place, table.parameter_size) }?;
                 // SAFETY: by contract.
                 let name = format!("{own}.{}", unsafe { name(parameter.name, "parameter") }?);
                 parameters.push([name, text(parameter.default_value), text(parameter.help)]);
@@ -234,7 +178,8 @@ impl PluginMethod {
             Parameter { name, default, kind: Kind::Text, help }
         });
         let parameters = parameters.collect();
-        Ok(Self { functions: Arc::new(functions), parameters, file })
+        let help = format!("method of the plug-in {file}");
+        Ok(Self { functions: Arc::new(functions), parameters, file, help })
     }
 }
 
@@ -261,6 +206,10 @@ impl Method for PluginMethod {
         &self.functions.name
     }
 
+    fn help(&self) -> &str {
+        &self.help
+    }
+
     fn parameters(&self) -> &[Parameter] {
         &self.parameters
     }
@@ -284,18 +233,10 @@ impl Method for PluginMethod {
         };
         let data = state.take_u8("data")?;
         let values = Values::new(parameters)?;
-        let mut scorer = std::ptr::null_mut();
-        self.functions.call("loading", |error| {
+        let scorer = self.functions.make("loading", |scorer, error| {
+            let values = values.pointers();
             // SAFETY: the table's owner promised what it does.
-            unsafe {
-                (self.functions.scorer_load)(
-                    values.pointers().as_ptr(),
-                    data.as_ptr(),
-                    data.len(),
-                    &raw mut scorer,
-                    error,
-                )
-            }
+            unsafe { (self.functions.scorer_load)(values.as_ptr(), data.as_ptr(), data.len(), scorer, error) }
         })?;
         let shape = (rows as usize, cols as usize, channels as usize);
         Ok(Box::new(PluginScorer { functions: self.functions.clone(), scorer, shape }))
@@ -320,10 +261,10 @@ unsafe impl Send for Handle {}
 
 impl Start {
     fn fitter(&self) -> Result<Handle> {
-        let mut fitter = std::ptr::null_mut();
-        self.functions.call("starting a fit", |error| {
+        let fitter = self.functions.make("starting a fit", |fitter, error| {
+            let values = self.values.pointers();
             // SAFETY: the table's owner promised what it does.
-            unsafe { (self.functions.fitter_new)(self.values.pointers().as_ptr(), self.seed, &raw mut fitter, error) }
+            unsafe { (self.functions.fitter_new)(values.as_ptr(), self.seed, fitter, error) }
         })?;
         Ok(Handle { functions: self.functions.clone(), fitter })
     }
@@ -338,10 +279,9 @@ impl Handle {
     }
 
     fn finish(&mut self, shape: (usize, usize, usize)) -> Result<PluginScorer> {
-        let mut scorer = std::ptr::null_mut();
         // SAFETY: as above.
-        self.functions.call("finishing a fit", |error| unsafe {
-            (self.functions.fitter_finish)(self.fitter, &raw mut scorer, error)
+        let scorer = self.functions.make("finishing a fit", |scorer, error| unsafe {
+            (self.functions.fitter_finish)(self.fitter, scorer, error)
         })?;
         Ok(PluginScorer { functions: self.functions.clone(), scorer, shape })
     }
@@ -440,7 +380,7 @@ impl Scorer for PluginScorer {
         (out.rows, out.cols) = (features.rows(), features.cols());
         out.evidence.clear();
         out.map.clear();
-        out.map.resize(out.rows * out.cols, f32::NAN);
+        try_resize(&mut out.map, out.rows * out.cols, f32::NAN)?;
         let view = view(features);
         // SAFETY: the map has room for every position, and the table's owner promised the rest.
         self.functions.call("scoring", |error| unsafe {

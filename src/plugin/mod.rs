@@ -3,24 +3,15 @@
 //!
 //! Nothing that a callback gives is trusted: shapes follow from what was declared, outputs are filled with NaN first so
 //! that what is left out is seen, and every value is checked.
-#![allow(unsafe_code, non_camel_case_types)]
+#![allow(unsafe_code)]
 
 pub mod extractor;
 pub mod method;
 
 use std::ffi::{CStr, c_char};
 
+use crate::abi::callbacks::{NPAD_CALLBACK_MESSAGE_SIZE, npad_callback_error};
 use crate::error::{Error, Result, Status};
-
-/// The longest message of a callback, with the zero byte that ends it.
-pub const NPAD_CALLBACK_MESSAGE_SIZE: usize = 512;
-
-/// Where a callback that fails says why.
-#[repr(C)]
-pub struct npad_callback_error {
-    /// UTF-8, ending with a zero byte; empty when the callback is called.
-    pub message: [c_char; NPAD_CALLBACK_MESSAGE_SIZE],
-}
 
 /// Calls `callback` with a place for its message; anything but 0 is a failure.
 fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_error) -> i32) -> Result<()> {
@@ -34,6 +25,21 @@ fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_er
         CStr::from_bytes_until_nul(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), CStr::to_string_lossy);
     let text = if text.is_empty() { "it gave no message".into() } else { text };
     Err(Error::new(status, format!("{whose} failed with code {code}: {text}")))
+}
+
+/// All that an error says, with its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Some errors repeat their cause.
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
 }
 
 /// A name that options, model files and messages can carry.
@@ -56,12 +62,3 @@ unsafe fn name(name: *const c_char, of: &str) -> Result<String> {
     }
     wrong(&format!("'{name}'"))
 }
-
-/// A pointer that goes where its owner goes: the table's documentation promises which threads may use it.
-#[derive(Clone, Copy)]
-struct UserData(*mut std::ffi::c_void);
-
-// SAFETY: the owner promises it, see above.
-unsafe impl Send for UserData {}
-// SAFETY: as above.
-unsafe impl Sync for UserData {}

@@ -1,6 +1,4 @@
-//! Pictures for people: the anomaly map laid over the image, and boxes around regions.
-
-use super::Region;
+//! Colours of an anomaly map.
 
 /// Colours from normal to defective: value relative to twice the threshold, then red, green, blue.
 const GRADIENT: [(f32, [f32; 3]); 5] = [
@@ -36,26 +34,6 @@ impl Heatmap {
     }
 }
 
-/// Draws each region's bounding box, moved out by its line's width, into an RGB image of rows of `width` pixels.
-pub fn draw_boxes(pixels: &mut [u8], width: usize, regions: &[Region], colour: [u8; 3]) {
-    let height = pixels.len() / 3 / width;
-    let line = 1 + width.max(height) / 400;
-    for region in regions {
-        let (left, top) = (region.x.saturating_sub(line), region.y.saturating_sub(line));
-        let (right, bottom) =
-            ((region.x + region.width + line).min(width), (region.y + region.height + line).min(height));
-        for y in top..bottom {
-            for x in left..right {
-                let inside = (left + line..right.saturating_sub(line)).contains(&x)
-                    && (top + line..bottom.saturating_sub(line)).contains(&y);
-                if !inside {
-                    pixels[3 * (y * width + x)..][..3].copy_from_slice(&colour);
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,14 +50,5 @@ mod tests {
         assert!(normal[2] > normal[0] && defective[0] > defective[2]);
         assert_eq!(at(100.0), defective);
         assert_eq!(at(-1.0), at(0.0));
-    }
-
-    #[test]
-    fn boxes_stay_inside_the_picture() {
-        let region = Region { x: 0, y: 0, width: 4, height: 3, area: 1, centroid_x: 0.0, centroid_y: 0.0, peak: 1.0 };
-        let mut pixels = vec![0; 4 * 3 * 3];
-        draw_boxes(&mut pixels, 4, &[region], [255, 0, 0]);
-        assert_eq!(&pixels[..3], &[255, 0, 0]);
-        draw_boxes(&mut [0; 3], 1, &[Region { width: 1, height: 1, ..region }], [255, 0, 0]);
     }
 }

@@ -78,7 +78,7 @@ impl Preprocessor {
             for plane in 0..format.planes() {
                 let row = |y: usize| Samples::Bytes(image.row(plane, y));
                 let picked = &offsets[plane * per_plane..][..per_plane];
-                self.resampler.run(row, format.bytes_per_pixel(), picked, true, threads);
+                self.resampler.run(row, format.bytes_per_pixel(), picked, true, threads)?;
                 self.write(plane * per_plane, per_plane, channels, true, threads, tensor);
             }
             return Ok(());
@@ -88,7 +88,7 @@ impl Preprocessor {
             let eight_bits = self.read(image, channel, mask)?;
             let values = &self.values;
             let row = |y: usize| Samples::Floats(&values[y * from.0..][..from.0]);
-            self.resampler.run(row, 1, &[0], eight_bits, threads);
+            self.resampler.run(row, 1, &[0], eight_bits, threads)?;
             self.write(channel, 1, channels, eight_bits, threads, tensor);
         }
         Ok(())

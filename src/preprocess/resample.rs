@@ -4,8 +4,9 @@
 //! covariances from few images tell the difference.
 
 use super::InputSize;
+use crate::error::Result;
 use crate::exec::Threads;
-use crate::exec::scratch::Pool;
+use crate::exec::memory::try_resize;
 use crate::math::axis::{Axis, add_lines};
 use crate::math::kernels::{dispatch, fma};
 
@@ -22,12 +23,13 @@ pub enum Samples<'a> {
 #[derive(Default)]
 pub struct Resampler {
     tables: Option<ResizeTables>,
-    /// Row by row, the channels of the last image one after the other: resized along the rows,
+    /// Row by row, the channels of the last image one after the other, resized along the rows.
     lines: Vec<f32>,
-    /// and down the columns too.
+    /// The same resized down the columns too, where that changes them.
     resized: Vec<f32>,
     channels: usize,
-    scratch: Pool<Vec<f32>>,
+    /// Each thread's row of samples.
+    scratch: Vec<Vec<f32>>,
 }
 
 struct ResizeTables {
@@ -48,6 +50,9 @@ impl Resampler {
 
     /// Resizes the channels that stand at the offsets `picked` in each pixel of `step` samples: 1, 3 or 4. With `round`,
     /// values are rounded between the passes; what [`Resampler::row`] gives is not rounded yet.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory) when the image is too large for the memory there is.
     pub fn run<'a>(
         &mut self,
         row: impl Fn(usize) -> Samples<'a> + Sync,
@@ -55,40 +60,39 @@ impl Resampler {
         picked: &[usize],
         round: bool,
         threads: &Threads,
-    ) {
-        let Some(ResizeTables { from, to, down, across }) = &self.tables else { return };
+    ) -> Result<()> {
+        let Some(ResizeTables { from, to, down, across }) = &self.tables else { return Ok(()) };
         let length = picked.len() * to.width;
         self.channels = picked.len();
-        self.lines.resize(from.1 * length, 0.0);
-        threads.chunks(&mut self.lines, length, |y, out| {
-            self.scratch.with(Vec::new, |line| {
-                line.resize(from.0 * step + LANES, 0.0);
-                match row(y) {
-                    Samples::Bytes(row) => line.iter_mut().zip(row).for_each(|(out, v)| *out = f32::from(*v)),
-                    Samples::Floats(row) => line[..row.len()].copy_from_slice(row),
-                }
-                gather(across, line, step, picked, out);
-                if round && !across.is_identity() {
-                    round_half_up(out);
-                }
-            });
-        });
+        try_resize(&mut self.lines, from.1 * length, 0.0)?;
+        let samples = |line: &mut Vec<f32>| try_resize(line, from.0 * step + LANES, 0.0);
+        threads.chunks_with(&mut self.lines, length, &mut self.scratch, samples, |line, y, out| {
+            match row(y) {
+                Samples::Bytes(row) => line.iter_mut().zip(row).for_each(|(out, v)| *out = f32::from(*v)),
+                Samples::Floats(row) => line[..row.len()].copy_from_slice(row),
+            }
+            gather(across, line, step, picked, out);
+            if round && !across.is_identity() {
+                round_half_up(out);
+            }
+        })?;
         if down.is_identity() {
-            std::mem::swap(&mut self.lines, &mut self.resized);
-            return;
+            return Ok(());
         }
-        self.resized.resize(to.height * length, 0.0);
+        try_resize(&mut self.resized, to.height * length, 0.0)?;
         threads.chunks(&mut self.resized, length, |y, out| {
             let (start, weights) = down.output(y);
             out.fill(0.0);
             add_lines(&self.lines[start * length..], weights, out);
         });
+        Ok(())
     }
 
     /// Row `y` of a channel of the last image.
     pub fn row(&self, y: usize, channel: usize) -> &[f32] {
-        let width = self.tables.as_ref().map_or(0, |tables| tables.to.width);
-        &self.resized[(y * self.channels + channel) * width..][..width]
+        let Some(ResizeTables { to: InputSize { width, .. }, down, .. }) = &self.tables else { return &[] };
+        let values = if down.is_identity() { &self.lines } else { &self.resized };
+        &values[(y * self.channels + channel) * width..][..*width]
     }
 }
 
@@ -177,7 +181,7 @@ mod tests {
             let mut resampler = Resampler::default();
             resampler.prepare(from, InputSize { height: to.1, width: to.0 });
             let row = |y: usize| Samples::Bytes(&bytes[y * from.0 * step..][..from.0 * step]);
-            resampler.run(row, step, &picked, false, &Threads::new(2).unwrap());
+            resampler.run(row, step, &picked, false, &Threads::new(2).unwrap()).unwrap();
             for (channel, offset) in picked.iter().enumerate() {
                 let value = |x: usize, y: usize| f64::from(bytes[(y * from.0 + x) * step + offset]);
                 let columns: Vec<Vec<f64>> = (0..from.0)

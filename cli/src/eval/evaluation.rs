@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bench::quantile;
-use crate::dataset::{Dataset, GroundTruth, Picture, TestImage};
+use crate::dataset::{Dataset, GroundTruth, TestImage};
+use crate::fit;
 use crate::metrics::{Confusion, PixelMetrics, auroc, average_precision, interval};
-use crate::{fit, progress};
+use crate::picture::Picture;
+use crate::terminal::progress;
 use npad::error::Result;
 use npad::math::random::Random;
 use npad::model::{Metadata, Model, Options};
@@ -135,7 +137,7 @@ impl Evaluation {
                 Some(path) => GroundTruth::read(path, width, height)?,
                 None => GroundTruth::empty(width, height),
             };
-            metrics.add(&inspection.map, &mask.pixels, width);
+            metrics.add(inspection.map.as_slice().unwrap_or_default(), &mask.pixels, width)?;
         }
         Ok(time)
     }
@@ -157,7 +159,7 @@ impl Evaluation {
                 let test = &dataset.test[number];
                 let image = Picture::read(&test.path)?;
                 let inspection = model.score(&image.view()?)?;
-                let overlay = model.render(&image.view()?, &inspection)?;
+                let overlay = model.picture(&image.view()?, &inspection)?;
                 let mask =
                     test.mask.as_ref().map(|path| GroundTruth::read(path, image.width, image.height)).transpose()?;
                 self.shown.push(Shown { number, image, mask, overlay });

@@ -3,19 +3,24 @@
 mod charts;
 mod evaluation;
 mod report;
+mod thumbnail;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::Value;
 
-use super::{FitOptions, print_line};
+use super::FitOptions;
 use crate::dataset::Dataset;
+use crate::output::{check_writable, write};
+use crate::picture;
+use crate::terminal::print_line;
 use evaluation::Evaluation;
 use npad::error::{Error, Result, Status};
 use npad::preprocess::Geometry;
 
 #[derive(Args)]
+#[command(after_help = picture::HELP)]
 pub struct Arguments {
     /// Data sets in MVTec AD's layout
     #[arg(required = true)]
@@ -48,6 +53,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             return Err(Error::new(Status::InvalidOption, message));
         }
     };
+    for (what, path) in [("the results", &arguments.json), ("the report", &arguments.report)] {
+        path.as_ref().map_or(Ok(()), |path| check_writable(what, path))?;
+    }
     let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
     let mut options = arguments.fit.options()?;
     let keep = arguments.report.is_some();
@@ -60,16 +68,18 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let results: Vec<Value> = evaluations.iter().map(Evaluation::to_json).collect();
     let text = serde_json::to_string_pretty(&results).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
-    print_line(&text);
-    if let Some(path) = &arguments.json {
-        write(path, &(text + "\n"))?;
-    }
-    if let Some(path) = &arguments.report {
-        write(path, &report::page(&evaluations)?)?;
-    }
-    Ok(())
+    // Files first: the program ends where standard output is a closed pipe.
+    let files = write_files(arguments, &evaluations, &text);
+    print_line(&text)?;
+    files
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).map_err(|e| Error::new(Status::Io, format!("cannot write {}: {e}", path.display())))
+fn write_files(arguments: &Arguments, evaluations: &[Evaluation], text: &str) -> Result<()> {
+    if let Some(path) = &arguments.json {
+        write(path, format!("{text}\n").as_bytes())?;
+    }
+    if let Some(path) = &arguments.report {
+        write(path, report::page(evaluations)?.as_bytes())?;
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 //! Neighbouring bins differ by 3e-5 relative, far below what moves a metric in its last printed digit.
 
 use super::image::area;
+use npad::error::Result;
 use npad::postprocess::{Components, Run};
 
 /// AUPRO is integrated up to this false positive rate, as in MVTec AD's evaluation (Bergmann et al. 2021).
@@ -40,7 +41,10 @@ impl Default for PixelMetrics {
 
 impl PixelMetrics {
     /// Adds one map of rows of `width` values and its mask.
-    pub fn add(&mut self, map: &[f32], mask: &[bool], width: usize) {
+    ///
+    /// # Errors
+    /// When there is not enough memory.
+    pub fn add(&mut self, map: &[f32], mask: &[bool], width: usize) -> Result<()> {
         assert_eq!(map.len(), mask.len(), "a mask of the map's size");
         for (score, defective) in map.iter().zip(mask) {
             let counts = if *defective { &mut self.defective } else { &mut self.normal };
@@ -49,7 +53,7 @@ impl PixelMetrics {
         if mask.contains(&true) {
             let mut components = Components::default();
             let size = (width, mask.len() / width);
-            let count = components.find(size, |_| false, |x, y| mask[y * width + x]);
+            let count = components.find(size, |_| false, |x, y| mask[y * width + x])?;
             self.regions += count;
             let mut areas = vec![0; count];
             components.runs().for_each(|(number, run)| areas[number] += run.end - run.start);
@@ -58,6 +62,7 @@ impl PixelMetrics {
                 map[y * width..][start..end].iter().for_each(|value| self.overlap[bin(*value)] += share);
             }
         }
+        Ok(())
     }
 
     /// The pixel AUROC; none without defective pixels.
@@ -112,7 +117,7 @@ mod tests {
                     regions.push((0..map.len()).filter(inside).map(|i| map[i]).collect());
                     (0..map.len()).filter(inside).for_each(|i| mask[i] = true);
                 }
-                metrics.add(&map, &mask, width);
+                metrics.add(&map, &mask, width).unwrap();
                 pixels.extend(map.into_iter().zip(mask));
             }
             prop_assert!((metrics.auroc().unwrap() - auroc(&pixels).unwrap()).abs() < 1e-3);
@@ -148,7 +153,7 @@ mod tests {
         let mask: Vec<bool> = (0..100).map(|i| i % 10 < 3 && i < 30).collect();
         let map: Vec<f32> = mask.iter().map(|m| if *m { 9.0 } else { 1.0 }).collect();
         let mut metrics = PixelMetrics::default();
-        metrics.add(&map, &mask, 10);
+        metrics.add(&map, &mask, 10).unwrap();
         assert_eq!(metrics.auroc(), Some(1.0));
         assert!((metrics.aupro().unwrap() - 1.0).abs() < 1e-12);
         assert_eq!(PixelMetrics::default().aupro(), None);

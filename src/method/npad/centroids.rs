@@ -12,7 +12,7 @@ use crate::math::random::Random;
 use crate::math::rows::{as_slice, from_vec, select};
 use crate::method::features::draw;
 use crate::method::state::unfit;
-use crate::method::whitening::{Nearest, Whitening};
+use crate::method::whitening::{NearestScratch, Whitening, nearest_distances};
 use crate::method::{Array, State};
 
 /// Rounds of K-means: beyond, distances of held-out patches no longer change in the third digit.
@@ -29,7 +29,6 @@ pub struct Centroids {
     points: Points,
     /// Patches that each centroid is the mean of.
     counts: Vec<u32>,
-    nearest: Nearest,
 }
 
 /// Patches drawn from good images, remembered with the image that each came from.
@@ -73,7 +72,7 @@ impl Centroids {
         let points = Points::new(sample.clusters.centroids.clone())?;
         let mut counts = vec![0; points.count()];
         sample.clusters.assignment.iter().for_each(|&c| counts[c as usize] += 1);
-        Ok(Self { channels, whitening, points, counts, nearest: Nearest::default() })
+        Ok(Self { channels, whitening, points, counts })
     }
 
     /// Patches to draw from each of further images, so that each counts as much as one of the `images` before.
@@ -103,18 +102,31 @@ impl Centroids {
     }
 
     /// Writes each patch's distance to the nearest centroid to `out`.
-    pub fn distances(&self, patches: &FeatureMap, threads: &Threads, out: &mut Vec<f32>) -> Result<()> {
-        self.nearest.distances(Some(&self.whitening), &self.points, patches, threads, out)
+    ///
+    /// # Errors
+    /// As [`nearest_distances`].
+    pub fn distances(
+        &self,
+        patches: &FeatureMap,
+        threads: &Threads,
+        scratch: &mut NearestScratch,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        nearest_distances(Some(&self.whitening), &self.points, patches, threads, scratch, out)
     }
 
     /// The same, as though image number `image` had not been learnt from: its patches are taken out of their centroids,
     /// and a centroid that held nothing else is gone.
+    ///
+    /// # Errors
+    /// As [`nearest_distances`].
     pub fn held_out(
         &self,
         sample: &PatchSample,
         image: usize,
         patches: &FeatureMap,
         threads: &Threads,
+        scratch: &mut NearestScratch,
         out: &mut Vec<f32>,
     ) -> Result<()> {
         let all: Vec<f32> = self.counts.iter().map(|count| *count as f32).collect();
@@ -136,7 +148,7 @@ impl Centroids {
         }
         let left: Vec<usize> = (0..all.len()).filter(|&c| own[c] == 0.0 || own[c] < all[c]).collect();
         let left = Points::new(select(rows.view(), &left)?)?;
-        self.nearest.distances(Some(&self.whitening), &left, patches, threads, out)
+        nearest_distances(Some(&self.whitening), &left, patches, threads, scratch, out)
     }
 
     /// Saves the level.
@@ -160,7 +172,6 @@ impl Centroids {
             whitening: Whitening::load(LEVEL, channels, state)?,
             points: Points::new(from_vec(state.take_f32("centroids.points", &[count, channels])?, channels))?,
             counts,
-            nearest: Nearest::default(),
         })
     }
 }

@@ -15,6 +15,7 @@ use crate::exec::scratch::Pool;
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
 use crate::method::features::{patch_mean, select};
+use crate::method::whitening::NearestScratch;
 use crate::method::{Accumulator, FitOutcome, Fitter, GridScore, Sample, check_shape, held_out_images};
 
 /// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
@@ -257,7 +258,7 @@ impl NpadFitter {
         threads: &Threads,
         progress: &Progress,
     ) -> Result<HeldOut> {
-        let mut out = HeldOut::default();
+        let (mut out, mut nearest) = (HeldOut::default(), NearestScratch::default());
         let images = held_out_images(sample);
         for (done, batch) in images.chunks(BATCH).enumerate() {
             progress.report("held-out scores", done * BATCH, images.len())?;
@@ -271,7 +272,7 @@ impl NpadFitter {
                     if let Some(level) = &levels.centroids {
                         let mut distance = Vec::new();
                         let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch)?;
-                        level.held_out(patches, number, cells, threads, &mut distance)?;
+                        level.held_out(patches, number, cells, threads, &mut nearest, &mut distance)?;
                         out[2].push(distance);
                     }
                 }

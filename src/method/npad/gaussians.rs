@@ -10,7 +10,6 @@ use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_copy, try_resize, try_vec};
-use crate::exec::scratch::Pool;
 use crate::math::gaussian::{Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation};
 use crate::math::kernels::{blocked_len, padded, squared_mahalanobis};
 use crate::math::rows::try_zeros;
@@ -68,8 +67,6 @@ pub struct Gaussians<W = f16> {
     weight: Vec<f32>,
     /// The mean covariance of all positions, from which a fit can go on: the lower triangle, row-major.
     pooled: Vec<f32>,
-    /// Memory for a position's features relative to its mean.
-    scratch: Pool<Vec<f32>>,
 }
 
 impl Gaussians<f32> {
@@ -85,7 +82,6 @@ impl Gaussians<f32> {
             kept: try_vec(positions, 0.0)?,
             weight: try_copy(moments.weights())?,
             pooled: try_vec(dimension * dimension, 0.0)?,
-            scratch: Pool::default(),
         };
         for (i, row) in level.pooled.chunks_exact_mut(dimension).enumerate() {
             row.iter_mut().enumerate().for_each(|(j, value)| *value = pooled[(i, j)] as f32);
@@ -160,33 +156,41 @@ impl Gaussians<f32> {
             return Err(Error::new(Status::NotEnoughImages, message));
         }
         let Self { dimension, mean, kept, weight, pooled, .. } = self;
-        Ok(Gaussians { dimension, mean, whitener, kept, weight, pooled, scratch: Pool::default() })
+        Ok(Gaussians { dimension, mean, whitener, kept, weight, pooled })
     }
 }
 
 impl Gaussians {
     /// Writes the Mahalanobis distances of each position of each map to `out`: position after position, a value for each
-    /// padded map. All maps share one pass over the whiteners, whose size in memory is what scoring costs.
-    pub fn distances<'a, M>(&self, maps: M, threads: &Threads, out: &mut Vec<f32>) -> Result<()>
+    /// padded map. All maps share one pass over the whiteners, whose size in memory is what scoring costs. `scratch` is
+    /// working memory, one vector for each thread.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn distances<'a, M>(
+        &self,
+        maps: M,
+        threads: &Threads,
+        scratch: &mut Vec<Vec<f32>>,
+        out: &mut Vec<f32>,
+    ) -> Result<()>
     where
         M: ExactSizeIterator<Item = &'a FeatureMap> + Clone + Sync,
     {
         let (row_len, triangle, count) = (padded(self.dimension), blocked_len(self.dimension), maps.len());
         try_resize(out, self.kept.len() * count, 0.0)?;
-        threads.chunks(out, CHUNK * count, |chunk, out| {
-            self.scratch.with(Vec::new, |relative| {
-                relative.resize(row_len, 0.0);
-                for (p, out) in (chunk * CHUNK..).zip(out.chunks_exact_mut(count)) {
-                    let mean = &self.mean[p * row_len..][..row_len];
-                    let whitener = &self.whitener[p * triangle..][..triangle];
-                    for (map, out) in maps.clone().zip(out) {
-                        relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
-                        *out = squared_mahalanobis(whitener, self.dimension, relative).sqrt();
-                    }
+        // A position's features relative to its mean.
+        let prepare = |relative: &mut Vec<f32>| try_resize(relative, row_len, 0.0);
+        threads.chunks_with(out, CHUNK * count, scratch, prepare, |relative, chunk, out| {
+            for (p, out) in (chunk * CHUNK..).zip(out.chunks_exact_mut(count)) {
+                let mean = &self.mean[p * row_len..][..row_len];
+                let whitener = &self.whitener[p * triangle..][..triangle];
+                for (map, out) in maps.clone().zip(out) {
+                    relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
+                    *out = squared_mahalanobis(whitener, self.dimension, relative).sqrt();
                 }
-            });
-        });
-        Ok(())
+            }
+        })
     }
 
     /// The statistics that it was estimated from.
@@ -224,7 +228,6 @@ impl Gaussians {
             kept: state.take_f32(&format!("{level}.kept"), &[positions])?,
             weight: state.take_f32(&format!("{level}.weight"), &[positions])?,
             pooled: state.take_f32(&format!("{level}.pooled"), &[dimension; 2])?,
-            scratch: Pool::default(),
         })
     }
 }

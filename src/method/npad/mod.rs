@@ -139,6 +139,10 @@ impl Method for Npad {
         "npad"
     }
 
+    fn help(&self) -> &'static str {
+        "neighbouring-pixel anomaly detection: Gaussians of patches and pixels at each position, and centroids (Jang, Hwang, Park 2023)"
+    }
+
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
     }

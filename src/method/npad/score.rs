@@ -9,9 +9,11 @@ use super::{LEVELS, NpadConfig};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
+use crate::exec::memory::try_reserve;
 use crate::exec::scratch::Pool;
 use crate::method::features::{patch_mean, select};
 use crate::method::state::unfit;
+use crate::method::whitening::NearestScratch;
 use crate::method::{Array, GridScore, Scorer, State, check_shape};
 
 /// What of the levels goes into the map and into the image score.
@@ -77,8 +79,10 @@ pub struct NpadScorer {
 #[derive(Default)]
 pub struct Scratch {
     maps: Vec<Maps>,
+    relative: Vec<Vec<f32>>,
+    nearest: NearestScratch,
     /// Distances of one level, those of each position of all maps together.
-    together: Vec<f32>,
+    all: Vec<f32>,
 }
 
 /// What the levels look at in one feature map, and what they find.
@@ -91,14 +95,16 @@ struct Maps {
 }
 
 /// Gives each map the distances of one level, which stand position by position.
-fn hand_out(together: &[f32], level: usize, maps: &mut [Maps]) {
-    let shape = (together.len() / maps.len(), maps.len());
-    let together = ArrayView2::from_shape(shape, together).expect("a distance for each position and map");
-    for (maps, distances) in maps.iter_mut().zip(together.columns()) {
+fn hand_out(all: &[f32], level: usize, maps: &mut [Maps]) -> Result<()> {
+    let shape = (all.len() / maps.len(), maps.len());
+    let all = ArrayView2::from_shape(shape, all).expect("a distance for each position and map");
+    for (maps, distances) in maps.iter_mut().zip(all.columns()) {
         let out = &mut maps.distances[level];
         out.clear();
+        try_reserve(out, distances.len())?;
         out.extend(distances);
     }
+    Ok(())
 }
 
 /// What centroids are compared with: the positions' own features, or their means over a patch.
@@ -126,37 +132,18 @@ impl Scorer for NpadScorer {
 
     fn score_all(&self, features: &[FeatureMap], threads: &Threads, out: &mut [GridScore]) -> Result<()> {
         features.iter().try_for_each(|map| check_shape(self.shape, map))?;
-        let Levels { pixel, patch, centroids } = &self.levels;
-        self.scratch.with(Scratch::default, |Scratch { maps, together }| {
-            if maps.len() < features.len() {
-                maps.resize_with(features.len(), Maps::default);
-            }
-            let maps = &mut maps[..features.len()];
-            for (maps, features) in maps.iter_mut().zip(features) {
-                if pixel.is_some() || patch.is_some() {
-                    select(features, &self.channels, threads, &mut maps.selected)?;
-                }
-                if patch.is_some() {
-                    patch_mean(&maps.selected, self.patch, threads, &mut maps.mean)?;
-                }
-                if let Some(level) = centroids {
-                    let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells)?;
-                    level.distances(cells, threads, &mut maps.distances[2])?;
-                }
-            }
-            if let Some(level) = pixel {
-                level.distances(maps.iter().map(|maps| &maps.selected), threads, together)?;
-                hand_out(together, 0, maps);
-            }
-            if let Some(level) = patch {
-                level.distances(maps.iter().map(|maps| &maps.mean), threads, together)?;
-                hand_out(together, 1, maps);
-            }
-            for (maps, out) in maps.iter().zip(out) {
-                self.fusion.apply(maps.distances.each_ref().map(Vec::as_slice), self.shape.0, self.shape.1, out);
-            }
-            Ok(())
-        })
+        self.scratch.try_with(|| Ok(Scratch::default()), |scratch| self.run(features, threads, scratch, out))
+    }
+
+    fn warm_up(&self, maps: usize, calls: usize, threads: &Threads) -> Result<()> {
+        let mut blank = FeatureMap::default();
+        blank.reshape(self.shape)?;
+        let (features, mut out) = (vec![blank; maps], vec![GridScore::default(); maps]);
+        self.scratch.warm_up(
+            calls,
+            || Ok(Scratch::default()),
+            |scratch| self.run(&features, threads, scratch, &mut out),
+        )
     }
 
     fn state(&self) -> Result<State> {
@@ -179,6 +166,46 @@ impl Scorer for NpadScorer {
 }
 
 impl NpadScorer {
+    /// Scores feature maps of the scorer's shape.
+    fn run(
+        &self,
+        features: &[FeatureMap],
+        threads: &Threads,
+        scratch: &mut Scratch,
+        out: &mut [GridScore],
+    ) -> Result<()> {
+        let Levels { pixel, patch, centroids } = &self.levels;
+        let Scratch { maps, relative, nearest, all } = scratch;
+        if maps.len() < features.len() {
+            maps.resize_with(features.len(), Maps::default);
+        }
+        let maps = &mut maps[..features.len()];
+        for (maps, features) in maps.iter_mut().zip(features) {
+            if pixel.is_some() || patch.is_some() {
+                select(features, &self.channels, threads, &mut maps.selected)?;
+            }
+            if patch.is_some() {
+                patch_mean(&maps.selected, self.patch, threads, &mut maps.mean)?;
+            }
+            if let Some(level) = centroids {
+                let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells)?;
+                level.distances(cells, threads, nearest, &mut maps.distances[2])?;
+            }
+        }
+        if let Some(level) = pixel {
+            level.distances(maps.iter().map(|maps| &maps.selected), threads, relative, all)?;
+            hand_out(all, 0, maps)?;
+        }
+        if let Some(level) = patch {
+            level.distances(maps.iter().map(|maps| &maps.mean), threads, relative, all)?;
+            hand_out(all, 1, maps)?;
+        }
+        for (maps, out) in maps.iter().zip(out) {
+            self.fusion.apply(maps.distances.each_ref().map(Vec::as_slice), self.shape.0, self.shape.1, out);
+        }
+        Ok(())
+    }
+
     /// Rebuilds a scorer from its state.
     pub fn load(config: &NpadConfig, mut state: State) -> Result<Self> {
         let shape = state.take_u32("shape")?;

@@ -17,9 +17,9 @@ use super::roi::InputRoi;
 use super::{Core, MapOptions, Metadata, Model};
 use crate::backbone::{BackboneSpec, HOST, Tiled};
 use crate::error::{Error, Result, Status};
-use crate::exec::Threads;
 use crate::exec::huge_pages;
 use crate::exec::scratch::Pool;
+use crate::exec::{Threads, quiet};
 use crate::image::mask::Mask;
 use crate::method::{Array, Method, Parameters, State, method};
 use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
@@ -92,7 +92,7 @@ impl Model {
         std::thread::scope(|scope| {
             // Loading ONNX Runtime takes as long as reading and checking the file. What fails here is said further on.
             if options.extractor().is_none() {
-                scope.spawn(crate::backbone::warm_up);
+                scope.spawn(|| quiet(crate::backbone::warm_up));
             }
             let bytes = read(path)
                 .map_err(|e| Error::new(Status::Io, format!("cannot read the model {}: {e}", path.display())))?;
@@ -188,10 +188,12 @@ impl Model {
             backbone: Tiled::over(backbone, metadata.tile),
             spec,
             scorer,
-            threads: Arc::new(Threads::new(options.threads)?),
+            threads: Threads::shared(options.threads)?,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
-            contexts: Pool::new(Threads::resolve(0)),
+            contexts: Pool::new(options.call_limit()),
+            wait: options.wait(),
+            device: options.device,
         };
         Ok(Self { metadata, good_scores, core: Arc::new(core) })
     }

@@ -1,0 +1,138 @@
+//! From grids of values to one smooth map of the network's input size.
+
+use crate::error::Result;
+use crate::exec::Threads;
+use crate::exec::memory::try_resize;
+use crate::math::axis::{Axis, Separable};
+use crate::preprocess::InputSize;
+
+/// One grid map per displacement at which an image was scored, becoming one smooth map of the network's input size.
+#[derive(Default)]
+pub struct Smoother {
+    /// What the maps below are for.
+    geometry: Option<MapGeometry>,
+    /// From the grid of each displacement to the size of the input, smooth already where there is no mask.
+    up: Vec<Separable>,
+    /// Smoothing on its own, where there is a mask.
+    blur: Option<Separable>,
+    plane: Vec<f32>,
+    weight: Vec<f32>,
+}
+
+/// How grids become a map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct MapGeometry {
+    /// Rows and columns of the grid.
+    pub grid: (usize, usize),
+    /// The network's input size, which is that of the map.
+    pub size: InputSize,
+    /// Standard deviation of the smoothing, in pixels of the input.
+    pub sigma: f64,
+    /// Whether a mask leaves pixels out.
+    pub masked: bool,
+}
+
+/// The least share of a smoothed value that must come from pixels that count; below it, the map is 0.
+const LEAST_WEIGHT: f32 = 1e-2;
+
+impl Smoother {
+    /// Resizes each map to the input's size, shifts it back, averages, and blurs, into `out`.
+    ///
+    /// `maps` yields each displacement `(dy, dx)`, the same each time, with its grid of values. With `inside`, which tells the
+    /// pixels of the input that count, others have no influence (normalised convolution, Knutsson and Westin 1993).
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
+    pub fn run<'a>(
+        &mut self,
+        maps: impl ExactSizeIterator<Item = ((isize, isize), &'a [f32])> + Clone,
+        geometry: MapGeometry,
+        inside: Option<&[bool]>,
+        threads: &Threads,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
+        if self.geometry != Some(geometry) {
+            self.prepare(geometry, maps.clone().map(|(displacement, _)| displacement));
+        }
+        let clear = |plane: &mut Vec<f32>| {
+            plane.clear();
+            try_resize(plane, geometry.size.height * geometry.size.width, 0.0)
+        };
+        clear(out)?;
+        let (Some(inside), Some(blur)) = (inside, &mut self.blur) else {
+            return self.up.iter_mut().zip(maps).try_for_each(|(up, (_, map))| up.add(map, out, threads));
+        };
+        clear(&mut self.plane)?;
+        self.up.iter_mut().zip(maps).try_for_each(|(up, (_, map))| up.add(map, &mut self.plane, threads))?;
+        self.plane.iter_mut().zip(inside).filter(|(_, inside)| !**inside).for_each(|(value, _)| *value = 0.0);
+        blur.add(&self.plane, out, threads)?;
+        self.plane.clear();
+        self.plane.extend(inside.iter().map(|inside| f32::from(u8::from(*inside))));
+        clear(&mut self.weight)?;
+        blur.add(&self.plane, &mut self.weight, threads)?;
+        for (value, weight) in out.iter_mut().zip(&self.weight) {
+            *value = if *weight < LEAST_WEIGHT { 0.0 } else { *value / weight };
+        }
+        Ok(())
+    }
+
+    fn prepare(&mut self, geometry: MapGeometry, displacements: impl ExactSizeIterator<Item = (isize, isize)>) {
+        let MapGeometry { grid: (rows, cols), size: InputSize { height, width }, sigma, masked } = geometry;
+        let blur = [Axis::gaussian(height, sigma), Axis::gaussian(width, sigma)];
+        let up = [Axis::bilinear(rows, height), Axis::bilinear(cols, width)];
+        let share = 1.0 / displacements.len() as f64;
+        self.up = displacements
+            .map(|(dy, dx)| {
+                let back = [up[0].then(&Axis::shift(height, -dy)), up[1].then(&Axis::shift(width, -dx))];
+                let [down, across] = if masked { back } else { [back[0].then(&blur[0]), back[1].then(&blur[1])] };
+                Separable::new(down.scaled(share), across)
+            })
+            .collect();
+        self.blur = masked.then(|| {
+            let [down, across] = blur;
+            Separable::new(down, across)
+        });
+        self.geometry = Some(geometry);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shifted_maps_come_back_to_their_place() {
+        let size = InputSize { height: 8, width: 8 };
+        let mut smoother = Smoother::default();
+        let mut still = vec![0.0; 64];
+        still[3 * 8 + 4] = 1.0;
+        // An image moved by (2, 1) shows the same spot two rows higher and one column to the left.
+        let mut moved = vec![0.0; 64];
+        moved[8 + 3] = 1.0;
+        let maps = [((0, 0), &still[..]), ((2, 1), &moved[..])];
+        let geometry = MapGeometry { grid: (8, 8), size, sigma: 0.0, masked: false };
+        let threads = Threads::new(1).unwrap();
+        let mut out = Vec::new();
+        smoother.run(maps.into_iter(), geometry, None, &threads, &mut out).unwrap();
+        assert_eq!(out, still);
+    }
+
+    #[test]
+    fn what_does_not_count_has_no_influence() {
+        let size = InputSize { height: 8, width: 8 };
+        let inside: Vec<bool> = (0..64).map(|i| i % 8 < 5).collect();
+        let run = |outside: f32| {
+            let map: Vec<f32> = inside.iter().map(|inside| if *inside { 2.0 } else { outside }).collect();
+            let geometry = MapGeometry { grid: (8, 8), size, sigma: 1.0, masked: true };
+            let maps = [((0, 0), &map[..])].into_iter();
+            let mut out = Vec::new();
+            let threads = Threads::new(1).unwrap();
+            Smoother::default().run(maps, geometry, Some(&inside), &threads, &mut out).unwrap();
+            out
+        };
+        assert_eq!(run(0.0), run(1e6));
+        let smooth = run(7.0);
+        assert!((0..5).all(|x| (smooth[x] - 2.0).abs() < 1e-5), "{:?}", &smooth[..8]);
+        assert_eq!(smooth[7], 0.0, "too far from anything that counts");
+    }
+}
