@@ -8,8 +8,7 @@ use clap::Args;
 use super::{FitOptions, progress};
 use crate::dataset::{Picture, images_in};
 use npad::error::{Error, Result, Status};
-use npad::image::MaskView;
-use npad::image::mask::Mask;
+use npad::image::{Mask, MaskView};
 use npad::model::{Model, Options, Trainer};
 
 #[derive(Args)]

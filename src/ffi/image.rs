@@ -81,7 +81,7 @@ impl npad_image {
     pub(super) unsafe fn view<'a>(image: *const Self) -> Result<ImageView<'a>> {
         let image = unsafe { borrow(image, "image") }?;
         let invalid = |text: String| Error::new(Status::InvalidImage, text);
-        let format = PixelFormat::ALL.into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
+        let format = PixelFormat::all().into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
             invalid(format!("the pixel format is {}, which is not one of npad_pixel_format", image.format))
         })?;
         let pointers = &image.data[..format.planes()];

@@ -6,7 +6,7 @@ use super::image::npad_mask;
 use super::{UserData, borrow, borrow_mut, free, guard, guard_value, string};
 use crate::error::Status;
 use crate::exec::progress::Progress;
-use crate::image::mask::Mask;
+use crate::image::Mask;
 use crate::model::Options;
 use crate::plugin::extractor::{HostExtractor, npad_extractor};
 

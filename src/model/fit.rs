@@ -19,7 +19,7 @@ use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::image::ImageView;
-use crate::image::mask::Mask;
+use crate::image::Mask;
 use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
 use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
@@ -219,7 +219,7 @@ impl Trainer {
 impl Fit {
     fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
         self.progress.report("learning", self.sample.seen(), self.expected)?;
-        if image.mask().is_some() {
+        if image.mask().is_some() || image.roi().is_some() {
             return Err(own_mask_in_a_fit());
         }
         if self.sample.is_full() {
@@ -229,7 +229,7 @@ impl Fit {
         let mut first = None;
         let input = match &mut self.input {
             Some(input) => input,
-            None => first.insert(self.config.input(image, &*self.backbone)?),
+            None => first.insert(self.config.input(image, &*self.backbone, &self.threads)?),
         };
         let known = self.features.first().map(|map| self.sample.offer(bytes(map, &self.config)));
         let kept = known.as_ref().is_none_or(|offer| offer.place.is_some());
@@ -307,7 +307,7 @@ impl Fit {
         let out_of_order = || Error::new(Status::Internal, "images without an input size");
         let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
         let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
-        let inside = roi.as_ref().map(|roi| &roi.cover[..]);
+        let inside = roi.as_ref().map(|roi| &roi.inside[..]);
         let new_scores: Vec<(f32, f32)> = threads.run(|| {
             let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
                 let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads);
@@ -368,10 +368,10 @@ fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
 }
 
 impl FitConfig {
-    fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<Input> {
+    fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor, threads: &Threads) -> Result<Input> {
         let size = input_size(self.geometry, image, backbone)?;
-        let roi = self.mask.as_ref().map(|mask| InputRoi::fixed((**mask).clone(), size));
-        InputRoi::of(roi.as_ref(), image, size, 0)?;
+        let roi = self.mask.as_ref().map(|mask| InputRoi::fixed((**mask).clone(), size, threads)).transpose()?;
+        roi.as_ref().map_or(Ok(()), |roi| roi.check_size(image))?;
         // What a network says of its first dimension may not hold: better known now than with the first batch.
         let max_batch = backbone.max_batch(size);
         if max_batch > 1 {

@@ -8,7 +8,7 @@ use super::MapOptions;
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::progress::Progress;
-use crate::image::mask::Mask;
+use crate::image::Mask;
 use crate::method::{Method, Parameters, method};
 use crate::preprocess::{Geometry, Normalisation};
 

@@ -278,7 +278,7 @@ impl Model {
         let (size, output, shifts) = (metadata.input, &metadata.output, core.shifts.len());
         let grids = &grids[index * shifts..][..shifts];
         let roi = extraction.roi(index, core.roi.as_ref());
-        let inside = roi.map(|roi| &roi.cover[..]);
+        let inside = roi.map(|roi| &roi.inside[..]);
         let (score, smooth) = combiner.run(grids, &core.shifts, size, output, inside, &core.threads);
         if !score.is_finite() {
             let message = "the image score is not finite; the model file may be damaged";
@@ -294,7 +294,7 @@ impl Model {
         };
         resizer.run(smooth, (size.height, size.width), (height, width), values, stride, &core.threads);
         if let Some(roi) = roi {
-            roi.mask.clear_outside(values, (width, height), stride);
+            roi.mask.clear_outside(values, (width, height), stride, &core.threads);
         }
         let map = Map { values, width, stride };
         let regions = finder.find(map, metadata.map.threshold, output.min_region_area);
@@ -327,7 +327,7 @@ impl Model {
             );
             return Err(Error::new(Status::InvalidImage, message));
         }
-        let mut pixels = image.to_rgb();
+        let mut pixels = image.to_rgb()?;
         let heatmap = Heatmap { threshold: self.metadata.map.threshold };
         pixels.chunks_exact_mut(3).zip(&inspection.map).for_each(|(pixel, value)| heatmap.blend(*value, pixel));
         draw_boxes(&mut pixels, width, &inspection.regions, BOX);
@@ -341,7 +341,7 @@ impl Model {
     pub fn time_backbone(&self, image: &ImageView<'_>) -> Result<Duration> {
         let core = &*self.core;
         self.with_context(|context| {
-            context.extraction.load(image, self.pipeline())?;
+            context.extraction.load(0, image, self.pipeline())?;
             let start = Instant::now();
             for _ in &core.shifts {
                 core.backbone.extract(context.extraction.tensor(), self.metadata.input, &mut |_, _| Ok(()))?;

@@ -5,20 +5,23 @@
 //! structure. It reads the caller's rows as they lie, whatever their format, and keeps its tables from image to image. Resizing
 //! libraries need the channels apart, or a copy without stride, and make their tables anew each time.
 
+mod fill;
 mod geometry;
 mod resample;
+mod scan;
 
 pub use geometry::{Geometry, InputSize, MAX_INPUT_SIDE};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::exec::Threads;
-use crate::image::mask::Mask;
-use crate::image::{ImageView, PixelFormat};
+use crate::exec::memory::try_resize;
+use crate::image::{ImageView, Mask, PixelFormat};
 use crate::math::kernels::dispatch;
 
-use resample::{Resampler, Samples};
+use resample::{Resampler, Row, Samples};
+use scan::Scanner;
 
 /// The affine map from a channel value in 0..=1 to the network's input: `(value - mean) / std`, for R, G and B.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,22 +32,18 @@ pub struct Normalisation {
     pub std: [f32; 3],
 }
 
-/// How far a value may be from a whole one and still be one of 8 bits: below a step of 16 bits, above what dividing by 255
-/// in single precision does.
-const EIGHT_BITS: f32 = 1e-3;
-
 /// Reusable buffers for [`Preprocessor::run`]; one per scoring context.
 pub struct Preprocessor {
     size: InputSize,
     normalisation: Normalisation,
+    scanner: Scanner,
     resampler: Resampler,
-    values: Vec<f32>,
 }
 
 impl Preprocessor {
     /// A preprocessor for one network input.
     pub fn new(size: InputSize, normalisation: Normalisation) -> Self {
-        Self { size, normalisation, resampler: Resampler::default(), values: Vec::new() }
+        Self { size, normalisation, scanner: Scanner::default(), resampler: Resampler::default() }
     }
 
     /// The network's input size.
@@ -56,10 +55,13 @@ impl Preprocessor {
     ///
     /// The same pixels give the same input to the last bit however they lie in memory. Channels of 8 bits, also where they
     /// come widened to 16 or as floats, are rounded to 8 bits after resizing, as Pillow does; all others keep their
-    /// precision. Pixels outside `mask`, which has the image's size, have no influence.
+    /// precision. Pixels outside `mask`, which has the image's size, have no influence: the input is the weighted mean of
+    /// those inside, and continues them smoothly where none are seen. (The image's own mask and region of interest are not
+    /// looked at here.) An image that is refused leaves `tensor` as it was.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when a floating-point pixel is not finite.
+    /// [`Status::InvalidImage`](crate::error::Status::InvalidImage) when a pixel inside the mask is a float that is not finite
+    /// or has more than the image's significant bits, [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
     pub fn run(
         &mut self,
         image: &ImageView<'_>,
@@ -67,52 +69,26 @@ impl Preprocessor {
         threads: &Threads,
         tensor: &mut Vec<f32>,
     ) -> Result<()> {
-        let InputSize { height, width } = self.size;
-        let (format, from) = (image.format(), (image.width(), image.height()));
-        tensor.resize(3 * height * width, 0.0);
-        self.resampler.prepare(from, self.size);
-        if mask.is_none() && !matches!(format, PixelFormat::Gray16 | PixelFormat::Grayf32) {
-            let offsets = format.channel_offsets();
-            let channels = if format.is_gray() { 1 } else { 3 };
-            let per_plane = channels / format.planes();
-            for plane in 0..format.planes() {
-                let row = |y: usize| Samples::Bytes(image.row(plane, y));
-                let picked = &offsets[plane * per_plane..][..per_plane];
-                self.resampler.run(row, format.bytes_per_pixel(), picked, true, threads);
-                self.write(plane * per_plane, per_plane, channels, true, threads, tensor);
-            }
-            return Ok(());
-        }
+        let format = image.format();
+        let eight_bits = self.scanner.run(image, mask, threads)?;
+        let samples = match format {
+            PixelFormat::Gray16 => Samples::Words { divisor: image.gray16_divisor(), round: eight_bits },
+            PixelFormat::Grayf32 => Samples::Floats { round: eight_bits },
+            _ => Samples::Bytes(format.bytes_per_pixel()),
+        };
+        try_resize(tensor, 3 * self.size.height * self.size.width, 0.0)?;
+        self.resampler.prepare((image.width(), image.height()), self.size);
+        let offsets = format.channel_offsets();
         let channels = if format.is_gray() { 1 } else { 3 };
-        for channel in 0..channels {
-            let eight_bits = self.read(image, channel, mask)?;
-            let values = &self.values;
-            let row = |y: usize| Samples::Floats(&values[y * from.0..][..from.0]);
-            self.resampler.run(row, 1, &[0], eight_bits, threads);
-            self.write(channel, 1, channels, eight_bits, threads, tensor);
+        let per_plane = channels / format.planes();
+        for plane in 0..format.planes() {
+            let inside = |y: usize| mask.map(|mask| mask.row(y));
+            let row = |y: usize| Row { bytes: image.row(plane, y), samples, inside: inside(y) };
+            let picked = &offsets[plane * per_plane..][..per_plane];
+            self.resampler.run(row, picked, mask.is_some(), eight_bits, threads)?;
+            self.write(plane * per_plane, per_plane, channels, eight_bits, threads, tensor);
         }
         Ok(())
-    }
-
-    /// Takes one channel's values, with what is outside the mask filled up. Returns whether they are of 8 bits.
-    fn read(&mut self, image: &ImageView<'_>, channel: usize, mask: Option<&Mask>) -> Result<bool> {
-        let values = &mut self.values;
-        values.clear();
-        (0..image.height()).for_each(|y| image.for_each_value(y, channel, |_, v| values.push(v)));
-        let counts = |(i, _): &(usize, &f32)| mask.is_none_or(|mask| mask.inside()[*i]);
-        let mut counting = values.iter().enumerate().filter(counts).map(|(_, v)| *v);
-        let eight_bits = counting.all(|v| (f32::from(v.round() as u8) - v).abs() < EIGHT_BITS);
-        if let Some(mask) = mask {
-            mask.fill(values);
-        }
-        if !values.iter().all(|v| v.is_finite()) {
-            let message = "the image has pixels that are not finite (NaN or infinity)";
-            return Err(Error::new(Status::InvalidImage, message));
-        }
-        if eight_bits {
-            values.iter_mut().for_each(|v| *v = v.round());
-        }
-        Ok(eight_bits)
     }
 
     /// Normalises the `count` resized channels to the planes from `first` on; the only channel of a grey image to all.

@@ -20,7 +20,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::huge_pages;
 use crate::exec::scratch::Pool;
-use crate::image::mask::Mask;
+use crate::image::Mask;
 use crate::method::{Array, Method, Parameters, State, method};
 use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
 
