@@ -9,8 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Gray, fit, good_images, options};
 use npad::error::{Result, Status};
 use npad::exec::progress::Progress;
-use npad::image::mask::Mask;
-use npad::image::{ImageView, MaskView};
+use npad::image::{ImageView, Mask, MaskView};
 use npad::math::random::Random;
 use npad::model::{Model, Options, Thresholds, Trainer, Verdict};
 

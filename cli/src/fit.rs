@@ -11,8 +11,7 @@ use crate::output::check_writable;
 use crate::picture::{self, Picture};
 use crate::terminal::{fit_progress, note};
 use npad::error::Result;
-use npad::image::MaskView;
-use npad::image::mask::Mask;
+use npad::image::{Mask, MaskView};
 use npad::model::{Model, Options, Trainer};
 
 #[derive(Args)]

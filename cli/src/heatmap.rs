@@ -16,7 +16,7 @@ use npad::model::{Inspection, Model};
 pub fn write(path: &Path, picture: &Picture, model: &Model, inspection: &Inspection) -> Result<()> {
     let (width, height) = (picture.width, picture.height);
     let view = picture.view()?;
-    let (left, right) = (view.to_rgb(), model.picture(&view, inspection)?);
+    let (left, right) = (view.to_rgb()?, model.picture(&view, inspection)?);
     let rows: Vec<u8> =
         left.chunks_exact(3 * width).zip(right.chunks_exact(3 * width)).flat_map(|(a, b)| [a, b].concat()).collect();
     let mut png = Vec::new();

@@ -50,7 +50,7 @@ pub unsafe fn image_view<'a>(image: *const npad_image) -> Result<ImageView<'a>> 
 /// # Safety
 /// The image's pointers must cover its geometry as long as the view lives.
 unsafe fn view_of<'a>(image: &npad_image) -> Result<ImageView<'a>> {
-    let format = PixelFormat::ALL.into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
+    let format = PixelFormat::all().into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
         invalid(format!("the pixel format is {}, which is not one of npad_pixel_format", image.format))
     })?;
     let pointers = &image.data[..format.planes()];

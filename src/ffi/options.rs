@@ -12,7 +12,7 @@ use crate::abi::image::npad_mask;
 use crate::abi::sized::read_sized;
 use crate::error::{Error, Result, Status};
 use crate::exec::progress::Progress;
-use crate::image::mask::Mask;
+use crate::image::Mask;
 use crate::model::Options;
 use crate::plugin::extractor::HostExtractor;
 

@@ -1,14 +1,47 @@
-//! Regions of interest: which pixels of an image count.
+//! Masks: which pixels of an image count.
 //!
-//! Pixels outside are replaced before anything looks at them, so nothing of them can reach a model or a score. Their
-//! replacement continues the image smoothly from the mask's edge, because a hard edge is itself an anomaly to a
-//! backbone; filling with one value was rejected for that.
+//! Pixels outside never reach a model or a score. The preprocessor continues the image smoothly from the mask's edge,
+//! because a hard edge is itself an anomaly to a backbone; filling with one value was rejected for that.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::{ImageView, PixelFormat, Rectangle};
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::rows::RowsMut;
-use crate::image::MaskView;
 
-/// A region of interest: at least one pixel of `width` x `height`.
+/// A view of a mask in the caller's memory, one byte a pixel: 0 leaves the pixel out, anything else keeps it.
+#[derive(Debug, Clone, Copy)]
+pub struct MaskView<'a> {
+    data: &'a [u8],
+    width: usize,
+    height: usize,
+    stride: usize,
+}
+
+impl<'a> MaskView<'a> {
+    /// A view of `height` rows of `width` bytes, `stride` bytes apart.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when the size, the stride or the length of `data` do not fit together.
+    pub fn new(data: &'a [u8], width: usize, height: usize, stride: usize) -> Result<Self> {
+        let view = ImageView::new(data, width, height, stride, PixelFormat::Gray8);
+        view.map(|_| Self { data, width, height, stride }).map_err(|e| e.context("the mask"))
+    }
+
+    /// Columns and rows.
+    pub fn size(&self) -> (usize, usize) {
+        (self.width, self.height)
+    }
+
+    /// The bytes of row `y`, without padding.
+    pub fn row(&self, y: usize) -> &'a [u8] {
+        &self.data[y * self.stride..][..self.width]
+    }
+}
+
+/// A mask of the library's own: at least one pixel of `width` x `height` counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mask {
     width: usize,
@@ -20,32 +53,77 @@ impl Mask {
     /// A copy of a view.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when it leaves no pixel.
+    /// [`Status::InvalidImage`] when no pixel is left, [`Status::OutOfMemory`].
     pub fn new(view: MaskView<'_>) -> Result<Self> {
-        let inside = view.rows().flat_map(|row| row.iter().map(|v| *v != 0)).collect();
         let (width, height) = view.size();
+        let mut inside = try_vec(width * height, false)?;
+        for (y, row) in inside.chunks_exact_mut(width).enumerate() {
+            row.iter_mut().zip(view.row(y)).for_each(|(inside, byte)| *inside = *byte != 0);
+        }
         Self { width, height, inside }.checked()
     }
 
-    /// What both masks keep.
+    /// The mask of an image of `width` x `height` pixels that keeps a rectangle.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when that is nothing.
-    pub fn and(mut self, other: &Self) -> Result<Self> {
-        self.inside.iter_mut().zip(&other.inside).for_each(|(a, b)| *a &= b);
-        self.checked()
+    /// [`Status::InvalidImage`] when the rectangle is empty or does not lie inside, [`Status::OutOfMemory`].
+    pub fn rectangle(width: usize, height: usize, rectangle: Rectangle) -> Result<Self> {
+        rectangle.check_inside(width, height)?;
+        let mut inside = try_vec(width * height, false)?;
+        for row in inside.chunks_exact_mut(width).skip(rectangle.y).take(rectangle.height) {
+            row[rectangle.x..][..rectangle.width].fill(true);
+        }
+        Ok(Self { width, height, inside })
+    }
+
+    /// A mask without storage, for [`Mask::assign`].
+    pub(crate) fn unset() -> Self {
+        Self { width: 0, height: 0, inside: Vec::new() }
+    }
+
+    /// Becomes what an image's mask, its rectangle and `shared`, a mask of the same size, all keep. Reuses its storage.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when no pixel is left, [`Status::OutOfMemory`].
+    pub(crate) fn assign(&mut self, image: &ImageView<'_>, shared: Option<&Self>, threads: &Threads) -> Result<()> {
+        (self.width, self.height) = (image.width(), image.height());
+        try_resize(&mut self.inside, self.width * self.height, false)?;
+        let (view, roi, any) = (image.mask(), image.roi(), AtomicBool::new(false));
+        threads.chunks(&mut self.inside, self.width, |y, row| {
+            let columns = match roi {
+                Some(roi) if !(roi.y..roi.y + roi.height).contains(&y) => 0..0,
+                Some(roi) => roi.x..roi.x + roi.width,
+                None => 0..row.len(),
+            };
+            row[..columns.start].fill(false);
+            row[columns.end..].fill(false);
+            let kept = &mut row[columns.clone()];
+            match view {
+                Some(view) => kept.iter_mut().zip(&view.row(y)[columns.clone()]).for_each(|(a, b)| *a = *b != 0),
+                None => kept.fill(true),
+            }
+            if let Some(shared) = shared {
+                kept.iter_mut().zip(&shared.row(y)[columns]).for_each(|(a, b)| *a &= *b);
+            }
+            if is_any(kept) {
+                any.store(true, Ordering::Relaxed);
+            }
+        });
+        if any.into_inner() { Ok(()) } else { Err(empty()) }
     }
 
     fn checked(self) -> Result<Self> {
-        if self.inside.contains(&true) {
-            return Ok(self);
-        }
-        Err(Error::new(Status::InvalidImage, "the mask leaves no pixel to look at; at least one must not be 0"))
+        if is_any(&self.inside) { Ok(self) } else { Err(empty()) }
     }
 
     /// The pixels, row after row: true for those that count.
     pub fn inside(&self) -> &[bool] {
         &self.inside
+    }
+
+    /// The pixels of row `y`.
+    pub fn row(&self, y: usize) -> &[bool] {
+        &self.inside[y * self.width..][..self.width]
     }
 
     /// Columns and rows.
@@ -76,74 +154,72 @@ impl Mask {
     pub fn clear_outside(&self, map: &mut RowsMut<'_, f32>) {
         let (width, height) = (map.width(), map.height());
         for y in 0..height {
-            let inside = &self.inside[y * self.height / height * self.width..][..self.width];
-            let values = map.row_mut(y).iter_mut().enumerate().filter(|(x, _)| !inside[x * self.width / width]);
-            values.for_each(|(_, value)| *value = 0.0);
-        }
-    }
-
-    /// Which pixels of the image, resized to `width` x `height`, show something of what is inside.
-    pub fn cover(&self, width: usize, height: usize) -> Vec<bool> {
-        let range = |at: usize, out: usize, of: usize| at * of / out..((at + 1) * of).div_ceil(out).min(of);
-        let mut covered = Vec::with_capacity(height * width);
-        for y in 0..height {
-            for x in 0..width {
-                let any = range(y, height, self.height)
-                    .any(|v| self.inside[v * self.width..][range(x, width, self.width)].contains(&true));
-                covered.push(any);
+            let (inside, row) = (self.row(y * self.height / height), map.row_mut(y));
+            if width == self.width {
+                row.iter_mut().zip(inside).for_each(|(value, inside)| *value = if *inside { *value } else { 0.0 });
+            } else {
+                let outside = row.iter_mut().enumerate().filter(|(x, _)| !inside[x * self.width / width]);
+                outside.for_each(|(_, value)| *value = 0.0);
             }
         }
-        covered
     }
 
-    /// Replaces the values outside by a continuation of those inside: the mean of the nearest to the left, right, top
-    /// and bottom, nearer ones counting more, or the mean of all where there is none in row and column.
-    pub fn fill(&self, plane: &mut [f32]) {
-        let (mut sum, mut count) = (0.0f64, 0.0f64);
-        for (value, _) in plane.iter().zip(&self.inside).filter(|(_, inside)| **inside) {
-            sum += f64::from(*value);
-            count += 1.0;
-        }
-        let mean = (sum / count) as f32;
-        let mut weighted = vec![(0.0f32, 0.0f32); plane.len()];
-        let mut sweep = |line: &mut dyn Iterator<Item = usize>| {
-            let mut last = None;
-            for at in line {
-                if self.inside[at] {
-                    last = Some((plane[at], 1.0));
-                } else if let Some((value, distance)) = last {
-                    weighted[at].0 += value / distance;
-                    weighted[at].1 += 1.0 / distance;
-                    last = Some((value, distance + 1.0));
+    /// The mask resized to `width` x `height`, into `resized`: a pixel is inside where it shows something of the inside.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn resized(&self, width: usize, height: usize, threads: &Threads, resized: &mut Vec<bool>) -> Result<()> {
+        let range = |at: usize, out: usize, of: usize| at * of / out..((at + 1) * of).div_ceil(out).min(of);
+        try_resize(resized, width * height, false)?;
+        threads.chunks(resized, width, |y, row| {
+            row.fill(false);
+            for from in range(y, height, self.height).map(|y| self.row(y)) {
+                for (x, inside) in row.iter_mut().enumerate().filter(|(_, inside)| !**inside) {
+                    *inside = from[range(x, width, self.width)].contains(&true);
                 }
             }
-        };
-        let (width, height) = (self.width, self.height);
-        for y in 0..height {
-            sweep(&mut (y * width..(y + 1) * width));
-            sweep(&mut (y * width..(y + 1) * width).rev());
-        }
-        for x in 0..width {
-            sweep(&mut (0..height).map(|y| y * width + x));
-            sweep(&mut (0..height).rev().map(|y| y * width + x));
-        }
-        let outside = plane.iter_mut().zip(&self.inside).zip(&weighted).filter(|((_, inside), _)| !**inside);
-        outside.for_each(|((value, _), (sum, weight))| *value = if *weight > 0.0 { sum / weight } else { mean });
+        });
+        Ok(())
     }
 }
 
+fn empty() -> Error {
+    Error::new(
+        Status::InvalidImage,
+        "the mask or the region of interest leaves no pixel to look at; at least one must count",
+    )
+}
+
+/// Whether any is true. Without an early end, which would keep the loop from being vectorised.
+fn is_any(inside: &[bool]) -> bool {
+    inside.chunks(1 << 12).any(|inside| inside.iter().fold(false, |any, inside| any | inside))
+}
+
 /// Takes away from `inside`, rows of `width` pixels, what is nearer than `margin` pixels (in rows or columns) to its
-/// edge; an image's own border is no edge. Where nothing would be left, nothing is taken.
-pub fn erode(inside: &mut [bool], width: usize, margin: usize) {
-    let height = inside.len() / width;
-    let near = |at: usize, length: usize| at.saturating_sub(margin)..(at + margin + 1).min(length);
-    let rows: Vec<bool> =
-        (0..inside.len()).map(|i| near(i % width, width).all(|x| inside[i / width * width + x])).collect();
-    let eroded: Vec<bool> =
-        (0..inside.len()).map(|i| near(i / width, height).all(|y| rows[y * width + i % width])).collect();
-    if eroded.contains(&true) {
-        inside.copy_from_slice(&eroded);
+/// edge; an image's own border is no edge. Where nothing would be left, nothing is taken. `scratch` is working memory.
+///
+/// # Errors
+/// [`Status::OutOfMemory`]; nothing is taken then.
+pub(crate) fn erode(inside: &mut [bool], width: usize, margin: usize, scratch: &mut Vec<bool>) -> Result<()> {
+    try_resize(scratch, 2 * inside.len(), false)?;
+    let (rows, eroded) = scratch.split_at_mut(inside.len());
+    for (from, to) in inside.chunks_exact(width).zip(rows.chunks_exact_mut(width)) {
+        to.copy_from_slice(from);
+        for (x, _) in from.iter().enumerate().filter(|(_, inside)| !**inside) {
+            to[x.saturating_sub(margin)..(x + margin + 1).min(width)].fill(false);
+        }
     }
+    let height = inside.len() / width;
+    for (y, to) in eroded.chunks_exact_mut(width).enumerate() {
+        to.fill(true);
+        for from in rows.chunks_exact(width).take((y + margin + 1).min(height)).skip(y.saturating_sub(margin)) {
+            to.iter_mut().zip(from).for_each(|(to, from)| *to &= *from);
+        }
+    }
+    if is_any(eroded) {
+        inside.copy_from_slice(eroded);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -153,22 +229,6 @@ mod tests {
     fn mask(width: usize, height: usize, inside: impl Fn(usize, usize) -> bool) -> Mask {
         let bytes: Vec<u8> = (0..width * height).map(|i| 7 * u8::from(inside(i % width, i / width))).collect();
         Mask::new(MaskView::new(&bytes, width, height, width).unwrap()).unwrap()
-    }
-
-    #[test]
-    fn a_fill_continues_what_is_inside_and_forgets_what_is_not() {
-        let mask = mask(8, 6, |x, y| x < 5 && y > 0);
-        let ramp = |outside: f32| -> Vec<f32> {
-            let inside = |i: usize| mask.inside()[i];
-            (0..48).map(|i| if inside(i) { (i % 8) as f32 } else { outside }).collect()
-        };
-        let (mut a, mut b) = (ramp(1e9), ramp(-3.0));
-        mask.fill(&mut a);
-        mask.fill(&mut b);
-        assert_eq!(a, b);
-        assert_eq!(a[2 * 8 + 6], 4.0, "to the right of a row that ends with 4");
-        assert_eq!(a[2], 2.0, "above a column of 2");
-        assert_eq!(a[6], 2.0, "nothing in row and column: the mean of 0 to 4");
     }
 
     #[test]
@@ -182,24 +242,30 @@ mod tests {
         assert_eq!(Mask::from_bits(&[], 0, 3), None);
     }
 
+    fn resized(mask: &Mask, width: usize, height: usize) -> Vec<bool> {
+        let mut resized = Vec::new();
+        mask.resized(width, height, &Threads::new(2).unwrap(), &mut resized).unwrap();
+        resized
+    }
+
     #[test]
     fn the_smallest_region_is_still_covered() {
         let mask = mask(100, 50, |x, y| (x, y) == (99, 30));
-        let covered = mask.cover(10, 10);
+        let covered = resized(&mask, 10, 10);
         assert_eq!(covered.iter().filter(|c| **c).count(), 1);
         assert!(covered[6 * 10 + 9]);
         let mask = self::mask(2, 1, |x, _| x == 1);
-        let covered = mask.cover(4, 2);
+        let covered = resized(&mask, 4, 2);
         assert_eq!(covered, [false, false, true, true, false, false, true, true]);
     }
 
     #[test]
     fn erosion_stops_at_the_image_border_and_before_nothing_is_left() {
         let mut inside: Vec<bool> = (0..25).map(|i| i % 5 < 4).collect();
-        erode(&mut inside, 5, 1);
+        erode(&mut inside, 5, 1, &mut Vec::new()).unwrap();
         assert_eq!(inside, (0..25).map(|i| i % 5 < 3).collect::<Vec<_>>());
         let mut one = vec![false, true, false];
-        erode(&mut one, 3, 1);
+        erode(&mut one, 3, 1, &mut Vec::new()).unwrap();
         assert_eq!(one, [false, true, false]);
     }
 
@@ -209,7 +275,22 @@ mod tests {
         let error = Mask::new(MaskView::new(&zeros, 3, 2, 3).unwrap()).unwrap_err();
         assert!(error.status() == Status::InvalidImage && error.message().contains("no pixel"), "{error}");
         assert!(MaskView::new(&zeros, 3, 3, 3).unwrap_err().message().starts_with("the mask: "));
-        let (left, right) = (mask(4, 1, |x, _| x < 2), mask(4, 1, |x, _| x >= 2));
-        assert!(left.clone().and(&right).is_err() && left.clone().and(&left).is_ok());
+    }
+
+    #[test]
+    fn mask_rectangle_and_shared_mask_keep_what_all_of_them_keep() {
+        let (bytes, pixels, threads) = ([1u8, 1, 0, 1, 1, 1, 1, 0, 1, 1], [0u8; 10], Threads::new(2).unwrap());
+        let view = ImageView::new(&pixels, 5, 2, 5, PixelFormat::Gray8).unwrap();
+        let own = MaskView::new(&bytes, 5, 2, 5).unwrap();
+        let shared = mask(5, 2, |x, _| x > 0);
+        let roi = Rectangle { x: 0, y: 0, width: 4, height: 1 };
+        let mut kept = Mask::unset();
+        kept.assign(&view.with_mask(own).unwrap().with_roi(roi).unwrap(), Some(&shared), &threads).unwrap();
+        assert_eq!(kept, mask(5, 2, |x, y| y == 0 && (x == 1 || x == 3)));
+        kept.assign(&view.with_roi(roi).unwrap(), None, &threads).unwrap();
+        assert_eq!(kept, Mask::rectangle(5, 2, roi).unwrap());
+        let nothing = mask(5, 2, |x, _| x == 4);
+        let error = kept.assign(&view.with_roi(roi).unwrap(), Some(&nothing), &threads).unwrap_err();
+        assert!(error.status() == Status::InvalidImage && error.message().contains("no pixel"), "{error}");
     }
 }

@@ -1,10 +1,8 @@
 //! From images to feature maps: preprocessing, displacement, backbone, and its outputs on one grid.
 
-use std::borrow::Cow;
-
 use ndarray::{ArrayView3, ArrayViewMut3};
 
-use super::roi::InputRoi;
+use super::roi::{ImageRoi, InputRoi};
 use crate::backbone::{Assembler, FeatureExtractor, FeatureMap, TapMap};
 use crate::error::{Error, Result};
 use crate::exec::memory::try_resize;
@@ -39,8 +37,8 @@ pub struct Extraction {
     tensor: Vec<f32>,
     /// Inputs of one run of the backbone, one after the other.
     inputs: Vec<f32>,
-    /// For each image with a mask of its own, what counts of it.
-    rois: Vec<Option<InputRoi>>,
+    /// What counts of each image of the latest run.
+    rois: Vec<ImageRoi>,
 }
 
 impl Extraction {
@@ -72,10 +70,9 @@ impl Extraction {
         let Pipeline { backbone, displacements, threads, .. } = pipeline;
         let batch = backbone.max_batch(self.preprocessor.size()).min(out.len());
         let (mut awake, mut done, mut waiting) = (None, 0, 0);
-        self.rois.clear();
         for (index, image) in images.iter().enumerate() {
             cancellation.map_or(Ok(()), Cancellation::check).map_err(|error| (index, error))?;
-            self.load(image, pipeline).map_err(|error| (index, error))?;
+            self.load(index, image, pipeline).map_err(|error| (index, error))?;
             for &displacement in displacements {
                 let alone = batch == 1 && displacement == (0, 0);
                 if !alone {
@@ -105,22 +102,21 @@ impl Extraction {
 
     /// What counts of an image of the latest run, where not all of it does; `shared` is what all images share.
     pub fn roi<'a>(&'a self, index: usize, shared: Option<&'a InputRoi>) -> Option<&'a InputRoi> {
-        self.rois[index].as_ref().or(shared)
+        self.rois[index].get(shared)
     }
 
-    /// Turns an image into the network's input; of its pixels, only those inside the mask have an influence.
-    pub fn load(&mut self, image: &ImageView<'_>, pipeline: Pipeline<'_>) -> Result<()> {
+    /// Turns image `index` of a run into the network's input; of its pixels, only those inside the mask have an influence.
+    pub fn load(&mut self, index: usize, image: &ImageView<'_>, pipeline: Pipeline<'_>) -> Result<()> {
         let Pipeline { roi, margin, mean, threads, .. } = pipeline;
         let _awake = threads.awake();
-        let roi = InputRoi::of(roi, image, self.preprocessor.size(), margin)?;
-        self.preprocessor.run(image, roi.as_ref().map(|roi| &roi.mask), threads, &mut self.tensor)?;
-        if let Some(roi) = &roi {
-            roi.complete(&mut self.tensor, mean);
+        if self.rois.len() <= index {
+            self.rois.resize_with(index + 1, ImageRoi::default);
         }
-        self.rois.push(match roi {
-            Some(Cow::Owned(own)) => Some(own),
-            Some(Cow::Borrowed(_)) | None => None,
-        });
+        let image_roi = &mut self.rois[index];
+        image_roi.assign(roi, image, self.preprocessor.size(), margin, threads)?;
+        let mask = image_roi.get(roi).map(|roi| &roi.mask);
+        self.preprocessor.run(image, mask, threads, &mut self.tensor)?;
+        image_roi.complete(&mut self.tensor, mean);
         Ok(())
     }
 

@@ -18,8 +18,7 @@ use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::{Pool, Wait};
-use crate::image::ImageView;
-use crate::image::mask::Mask;
+use crate::image::{ImageView, Mask, Rectangle};
 use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
 use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
@@ -79,6 +78,7 @@ struct FitConfig {
     seed: u64,
     rates: (f64, f64),
     mask: Option<Arc<Mask>>,
+    roi: Option<Rectangle>,
 }
 
 #[derive(Clone, Default)]
@@ -117,6 +117,7 @@ impl Trainer {
                 seed: options.seed,
                 rates: options.rates(),
                 mask: options.mask.clone(),
+                roi: options.roi,
                 parameters: parameters.clone(),
             },
             fitter: method.fitter(&parameters, options.seed)?,
@@ -163,6 +164,7 @@ impl Trainer {
                 seed: metadata.seed,
                 rates: (metadata.false_alarm_rate, metadata.review_rate),
                 mask: core.roi.as_ref().map(|roi| Arc::new(roi.mask.clone())),
+                roi: None,
                 parameters,
             },
             progress: options.progress.clone(),
@@ -229,7 +231,7 @@ impl Trainer {
 impl Fit {
     fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
         self.progress.report("learning", self.sample.seen(), self.expected)?;
-        if image.mask().is_some() {
+        if image.mask().is_some() || image.roi().is_some() {
             return Err(own_mask_in_a_fit());
         }
         if self.sample.is_full() {
@@ -239,7 +241,7 @@ impl Fit {
         let mut first = None;
         let input = match &mut self.input {
             Some(input) => input,
-            None => first.insert(self.config.input(image, &*self.backbone)?),
+            None => first.insert(self.config.input(image, &*self.backbone, &self.threads)?),
         };
         let known = self.features.first().map(|map| self.sample.offer(bytes(map, &self.config)));
         let kept = known.as_ref().is_none_or(|offer| offer.place.is_some());
@@ -318,7 +320,7 @@ impl Fit {
         let out_of_order = || Error::new(Status::Internal, "images without an input size");
         let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
         let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
-        let inside = roi.as_ref().map(|roi| &roi.cover[..]);
+        let inside = roi.as_ref().map(|roi| &roi.inside[..]);
         let new_scores: Result<Vec<(f32, f32)>> = threads.run(|| {
             let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
                 let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?;
@@ -382,10 +384,21 @@ fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
 }
 
 impl FitConfig {
-    fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<Input> {
+    /// What the mask and the rectangle of the fit both keep of images like this one.
+    fn mask_of(&self, image: &ImageView<'_>, threads: &Threads) -> Result<Option<Mask>> {
+        let mask = self.mask.as_deref();
+        mask.map_or(Ok(()), |mask| InputRoi::check_mask(mask, image))?;
+        let Some(roi) = self.roi else { return Ok(mask.cloned()) };
+        let view = image.with_roi(roi).map_err(|error| error.context("the fit's region of interest"))?;
+        let mut both = Mask::unset();
+        both.assign(&view, mask, threads)?;
+        Ok(Some(both))
+    }
+
+    fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor, threads: &Threads) -> Result<Input> {
         let size = input_size(self.geometry, image, backbone)?;
-        let roi = self.mask.as_ref().map(|mask| InputRoi::fixed((**mask).clone(), size));
-        InputRoi::of(roi.as_ref(), image, size, 0)?;
+        let mask = self.mask_of(image, threads)?;
+        let roi = mask.map(|mask| InputRoi::fixed(mask, size, threads)).transpose()?;
         // What a network says of its first dimension may not hold: better known now than with the first batch.
         let max_batch = backbone.max_batch(size);
         if max_batch > 1 {

@@ -11,8 +11,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Wait;
-use crate::image::Rectangle;
-use crate::image::mask::Mask;
+use crate::image::{Mask, Rectangle};
 use crate::method::{Kind, Method, Parameter, Parameters, method, methods};
 use crate::preprocess::{Geometry, Normalisation};
 

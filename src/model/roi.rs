@@ -1,10 +1,9 @@
 //! The region of interest of an image in the network's input: that of the model and the image's own.
 
-use std::borrow::Cow;
-
 use crate::error::{Error, Result, Status};
-use crate::image::mask::{Mask, erode};
-use crate::image::{ImageView, other_mask_size};
+use crate::exec::Threads;
+use crate::exec::memory::try_resize;
+use crate::image::{ImageView, Mask, check_mask_size, erode};
 use crate::preprocess::InputSize;
 
 /// Which pixels of the image and of the network's input count.
@@ -13,51 +12,98 @@ pub struct InputRoi {
     /// In the image.
     pub mask: Mask,
     /// In the network's input, row after row.
-    pub cover: Vec<bool>,
-    /// What of the network's input an image's own mask leaves out, and so the good images' mean stands in for.
-    replaced: Option<Vec<bool>>,
+    pub inside: Vec<bool>,
 }
 
 impl InputRoi {
     /// The region of interest that a model was fitted with: its statistics know the edge, so all of it counts.
-    pub fn fixed(mask: Mask, size: InputSize) -> Self {
-        Self { cover: mask.cover(size.width, size.height), mask, replaced: None }
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn fixed(mask: Mask, size: InputSize, threads: &Threads) -> Result<Self> {
+        let mut inside = Vec::new();
+        mask.resized(size.width, size.height, threads, &mut inside)?;
+        Ok(Self { mask, inside })
     }
 
-    /// What counts of one image. An image's own mask is new to the model, so positions that see its edge are left out,
+    /// Checks that an image has the size that the mask of the fit has.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`].
+    pub fn check_mask(mask: &Mask, image: &ImageView<'_>) -> Result<()> {
+        let checked = check_mask_size(mask.size(), (image.width(), image.height()));
+        checked.map_err(|error| error.context("the mask of the fit"))
+    }
+}
+
+/// What counts of one image, for one image after the other.
+pub struct ImageRoi {
+    /// Where the image has a mask or a rectangle of its own: what these and the model's mask keep.
+    own: InputRoi,
+    has_own: bool,
+    /// What of the network's input the image's own mask leaves out, and so the good images' mean stands in for.
+    replaced: Vec<bool>,
+    scratch: Vec<bool>,
+}
+
+impl Default for ImageRoi {
+    fn default() -> Self {
+        let own = InputRoi { mask: Mask::unset(), inside: Vec::new() };
+        Self { own, has_own: false, replaced: Vec::new(), scratch: Vec::new() }
+    }
+}
+
+impl ImageRoi {
+    /// Takes what counts of an image. An image's own mask is new to the model, so positions that see its edge are left out,
     /// `margin` pixels of the input wide; the map there comes from their neighbours.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when the model's mask has another size than the image, or no pixel is left.
-    pub fn of<'a>(
-        fixed: Option<&'a Self>,
+    /// [`Status::InvalidImage`] when the model's mask has another size than the image, or no pixel is left;
+    /// [`Status::OutOfMemory`].
+    pub fn assign(
+        &mut self,
+        fixed: Option<&InputRoi>,
         image: &ImageView<'_>,
-        size: InputSize,
+        InputSize { width, height }: InputSize,
         margin: usize,
-    ) -> Result<Option<Cow<'a, Self>>> {
-        let image_size = (image.width(), image.height());
-        if let Some(fixed) = fixed.filter(|fixed| fixed.mask.size() != image_size) {
-            return Err(other_mask_size(fixed.mask.size(), image_size).context("the mask of the fit"));
-        }
-        let Some(view) = image.mask() else { return Ok(fixed.map(Cow::Borrowed)) };
-        let mut mask = Mask::new(view)?;
-        let mut cover = mask.cover(size.width, size.height);
-        let replaced = cover.iter().map(|inside| !inside).collect();
-        erode(&mut cover, size.width, margin);
+        threads: &Threads,
+    ) -> Result<()> {
+        self.has_own = false;
         if let Some(fixed) = fixed {
-            mask = mask.and(&fixed.mask)?;
-            cover.iter_mut().zip(&fixed.cover).for_each(|(a, b)| *a &= b);
-            if !cover.contains(&true) {
-                cover = mask.cover(size.width, size.height);
+            InputRoi::check_mask(&fixed.mask, image)?;
+        }
+        if image.mask().is_none() && image.roi().is_none() {
+            return Ok(());
+        }
+        let Self { own: InputRoi { mask, inside }, replaced, scratch, .. } = self;
+        mask.assign(image, None, threads)?;
+        mask.resized(width, height, threads, inside)?;
+        try_resize(replaced, inside.len(), false)?;
+        replaced.iter_mut().zip(&*inside).for_each(|(replaced, inside)| *replaced = !inside);
+        erode(inside, width, margin, scratch)?;
+        if let Some(fixed) = fixed {
+            mask.assign(image, Some(&fixed.mask), threads)?;
+            inside.iter_mut().zip(&fixed.inside).for_each(|(a, b)| *a &= b);
+            if !inside.contains(&true) {
+                mask.resized(width, height, threads, inside)?;
             }
         }
-        Ok(Some(Cow::Owned(Self { mask, cover, replaced: Some(replaced) })))
+        self.has_own = true;
+        Ok(())
+    }
+
+    /// What counts, where not all of the image does; `fixed` is what the model was fitted with.
+    pub fn get<'a>(&'a self, fixed: Option<&'a InputRoi>) -> Option<&'a InputRoi> {
+        if self.has_own { Some(&self.own) } else { fixed }
     }
 
     /// Puts the mean of the good images, as bright as this one, where an image's own mask leaves its tensor empty: to the
     /// statistics, anything else there would be a defect that reaches over the mask's edge.
     pub fn complete(&self, tensor: &mut [f32], mean: &[f32]) {
-        let Some(replaced) = &self.replaced else { return };
+        let replaced = &self.replaced;
+        if !self.has_own {
+            return;
+        }
         for (plane, mean) in tensor.chunks_exact_mut(replaced.len()).zip(mean.chunks_exact(replaced.len())) {
             let kept =
                 || plane.iter().zip(mean).zip(replaced).filter(|(_, replaced)| !**replaced).map(|(pair, _)| pair);
@@ -72,6 +118,7 @@ impl InputRoi {
 pub fn own_mask_in_a_fit() -> Error {
     Error::new(
         Status::InvalidImage,
-        "an image to learn from has a mask of its own; a fit takes one mask for all images, which belongs in its options",
+        "an image to learn from has a mask or a region of interest of its own; a fit takes one mask for all images, which \
+         belongs in its options",
     )
 }

@@ -295,7 +295,7 @@ impl Model {
         let (size, output, shifts) = (metadata.input, &metadata.output, core.shifts.len());
         let grids = &grids[index * shifts..][..shifts];
         let roi = extraction.roi(index, core.roi.as_ref());
-        let inside = roi.map(|roi| &roi.cover[..]);
+        let inside = roi.map(|roi| &roi.inside[..]);
         let (score, smooth) = combiner.run(grids, &core.shifts, size, output, inside, &core.threads)?;
         if !score.is_finite() {
             let message = "the image score is not finite; the model file may be damaged";
@@ -375,7 +375,7 @@ impl Model {
     pub fn time_backbone(&self, image: &ImageView<'_>) -> Result<Duration> {
         let core = &*self.core;
         self.with_context(|context| {
-            context.extraction.load(image, self.pipeline())?;
+            context.extraction.load(0, image, self.pipeline())?;
             let start = Instant::now();
             for _ in &core.shifts {
                 core.backbone.extract(context.extraction.tensor(), self.metadata.input, &mut |_, _| Ok(()))?;

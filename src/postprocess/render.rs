@@ -48,7 +48,7 @@ pub fn render(
     }
     let heatmap = Heatmap { threshold };
     let mut pixels = pixels.write(0, |y, row| {
-        (0..3).for_each(|channel| image.for_each_value(y, channel, |x, v| row[3 * x + channel] = v as u8));
+        image.write_rgb(y, row);
         for (pixel, value) in row.chunks_exact_mut(3).zip(map.row(y)) {
             heatmap.blend(*value, pixel);
             if format == PixelFormat::Bgr8 {

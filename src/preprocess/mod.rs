@@ -5,20 +5,23 @@
 //! structure. It reads the caller's rows as they lie, whatever their format, and keeps its tables from image to image. Resizing
 //! libraries need the channels apart, or a copy without stride, and make their tables anew each time.
 
+mod fill;
 mod geometry;
 mod resample;
+mod scan;
 
 pub use geometry::{Geometry, InputSize, MAX_INPUT_SIDE};
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result, Status};
+use crate::error::Result;
 use crate::exec::Threads;
-use crate::image::mask::Mask;
-use crate::image::{ImageView, PixelFormat};
+use crate::exec::memory::try_resize;
+use crate::image::{ImageView, Mask, PixelFormat};
 use crate::math::kernels::dispatch;
 
-use resample::{Resampler, Samples};
+use resample::{Resampler, Row, Samples};
+use scan::Scanner;
 
 /// The affine map from a channel value in 0..=1 to the network's input: `(value - mean) / std`, for R, G and B.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -29,22 +32,18 @@ pub struct Normalisation {
     pub std: [f32; 3],
 }
 
-/// How far a value may be from a whole one and still be one of 8 bits: below a step of 16 bits, above what dividing by 255
-/// in single precision does.
-const EIGHT_BITS: f32 = 1e-3;
-
 /// Reusable buffers for [`Preprocessor::run`]; one per scoring context.
 pub struct Preprocessor {
     size: InputSize,
     normalisation: Normalisation,
+    scanner: Scanner,
     resampler: Resampler,
-    values: Vec<f32>,
 }
 
 impl Preprocessor {
     /// A preprocessor for one network input.
     pub fn new(size: InputSize, normalisation: Normalisation) -> Self {
-        Self { size, normalisation, resampler: Resampler::default(), values: Vec::new() }
+        Self { size, normalisation, scanner: Scanner::default(), resampler: Resampler::default() }
     }
 
     /// The network's input size.
@@ -56,10 +55,13 @@ impl Preprocessor {
     ///
     /// The same pixels give the same input to the last bit however they lie in memory. Channels of 8 bits, also where they
     /// come widened to 16 or as floats, are rounded to 8 bits after resizing, as Pillow does; all others keep their
-    /// precision. Pixels outside `mask`, which has the image's size, have no influence.
+    /// precision. Pixels outside `mask`, which has the image's size, have no influence: the input is the weighted mean of
+    /// those inside, and continues them smoothly where none are seen. (The image's own mask and region of interest are not
+    /// looked at here.) An image that is refused leaves `tensor` as it was.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when a floating-point pixel is not finite.
+    /// [`Status::InvalidImage`](crate::error::Status::InvalidImage) when a pixel inside the mask is a float that is not finite
+    /// or has more than the image's significant bits, [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
     pub fn run(
         &mut self,
         image: &ImageView<'_>,
@@ -67,52 +69,26 @@ impl Preprocessor {
         threads: &Threads,
         tensor: &mut Vec<f32>,
     ) -> Result<()> {
-        let InputSize { height, width } = self.size;
-        let (format, from) = (image.format(), (image.width(), image.height()));
-        tensor.resize(3 * height * width, 0.0);
-        self.resampler.prepare(from, self.size);
-        if mask.is_none() && !matches!(format, PixelFormat::Gray16 | PixelFormat::Grayf32) {
-            let offsets = format.channel_offsets();
-            let channels = if format.is_gray() { 1 } else { 3 };
-            let per_plane = channels / format.planes();
-            for plane in 0..format.planes() {
-                let row = |y: usize| Samples::Bytes(image.row(plane, y));
-                let picked = &offsets[plane * per_plane..][..per_plane];
-                self.resampler.run(row, format.bytes_per_pixel(), picked, true, threads)?;
-                self.write(plane * per_plane, per_plane, channels, true, threads, tensor);
-            }
-            return Ok(());
-        }
+        let format = image.format();
+        let eight_bits = self.scanner.run(image, mask, threads)?;
+        let samples = match format {
+            PixelFormat::Gray16 => Samples::Words { divisor: image.gray16_divisor(), round: eight_bits },
+            PixelFormat::Grayf32 => Samples::Floats { round: eight_bits },
+            _ => Samples::Bytes(format.bytes_per_pixel()),
+        };
+        try_resize(tensor, 3 * self.size.height * self.size.width, 0.0)?;
+        self.resampler.prepare((image.width(), image.height()), self.size);
+        let offsets = format.channel_offsets();
         let channels = if format.is_gray() { 1 } else { 3 };
-        for channel in 0..channels {
-            let eight_bits = self.read(image, channel, mask)?;
-            let values = &self.values;
-            let row = |y: usize| Samples::Floats(&values[y * from.0..][..from.0]);
-            self.resampler.run(row, 1, &[0], eight_bits, threads)?;
-            self.write(channel, 1, channels, eight_bits, threads, tensor);
+        let per_plane = channels / format.planes();
+        for plane in 0..format.planes() {
+            let inside = |y: usize| mask.map(|mask| mask.row(y));
+            let row = |y: usize| Row { bytes: image.row(plane, y), samples, inside: inside(y) };
+            let picked = &offsets[plane * per_plane..][..per_plane];
+            self.resampler.run(row, picked, mask.is_some(), eight_bits, threads)?;
+            self.write(plane * per_plane, per_plane, channels, eight_bits, threads, tensor);
         }
         Ok(())
-    }
-
-    /// Takes one channel's values, with what is outside the mask filled up. Returns whether they are of 8 bits.
-    fn read(&mut self, image: &ImageView<'_>, channel: usize, mask: Option<&Mask>) -> Result<bool> {
-        let values = &mut self.values;
-        values.clear();
-        (0..image.height()).for_each(|y| image.for_each_value(y, channel, |_, v| values.push(v)));
-        let counts = |(i, _): &(usize, &f32)| mask.is_none_or(|mask| mask.inside()[*i]);
-        let mut counting = values.iter().enumerate().filter(counts).map(|(_, v)| *v);
-        let eight_bits = counting.all(|v| (f32::from(v.round() as u8) - v).abs() < EIGHT_BITS);
-        if let Some(mask) = mask {
-            mask.fill(values);
-        }
-        if !values.iter().all(|v| v.is_finite()) {
-            let message = "the image has pixels that are not finite (NaN or infinity)";
-            return Err(Error::new(Status::InvalidImage, message));
-        }
-        if eight_bits {
-            values.iter_mut().for_each(|v| *v = v.round());
-        }
-        Ok(eight_bits)
     }
 
     /// Normalises the `count` resized channels to the planes from `first` on; the only channel of a grey image to all.
@@ -155,6 +131,8 @@ fn normalise_body<const FMA: bool>(row: &[f32], round: bool, scale: f32, offset:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Status;
+    use crate::image::MaskView;
 
     const PLAIN: Normalisation = Normalisation { mean: [0.0; 3], std: [1.0; 3] };
 
@@ -218,5 +196,50 @@ mod tests {
         let stripes: Vec<u8> = (0..256 * 256).map(|i| if i % 2 == 0 { 0 } else { 255 }).collect();
         let out = run(&stripes, 256, 256, 256, PixelFormat::Gray8, InputSize { height: 32, width: 32 });
         assert!(out.iter().all(|v| (v - 0.5).abs() < 0.05), "one-pixel stripes must turn grey");
+    }
+
+    /// An image of 8 x 6 pixels whose value is ten times the column, with `outside` where x > 4 or y = 0.
+    fn masked(outside: u8, size: InputSize, format: PixelFormat) -> Vec<f32> {
+        let inside = |i: usize| i % 8 < 5 && i / 8 > 0;
+        let step = format.bytes_per_pixel();
+        let pixels: Vec<u8> =
+            (0..48 * step).map(|i| if inside(i / step) { 10 * (i / step % 8) as u8 } else { outside }).collect();
+        let mask: Vec<u8> = (0..48).map(|i| u8::from(inside(i))).collect();
+        let mask = Mask::new(MaskView::new(&mask, 8, 6, 8).unwrap()).unwrap();
+        let view = ImageView::new(&pixels, 8, 6, 8 * step, format).unwrap();
+        let (mut tensor, threads) = (Vec::new(), Threads::new(2).unwrap());
+        Preprocessor::new(size, PLAIN).run(&view, Some(&mask), &threads, &mut tensor).unwrap();
+        tensor
+    }
+
+    #[test]
+    fn pixels_outside_a_mask_have_no_influence_and_the_inside_is_continued() {
+        for format in [PixelFormat::Gray8, PixelFormat::Rgb8, PixelFormat::Bgra8] {
+            for (height, width) in [(6, 8), (3, 4), (12, 20), (32, 32)] {
+                let size = InputSize { height, width };
+                assert!(masked(0, size, format) == masked(255, size, format), "{format:?} {size:?}");
+            }
+        }
+        let same = masked(200, InputSize { height: 6, width: 8 }, PixelFormat::Gray8);
+        let value = |x: usize, y: usize| (same[y * 8 + x] * 255.0).round();
+        assert_eq!(value(3, 2), 30.0, "inside, as it is");
+        assert_eq!(value(6, 2), 40.0, "to the right of a row that ends with 40");
+        assert_eq!(value(2, 0), 20.0, "above a column of 20");
+        assert_eq!(value(6, 0), 20.0, "nothing in row and column: the mean");
+    }
+
+    #[test]
+    fn a_mask_that_keeps_everything_changes_nothing() {
+        let pixels: Vec<u8> = (0..40 * 30 * 3).map(|i: usize| (i * i % 251) as u8).collect();
+        let view = ImageView::new(&pixels, 40, 30, 120, PixelFormat::Rgb8).unwrap();
+        let all = Mask::new(MaskView::new(&[1; 40 * 30], 40, 30, 40).unwrap()).unwrap();
+        let threads = Threads::new(2).unwrap();
+        for (height, width) in [(30, 40), (16, 16), (64, 48)] {
+            let size = InputSize { height, width };
+            let (mut with, mut without) = (Vec::new(), Vec::new());
+            Preprocessor::new(size, PLAIN).run(&view, Some(&all), &threads, &mut with).unwrap();
+            Preprocessor::new(size, PLAIN).run(&view, None, &threads, &mut without).unwrap();
+            assert!(with == without, "{size:?}");
+        }
     }
 }

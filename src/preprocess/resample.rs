@@ -2,97 +2,150 @@
 //!
 //! Along each row first, as Pillow does, which rounds 8-bit images to 8 bits after each of its two passes: N-pad's
 //! covariances from few images tell the difference.
+//!
+//! With a mask it is a normalised convolution: each output is the weighted mean of the pixels inside the mask that the
+//! filter sees. Where all of these are inside, that is the resize without a mask to the last bit. The share of a filter's
+//! weight that is inside, its coverage, is resized beside the channels, in the lane of a pixel that would otherwise be idle,
+//! so a mask costs little. Outputs that see nothing of the inside are filled afterwards, at the resized image's size.
 
 use super::InputSize;
+use super::fill::Filler;
 use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 use crate::math::axis::{Axis, add_lines};
 use crate::math::kernels::{dispatch, fma};
 
-/// One row of an image.
+/// One row of an image or of one of its planes.
 #[derive(Clone, Copy)]
-pub enum Samples<'a> {
-    /// Bytes, maybe of several channels in turn.
-    Bytes(&'a [u8]),
-    /// Values of one channel.
-    Floats(&'a [f32]),
+pub struct Row<'a> {
+    /// The pixels as they lie in memory.
+    pub bytes: &'a [u8],
+    /// How their values are read.
+    pub samples: Samples,
+    /// The pixels that count, where a mask leaves some out.
+    pub inside: Option<&'a [bool]>,
+}
+
+/// How the values of a pixel are read: black is 0 and white 255.
+#[derive(Clone, Copy)]
+pub enum Samples {
+    /// As many bytes: 1, 3 or 4.
+    Bytes(usize),
+    /// One 16-bit number, divided by `divisor` and then perhaps rounded.
+    Words { divisor: f32, round: bool },
+    /// One float of which 1 is white, perhaps rounded afterwards.
+    Floats { round: bool },
+}
+
+impl Samples {
+    /// The value of one number of 16 bits.
+    #[inline(always)]
+    pub fn word(bytes: &[u8], divisor: f32) -> f32 {
+        f32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) / divisor
+    }
+
+    /// The value of one float.
+    #[inline(always)]
+    pub fn float(bytes: &[u8]) -> f32 {
+        f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) * 255.0
+    }
 }
 
 /// Resizes images of one size after another to one size.
 #[derive(Default)]
 pub struct Resampler {
     tables: Option<ResizeTables>,
-    /// Row by row, the channels of the last image one after the other, resized along the rows.
+    /// Row by row, the channels of the last image one after the other and, with a mask, the coverage: resized along the rows.
     lines: Vec<f32>,
     /// The same resized down the columns too, where that changes them.
     resized: Vec<f32>,
-    channels: usize,
-    /// Each thread's row of samples.
-    scratch: Vec<Vec<f32>>,
+    /// Rows of the output for each row of the resized image.
+    planes: usize,
+    /// Whether `lines` is the output already.
+    done: bool,
+    filler: Filler,
 }
 
 struct ResizeTables {
     from: (usize, usize),
     to: InputSize,
-    down: Axis,
-    across: Axis,
+    down: WeighedAxis,
+    across: WeighedAxis,
+}
+
+/// An axis, and the sums of its outputs' weights, which are 1 but for rounding.
+struct WeighedAxis {
+    axis: Axis,
+    totals: Vec<f32>,
+}
+
+impl WeighedAxis {
+    fn triangle(inputs: usize, outputs: usize) -> Self {
+        let axis = Axis::triangle(inputs, outputs);
+        // In the order of the kernels, so that full coverage is exactly this sum.
+        let totals = (0..outputs).map(|at| axis.output(at).1.iter().fold(0.0, |sum, weight| sum + weight)).collect();
+        Self { axis, totals }
+    }
 }
 
 impl Resampler {
     /// For images of `from` (columns, rows).
     pub fn prepare(&mut self, from: (usize, usize), to: InputSize) {
         if self.tables.as_ref().is_none_or(|tables| tables.from != from || tables.to != to) {
-            let (down, across) = (Axis::triangle(from.1, to.height), Axis::triangle(from.0, to.width));
+            let down = WeighedAxis::triangle(from.1, to.height);
+            let across = WeighedAxis::triangle(from.0, to.width);
             self.tables = Some(ResizeTables { from, to, down, across });
         }
     }
 
-    /// Resizes the channels that stand at the offsets `picked` in each pixel of `step` samples: 1, 3 or 4. With `round`,
-    /// values are rounded between the passes; what [`Resampler::row`] gives is not rounded yet.
+    /// Resizes the channels that stand at the offsets `picked` in each pixel. With `round`, values are rounded between the
+    /// passes; what [`Resampler::row`] gives is not rounded yet. Either all rows have a mask (`masked`) or none.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory) when the image is too large for the memory there is.
     pub fn run<'a>(
         &mut self,
-        row: impl Fn(usize) -> Samples<'a> + Sync,
-        step: usize,
+        row: impl Fn(usize) -> Row<'a> + Sync,
         picked: &[usize],
+        masked: bool,
         round: bool,
         threads: &Threads,
     ) -> Result<()> {
         let Some(ResizeTables { from, to, down, across }) = &self.tables else { return Ok(()) };
-        let length = picked.len() * to.width;
-        self.channels = picked.len();
+        self.planes = picked.len() + usize::from(masked);
+        let length = self.planes * to.width;
+        let round = round && !across.axis.is_identity();
         try_resize(&mut self.lines, from.1 * length, 0.0)?;
-        let samples = |line: &mut Vec<f32>| try_resize(line, from.0 * step + LANES, 0.0);
-        threads.chunks_with(&mut self.lines, length, &mut self.scratch, samples, |line, y, out| {
-            match row(y) {
-                Samples::Bytes(row) => line.iter_mut().zip(row).for_each(|(out, v)| *out = f32::from(*v)),
-                Samples::Floats(row) => line[..row.len()].copy_from_slice(row),
-            }
-            gather(across, line, step, picked, out);
-            if round && !across.is_identity() {
-                round_half_up(out);
-            }
-        })?;
-        if down.is_identity() {
+        threads.chunks(&mut self.lines, length, |y, out| match row(y) {
+            row @ Row { inside: Some(inside), .. } => gather_masked(across, row, inside, picked, round, out),
+            row => gather(across, row, picked, round, out),
+        });
+        self.done = down.axis.is_identity() && !masked;
+        if self.done {
             return Ok(());
         }
         try_resize(&mut self.resized, to.height * length, 0.0)?;
         threads.chunks(&mut self.resized, length, |y, out| {
-            let (start, weights) = down.output(y);
+            let (start, weights) = down.axis.output(y);
             out.fill(0.0);
             add_lines(&self.lines[start * length..], weights, out);
+            if masked {
+                let (values, coverage) = out.split_at_mut(picked.len() * to.width);
+                divide(values, coverage, down.totals[y]);
+            }
         });
+        if masked {
+            self.filler.run(&mut self.resized, &mut self.lines, *to, picked.len(), threads)?;
+        }
         Ok(())
     }
 
     /// Row `y` of a channel of the last image.
     pub fn row(&self, y: usize, channel: usize) -> &[f32] {
-        let Some(ResizeTables { to: InputSize { width, .. }, down, .. }) = &self.tables else { return &[] };
-        let values = if down.is_identity() { &self.lines } else { &self.resized };
-        &values[(y * self.channels + channel) * width..][..*width]
+        let width = self.tables.as_ref().map_or(0, |tables| tables.to.width);
+        let values = if self.done { &self.lines } else { &self.resized };
+        &values[(y * self.planes + channel) * width..][..width]
     }
 }
 
@@ -106,47 +159,165 @@ fn round_body<const FMA: bool>(values: &mut [f32]) {
     values.iter_mut().for_each(|v| *v = (*v + 0.5).floor());
 }
 
-/// The most samples of a pixel, which are worked on side by side.
-const LANES: usize = 4;
-
-fn gather(across: &Axis, line: &[f32], step: usize, picked: &[usize], out: &mut [f32]) {
-    dispatch!(gather_body(across: &Axis, line: &[f32], step: usize, picked: &[usize], out: &mut [f32]))
-}
-
-/// `line` ends in [`LANES`] values that do not count. Each channel's sum goes tap by tap, so that the same channel gives the
-/// same value however many others stand beside it.
-#[inline(always)]
-fn gather_body<const FMA: bool>(across: &Axis, line: &[f32], step: usize, picked: &[usize], out: &mut [f32]) {
-    match step {
-        1 => gather_steps::<FMA, 1, 1>(across, line, picked, out),
-        3 => gather_steps::<FMA, 3, LANES>(across, line, picked, out),
-        _ => gather_steps::<FMA, 4, LANES>(across, line, picked, out),
+/// One row along its length: the channels one after the other.
+fn gather(across: &WeighedAxis, row: Row<'_>, picked: &[usize], round: bool, out: &mut [f32]) {
+    weigh_row(&across.axis, row, picked, out);
+    if round {
+        round_half_up(out);
     }
 }
 
+/// The same with a mask: the channels, each times the coverage, and the coverage.
+fn gather_masked(across: &WeighedAxis, row: Row<'_>, inside: &[bool], picked: &[usize], round: bool, out: &mut [f32]) {
+    let width = out.len() / (picked.len() + 1);
+    let (all, any) = inside.iter().fold((true, false), |(all, any), inside| (all & inside, any | inside));
+    let (values, coverage) = out.split_at_mut(picked.len() * width);
+    if !any {
+        values.fill(0.0);
+        coverage.fill(0.0);
+    } else if all {
+        gather(across, Row { inside: None, ..row }, picked, round, values);
+        coverage.fill(1.0);
+    } else {
+        weigh_row(&across.axis, row, picked, out);
+        let (values, coverage) = out.split_at_mut(picked.len() * width);
+        normalise_line(values, coverage, &across.totals, round);
+    }
+}
+
+/// Makes means of sums, and the share of the weight that was inside of that weight. The means are rounded where asked for and
+/// then counted by their share in the pass to come.
+fn normalise_line(values: &mut [f32], coverage: &mut [f32], totals: &[f32], round: bool) {
+    dispatch!(normalise_line_body(values: &mut [f32], coverage: &mut [f32], totals: &[f32], round: bool))
+}
+
 #[inline(always)]
-fn gather_steps<const FMA: bool, const STEP: usize, const WIDE: usize>(
+fn normalise_line_body<const FMA: bool>(values: &mut [f32], coverage: &mut [f32], totals: &[f32], round: bool) {
+    for values in values.chunks_exact_mut(totals.len()) {
+        for ((value, weight), total) in values.iter_mut().zip(&*coverage).zip(totals) {
+            let mean = if *weight > 0.0 { *value * (total / weight) } else { 0.0 };
+            let mean = if round { (mean + 0.5).floor() } else { mean };
+            *value = mean * (weight / total);
+        }
+    }
+    coverage.iter_mut().zip(totals).for_each(|(weight, total)| *weight /= total);
+}
+
+/// Makes means of the sums down the columns.
+fn divide(values: &mut [f32], coverage: &[f32], total: f32) {
+    dispatch!(divide_body(values: &mut [f32], coverage: &[f32], total: f32))
+}
+
+#[inline(always)]
+fn divide_body<const FMA: bool>(values: &mut [f32], coverage: &[f32], total: f32) {
+    for values in values.chunks_exact_mut(coverage.len()) {
+        for (value, weight) in values.iter_mut().zip(coverage) {
+            *value = if *weight > 0.0 { *value * (total / weight) } else { 0.0 };
+        }
+    }
+}
+
+fn weigh_row(across: &Axis, row: Row<'_>, picked: &[usize], out: &mut [f32]) {
+    dispatch!(weigh_row_body(across: &Axis, row: Row<'_>, picked: &[usize], out: &mut [f32]))
+}
+
+/// The weighted sums of a row's channels and, with a mask, of its pixels inside. Pixels outside count as 0, whatever they are.
+#[inline(always)]
+fn weigh_row_body<const FMA: bool>(across: &Axis, row: Row<'_>, picked: &[usize], out: &mut [f32]) {
+    let Row { bytes, samples, inside } = row;
+    match samples {
+        Samples::Bytes(1) => gray::<FMA, 1>(across, bytes, inside, |pixel| f32::from(pixel[0]), out),
+        Samples::Bytes(3) => color::<FMA, 3>(across, bytes, inside, picked, out),
+        Samples::Bytes(_) => color::<FMA, 4>(across, bytes, inside, picked, out),
+        Samples::Words { divisor, round: false } => {
+            gray::<FMA, 2>(across, bytes, inside, |pixel| Samples::word(pixel, divisor), out);
+        }
+        Samples::Words { divisor, round: true } => {
+            gray::<FMA, 2>(across, bytes, inside, |pixel| Samples::word(pixel, divisor).round(), out);
+        }
+        Samples::Floats { round: false } => gray::<FMA, 4>(across, bytes, inside, Samples::float, out),
+        Samples::Floats { round: true } => {
+            gray::<FMA, 4>(across, bytes, inside, |pixel| Samples::float(pixel).round(), out);
+        }
+    }
+}
+
+/// One value a pixel of `STEP` bytes; with a mask, a second lane counts what is inside.
+#[inline(always)]
+fn gray<const FMA: bool, const STEP: usize>(
     across: &Axis,
-    line: &[f32],
+    bytes: &[u8],
+    inside: Option<&[bool]>,
+    value: impl Fn(&[u8]) -> f32 + Copy,
+    out: &mut [f32],
+) {
+    let pixels = |start: usize, count: usize| bytes[start * STEP..][..count * STEP].chunks_exact(STEP);
+    match inside {
+        None => weigh::<FMA, 1, _>(across, |start, count| pixels(start, count).map(move |p| [value(p)]), &[0], out),
+        Some(inside) => {
+            let masked = |start: usize, count: usize| {
+                let pairs = pixels(start, count).zip(&inside[start..][..count]);
+                pairs.map(move |(pixel, inside)| {
+                    let value = value(pixel);
+                    [if *inside { value } else { 0.0 }, f32::from(u8::from(*inside))]
+                })
+            };
+            weigh::<FMA, 2, _>(across, masked, &[0, 1], out);
+        }
+    }
+}
+
+/// Three channels in a pixel of `STEP` bytes, worked on side by side; with a mask, the fourth lane counts what is inside.
+#[inline(always)]
+fn color<const FMA: bool, const STEP: usize>(
+    across: &Axis,
+    bytes: &[u8],
+    inside: Option<&[bool]>,
+    picked: &[usize],
+    out: &mut [f32],
+) {
+    let pixel = |pixel: &[u8]| u32::from_le_bytes([pixel[0], pixel[1], pixel[2], 0]);
+    let lanes = |pixel: u32| pixel.to_le_bytes().map(f32::from);
+    let pixels = |start: usize, count: usize| bytes[start * STEP..][..count * STEP].chunks_exact(STEP);
+    match inside {
+        None => {
+            weigh::<FMA, 4, _>(across, |start, count| pixels(start, count).map(move |p| lanes(pixel(p))), picked, out)
+        }
+        Some(inside) => {
+            let masked = |start: usize, count: usize| {
+                let pairs = pixels(start, count).zip(&inside[start..][..count]);
+                pairs.map(move |(p, inside)| lanes(if *inside { pixel(p) | 1 << 24 } else { 0 }))
+            };
+            let &[red, green, blue] = picked else { return };
+            weigh::<FMA, 4, _>(across, masked, &[red, green, blue, 3], out);
+        }
+    }
+}
+
+/// Each output's weighted sums of the lanes of the pixels it sees (`pixels` gives those from one number on, so many); those
+/// of the `picked` lanes are written, one lane after the other. Each lane's sum goes tap by tap, so that the same channel
+/// gives the same value however many others stand beside it.
+#[inline(always)]
+fn weigh<const FMA: bool, const LANES: usize, I: Iterator<Item = [f32; LANES]>>(
+    across: &Axis,
+    pixels: impl Fn(usize, usize) -> I,
     picked: &[usize],
     out: &mut [f32],
 ) {
     let width = out.len() / picked.len();
     if across.is_identity() {
-        for (out, offset) in out.chunks_exact_mut(width).zip(picked) {
-            out.iter_mut().zip(line[*offset..].chunks_exact(STEP)).for_each(|(out, pixel)| *out = pixel[0]);
+        for (x, values) in pixels(0, width).enumerate() {
+            picked.iter().enumerate().for_each(|(channel, lane)| out[channel * width + x] = values[*lane]);
         }
         return;
     }
     for x in 0..width {
         let (start, weights) = across.output(x);
-        let values = &line[start * STEP..][..(weights.len() - 1) * STEP + WIDE];
-        let mut sums = [0.0f32; WIDE];
-        for (t, weight) in weights.iter().enumerate() {
-            let pixel: &[f32; WIDE] = values[t * STEP..][..WIDE].try_into().expect("WIDE values");
-            (0..WIDE).for_each(|c| sums[c] = fma::<FMA>(pixel[c], *weight, sums[c]));
+        let mut sums = [0.0f32; LANES];
+        for (values, weight) in pixels(start, weights.len()).zip(weights) {
+            (0..LANES).for_each(|lane| sums[lane] = fma::<FMA>(values[lane], *weight, sums[lane]));
         }
-        picked.iter().enumerate().for_each(|(channel, offset)| out[channel * width + x] = sums[*offset]);
+        picked.iter().enumerate().for_each(|(channel, lane)| out[channel * width + x] = sums[*lane]);
     }
 }
 
@@ -177,11 +348,15 @@ mod tests {
         ) {
             let mut random = crate::math::random::Random::new(seed);
             let bytes: Vec<u8> = (0..from.0 * from.1 * step).map(|_| random.below(256) as u8).collect();
-            let picked: Vec<usize> = (0..step).rev().collect();
+            let picked: Vec<usize> = (0..step.min(3)).rev().collect();
             let mut resampler = Resampler::default();
             resampler.prepare(from, InputSize { height: to.1, width: to.0 });
-            let row = |y: usize| Samples::Bytes(&bytes[y * from.0 * step..][..from.0 * step]);
-            resampler.run(row, step, &picked, false, &Threads::new(2).unwrap()).unwrap();
+            let row = |y: usize| Row {
+                bytes: &bytes[y * from.0 * step..][..from.0 * step],
+                samples: Samples::Bytes(step),
+                inside: None,
+            };
+            resampler.run(row, &picked, false, false, &Threads::new(2).unwrap()).unwrap();
             for (channel, offset) in picked.iter().enumerate() {
                 let value = |x: usize, y: usize| f64::from(bytes[(y * from.0 + x) * step + offset]);
                 let columns: Vec<Vec<f64>> = (0..from.0)

@@ -147,7 +147,7 @@ fn outcome(evaluation: &Evaluation, title: &str, kind: (bool, bool)) -> Result<M
 
 fn card(image: &Scored, shown: &Shown) -> Result<Markup> {
     let (width, height) = (shown.image.width, shown.image.height);
-    let mut plain = shown.image.view()?.to_rgb();
+    let mut plain = shown.image.view()?.to_rgb()?;
     if let Some(mask) = &shown.mask {
         outline(&mut plain, mask);
     }

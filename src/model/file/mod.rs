@@ -20,7 +20,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::exec::scratch::Pool;
 use crate::exec::{Threads, quiet};
-use crate::image::mask::Mask;
+use crate::image::Mask;
 use crate::method::{Array, Method, Parameters, State, method};
 use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
 
@@ -146,11 +146,13 @@ impl Model {
             None => missing(format!("the model cannot be used: {e}")),
         })?;
         let parameters = metadata.parameters(method).map_err(|e| missing(format!("the model cannot be used: {e}")))?;
+        let threads = Threads::shared(options.threads)?;
         let roi = match metadata.mask {
             None => None,
             Some((width, height)) => {
                 let mask = Mask::from_bits(&own.take_u8(MASK)?, width, height);
-                Some(InputRoi::fixed(mask.ok_or_else(|| invalid("its mask is out of range"))?, metadata.input))
+                let mask = mask.ok_or_else(|| invalid("its mask is out of range"))?;
+                Some(InputRoi::fixed(mask, metadata.input, &threads)?)
             }
         };
         let mean = own.take_f16(MEAN, &[3, metadata.input.height, metadata.input.width])?;
@@ -188,7 +190,7 @@ impl Model {
             backbone: Tiled::over(backbone, metadata.tile),
             spec,
             scorer,
-            threads: Threads::shared(options.threads)?,
+            threads,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
             contexts: Pool::new(options.call_limit()),

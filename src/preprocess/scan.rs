@@ -1,0 +1,112 @@
+//! What must be known of all values of a 16-bit or floating-point image before any of them is used.
+
+use super::resample::Samples;
+use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::memory::try_resize;
+use crate::image::{ImageView, Mask, PixelFormat};
+
+/// How far a value may be from a whole one and still be one of 8 bits: below a step of 16 bits, above what dividing by 255
+/// in single precision does.
+const EIGHT_BITS: f32 = 1e-3;
+
+/// A float that says that 1 is not white where most of an image is above it. Images of 0 to 1 have a few such pixels at most,
+/// where something shines; images of 0 to 255 have few others.
+const TOO_BRIGHT: f32 = 1.5;
+
+/// Looks through images before they are used.
+#[derive(Default)]
+pub struct Scanner {
+    rows: Vec<RowFacts>,
+    warned: bool,
+}
+
+/// What one row has, of its pixels that count.
+#[derive(Debug, Clone, Copy, Default)]
+struct RowFacts {
+    /// Whether all values are whole ones of 0 to 255.
+    eight_bits: bool,
+    /// The largest 16-bit number.
+    largest: u16,
+    /// Whether a float is not finite.
+    not_finite: bool,
+    /// Pixels that count, and those of them far above white.
+    count: u32,
+    too_bright: u32,
+}
+
+impl Scanner {
+    /// Whether all values inside the mask are of 8 bits.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when one of them is not finite or has more than the image's significant bits.
+    pub fn run(&mut self, image: &ImageView<'_>, mask: Option<&Mask>, threads: &Threads) -> Result<bool> {
+        let scan: fn(&ImageView<'_>, usize, Option<&[bool]>) -> RowFacts = match image.format() {
+            PixelFormat::Gray16 => scan_words,
+            PixelFormat::Grayf32 => scan_floats,
+            _ => return Ok(true),
+        };
+        try_resize(&mut self.rows, image.height(), RowFacts::default())?;
+        threads.chunks(&mut self.rows, 1, |y, facts| facts[0] = scan(image, y, mask.map(|mask| mask.row(y))));
+        let largest = self.rows.iter().map(|row| row.largest).max().unwrap_or(0);
+        let bits = image.significant_bits();
+        if u32::from(largest) >= 1 << bits {
+            let message = format!(
+                "the image has a value of {largest}, but values of {bits} significant bits are at most {}: give the number of \
+                 bits that the camera fills, or shift values that it aligns to the top right by {} bits",
+                (1u32 << bits) - 1,
+                16 - bits
+            );
+            return Err(Error::new(Status::InvalidImage, message));
+        }
+        if self.rows.iter().any(|row| row.not_finite) {
+            let message = "the image has pixels that are not finite (NaN or infinity)";
+            return Err(Error::new(Status::InvalidImage, message));
+        }
+        self.warn_if_too_bright();
+        Ok(self.rows.iter().all(|row| row.eight_bits))
+    }
+
+    fn warn_if_too_bright(&mut self) {
+        let sum = |of: fn(&RowFacts) -> u32| self.rows.iter().map(|row| u64::from(of(row))).sum::<u64>();
+        if !self.warned && 2 * sum(|row| row.too_bright) > sum(|row| row.count) {
+            self.warned = true;
+            log::warn!(
+                "most values of a Grayf32 image are above {TOO_BRIGHT}, but 0 is black and 1 is white: divide values of 0 to \
+                 255 by 255"
+            );
+        }
+    }
+}
+
+/// The values of a row that count.
+fn counting<'a, T>(values: impl Iterator<Item = T> + 'a, inside: Option<&'a [bool]>) -> impl Iterator<Item = T> + 'a {
+    values.enumerate().filter(move |(x, _)| inside.is_none_or(|inside| inside[*x])).map(|(_, value)| value)
+}
+
+fn is_eight_bits(value: f32) -> bool {
+    (f32::from(value.round() as u8) - value).abs() < EIGHT_BITS
+}
+
+fn scan_words(image: &ImageView<'_>, y: usize, inside: Option<&[bool]>) -> RowFacts {
+    let (row, divisor) = (image.row(0, y), image.gray16_divisor());
+    let mut facts = RowFacts::default();
+    if image.significant_bits() < 16 {
+        let numbers = row.chunks_exact(2).map(|bytes| u16::from_ne_bytes([bytes[0], bytes[1]]));
+        facts.largest = counting(numbers, inside).max().unwrap_or(0);
+    }
+    let values = row.chunks_exact(2).map(|bytes| Samples::word(bytes, divisor));
+    facts.eight_bits = counting(values, inside).all(is_eight_bits);
+    facts
+}
+
+fn scan_floats(image: &ImageView<'_>, y: usize, inside: Option<&[bool]>) -> RowFacts {
+    let values = || counting(image.row(0, y).chunks_exact(4).map(Samples::float), inside);
+    let mut facts = RowFacts { eight_bits: values().all(is_eight_bits), ..RowFacts::default() };
+    for value in values() {
+        facts.not_finite |= !value.is_finite();
+        facts.too_bright += u32::from(value > 255.0 * TOO_BRIGHT);
+        facts.count += 1;
+    }
+    facts
+}
