@@ -17,8 +17,15 @@ fn header() -> String {
 fn the_header_is_generated_from_the_source() {
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();
     // The boundary with its submodules, and what it takes from below.
-    let sources = ["src/error.rs", "src/image/mod.rs", "src/model/decision.rs", "src/plugin/mod.rs", "src/ffi/mod.rs"]
-        .map(|path| root().join(path));
+    let sources = [
+        "src/error.rs",
+        "src/image/mod.rs",
+        "src/model/decision.rs",
+        "src/model/options.rs",
+        "src/abi/mod.rs",
+        "src/ffi/mod.rs",
+    ]
+    .map(|path| root().join(path));
     let builder = cbindgen::Builder::new().with_config(config);
     let bindings = sources.into_iter().fold(builder, cbindgen::Builder::with_src).generate().unwrap();
     let mut generated = Vec::new();

@@ -31,7 +31,7 @@ impl npad_model {
         let text = |text: &str| CString::new(text).unwrap_or_default();
         let metadata = model.metadata();
         let info = text(&serde_json::to_string(metadata).unwrap_or_default());
-        let (method, backbone, device) = (text(&metadata.method), text(&metadata.backbone), text(&model.device()));
+        let (method, backbone, device) = (text(&metadata.method), text(&metadata.backbone), text(&model.device().to_string()));
         Ok(Box::into_raw(try_box(Self { model, info, method, backbone, device })?))
     }
 
