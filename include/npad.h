@@ -3,7 +3,14 @@
  *
  * THE SHORT WAY
  *
- *   npad_image good[200] = ...;                      describe the pixels where they are, nothing is copied
+ *   npad_image good[200] = {{0}};                    describe the pixels where they are, nothing is copied
+ *   for (i = 0; i < 200; i++) {
+ *     good[i].size = sizeof good[i];
+ *     good[i].data[0] = pixels[i];
+ *     good[i].width = 640;
+ *     good[i].height = 480;
+ *     good[i].format = NPAD_PIXEL_FORMAT_GRAY8;
+ *   }
  *   npad_model *model = NULL;
  *   npad_error *error = NULL;
  *   if (npad_fit(good, 200, NULL, &model, &error) != NPAD_STATUS_OK) {
@@ -16,16 +23,23 @@
  *
  * RULES
  *
+ * Structs: initialise every struct to zero and set its `size` to sizeof. Later versions may append fields; a field that is 0
+ * has no effect. A program that was built against an older header therefore runs with a newer library. A library refuses
+ * a struct that is larger than its own unless the surplus is 0. Functions that write an array of structs take the size of an
+ * element. Structs that npad creates and passes to callbacks may grow at their end.
+ *
  * Errors: functions that can fail return a npad_status. Where the last parameter, `error`, is not null, it receives null
  * on success and a new npad_error on failure, which the caller frees. A failed call changes nothing unless its
- * description says so, and sets the handles it would have given to null. No call ends the process or lets an exception through.
+ * description says so, and sets the handles that it would have returned to null. Any function may return
+ * NPAD_STATUS_INVALID_ARGUMENT for a null pointer or a wrong struct size, NPAD_STATUS_OUT_OF_MEMORY, and
+ * NPAD_STATUS_INTERNAL for a defect of npad. No call ends the process, prints anything or lets a panic through.
  *
- * Ownership: what a function gives through a pointer to a handle is the caller's, to be freed once with the function of
- * its type; freeing null is allowed. Pointers that accessors return belong to the handle and live as long as it does.
- * Images are borrowed for the length of a call.
+ * Ownership: a handle that a function returns through a pointer is owned by the caller, who frees it once with the
+ * function of its type; freeing null is allowed. Pointers that accessors return belong to the handle and live as long as it
+ * does. Images are borrowed for the length of a call.
  *
- * Threads: each type says who may use it. A model may be scored with from any number of threads at once; a trainer and
- * options belong to one thread at a time. npad runs its own worker threads and never touches the caller's.
+ * Threads: each type says who may use it. Any number of threads may score with one model at once; a trainer and options
+ * belong to one thread at a time. npad runs its own worker threads.
  *
  * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and any bytes elsewhere.
  *
@@ -46,6 +60,36 @@
  * The longest side an image may have, in pixels.
  */
 #define NPAD_MAX_SIDE 65535
+
+/**
+ * Size in bytes of a callback's error message, including the terminating zero byte.
+ */
+#define NPAD_CALLBACK_MESSAGE_SIZE 512
+
+/**
+ * Version of the interface between npad and plug-ins. npad refuses plug-ins of another version.
+ */
+#define NPAD_PLUGIN_ABI 2
+
+/**
+ * The major version. Incompatible changes of this interface raise it.
+ */
+#define NPAD_VERSION_MAJOR 0
+
+/**
+ * The minor version. Additions raise it; while the major version is 0, incompatible changes raise it too.
+ */
+#define NPAD_VERSION_MINOR 2
+
+/**
+ * The patch version. Corrections raise it.
+ */
+#define NPAD_VERSION_PATCH 0
+
+/**
+ * The version of this header as one number, to compare with npad_version_number().
+ */
+#define NPAD_VERSION_NUMBER (((NPAD_VERSION_MAJOR * 1000000) + (NPAD_VERSION_MINOR * 1000)) + NPAD_VERSION_PATCH)
 
 /**
  * What went wrong, in the classes a caller can react to. The numbers are part of the C ABI: they are never reused.
@@ -138,6 +182,47 @@ typedef int32_t npad_status;
 #endif // __cplusplus
 
 /**
+ * What values an option takes. The numbers are part of the C ABI.
+ */
+enum npad_option_type
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * A whole number.
+   */
+  NPAD_OPTION_TYPE_INTEGER = 0,
+  /**
+   * A real number.
+   */
+  NPAD_OPTION_TYPE_NUMBER = 1,
+  /**
+   * One of some words.
+   */
+  NPAD_OPTION_TYPE_CHOICE = 2,
+  /**
+   * Some of some words, joined by '+'.
+   */
+  NPAD_OPTION_TYPE_FLAGS = 3,
+  /**
+   * Text.
+   */
+  NPAD_OPTION_TYPE_TEXT = 4,
+  /**
+   * The path of a file.
+   */
+  NPAD_OPTION_TYPE_PATH = 5,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum npad_option_type npad_option_type;
+#else
+typedef int32_t npad_option_type;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * What is to be done with an image. The numbers are part of the C ABI.
  */
 enum npad_verdict
@@ -187,7 +272,7 @@ enum npad_pixel_format
    */
   NPAD_PIXEL_FORMAT_BGR8 = 2,
   /**
-   * One 16-bit number a pixel, in the machine's byte order; 65535 is white. Shift 10- or 12-bit values up first.
+   * One 16-bit number a pixel, in the machine's byte order; 65535 is white, or what the significant bits say.
    */
   NPAD_PIXEL_FORMAT_GRAY16 = 3,
   /**
@@ -213,6 +298,39 @@ enum npad_pixel_format
 typedef enum npad_pixel_format npad_pixel_format;
 #else
 typedef int32_t npad_pixel_format;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * Severity of a log message.
+ */
+enum npad_log_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Something failed.
+   */
+  NPAD_LOG_LEVEL_ERROR = 1,
+  /**
+   * Something works, but may not work as wanted: for example, too few images for a reliable threshold.
+   */
+  NPAD_LOG_LEVEL_WARNING = 2,
+  /**
+   * One line for each fit and each load.
+   */
+  NPAD_LOG_LEVEL_INFO = 3,
+  /**
+   * Details for debugging.
+   */
+  NPAD_LOG_LEVEL_DEBUG = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum npad_log_level npad_log_level;
+#else
+typedef int32_t npad_log_level;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -243,7 +361,7 @@ typedef struct npad_error npad_error;
  * A fitted model: the backbone's identity, statistics, thresholds and metadata.
  *
  * Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
- * score with one model at once; one image a core is in work, other calls wait for their turn.
+ * score with one model at once. At most "max_calls" of these calls run at a time; further calls wait.
  */
 typedef struct npad_model npad_model;
 
@@ -271,9 +389,424 @@ typedef struct npad_result npad_result;
 typedef struct npad_trainer npad_trainer;
 
 /**
- * All formats.
+ * Log callback. `level` is one of npad_log_level; `message` is UTF-8 and valid during the call. Called from any thread, also
+ * from several at once. It should not call npad: messages that npad would log during the callback are dropped, and
+ * npad_log_set() returns NPAD_STATUS_WRONG_STATE.
  */
-#define npad_pixel_format_ALL { npad_pixel_format_Gray8, npad_pixel_format_Rgb8, npad_pixel_format_Bgr8, npad_pixel_format_Gray16, npad_pixel_format_Rgba8, npad_pixel_format_Bgra8, npad_pixel_format_Grayf32, npad_pixel_format_Rgb8Planar, }
+typedef void (*npad_log_callback)(int32_t level, const char *message, void *user_data);
+
+/**
+ * A view of a mask in the caller's memory: one byte per pixel; 0 excludes the pixel, any other value includes it.
+ *
+ * Initialise it to zero (`npad_mask mask = {0};` or memset) and set `size` first.
+ */
+typedef struct {
+  /**
+   * sizeof(npad_mask).
+   */
+  size_t size;
+  /**
+   * The first pixel of the first row.
+   */
+  const uint8_t *data;
+  /**
+   * Pixels per row: those of the image.
+   */
+  int32_t width;
+  /**
+   * Rows: those of the image.
+   */
+  int32_t height;
+  /**
+   * Bytes from the start of one row to the start of the next; 0 means rows without padding.
+   */
+  int64_t stride;
+} npad_mask;
+
+/**
+ * Progress callback. Returns true to continue and false to cancel the fit. `stage` is "learning", "statistics", "centroids"
+ * or "held-out scores"; `done` of `total` steps are complete, and `total` is 0 while it is unknown. Called on the thread of
+ * the call in progress. It must not call a function with the same trainer.
+ */
+typedef bool (*npad_progress_callback)(const char *stage, size_t done, size_t total, void *user_data);
+
+/**
+ * Receives the error message of a callback that fails. npad creates it and passes a pointer to the callback; later versions
+ * may append fields.
+ */
+typedef struct {
+  /**
+   * UTF-8, terminated by a zero byte. Empty when the callback is called.
+   */
+  char message[NPAD_CALLBACK_MESSAGE_SIZE];
+} npad_callback_error;
+
+/**
+ * Computes features. `input` holds three normalised planes, red, green and blue, of `height` rows of `width` values.
+ * `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) finite values.
+ * Returns 0 on success; on failure returns any other number after writing the reason to `error`. May be called from several
+ * threads at once.
+ */
+typedef int32_t (*npad_extract_callback)(void *user_data,
+                                         const float *input,
+                                         int32_t height,
+                                         int32_t width,
+                                         float *const *outputs,
+                                         npad_callback_error *error);
+
+/**
+ * Frees the data of a table of callbacks. Called once, from any thread, when nothing uses the table any more.
+ */
+typedef void (*npad_free_callback)(void *user_data);
+
+/**
+ * A feature extractor of the host, which replaces ONNX Runtime and the built-in backbone.
+ *
+ * The features must depend on the image alone. A model records the name of the extractor that it was fitted with and can
+ * only be loaded with an extractor of that name; choose another name whenever the features change.
+ */
+typedef struct {
+  /**
+   * sizeof(npad_extractor).
+   */
+  size_t size;
+  /**
+   * 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
+   */
+  const char *name;
+  /**
+   * Number of outputs, 1 to 16.
+   */
+  size_t tap_count;
+  /**
+   * For each output, the input pixels per position in each direction, 1 to 64. Copied.
+   */
+  const int32_t *strides;
+  /**
+   * For each output, its number of planes, 1 to 8192. Copied.
+   */
+  const int32_t *channels;
+  /**
+   * Mean of red, green and blue, which are 0 to 1; subtracted first.
+   */
+  float mean[3];
+  /**
+   * Standard deviation of red, green and blue, above 0; the divisor.
+   */
+  float std[3];
+  /**
+   * Computes features. Must not be null.
+   */
+  npad_extract_callback extract;
+  /**
+   * Frees `user_data`. May be null.
+   */
+  npad_free_callback free;
+  /**
+   * Passed to the callbacks.
+   */
+  void *user_data;
+} npad_extractor;
+
+/**
+ * A view of an image in the caller's memory. npad reads it during the call and keeps no reference to it.
+ *
+ * Initialise it to zero (`npad_image image = {0};` or memset) and set `size` first: fields that you do not use must be 0.
+ * A sub-image is a view with the stride of the whole image and a pointer to its own first pixel.
+ */
+typedef struct {
+  /**
+   * sizeof(npad_image). All images of one array must have the same.
+   */
+  size_t size;
+  /**
+   * The first pixel of the first row; for NPAD_PIXEL_FORMAT_RGB8_PLANAR that of the red, the green and the blue plane.
+   * Formats with one plane ignore the other two pointers.
+   */
+  const uint8_t *data[3];
+  /**
+   * Pixels per row, 1 to 65535.
+   */
+  int32_t width;
+  /**
+   * Rows, 1 to 65535.
+   */
+  int32_t height;
+  /**
+   * Bytes from the start of one row to the start of the next, at least the bytes of a row; 0 means rows without padding.
+   */
+  int64_t stride;
+  /**
+   * Pixel format: one of npad_pixel_format.
+   */
+  int32_t format;
+  /**
+   * For NPAD_PIXEL_FORMAT_GRAY16, the bits that the camera fills, 8 to 16: 10 for Mono10, 12 for Mono12. The largest
+   * value of that many bits is white, and a larger value is an error. 0 means 16. Other formats require 0.
+   */
+  int32_t significant_bits;
+  /**
+   * Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
+   * Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. For
+   * scoring only: a fit takes one mask for all images, see npad_options_set_mask().
+   */
+  const npad_mask *mask;
+  /**
+   * Left edge of a rectangular region of interest, in pixels of the image. The rectangle has the effect of a mask that
+   * excludes everything else; with a mask as well, a pixel must be included by both. All four values 0 mean the whole
+   * image. For scoring only: a fit takes one rectangle for all images, see npad_options_set_roi().
+   */
+  int32_t roi_x;
+  /**
+   * Upper edge of the rectangle.
+   */
+  int32_t roi_y;
+  /**
+   * Width of the rectangle.
+   */
+  int32_t roi_width;
+  /**
+   * Height of the rectangle.
+   */
+  int32_t roi_height;
+} npad_image;
+
+/**
+ * A connected defect region. Coordinates are pixels of the image; the centre of its first pixel is at (0, 0).
+ *
+ * npad writes it to memory of the caller, whose element size is an argument: sizeof(npad_region).
+ */
+typedef struct {
+  /**
+   * Left edge of the bounding box.
+   */
+  int32_t x;
+  /**
+   * Upper edge of the bounding box.
+   */
+  int32_t y;
+  /**
+   * Width of the bounding box in pixels.
+   */
+  int32_t width;
+  /**
+   * Height of the bounding box in pixels.
+   */
+  int32_t height;
+  /**
+   * Number of pixels.
+   */
+  int64_t area;
+  /**
+   * Mean x of the pixels.
+   */
+  float centroid_x;
+  /**
+   * Mean y of the pixels.
+   */
+  float centroid_y;
+  /**
+   * Maximum of the anomaly map in the region, in the units of the raw score.
+   */
+  float peak;
+  /**
+   * The peak on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
+   */
+  float calibrated_peak;
+} npad_region;
+
+/**
+ * The caller's memory for the result of one image, see npad_score_into().
+ *
+ * Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set what you want of `map`, `map_u8` and
+ * `regions`. One npad_output must not be used by two calls at once; the maps of different outputs may be parts of one matrix.
+ */
+typedef struct {
+  /**
+   * sizeof(npad_output). All outputs of one array must have the same.
+   */
+  size_t size;
+  /**
+   * Receives the anomaly map in the units of the raw score: rows of the image's width. Null if not wanted.
+   */
+  float *map;
+  /**
+   * Bytes from the start of one row of `map` to the start of the next, a multiple of 4; 0 means rows without padding.
+   * Padding is neither read nor written.
+   */
+  int64_t map_stride;
+  /**
+   * Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): rows of the image's width. Null if not
+   * wanted.
+   */
+  uint8_t *map_u8;
+  /**
+   * Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding.
+   */
+  int64_t map_u8_stride;
+  /**
+   * Receives the first `region_capacity` regions, highest peak first. Null if not wanted.
+   */
+  npad_region *regions;
+  /**
+   * sizeof(npad_region). Ignored where `regions` is null.
+   */
+  size_t region_size;
+  /**
+   * Number of regions for which `regions` has room.
+   */
+  size_t region_capacity;
+  /**
+   * Written by npad: the raw image score, 0 or above, in the method's own units; larger is more anomalous.
+   */
+  float score;
+  /**
+   * Written by npad: the score on the calibrated scale, 0 for a typical good image, 0.5 at the threshold; not clamped.
+   */
+  float calibrated_score;
+  /**
+   * Written by npad: one of npad_verdict.
+   */
+  int32_t verdict;
+  /**
+   * Must be 0.
+   */
+  int32_t reserved;
+  /**
+   * Written by npad: the number of defect regions, including those for which `regions` has no room.
+   */
+  size_t region_count;
+} npad_output;
+
+/**
+ * A parameter of a plug-in's method. It is set as the option "METHOD.NAME"; the plug-in checks its value.
+ */
+typedef struct {
+  /**
+   * 1 to 64 lower-case letters, digits, '-' or '_', without the method's name.
+   */
+  const char *name;
+  /**
+   * The default value; UTF-8.
+   */
+  const char *default_value;
+  /**
+   * What it does, in one line; UTF-8.
+   */
+  const char *help;
+} npad_plugin_parameter;
+
+/**
+ * The features of one image: `channels` values for each position, position after position, row after row. npad creates it
+ * and passes a pointer to it; later versions may append fields.
+ */
+typedef struct {
+  /**
+   * Rows of the grid.
+   */
+  int32_t rows;
+  /**
+   * Columns of the grid.
+   */
+  int32_t cols;
+  /**
+   * Values per position.
+   */
+  int32_t channels;
+  /**
+   * 0.
+   */
+  int32_t reserved;
+  /**
+   * rows * cols * channels finite values.
+   */
+  const float *data;
+} npad_features;
+
+/**
+ * Receives `size` bytes that a scorer saves. May be called any number of times.
+ */
+typedef void (*npad_write_callback)(void *sink, const uint8_t *data, size_t size);
+
+/**
+ * A detection method of a plug-in: a shared library that exports `const npad_plugin *npad_plugin_entry(void)`, which returns
+ * a table that lives as long as the library, that is, until the process ends. Fields that the plug-in does not know must be
+ * 0: declare the table static, or initialise it to zero.
+ *
+ * A method learns from feature maps and scores them. A fitter observes the maps of good images, all of one shape, and
+ * finishes into a scorer. `values` are the values of the parameters as text, in the order of `parameters`. Callbacks return
+ * 0 on success; on failure they return any other number after writing the reason to `error`, and create nothing. One fitter
+ * is used by one thread at a time; one scorer is used by several threads at once and must not change. For the thresholds
+ * npad fits several times, each time without a part of the images.
+ */
+typedef struct {
+  /**
+   * sizeof(npad_plugin).
+   */
+  size_t size;
+  /**
+   * NPAD_PLUGIN_ABI.
+   */
+  uint32_t abi_version;
+  /**
+   * 0.
+   */
+  uint32_t reserved;
+  /**
+   * Name of the method in options and model files: 1 to 64 lower-case letters, digits, '-' or '_'.
+   */
+  const char *name;
+  /**
+   * The parameters of the method; null if there are none.
+   */
+  const npad_plugin_parameter *parameters;
+  /**
+   * Number of parameters, at most 1000.
+   */
+  size_t parameter_count;
+  /**
+   * sizeof(npad_plugin_parameter). Ignored where `parameters` is null.
+   */
+  size_t parameter_size;
+  /**
+   * Starts a fit and stores the fitter, which must not be null. The same images, parameters and seed must give the same
+   * scorer.
+   */
+  int32_t (*fitter_new)(const char *const *values, uint64_t seed, void **fitter, npad_callback_error *error);
+  /**
+   * Learns the features of one good image, which are valid during the call.
+   */
+  int32_t (*fitter_observe)(void *fitter, const npad_features *features, npad_callback_error *error);
+  /**
+   * Computes the scorer from what the fitter has learnt and stores it; it must not be null. The fitter stays usable: it may
+   * observe more images and finish again.
+   */
+  int32_t (*fitter_finish)(void *fitter, void **scorer, npad_callback_error *error);
+  /**
+   * Frees a fitter.
+   */
+  void (*fitter_free)(void *fitter);
+  /**
+   * Writes rows * cols values to `map`: the anomaly of each position, finite, 0 or above.
+   */
+  int32_t (*scorer_score)(const void *scorer, const npad_features *features, float *map, npad_callback_error *error);
+  /**
+   * Passes to `write` the bytes that scorer_load needs.
+   */
+  int32_t (*scorer_save)(const void *scorer, npad_write_callback write, void *sink, npad_callback_error *error);
+  /**
+   * Creates a scorer, which must not be null, from saved bytes, which are valid during the call.
+   */
+  int32_t (*scorer_load)(const char *const *values,
+                         const uint8_t *data,
+                         size_t size,
+                         void **scorer,
+                         npad_callback_error *error);
+  /**
+   * Frees a scorer.
+   */
+  void (*scorer_free)(void *scorer);
+} npad_plugin;
 
 #ifdef __cplusplus
 extern "C" {
@@ -369,7 +902,7 @@ const char *npad_option_name(size_t index);
 /**
  * The type of an option's value; NPAD_OPTION_TYPE_TEXT when `index` is too large. Any thread.
  */
-OptionKind npad_option_get_type(size_t index);
+npad_option_type npad_option_get_type(size_t index);
 
 /**
  * The default of an option, as npad_options_set() takes it; may be an empty text. Null when `index` is too large. Static:
@@ -439,7 +972,7 @@ npad_status npad_log_set(npad_log_callback callback,
  * @param model  what to save
  * @param path   the file; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
- * @return NPAD_STATUS_IO when the file cannot be written
+ * @return NPAD_STATUS_NOT_FOUND when the folder does not exist, NPAD_STATUS_IO when the file cannot be written
  */
 npad_status npad_model_save(const npad_model *model, const char *path, npad_error **error);
 
@@ -456,24 +989,29 @@ npad_status npad_model_save_memory(const npad_model *model, npad_buffer **buffer
  * Reads a model file.
  *
  * @param path     the file; UTF-8 on Windows, any bytes elsewhere
- * @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
+ * @param options  of these, "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
+ *                 the defaults
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_IO when the file cannot be read, NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or
- *         something else, NPAD_STATUS_UNSUPPORTED_MODEL when it needs another npad, a plug-in or the extractor it was
- *         fitted with, or as npad_trainer_new()
+ * @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_IO when it cannot be read,
+ *         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model, NPAD_STATUS_UNSUPPORTED_MODEL when it
+ *         needs another npad, a plug-in or the extractor that it was fitted with, NPAD_STATUS_OUT_OF_MEMORY, or as
+ *         npad_trainer_new()
  */
-npad_status npad_model_load(const char *path, const npad_options *options, npad_model **model, npad_error **error);
+npad_status npad_model_load(const char *path,
+                            const npad_options *options,
+                            npad_model **model,
+                            npad_error **error);
 
 /**
  * Reads a model from the bytes of a model file.
  *
  * @param data     `size` bytes; read during the call only
  * @param size     their number
- * @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
+ * @param options  as for npad_model_load()
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return as npad_model_load(), but for NPAD_STATUS_IO
+ * @return as npad_model_load(), without NPAD_STATUS_NOT_FOUND and NPAD_STATUS_IO for the model's own file
  */
 npad_status npad_model_load_memory(const uint8_t *data,
                                    size_t size,
@@ -482,11 +1020,62 @@ npad_status npad_model_load_memory(const uint8_t *data,
                                    npad_error **error);
 
 /**
- * What the model knows of itself, as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
- * "images" learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as
- * the model. An empty text for null.
+ * The model's metadata as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size, "images"
+ * learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as the model.
+ * An empty text for null.
  */
 const char *npad_model_info(const npad_model *model);
+
+/**
+ * The name of the detection method; lives as long as the model. An empty text for null.
+ */
+const char *npad_model_method(const npad_model *model);
+
+/**
+ * The identity of the backbone, a name and a checksum; lives as long as the model. An empty text for null.
+ */
+const char *npad_model_backbone(const npad_model *model);
+
+/**
+ * The device that the backbone runs on, as the option "device" names it; lives as long as the model. An empty text for null.
+ */
+const char *npad_model_device(const npad_model *model);
+
+/**
+ * Width of the network's input in pixels; images of any size are resized to it. 0 for null.
+ */
+int32_t npad_model_input_width(const npad_model *model);
+
+/**
+ * Height of the network's input in pixels. 0 for null.
+ */
+int32_t npad_model_input_height(const npad_model *model);
+
+/**
+ * The number of good images that the model has learnt. 0 for null.
+ */
+size_t npad_model_image_count(const npad_model *model);
+
+/**
+ * The share of good images that the thresholds let through as defective, as the option "false_alarm_rate" set it. 0 for
+ * null.
+ */
+double npad_model_false_alarm_rate(const npad_model *model);
+
+/**
+ * Prepares the model for images of one size, so that the first call that scores such an image is as fast as later ones: it
+ * allocates working memory and runs everything once. Any number of threads may call it at once, also while others score.
+ *
+ * @param model   what to warm up
+ * @param width   width of the images in pixels, 1 to 65535
+ * @param height  height of the images in pixels, 1 to 65535
+ * @param error   receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the model is null or a side is out of range; otherwise as npad_score()
+ */
+npad_status npad_model_warm_up(const npad_model *model,
+                               int32_t width,
+                               int32_t height,
+                               npad_error **error);
 
 /**
  * Frees a model. Null is allowed. No other call may be using it.
@@ -891,7 +1480,7 @@ float npad_model_map_threshold(const npad_model *model);
 
 /**
  * The same model with other thresholds, in the units of raw scores; the calibrated scale follows, 0.5 is the new
- * threshold. The two models share their memory; each is freed by itself.
+ * threshold. The two models share their memory; each is freed separately.
  *
  * @param model          what to start from; it does not change
  * @param threshold      image scores above it are defective
@@ -910,14 +1499,14 @@ npad_status npad_model_with_thresholds(const npad_model *model,
                                        npad_error **error);
 
 /**
- * The same model with thresholds from good images that it has not learnt: for another camera or lamp, say. They replace
- * the scores that its thresholds rested on; what it has learnt stays. The two models share their memory; each is freed by
- * itself.
+ * The same model with thresholds from good images that it has not learnt, for example for another camera or lamp. Their
+ * scores replace those that the thresholds were computed from; what the model has learnt stays. The two models share their
+ * memory; each is freed separately.
  *
  * @param model    what to start from; it does not change
  * @param images   `count` good images; read during the call only
  * @param count    at least 2; 20 or more are recommended
- * @param options  of these, "false_alarm_rate" and "review_rate" count; null for the model's own
+ * @param options  of these, "false_alarm_rate" and "review_rate" are used; null for the model's own
  * @param changed  receives the new model, null on failure
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; as npad_score(), the message names the image's index
@@ -936,20 +1525,21 @@ npad_status npad_model_recalibrate(const npad_model *model,
  * @param trainer  receives the trainer, null on failure
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_RUNTIME without ONNX Runtime, NPAD_STATUS_DEVICE when the device cannot be used,
- *         NPAD_STATUS_BACKBONE or NPAD_STATUS_IO when the backbone cannot
+ *         NPAD_STATUS_BACKBONE, NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the backbone cannot be used,
+ *         NPAD_STATUS_OUT_OF_MEMORY
  */
 npad_status npad_trainer_new(const npad_options *options, npad_trainer **trainer, npad_error **error);
 
 /**
- * Goes on from a model with further good images, for a new one: what the model has learnt counts as if its images had come
- * first. Its options, thresholds' rates and mask are the new one's too; its choice of channels and the scores of its own
- * good images, on which its threshold rests, stay as they are. The model itself does not change.
+ * Resumes the fit of a model with further good images, for a new model: what the model has learnt counts as if its images had
+ * been added first. Options, rates and mask are those of the model; its choice of channels and the scores of its own good
+ * images, from which its thresholds were computed, are kept. The model itself does not change.
  *
- * @param model    what to go on from
- * @param options  of these, the progress callback counts; null for the defaults
+ * @param model    the model to resume from
+ * @param options  of these, the progress callback is used; null for the defaults
  * @param trainer  receives the trainer, null on failure; it needs at least one further image
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot go on
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume
  */
 npad_status npad_trainer_resume(const npad_model *model,
                                 const npad_options *options,
@@ -962,30 +1552,44 @@ npad_status npad_trainer_resume(const npad_model *model,
  * @param trainer  what learns
  * @param image    the image; read during the call only
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask of its own, or its size is not that
- *         of the options' mask; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in does;
- *         NPAD_STATUS_CANCELLED by the progress callback
+ * @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask or region of interest of its own, or
+ *         its size does not fit those of the options; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when
+ *         a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
+ *         NPAD_STATUS_WRONG_STATE when the trainer has finished
  */
 npad_status npad_trainer_add_image(npad_trainer *trainer,
                                    const npad_image *image,
                                    npad_error **error);
 
 /**
- * The good images that this trainer has learnt; 0 for null and after the end.
+ * Announces how many images will be added, so that the progress callback receives a total. It does not limit the number.
+ *
+ * @param trainer  what learns
+ * @param count    the number of images in all; 0 for unknown, the default
+ * @param error    receives the error, or null; may itself be null
+ * @return NPAD_STATUS_WRONG_STATE when the trainer has finished
+ */
+npad_status npad_trainer_expect(npad_trainer *trainer,
+                                size_t count,
+                                npad_error **error);
+
+/**
+ * The number of good images that this trainer has learnt; 0 for null and after it has finished.
  */
 size_t npad_trainer_image_count(const npad_trainer *trainer);
 
 /**
  * Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
  *
- * After a failure, also where the progress callback cancels, the trainer is as before the call: add images or call again.
- * After success every further call with it is NPAD_STATUS_WRONG_STATE.
+ * After a failure, including cancellation, the trainer is as it was before the call: add images or call again. After success
+ * the trainer is finished, and further calls with it return NPAD_STATUS_WRONG_STATE.
  *
- * @param trainer  what has learnt; still to be freed
+ * @param trainer  what has learnt; the caller must still free it
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (without any, where it goes on from a model), or when they
- *         hardly vary; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_CANCELLED by the progress callback
+ * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (0 for a resumed fit), or when they hardly vary;
+ *         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
+ *         NPAD_STATUS_WRONG_STATE when the trainer has finished already
  */
 npad_status npad_trainer_finish(npad_trainer *trainer,
                                 npad_model **model,

@@ -43,7 +43,7 @@ pub struct npad_image {
     /// Pixel format: one of npad_pixel_format.
     pub format: i32,
     /// For NPAD_PIXEL_FORMAT_GRAY16, the bits that the camera fills, 8 to 16: 10 for Mono10, 12 for Mono12. The largest
-    /// value of so many bits is white. 0 means 16. Other formats require 0.
+    /// value of that many bits is white, and a larger value is an error. 0 means 16. Other formats require 0.
     pub significant_bits: i32,
     /// Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
     /// Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. For

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use super::guard_value;
 use crate::backbone::device_names;
 use crate::method::methods;
-use crate::model::{OptionInfo, OptionKind, options};
+use crate::model::{OptionKind, options};
 
 /// Text that lives until the process ends. Equal texts are one: however often a list is read, memory does not grow.
 fn lasting(text: &str) -> *const c_char {
@@ -40,8 +40,7 @@ pub extern "C" fn npad_option_name(index: usize) -> *const c_char {
 /// The type of an option's value; NPAD_OPTION_TYPE_TEXT when `index` is too large. Any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_option_get_type(index: usize) -> OptionKind {
-    let kind = |option: &OptionInfo| option.kind;
-    guard_value(OptionKind::Text, || options().get(index).map_or(OptionKind::Text, kind))
+    guard_value(OptionKind::Text, || options().get(index).map_or(OptionKind::Text, |option| option.kind))
 }
 
 /// The default of an option, as npad_options_set() takes it; may be an empty text. Null when `index` is too large. Static:

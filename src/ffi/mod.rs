@@ -25,6 +25,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_reserve;
+use crate::exec::quiet;
 use crate::exec::rows::RowsOut;
 use error::npad_error;
 
@@ -53,7 +54,7 @@ fn guard_value<T>(fallback: T, work: impl FnOnce() -> T) -> T {
 
 /// Runs `work` and catches its panic, which prints nothing.
 fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    catch_unwind(AssertUnwindSafe(work))
+    catch_unwind(AssertUnwindSafe(|| quiet(work)))
 }
 
 fn from_panic(panic: &(dyn std::any::Any + Send)) -> Error {

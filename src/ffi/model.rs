@@ -1,18 +1,22 @@
-use std::ffi::{CString, c_char};
+use std::ffi::{CStr, CString, c_char};
 
 use super::error::npad_error;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, free, guard, guard_value, null, output, path};
-use crate::error::Status;
+use super::{borrow, free, guard, guard_value, invalid, null, output, path, try_box};
+use crate::error::{Result, Status};
+use crate::image::MAX_SIDE;
 use crate::model::Model;
 
 /// A fitted model: the backbone's identity, statistics, thresholds and metadata.
 ///
 /// Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
-/// score with one model at once; one image a core is in work, other calls wait for their turn.
+/// score with one model at once. At most "max_calls" of these calls run at a time; further calls wait.
 pub struct npad_model {
     pub(super) model: Model,
     info: CString,
+    method: CString,
+    backbone: CString,
+    device: CString,
 }
 
 /// Bytes that npad has written.
@@ -23,9 +27,25 @@ pub struct npad_buffer {
 }
 
 impl npad_model {
-    pub(super) fn into_raw(model: Model) -> *mut Self {
-        let info = serde_json::to_string(model.metadata()).unwrap_or_default();
-        Box::into_raw(Box::new(Self { model, info: CString::new(info).unwrap_or_default() }))
+    pub(super) fn into_raw(model: Model) -> Result<*mut Self> {
+        let text = |text: &str| CString::new(text).unwrap_or_default();
+        let metadata = model.metadata();
+        let info = text(&serde_json::to_string(metadata).unwrap_or_default());
+        let (method, backbone, device) =
+            (text(&metadata.method), text(&metadata.backbone), text(&model.device().to_string()));
+        Ok(Box::into_raw(try_box(Self { model, info, method, backbone, device })?))
+    }
+
+    /// # Safety
+    /// `model` must be null or live.
+    unsafe fn text(model: *const Self, of: impl FnOnce(&Self) -> &CStr) -> *const c_char {
+        unsafe { model.as_ref() }.map_or(c"".as_ptr(), |model| of(model).as_ptr())
+    }
+
+    /// # Safety
+    /// `model` must be null or live.
+    unsafe fn read<T: Default>(model: *const Self, of: impl FnOnce(&Model) -> T) -> T {
+        unsafe { model.as_ref() }.map_or_else(T::default, |model| of(&model.model))
     }
 }
 
@@ -34,7 +54,7 @@ impl npad_model {
 /// @param model  what to save
 /// @param path   the file; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
-/// @return NPAD_STATUS_IO when the file cannot be written
+/// @return NPAD_STATUS_NOT_FOUND when the folder does not exist, NPAD_STATUS_IO when the file cannot be written
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_save(
     model: *const npad_model,
@@ -59,7 +79,7 @@ pub unsafe extern "C" fn npad_model_save_memory(
         guard(error, || {
             let out = output(buffer, "buffer")?;
             let bytes = borrow(model, "model")?.model.to_bytes()?;
-            *out = Box::into_raw(Box::new(npad_buffer { bytes }));
+            *out = Box::into_raw(try_box(npad_buffer { bytes })?);
             Ok(())
         })
     }
@@ -68,12 +88,14 @@ pub unsafe extern "C" fn npad_model_save_memory(
 /// Reads a model file.
 ///
 /// @param path     the file; UTF-8 on Windows, any bytes elsewhere
-/// @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
+/// @param options  of these, "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
+///                 the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_IO when the file cannot be read, NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or
-///         something else, NPAD_STATUS_UNSUPPORTED_MODEL when it needs another npad, a plug-in or the extractor it was
-///         fitted with, or as npad_trainer_new()
+/// @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_IO when it cannot be read,
+///         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model, NPAD_STATUS_UNSUPPORTED_MODEL when it
+///         needs another npad, a plug-in or the extractor that it was fitted with, NPAD_STATUS_OUT_OF_MEMORY, or as
+///         npad_trainer_new()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_load(
     path: *const c_char,
@@ -84,7 +106,7 @@ pub unsafe extern "C" fn npad_model_load(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            *out = npad_model::into_raw(Model::load(self::path(path, "path")?, &options_or_default(options))?);
+            *out = npad_model::into_raw(Model::load(self::path(path, "path")?, &options_or_default(options))?)?;
             Ok(())
         })
     }
@@ -94,10 +116,10 @@ pub unsafe extern "C" fn npad_model_load(
 ///
 /// @param data     `size` bytes; read during the call only
 /// @param size     their number
-/// @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
+/// @param options  as for npad_model_load()
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return as npad_model_load(), but for NPAD_STATUS_IO
+/// @return as npad_model_load(), without NPAD_STATUS_NOT_FOUND and NPAD_STATUS_IO for the model's own file
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_load_memory(
     data: *const u8,
@@ -112,19 +134,93 @@ pub unsafe extern "C" fn npad_model_load_memory(
             if data.is_null() {
                 return Err(null("data"));
             }
+            if size > isize::MAX as usize {
+                return Err(invalid(format!("a size of {size} bytes exceeds the address space")));
+            }
             let bytes = std::slice::from_raw_parts(data, size);
-            *out = npad_model::into_raw(Model::from_bytes(bytes, &options_or_default(options))?);
+            *out = npad_model::into_raw(Model::from_bytes(bytes, &options_or_default(options))?)?;
             Ok(())
         })
     }
 }
 
-/// What the model knows of itself, as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-/// "images" learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as
-/// the model. An empty text for null.
+/// The model's metadata as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size, "images"
+/// learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as the model.
+/// An empty text for null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_char {
-    guard_value(c"".as_ptr(), || unsafe { model.as_ref() }.map_or(c"".as_ptr(), |m| m.info.as_ptr()))
+    guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.info) })
+}
+
+/// The name of the detection method; lives as long as the model. An empty text for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_method(model: *const npad_model) -> *const c_char {
+    guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.method) })
+}
+
+/// The identity of the backbone, a name and a checksum; lives as long as the model. An empty text for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_backbone(model: *const npad_model) -> *const c_char {
+    guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.backbone) })
+}
+
+/// The device that the backbone runs on, as the option "device" names it; lives as long as the model. An empty text for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_device(model: *const npad_model) -> *const c_char {
+    guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.device) })
+}
+
+/// Width of the network's input in pixels; images of any size are resized to it. 0 for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_input_width(model: *const npad_model) -> i32 {
+    guard_value(0, || unsafe { npad_model::read(model, |m| m.metadata().input.width as i32) })
+}
+
+/// Height of the network's input in pixels. 0 for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_input_height(model: *const npad_model) -> i32 {
+    guard_value(0, || unsafe { npad_model::read(model, |m| m.metadata().input.height as i32) })
+}
+
+/// The number of good images that the model has learnt. 0 for null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_image_count(model: *const npad_model) -> usize {
+    guard_value(0, || unsafe { npad_model::read(model, |m| m.metadata().images) })
+}
+
+/// The share of good images that the thresholds let through as defective, as the option "false_alarm_rate" set it. 0 for
+/// null.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_false_alarm_rate(model: *const npad_model) -> f64 {
+    guard_value(0.0, || unsafe { npad_model::read(model, |m| m.metadata().false_alarm_rate) })
+}
+
+/// Prepares the model for images of one size, so that the first call that scores such an image is as fast as later ones: it
+/// allocates working memory and runs everything once. Any number of threads may call it at once, also while others score.
+///
+/// @param model   what to warm up
+/// @param width   width of the images in pixels, 1 to 65535
+/// @param height  height of the images in pixels, 1 to 65535
+/// @param error   receives the error, or null; may itself be null
+/// @return NPAD_STATUS_INVALID_ARGUMENT when the model is null or a side is out of range; otherwise as npad_score()
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_warm_up(
+    model: *const npad_model,
+    width: i32,
+    height: i32,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let model = &borrow(model, "model")?.model;
+            let side = |side: i32| usize::try_from(side).ok().filter(|side| (1..=MAX_SIDE).contains(side));
+            let (Some(width), Some(height)) = (side(width), side(height)) else {
+                let expected = format!("both sides must be 1 to {MAX_SIDE}");
+                return Err(invalid(format!("cannot warm up for images of {width} x {height} pixels: {expected}")));
+            };
+            model.warm_up(width, height)
+        })
+    }
 }
 
 /// Frees a model. Null is allowed. No other call may be using it.

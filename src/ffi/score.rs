@@ -11,6 +11,7 @@ use crate::error::{Result, Status};
 use crate::exec::memory::try_reserve;
 use crate::image::ImageView;
 use crate::model::{Decision, Model, ScoreBuffers};
+use crate::postprocess::Region;
 
 /// Scores one image. Any number of threads may call it with one model at once; at most "max_calls" run at a time, and further
 /// calls wait for "call_timeout" (npad_options_set()).
@@ -97,7 +98,7 @@ impl Output {
 
     /// # Safety
     /// As [`RegionArray::write`].
-    unsafe fn regions(&mut self, model: &Model, regions: &[crate::postprocess::Region]) -> Result<()> {
+    unsafe fn regions(&mut self, model: &Model, regions: &[Region]) -> Result<()> {
         self.fields.region_count = regions.len();
         unsafe { self.regions.write(regions, model.metadata().map) }
     }

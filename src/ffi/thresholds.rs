@@ -26,7 +26,7 @@ pub unsafe extern "C" fn npad_model_map_threshold(model: *const npad_model) -> f
 }
 
 /// The same model with other thresholds, in the units of raw scores; the calibrated scale follows, 0.5 is the new
-/// threshold. The two models share their memory; each is freed by itself.
+/// threshold. The two models share their memory; each is freed separately.
 ///
 /// @param model          what to start from; it does not change
 /// @param threshold      image scores above it are defective
@@ -49,20 +49,20 @@ pub unsafe extern "C" fn npad_model_with_thresholds(
         guard(error, || {
             let out = output(changed, "changed")?;
             let thresholds = Thresholds { review, defective: threshold, map: map_threshold };
-            *out = npad_model::into_raw(borrow(model, "model")?.model.with_thresholds(thresholds)?);
+            *out = npad_model::into_raw(borrow(model, "model")?.model.with_thresholds(thresholds)?)?;
             Ok(())
         })
     }
 }
 
-/// The same model with thresholds from good images that it has not learnt: for another camera or lamp, say. They replace
-/// the scores that its thresholds rested on; what it has learnt stays. The two models share their memory; each is freed by
-/// itself.
+/// The same model with thresholds from good images that it has not learnt, for example for another camera or lamp. Their
+/// scores replace those that the thresholds were computed from; what the model has learnt stays. The two models share their
+/// memory; each is freed separately.
 ///
 /// @param model    what to start from; it does not change
 /// @param images   `count` good images; read during the call only
 /// @param count    at least 2; 20 or more are recommended
-/// @param options  of these, "false_alarm_rate" and "review_rate" count; null for the model's own
+/// @param options  of these, "false_alarm_rate" and "review_rate" are used; null for the model's own
 /// @param changed  receives the new model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; as npad_score(), the message names the image's index
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn npad_model_recalibrate(
             let out = output(changed, "changed")?;
             let model = &borrow(model, "model")?.model;
             let rates = options.as_ref().map(|options| options.options.rates());
-            *out = npad_model::into_raw(model.recalibrate(image_views(images, count)?, rates)?);
+            *out = npad_model::into_raw(model.recalibrate(image_views(images, count)?, rates)?)?;
             Ok(())
         })
     }

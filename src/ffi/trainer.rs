@@ -2,7 +2,7 @@ use super::error::npad_error;
 use super::image::{image_view, image_views};
 use super::model::npad_model;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, borrow_mut, free, guard, guard_value, output};
+use super::{borrow, borrow_mut, free, guard, guard_value, output, try_box};
 use crate::abi::image::npad_image;
 use crate::error::Status;
 use crate::model::{Model, Trainer};
@@ -21,7 +21,8 @@ pub struct npad_trainer {
 /// @param trainer  receives the trainer, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_RUNTIME without ONNX Runtime, NPAD_STATUS_DEVICE when the device cannot be used,
-///         NPAD_STATUS_BACKBONE or NPAD_STATUS_IO when the backbone cannot
+///         NPAD_STATUS_BACKBONE, NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the backbone cannot be used,
+///         NPAD_STATUS_OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_new(
     options: *const npad_options,
@@ -32,21 +33,21 @@ pub unsafe extern "C" fn npad_trainer_new(
         guard(error, || {
             let out = output(trainer, "trainer")?;
             let trainer = Trainer::new(&options_or_default(options))?;
-            *out = Box::into_raw(Box::new(npad_trainer { trainer }));
+            *out = Box::into_raw(try_box(npad_trainer { trainer })?);
             Ok(())
         })
     }
 }
 
-/// Goes on from a model with further good images, for a new one: what the model has learnt counts as if its images had come
-/// first. Its options, thresholds' rates and mask are the new one's too; its choice of channels and the scores of its own
-/// good images, on which its threshold rests, stay as they are. The model itself does not change.
+/// Resumes the fit of a model with further good images, for a new model: what the model has learnt counts as if its images had
+/// been added first. Options, rates and mask are those of the model; its choice of channels and the scores of its own good
+/// images, from which its thresholds were computed, are kept. The model itself does not change.
 ///
-/// @param model    what to go on from
-/// @param options  of these, the progress callback counts; null for the defaults
+/// @param model    the model to resume from
+/// @param options  of these, the progress callback is used; null for the defaults
 /// @param trainer  receives the trainer, null on failure; it needs at least one further image
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot go on
+/// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_resume(
     model: *const npad_model,
@@ -58,7 +59,7 @@ pub unsafe extern "C" fn npad_trainer_resume(
         guard(error, || {
             let out = output(trainer, "trainer")?;
             let trainer = Trainer::resume(&borrow(model, "model")?.model, &options_or_default(options))?;
-            *out = Box::into_raw(Box::new(npad_trainer { trainer }));
+            *out = Box::into_raw(try_box(npad_trainer { trainer })?);
             Ok(())
         })
     }
@@ -69,9 +70,10 @@ pub unsafe extern "C" fn npad_trainer_resume(
 /// @param trainer  what learns
 /// @param image    the image; read during the call only
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask of its own, or its size is not that
-///         of the options' mask; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in does;
-///         NPAD_STATUS_CANCELLED by the progress callback
+/// @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask or region of interest of its own, or
+///         its size does not fit those of the options; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when
+///         a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
+///         NPAD_STATUS_WRONG_STATE when the trainer has finished
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_add_image(
     trainer: *mut npad_trainer,
@@ -81,7 +83,22 @@ pub unsafe extern "C" fn npad_trainer_add_image(
     unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.add(&image_view(image)?)) }
 }
 
-/// The good images that this trainer has learnt; 0 for null and after the end.
+/// Announces how many images will be added, so that the progress callback receives a total. It does not limit the number.
+///
+/// @param trainer  what learns
+/// @param count    the number of images in all; 0 for unknown, the default
+/// @param error    receives the error, or null; may itself be null
+/// @return NPAD_STATUS_WRONG_STATE when the trainer has finished
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_expect(
+    trainer: *mut npad_trainer,
+    count: usize,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.expect(count)) }
+}
+
+/// The number of good images that this trainer has learnt; 0 for null and after it has finished.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) -> usize {
     guard_value(0, || unsafe { trainer.as_ref() }.map_or(0, |t| t.trainer.images()))
@@ -89,14 +106,15 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
 
 /// Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
 ///
-/// After a failure, also where the progress callback cancels, the trainer is as before the call: add images or call again.
-/// After success every further call with it is NPAD_STATUS_WRONG_STATE.
+/// After a failure, including cancellation, the trainer is as it was before the call: add images or call again. After success
+/// the trainer is finished, and further calls with it return NPAD_STATUS_WRONG_STATE.
 ///
-/// @param trainer  what has learnt; still to be freed
+/// @param trainer  what has learnt; the caller must still free it
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (without any, where it goes on from a model), or when they
-///         hardly vary; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_CANCELLED by the progress callback
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (0 for a resumed fit), or when they hardly vary;
+///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
+///         NPAD_STATUS_WRONG_STATE when the trainer has finished already
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_finish(
     trainer: *mut npad_trainer,
@@ -106,7 +124,7 @@ pub unsafe extern "C" fn npad_trainer_finish(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            *out = npad_model::into_raw(borrow_mut(trainer, "trainer")?.trainer.finish()?);
+            *out = npad_model::into_raw(borrow_mut(trainer, "trainer")?.trainer.finish()?)?;
             Ok(())
         })
     }
@@ -145,7 +163,7 @@ pub unsafe extern "C" fn npad_fit(
                 view.and_then(|view| trainer.add(&view)).map_err(|e| e.context(format!("image {index}")))?;
             }
             let model: Model = trainer.finish()?;
-            *out = npad_model::into_raw(model);
+            *out = npad_model::into_raw(model)?;
             Ok(())
         })
     }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use safer_ffi::prelude::*;
+
 use super::MapOptions;
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Tiled};
 use crate::error::{Error, Result, Status};
@@ -130,6 +132,7 @@ const OPTIONS: &[Parameter] = &[
 ];
 
 /// What values an option takes. The numbers are part of the C ABI.
+#[derive_ReprC]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum OptionKind {
