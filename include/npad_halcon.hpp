@@ -10,9 +10,7 @@
 
 #include <halconcpp/HalconCpp.h>
 
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <optional>
 
 #include "npad.hpp"
@@ -119,10 +117,22 @@ inline HalconCpp::HImage map(const Result &result) {
   return image;
 }
 
-/// The defect regions: connected pixels of the map above the model's map threshold.
-inline HalconCpp::HRegion regions(const Model &model, const Result &result) {
-  const float above = std::nextafter(model.map_threshold(), std::numeric_limits<float>::infinity());
-  return map(result).Threshold(above, std::numeric_limits<float>::max()).Connection();
+/// The defect regions as npad found them, highest peak first: none is smaller than the model's least region area.
+inline std::vector<HalconCpp::HRegion> regions(const Result &result) {
+  std::vector<HalconCpp::HRegion> regions;
+  const std::size_t count = result.regions().size();
+  for (std::size_t i = 0; i < count; ++i) {
+    HalconCpp::HTuple rows, begins, ends;
+    for (const Run &run : result.region_runs(i)) {
+      rows.Append(static_cast<HalconCpp::Hlong>(run.row));
+      begins.Append(static_cast<HalconCpp::Hlong>(run.first_column));
+      ends.Append(static_cast<HalconCpp::Hlong>(run.end_column - 1));
+    }
+    HalconCpp::HRegion region;
+    region.GenRegionRuns(rows, begins, ends);
+    regions.push_back(region);
+  }
+  return regions;
 }
 
 }  // namespace npad::halcon

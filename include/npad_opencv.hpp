@@ -11,8 +11,9 @@
 
 namespace npad::opencv {
 
-/// A view of a matrix, which must live, and keep its size, as long as the view.
-inline Image view(const cv::Mat &image) {
+/// A view of a matrix, which must live, and keep its size, as long as the view. For CV_16UC1, `significant_bits` is what the
+/// camera fills: 10 for Mono10, 12 for Mono12.
+inline Image view(const cv::Mat &image, int significant_bits = 16) {
   npad_pixel_format format;
   switch (image.type()) {
     case CV_8UC1: format = NPAD_PIXEL_FORMAT_GRAY8; break;
@@ -27,7 +28,8 @@ inline Image view(const cv::Mat &image) {
                       "or convertTo");
   }
   if (image.dims != 2 || image.empty()) throw Error(NPAD_STATUS_INVALID_IMAGE, "the cv::Mat holds no image");
-  return {image.data, image.cols, image.rows, format, static_cast<std::int64_t>(image.step[0])};
+  const Image view(image.data, image.cols, image.rows, format, static_cast<std::int64_t>(image.step[0]));
+  return format == NPAD_PIXEL_FORMAT_GRAY16 ? view.with_significant_bits(significant_bits) : view;
 }
 
 /// A view of a mask, which must live as long as the view.
@@ -53,9 +55,23 @@ inline Result score(const Model &model, const cv::Mat &image, const cv::Mat &reg
   return model.score(view(image).with_mask(kept));
 }
 
+/// Scores the part of an image inside a rectangle; the rest is neither looked at nor scored.
+inline Result score(const Model &model, const cv::Mat &image, const cv::Rect &roi) {
+  return model.score(view(image).with_roi(roi.x, roi.y, roi.width, roi.height));
+}
+
+/// Scores several images, all or none.
+inline std::vector<Result> score(const Model &model, const std::vector<cv::Mat> &images,
+                                 const Cancellation *cancellation = nullptr) {
+  std::vector<Image> views;
+  views.reserve(images.size());
+  for (const cv::Mat &image : images) views.push_back(view(image));
+  return model.score(views, cancellation);
+}
+
 /// Scores an image into `map` (CV_32FC1), whose memory is used again where its size fits; regions of interest of larger
 /// matrices will do.
-inline npad_decision score_into(const Model &model, const cv::Mat &image, cv::Mat &map) {
+inline npad_output score_into(const Model &model, const cv::Mat &image, cv::Mat &map) {
   const Image source = view(image);
   map.create(image.rows, image.cols, CV_32FC1);
   return model.score_into(source, map.ptr<float>(), static_cast<std::int64_t>(map.step[0]));
@@ -66,6 +82,20 @@ inline cv::Mat map(const Result &result) {
   return {result.height(), result.width(), CV_32FC1, const_cast<float *>(result.map())};
 }
 cv::Mat map(const Result &&) = delete;
+
+/// The calibrated map in 8 bits (CV_8UC1), a copy: 128 and above is above the threshold.
+inline cv::Mat map_u8(const Result &result) {
+  cv::Mat map(result.height(), result.width(), CV_8UC1);
+  result.map_u8(map.ptr<std::uint8_t>(), static_cast<std::int64_t>(map.step[0]));
+  return map;
+}
+
+/// The outer boundary of a region, as cv::findContours gives it.
+inline std::vector<cv::Point> contour(const Result &result, std::size_t region) {
+  std::vector<cv::Point> points;
+  for (const Point &point : result.region_contour(region)) points.emplace_back(point.x, point.y);
+  return points;
+}
 
 /// The bounding boxes of the defect regions, highest peak first.
 inline std::vector<cv::Rect> regions(const Result &result) {

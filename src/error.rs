@@ -64,6 +64,12 @@ impl Error {
         Self { status, message: message.into() }
     }
 
+    /// The error for a file that could not be read: [`Status::NotFound`] where there is none, else [`Status::Io`].
+    pub fn unreadable(what: &str, path: &std::path::Path, cause: &std::io::Error) -> Self {
+        let status = if cause.kind() == std::io::ErrorKind::NotFound { Status::NotFound } else { Status::Io };
+        Self::new(status, format!("cannot read the {what} {}: {cause}", path.display()))
+    }
+
     /// The class of the error.
     pub fn status(&self) -> Status {
         self.status

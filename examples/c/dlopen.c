@@ -69,6 +69,7 @@ int main(int argc, char **argv) {
     for (i = 0; i < SIDE * SIDE; i++) pixels[n][i] = (uint8_t)(60 + i % SIDE + i * (n + 5) % 19);
     images[n].data[0] = pixels[n];
     images[n].width = images[n].height = SIDE;
+    images[n].size = sizeof images[n];
     images[n].format = NPAD_PIXEL_FORMAT_GRAY8;
   }
   options = npad.options_new();

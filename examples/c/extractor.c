@@ -117,6 +117,7 @@ int main(int argc, char **argv) {
     part((unsigned)n + 1, pixels[n]);
     images[n].data[0] = pixels[n];
     images[n].width = images[n].height = SIDE;
+    images[n].size = sizeof images[n];
     images[n].format = NPAD_PIXEL_FORMAT_GRAY8;
   }
   options = options_with_extractor(&error);

@@ -65,6 +65,7 @@ static int read_picture(const char *path, picture *out) {
   out->view.data[0] = out->pixels;
   out->view.width = width;
   out->view.height = height;
+  out->view.size = sizeof out->view;
   out->view.format = channels == 1 ? NPAD_PIXEL_FORMAT_GRAY8 : NPAD_PIXEL_FORMAT_RGB8;
   return 1;
 }
@@ -99,7 +100,7 @@ static void inspect(const npad_model *model, const char *path) {
          (double)npad_result_score(result), (double)npad_result_calibrated_score(result));
   for (i = 0; i < npad_result_region_count(result); i++) {
     npad_region region;
-    if (npad_result_region(result, i, &region, &error) != NPAD_STATUS_OK) stop(error, path);
+    if (npad_result_region(result, i, &region, sizeof region, &error) != NPAD_STATUS_OK) stop(error, path);
     printf("  region at (%d, %d), %d x %d, %lld pixels, peak %.9g\n", (int)region.x, (int)region.y, (int)region.width,
            (int)region.height, (long long)region.area, (double)region.peak);
   }

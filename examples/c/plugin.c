@@ -145,6 +145,7 @@ const npad_plugin *npad_plugin_entry(void) {
   plugin.name = "diagonal";
   plugin.parameters = parameters;
   plugin.parameter_count = 1;
+  plugin.parameter_size = sizeof parameters[0];
   plugin.fitter_new = fitter_new;
   plugin.fitter_observe = fitter_observe;
   plugin.fitter_finish = fitter_finish;

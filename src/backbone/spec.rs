@@ -28,10 +28,9 @@ impl BackboneSpec {
     /// Reads a user's own network from an ONNX file.
     ///
     /// # Errors
-    /// [`Status::Io`] when the file cannot be read.
+    /// [`Status::NotFound`] when there is no such file, [`Status::Io`] when it cannot be read.
     pub fn from_file(path: &Path, normalisation: Normalisation) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .map_err(|e| Error::new(Status::Io, format!("cannot read the backbone {}: {e}", path.display())))?;
+        let bytes = std::fs::read(path).map_err(|e| Error::unreadable("backbone", path, &e))?;
         Ok(Self::Onnx { bytes: bytes.into(), normalisation })
     }
 

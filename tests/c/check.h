@@ -59,6 +59,7 @@ static inline void make_images(void) {
       pixels[n][i] = (uint8_t)(100 + (i % SIDE) + (state >> 28));
     }
     memset(&images[n], 0, sizeof images[n]);
+    images[n].size = sizeof images[n];
     images[n].data[0] = pixels[n];
     images[n].width = SIDE;
     images[n].height = SIDE;

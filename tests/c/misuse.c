@@ -7,9 +7,9 @@ static void wrong_images(npad_trainer *trainer, const npad_model *model) {
   struct {
     npad_image image;
     const char *text;
-  } cases[8];
+  } cases[11];
   int i;
-  for (i = 0; i < 8; i++) cases[i].image = images[0];
+  for (i = 0; i < 11; i++) cases[i].image = images[0];
   cases[0].image.data[0] = NULL;
   cases[0].text = "data pointer is null";
   cases[1].image.width = 0;
@@ -26,7 +26,13 @@ static void wrong_images(npad_trainer *trainer, const npad_model *model) {
   cases[6].text = "pixel format is 99";
   cases[7].image.format = -1;
   cases[7].text = "pixel format is -1";
-  for (i = 0; i < 8; i++) {
+  cases[8].image.significant_bits = 12;
+  cases[8].text = "Gray16";
+  cases[9].image.roi_width = -4;
+  cases[9].text = "region of interest";
+  cases[10].image.roi_width = cases[10].image.roi_height = 65;
+  cases[10].text = "inside the image";
+  for (i = 0; i < 11; i++) {
     npad_result *result = (npad_result *)1;
     FAILS(npad_trainer_add_image(trainer, &cases[i].image, &error), NPAD_STATUS_INVALID_IMAGE, cases[i].text);
     FAILS(npad_score(model, &cases[i].image, &result, &error), NPAD_STATUS_INVALID_IMAGE, cases[i].text);
@@ -47,6 +53,8 @@ int main(void) {
   /* The version, before anything else. */
   CHECK(npad_version_number() == NPAD_VERSION_MAJOR * 1000000u + NPAD_VERSION_MINOR * 1000u + NPAD_VERSION_PATCH);
   CHECK(strlen(npad_version_string()) >= 5);
+
+  CHECK(npad_version_number() == NPAD_VERSION_NUMBER);
 
   /* Null is legal to free and to read. */
   npad_error_free(NULL);
@@ -108,7 +116,7 @@ int main(void) {
   FAILS(npad_model_save(NULL, "x", &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
   FAILS(npad_model_save(model, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
   FAILS(npad_model_save(model, "no/such/folder/x", &error), NPAD_STATUS_IO, "no/such/folder/x");
-  FAILS(npad_model_load("none", options, &copy, &error), NPAD_STATUS_IO, "none");
+  FAILS(npad_model_load("none", options, &copy, &error), NPAD_STATUS_NOT_FOUND, "none");
   CHECK(copy == NULL);
   FAILS(npad_model_load_memory((const uint8_t *)"junk", 4, options, &copy, &error), NPAD_STATUS_INVALID_MODEL, "intact");
   FAILS(npad_model_load_memory(NULL, 4, options, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "data is null");
@@ -119,7 +127,7 @@ int main(void) {
   npad_model_free(copy);
   copy = NULL;
   WORKS(npad_model_load("not-\xff\xfe-utf8.npad", options, &copy, &error));
-  FAILS(npad_runtime_open("/no/such/library", &error), NPAD_STATUS_RUNTIME, "/no/such/library");
+  FAILS(npad_runtime_open("/no/such/library", &error), NPAD_STATUS_NOT_FOUND, "/no/such/library");
 
   /* Scoring. */
   FAILS(npad_score(NULL, &images[0], &result, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
@@ -127,9 +135,9 @@ int main(void) {
   FAILS(npad_score(model, &images[0], NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
   CHECK(npad_score(model, &images[11], &result, NULL) == NPAD_STATUS_OK);
   CHECK(npad_result_width(result) == SIDE && npad_result_height(result) == SIDE && npad_result_map(result) != NULL);
-  FAILS(npad_result_region(result, 1000000, &region, &error), NPAD_STATUS_INVALID_ARGUMENT, "does not exist");
-  FAILS(npad_result_region(result, 0, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "region is null");
-  FAILS(npad_result_region(NULL, 0, &region, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
+  FAILS(npad_result_region(result, 1000000, &region, sizeof region, &error), NPAD_STATUS_INVALID_ARGUMENT, "does not exist");
+  FAILS(npad_result_region(result, 0, NULL, sizeof region, &error), NPAD_STATUS_INVALID_ARGUMENT, "region is null");
+  FAILS(npad_result_region(NULL, 0, &region, sizeof region, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
   CHECK(strstr(npad_model_info(model), "\"method\":\"npad\"") != NULL);
 
   /* Rendering. */

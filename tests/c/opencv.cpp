@@ -40,7 +40,7 @@ int main() {
   const cv::Mat map = npad::opencv::map(found);
   CHECK(map.type() == CV_32FC1 && map.size() == bad.size() && map.ptr<float>() == found.map());
   cv::Mat own, large_map(side + 4, side + 8, CV_32FC1, cv::Scalar(-1));
-  const npad_decision decision = npad::opencv::score_into(model, bad, own);
+  const npad_output decision = npad::opencv::score_into(model, bad, own);
   CHECK(decision.score == found.score() && decision.verdict == NPAD_VERDICT_DEFECTIVE);
   CHECK(cv::norm(own, map, cv::NORM_INF) == 0);
   cv::Mat inner = large_map(cv::Rect(3, 2, side, side));
@@ -59,6 +59,16 @@ int main() {
   const npad::Model within = npad::opencv::fit(good, masked);
   CHECK(!npad::opencv::score(within, bad).is_anomalous());
   CHECK(npad::opencv::score(within, image_of(scratched(200, 12, 20))).is_anomalous());
+
+  // Shapes, bytes, rectangles, bits.
+  const cv::Mat bytes = npad::opencv::map_u8(found);
+  CHECK(bytes.type() == CV_8UC1 && cv::countNonZero(bytes >= 128) == cv::countNonZero(map > model.map_threshold()));
+  CHECK(cv::boundingRect(npad::opencv::contour(found, 0)) == boxes[0]);
+  CHECK(!npad::opencv::score(model, bad, cv::Rect(0, 0, 31, side)).is_anomalous());
+  cv::Mat twelve;
+  bad.convertTo(twelve, CV_16U, 4095 / 255.0);
+  CHECK(model.score(npad::opencv::view(twelve, 12)).is_anomalous());
+  CHECK(npad::opencv::score(model, std::vector<cv::Mat>{bad, bad})[1].score() == found.score());
 
   THROWS(npad::opencv::view(cv::Mat(4, 4, CV_64FC1)), NPAD_STATUS_INVALID_IMAGE, "CV_64FC1");
   THROWS(npad::opencv::view(cv::Mat()), NPAD_STATUS_INVALID_IMAGE, "no image");

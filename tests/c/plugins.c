@@ -56,12 +56,12 @@ static void honest(const char *folder) {
 
 static void refused(const char *folder) {
   FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "speaks version 99 of the plug-in interface");
-  FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "table's size is 8");
+  FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "the size of an npad_plugin is 8");
   FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point gives null");
   FAILS(npad_plugin_load(liar(folder, 4), &error), NPAD_STATUS_PLUGIN, "name of the method is 'No Name'");
   FAILS(npad_plugin_load(liar(folder, 5), &error), NPAD_STATUS_PLUGIN, "there is a method 'npad' already");
   FAILS(npad_plugin_load(liar(folder, 6), &error), NPAD_STATUS_PLUGIN, "'scorer_score' is null");
-  FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_PLUGIN, "/no/such/plugin.so");
+  FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_NOT_FOUND, "/no/such/plugin.so");
   FAILS(npad_plugin_load("/proc/self/exe", &error), NPAD_STATUS_PLUGIN, "cannot be used");
   FAILS(npad_plugin_load(NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
 }
@@ -143,7 +143,7 @@ static void extractors(void) {
   table.user_data = &mode;
   bad = table;
   bad.size = 4;
-  FAILS(npad_options_set_extractor(options, &bad, &error), NPAD_STATUS_PLUGIN, "its size is 4");
+  FAILS(npad_options_set_extractor(options, &bad, &error), NPAD_STATUS_PLUGIN, "the size of an npad_extractor is 4");
   bad = table;
   bad.name = NULL;
   FAILS(npad_options_set_extractor(options, &bad, &error), NPAD_STATUS_PLUGIN, "name of the feature extractor is null");

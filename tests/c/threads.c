@@ -16,7 +16,7 @@
 #define SLACK (1L << 20)
 
 static npad_model *model;
-static npad_decision expected[PARTS];
+static npad_output expected[PARTS];
 static uint64_t expected_maps[PARTS];
 static pthread_barrier_t warm;
 
@@ -50,10 +50,13 @@ static void *work(void *argument) {
     }
     if (call % 2) {
       float map[SIDE * SIDE];
-      npad_decision decision;
-      memset(&decision, 0, sizeof decision);
-      npad_score_into(model, &images[n], map, 0, NULL, 0, &decision, NULL);
-      wrong += memcmp(&decision, &expected[n], sizeof decision) != 0 || sum_of(map) != expected_maps[n];
+      npad_output output;
+      memset(&output, 0, sizeof output);
+      output.size = sizeof output;
+      output.map = map;
+      npad_score_into(model, &images[n], &output, NULL);
+      wrong += output.score != expected[n].score || output.verdict != expected[n].verdict ||
+               output.region_count != expected[n].region_count || sum_of(map) != expected_maps[n];
     } else {
       npad_result *result = NULL;
       npad_score(model, &images[n], &result, NULL);
@@ -75,7 +78,9 @@ int main(void) {
   WORKS(npad_fit(images, 10, options, &model, &error));
   if (!model) return 1;
   for (i = 0; i < PARTS; i++) {
-    WORKS(npad_score_into(model, &images[i], map, 0, NULL, 0, &expected[i], &error));
+    expected[i].size = sizeof expected[i];
+    expected[i].map = map;
+    WORKS(npad_score_into(model, &images[i], &expected[i], &error));
     expected_maps[i] = sum_of(map);
   }
   pthread_barrier_init(&warm, NULL, THREADS + 1);

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import json
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,27 +25,167 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library
-from ._library import Decision, Error, Handle, call, library, output
+from ._library import Error, Handle, call, library, output
 
 __all__ = [
+    "Cancellation",
     "Decision",
     "Error",
+    "Extractor",
     "Model",
+    "Option",
     "Region",
     "Result",
     "Trainer",
     "Verdict",
+    "devices",
     "fit",
     "load_plugin",
+    "methods",
     "open_runtime",
+    "options",
+    "set_logger",
     "version",
 ]
 
 Array = NDArray[np.generic]
 Progress = Callable[[str, int, int], bool]
-"""Is told how far a fit is, by stage, steps done and steps in all (0 where not known); returns whether to go on."""
+"""Progress callback: stage, steps done, steps in all (0 where not known). Return False to cancel the fit."""
 
 _GRAY8, _RGB8, _BGR8, _GRAY16, _RGBA8, _BGRA8, _GRAYF32 = range(7)
+
+
+@dataclass(frozen=True)
+class Option:
+    """An option, for programs that show or check what can be set."""
+
+    name: str
+    type: str
+    """integer, number, choice, flags, text or path."""
+    default: str
+    range: str
+    help: str
+
+
+_OPTION_TYPES = ("integer", "number", "choice", "flags", "text", "path")
+
+
+def options() -> list[Option]:
+    """All options, those of every fit and load first, then the methods' parameters."""
+    return [
+        Option(
+            library.npad_option_name(i).decode(),
+            _OPTION_TYPES[library.npad_option_get_type(i)],
+            library.npad_option_default(i).decode(),
+            library.npad_option_range(i).decode(),
+            library.npad_option_help(i).decode(),
+        )
+        for i in range(library.npad_option_count())
+    ]
+
+
+def methods() -> list[str]:
+    """The names of the detection methods."""
+    return [library.npad_method_name(i).decode() for i in range(library.npad_method_count())]
+
+
+def devices() -> list[str]:
+    """The devices that the option device takes."""
+    return [library.npad_device_name(i).decode() for i in range(library.npad_device_count())]
+
+
+_LEVELS = {1: logging.ERROR, 2: logging.WARNING, 3: logging.INFO, 4: logging.DEBUG}
+_log_callback: Any = _library.LogCallback()
+
+
+def set_logger(logger: logging.Logger | None, level: int = logging.WARNING) -> None:
+    """Sends npad's messages of that level and above to a logger; None sends them nowhere."""
+    global _log_callback
+
+    def callback(severity: int, message: bytes, _: object) -> None:
+        logger.log(_LEVELS[severity], "%s", message.decode())  # type: ignore[union-attr]
+
+    own = [number for number, theirs in _LEVELS.items() if theirs >= level]
+    following = _library.LogCallback(callback) if logger is not None else _library.LogCallback()
+    call("npad_log_set", following, None, max(own, default=1))
+    _log_callback = following  # the one before is not called any more
+
+
+class Cancellation:
+    """Cancels batches that were given it, from any thread."""
+
+    def __init__(self) -> None:
+        self._handle = Handle(library.npad_cancellation_new(), "npad_cancellation_free")
+
+    def cancel(self) -> None:
+        """Asks the calls that look at it to stop, those under way and those to come."""
+        library.npad_cancellation_cancel(self._handle.value)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether that has been asked."""
+        return library.npad_cancellation_is_cancelled(self._handle.value)
+
+
+@dataclass
+class Extractor:
+    """A feature extractor of the program's own, in place of ONNX Runtime.
+
+    extract takes the normalised input, float32 [3, h, w], and returns one array for each output, float32
+    [channels, ceil(h / stride), ceil(w / stride)]. It is called from several threads at once.
+    """
+
+    name: str
+    strides: list[int]
+    channels: list[int]
+    extract: Callable[[NDArray[np.float32]], list[NDArray[np.float32]]]
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def _table(self) -> _library.Extractor:
+        if len(self.strides) != len(self.channels):
+            raise ValueError("an extractor needs as many strides as channels")
+
+        def extract(_: object, values: Any, height: int, width: int, outputs: Any, error: Any) -> int:
+            try:
+                array = np.ctypeslib.as_array(values, (3, height, width))
+                found = self.extract(array)
+                if len(found) != len(self.strides):
+                    raise ValueError(f"the extractor gave {len(found)} outputs instead of {len(self.strides)}")
+                for i, (stride, channels) in enumerate(zip(self.strides, self.channels)):
+                    shape = (channels, -(-height // stride), -(-width // stride))
+                    np.ctypeslib.as_array(outputs[i], shape)[...] = np.asarray(found[i], np.float32).reshape(shape)
+                return 0
+            except BaseException as raised:  # it must not pass through native code
+                error.contents.message = f"{type(raised).__name__}: {raised}".encode()[:500]
+                return 1
+
+        count = len(self.strides)
+        callbacks = (_library.ExtractCallback(extract), _FREE)
+        key = id(callbacks[0])
+        _extractors[key] = callbacks[0]
+        triple = ctypes.c_float * 3
+        return _library.Extractor(
+            self.name.encode(),
+            count,
+            (ctypes.c_int32 * count)(*self.strides),
+            (ctypes.c_int32 * count)(*self.channels),
+            triple(*self.mean),
+            triple(*self.std),
+            *callbacks,
+            key,
+        )
+
+
+# Callbacks that the library may call, until it frees them.
+_extractors: dict[int, Any] = {}
+
+
+def _free_extractor(key: int) -> None:
+    _extractors.pop(key, None)
+
+
+_FREE = _library.FreeCallback(_free_extractor)
 
 
 class Verdict(IntEnum):
@@ -82,6 +223,22 @@ class Region:
     area: int
     centroid: tuple[float, float]
     peak: float
+    """The largest value of the anomaly map in the region."""
+    calibrated_peak: float
+    """The same on the calibrated scale: 0.5 is the map threshold."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What npad says about one image, but for its map."""
+
+    score: float
+    calibrated_score: float
+    verdict: Verdict
+    regions: list[Region]
+    """The highest regions for which there was room."""
+    region_count: int
+    """All of them."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +261,34 @@ class Result:
         """Whether the score exceeds the model's threshold."""
         return self.verdict == Verdict.DEFECTIVE
 
+    @property
+    def map_u8(self) -> NDArray[np.uint8]:
+        """The calibrated map in 8 bits: 128 and above is above the threshold."""
+        values = np.empty(self.map.shape, np.uint8)
+        call("npad_result_map_u8", self._handle.value, values.ctypes.data, 0)
+        return values
+
+    def region_mask(self, index: int) -> NDArray[np.bool_]:
+        """The pixels of a region in its bounding box."""
+        region = self.regions[index]
+        values = np.empty((region.height, region.width), np.uint8)
+        call("npad_result_region_mask", self._handle.value, index, values.ctypes.data, 0)
+        return values > 0
+
+    def region_runs(self, index: int) -> NDArray[np.int32]:
+        """The pixels of a region as runs: row, first column, column after the last."""
+        return self._table("npad_result_region_runs", index, 3)
+
+    def region_contour(self, index: int) -> NDArray[np.int32]:
+        """The outer boundary of a region, clockwise, as x and y of its pixels."""
+        return self._table("npad_result_region_contour", index, 2)
+
+    def _table(self, name: str, index: int, columns: int) -> NDArray[np.int32]:
+        self.regions[index]  # an index that there is not raises
+        count = ctypes.c_size_t()
+        values = getattr(library, name)(self._handle.value, index, ctypes.byref(count))
+        return np.ctypeslib.as_array(values, (count.value, columns)).copy()
+
 
 class _Options:
     """Native options, and the callback that they may call."""
@@ -111,12 +296,25 @@ class _Options:
     def __init__(self, options: dict[str, Any]) -> None:
         self.handle = Handle(library.npad_options_new(), "npad_options_free")
         self.error: BaseException | None = None
+        options = dict(options)
         mask, progress = options.pop("mask", None), options.pop("progress", None)
+        roi, extractor = options.pop("roi", None), options.pop("extractor", None)
         for key, value in options.items():
             call("npad_options_set", self.handle.value, key.encode(), str(value).encode())
         if mask is not None:
             view, _keep = _mask(mask)
             call("npad_options_set_mask", self.handle.value, ctypes.byref(view))
+        if roi is not None:
+            call("npad_options_set_roi", self.handle.value, *roi)
+        if isinstance(extractor, Extractor):
+            table = extractor._table()
+            try:
+                call("npad_options_set_extractor", self.handle.value, ctypes.byref(table))
+            except Error:
+                _free_extractor(table.user_data)
+                raise
+        elif extractor is not None:
+            raise ValueError("extractor must be a npad.Extractor")
         if progress is not None:
             self.callback = _library.ProgressCallback(self._told(progress))
             call("npad_options_set_progress", self.handle.value, self.callback, None)
@@ -153,7 +351,13 @@ def _mask(mask: Array) -> tuple[_library.Mask, Array]:
     return _library.Mask(array.ctypes.data, width, height, 0), array
 
 
-def _view(image: Array, order: str, mask: Array | None = None) -> tuple[_library.Image, list[object]]:
+Roi = tuple[int, int, int, int]
+"""A rectangle: x, y, width, height."""
+
+
+def _view(
+    image: Array, order: str, mask: Array | None = None, roi: Roi | None = None, significant_bits: int = 0
+) -> tuple[_library.Image, list[object]]:
     """A view of an array, and what must live as long as the view is used."""
     if order not in ("rgb", "bgr"):
         raise ValueError(f"order is {order!r}, but must be 'rgb' or 'bgr'")
@@ -182,6 +386,9 @@ def _view(image: Array, order: str, mask: Array | None = None) -> tuple[_library
     view.data[0] = array.ctypes.data
     view.height, view.width = array.shape[:2]
     view.stride, view.format = array.strides[0], form
+    view.significant_bits = significant_bits
+    if roi is not None:
+        view.roi_x, view.roi_y, view.roi_width, view.roi_height = roi
     if mask is None:
         return view, [array]
     mask_view, kept = _mask(mask)
@@ -189,8 +396,8 @@ def _view(image: Array, order: str, mask: Array | None = None) -> tuple[_library
     return view, [array, kept, mask_view]
 
 
-def _views(images: Iterable[Array], order: str) -> tuple[ctypes.Array[_library.Image], list[object]]:
-    pairs = [_view(image, order) for image in images]
+def _views(images: Iterable[Array], order: str, significant_bits: int = 0) -> tuple[ctypes.Array[_library.Image], list[object]]:
+    pairs = [_view(image, order, significant_bits=significant_bits) for image in images]
     return (_library.Image * len(pairs))(*(view for view, _ in pairs)), [keep for _, keep in pairs]
 
 
@@ -259,28 +466,72 @@ class Model:
         arguments = (self._handle.value, views, len(views), given.handle.value if given else None)
         return Model(output("npad_model_recalibrate", "npad_model_free", *arguments))
 
-    def score(self, image: Array, order: str = "rgb", mask: Array | None = None) -> Result:
-        """Scores one image, or the part of it that the mask (bool or uint8 [h, w]) keeps."""
-        view, _keep = _view(image, order, mask)
+    @property
+    def method(self) -> str:
+        """The detection method."""
+        return library.npad_model_method(self._handle.value).decode()
+
+    @property
+    def backbone(self) -> str:
+        """Name and checksum of the backbone."""
+        return library.npad_model_backbone(self._handle.value).decode()
+
+    @property
+    def device(self) -> str:
+        """Where the backbone runs."""
+        return library.npad_model_device(self._handle.value).decode()
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels."""
+        return library.npad_model_input_height(self._handle.value), library.npad_model_input_width(self._handle.value)
+
+    @property
+    def images(self) -> int:
+        """Good images that the model has learnt."""
+        return library.npad_model_image_count(self._handle.value)
+
+    def warm_up(self, height: int, width: int) -> None:
+        """Makes everything ready for images of a size, so that the first one takes no longer than those that follow."""
+        call("npad_model_warm_up", self._handle.value, width, height)
+
+    def score(
+        self,
+        image: Array,
+        order: str = "rgb",
+        mask: Array | None = None,
+        roi: Roi | None = None,
+        significant_bits: int = 0,
+    ) -> Result:
+        """Scores one image, or the part of it that the mask (bool or uint8 [h, w]) and the rectangle keep. significant_bits
+        is what a uint16 camera fills: 10 for Mono10, 12 for Mono12."""
+        view, _keep = _view(image, order, mask, roi, significant_bits)
         return _result(output("npad_score", "npad_result_free", self._handle.value, ctypes.byref(view)))
 
-    def score_batch(self, images: Iterable[Array], order: str = "rgb") -> list[Result]:
-        """Scores several images, all or none."""
+    def score_batch(
+        self, images: Iterable[Array], order: str = "rgb", cancellation: Cancellation | None = None
+    ) -> list[Result]:
+        """Scores several images, all or none. A cancellation is looked at between images."""
         views, _keep = _views(images, order)
         handles = (ctypes.c_void_p * len(views))()
-        call("npad_score_batch", self._handle.value, views, len(views), handles)
+        token = cancellation._handle.value if cancellation is not None else None
+        call("npad_score_batch", self._handle.value, views, len(views), token, handles)
         return [_result(Handle(handle, "npad_result_free")) for handle in handles]
 
-    def score_into(self, image: Array, map: NDArray[np.float32], order: str = "rgb") -> Decision:
+    def score_into(
+        self, image: Array, map: NDArray[np.float32], order: str = "rgb", max_regions: int = 16
+    ) -> Decision:
         """Scores one image into an array for its anomaly map, float32 [h, w], whose rows may be padded."""
         view, _keep = _view(image, order)
         fits = map.dtype == np.float32 and map.shape == (view.height, view.width) and map.flags.writeable
         if not fits or map.strides[1] != 4 or map.strides[0] < 4 * view.width:
             raise ValueError(f"the map must be a writable array of float32 [{view.height}, {view.width}] with whole rows")
-        decision = Decision()
-        arguments = (ctypes.byref(view), map.ctypes.data, map.strides[0], None, 0, ctypes.byref(decision))
-        call("npad_score_into", self._handle.value, *arguments)
-        return decision
+        out, regions = _library.Output(), (_library.Region * max_regions)()
+        out.map, out.map_stride = map.ctypes.data, map.strides[0]
+        out.regions, out.region_size, out.region_capacity = regions, ctypes.sizeof(_library.Region), max_regions
+        call("npad_score_into", self._handle.value, ctypes.byref(view), ctypes.byref(out))
+        found = [_converted(region) for region in regions[: min(out.region_count, max_regions)]]
+        return Decision(out.score, out.calibrated_score, Verdict(out.verdict), found, out.region_count)
 
     def render(self, image: Array, result: Result, order: str = "rgb") -> NDArray[np.uint8]:
         """The image with its anomaly map laid over it: uint8 [h, w, 3] in the same order as the image."""
@@ -320,15 +571,21 @@ def _result(result: Handle) -> Result:
 
 def _region(result: Handle, index: int) -> Region:
     region = _library.Region()
-    call("npad_result_region", result.value, index, ctypes.byref(region))
+    call("npad_result_region", result.value, index, ctypes.byref(region), ctypes.sizeof(region))
+    return _converted(region)
+
+
+def _converted(region: _library.Region) -> Region:
     centroid = (region.centroid_x, region.centroid_y)
-    return Region(region.x, region.y, region.width, region.height, region.area, centroid, region.peak)
+    box = (region.x, region.y, region.width, region.height, region.area)
+    return Region(*box, centroid, region.peak, region.calibrated_peak)
 
 
 class Trainer:
     """A fit in progress, for images that come one by one. Belongs to one thread at a time.
 
-    Options come by keyword; mask (bool or uint8 [h, w]) and progress are options too.
+    Options come by keyword, see options(); mask (bool or uint8 [h, w]), roi (x, y, width, height), extractor and progress are
+    options too.
     """
 
     def __init__(self, **options: object) -> None:
@@ -344,9 +601,13 @@ class Trainer:
         trainer._handle = output("npad_trainer_resume", "npad_trainer_free", *arguments)
         return trainer
 
-    def add(self, image: Array, order: str = "rgb") -> None:
+    def expect(self, images: int) -> None:
+        """Announces how many images will come, so that the progress callback has a total."""
+        call("npad_trainer_expect", self._handle.value, images)
+
+    def add(self, image: Array, order: str = "rgb", significant_bits: int = 0) -> None:
         """Learns one good image; a failure changes nothing."""
-        view, _keep = _view(image, order)
+        view, _keep = _view(image, order, significant_bits=significant_bits)
         with self._options.watched():
             call("npad_trainer_add_image", self._handle.value, ctypes.byref(view))
 
@@ -354,7 +615,7 @@ class Trainer:
         return library.npad_trainer_image_count(self._handle.value)
 
     def finish(self) -> Model:
-        """Ends the fit; with too few images it raises, and more may be added."""
+        """Ends the fit. Where it raises, images may be added and it may be called again."""
         with self._options.watched():
             return Model(output("npad_trainer_finish", "npad_model_free", self._handle.value))
 
@@ -362,6 +623,8 @@ class Trainer:
 def fit(images: Iterable[Array], order: str = "rgb", **options: object) -> Model:
     """Learns from good images. Options by keyword; those with a dot through a dictionary: **{"npad.channels": 50}."""
     trainer = Trainer(**options)
+    if hasattr(images, "__len__"):
+        trainer.expect(len(images))
     for image in images:
         trainer.add(image, order)
     return trainer.finish()

@@ -20,10 +20,18 @@ class Error(Exception):
         self.status = status
 
 
-class Mask(ctypes.Structure):
+class Sized(ctypes.Structure):
+    """A struct of the interface that begins with its own size."""
+
+    def __init__(self, *fields: object) -> None:
+        super().__init__(ctypes.sizeof(self), *fields)
+
+
+class Mask(Sized):
     """npad_mask."""
 
     _fields_ = [
+        ("size", ctypes.c_size_t),
         ("data", ctypes.c_void_p),
         ("width", ctypes.c_int32),
         ("height", ctypes.c_int32),
@@ -31,29 +39,22 @@ class Mask(ctypes.Structure):
     ]
 
 
-class Image(ctypes.Structure):
+class Image(Sized):
     """npad_image."""
 
     _fields_ = [
+        ("size", ctypes.c_size_t),
         ("data", ctypes.c_void_p * 3),
         ("width", ctypes.c_int32),
         ("height", ctypes.c_int32),
         ("stride", ctypes.c_int64),
         ("format", ctypes.c_int32),
-        ("reserved", ctypes.c_int32),
+        ("significant_bits", ctypes.c_int32),
         ("mask", ctypes.POINTER(Mask)),
-    ]
-
-
-class Decision(ctypes.Structure):
-    """npad_decision."""
-
-    _fields_ = [
-        ("score", ctypes.c_float),
-        ("calibrated_score", ctypes.c_float),
-        ("verdict", ctypes.c_int32),
-        ("reserved", ctypes.c_int32),
-        ("region_count", ctypes.c_int64),
+        ("roi_x", ctypes.c_int32),
+        ("roi_y", ctypes.c_int32),
+        ("roi_width", ctypes.c_int32),
+        ("roi_height", ctypes.c_int32),
     ]
 
 
@@ -69,8 +70,34 @@ class Region(ctypes.Structure):
         ("centroid_x", ctypes.c_float),
         ("centroid_y", ctypes.c_float),
         ("peak", ctypes.c_float),
-        ("reserved", ctypes.c_int32),
+        ("calibrated_peak", ctypes.c_float),
     ]
+
+
+class Output(Sized):
+    """npad_output."""
+
+    _fields_ = [
+        ("size", ctypes.c_size_t),
+        ("map", ctypes.c_void_p),
+        ("map_stride", ctypes.c_int64),
+        ("map_u8", ctypes.c_void_p),
+        ("map_u8_stride", ctypes.c_int64),
+        ("regions", ctypes.POINTER(Region)),
+        ("region_size", ctypes.c_size_t),
+        ("region_capacity", ctypes.c_size_t),
+        ("score", ctypes.c_float),
+        ("calibrated_score", ctypes.c_float),
+        ("verdict", ctypes.c_int32),
+        ("reserved", ctypes.c_int32),
+        ("region_count", ctypes.c_size_t),
+    ]
+
+
+class CallbackError(ctypes.Structure):
+    """npad_callback_error."""
+
+    _fields_ = [("message", ctypes.c_char * 512)]
 
 
 def _load() -> ctypes.CDLL:
@@ -85,12 +112,45 @@ def _load() -> ctypes.CDLL:
         raise ImportError(message) from error
 
 
+# The version of npad.h that this package was written against: major and minor.
+HEADER = (0, 2)
+
 library = _load()
+library.npad_version_number.restype = ctypes.c_uint32
+_number = library.npad_version_number()
+if (_number // 1_000_000, _number // 1_000 % 1_000) != HEADER:
+    raise ImportError(
+        f"this package is for npad {HEADER[0]}.{HEADER[1]}, but the library is npad {_number // 1_000_000}."
+        f"{_number // 1_000 % 1_000}: install a library and a package of one version"
+    )
 
 _P = ctypes.c_void_p
 _TEXT, _SIZE, _FLOAT, _INT = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_float, ctypes.c_int32
 _ERROR = ctypes.POINTER(_P)
 ProgressCallback = ctypes.CFUNCTYPE(ctypes.c_bool, _TEXT, _SIZE, _SIZE, _P)
+LogCallback = ctypes.CFUNCTYPE(None, _INT, _TEXT, _P)
+ExtractCallback = ctypes.CFUNCTYPE(
+    _INT, _P, ctypes.POINTER(_FLOAT), _INT, _INT, ctypes.POINTER(ctypes.POINTER(_FLOAT)), ctypes.POINTER(CallbackError)
+)
+FreeCallback = ctypes.CFUNCTYPE(None, _P)
+
+
+class Extractor(Sized):
+    """npad_extractor."""
+
+    _fields_ = [
+        ("size", _SIZE),
+        ("name", _TEXT),
+        ("tap_count", _SIZE),
+        ("strides", ctypes.POINTER(_INT)),
+        ("channels", ctypes.POINTER(_INT)),
+        ("mean", _FLOAT * 3),
+        ("std", _FLOAT * 3),
+        ("extract", ExtractCallback),
+        ("free", FreeCallback),
+        ("user_data", _P),
+    ]
+
 
 # Result and argument types of each function of npad.h that this package calls.
 _TYPES = {
@@ -126,12 +186,38 @@ _TYPES = {
     "npad_buffer_size": (_SIZE, [_P]),
     "npad_buffer_free": (None, [_P]),
     "npad_score": (_INT, [_P, ctypes.POINTER(Image), _ERROR, _ERROR]),
-    "npad_score_into": (
-        _INT,
-        [_P, ctypes.POINTER(Image), _P, ctypes.c_int64, _P, _SIZE, ctypes.POINTER(Decision), _ERROR],
-    ),
-    "npad_score_batch": (_INT, [_P, ctypes.POINTER(Image), _SIZE, _ERROR, _ERROR]),
+    "npad_score_into": (_INT, [_P, ctypes.POINTER(Image), ctypes.POINTER(Output), _ERROR]),
+    "npad_score_batch": (_INT, [_P, ctypes.POINTER(Image), _SIZE, _P, _ERROR, _ERROR]),
     "npad_render": (_INT, [_P, ctypes.POINTER(Image), _P, _P, ctypes.c_int64, _INT, _ERROR]),
+    "npad_option_count": (_SIZE, []),
+    "npad_option_name": (_TEXT, [_SIZE]),
+    "npad_option_get_type": (_INT, [_SIZE]),
+    "npad_option_default": (_TEXT, [_SIZE]),
+    "npad_option_range": (_TEXT, [_SIZE]),
+    "npad_option_help": (_TEXT, [_SIZE]),
+    "npad_method_count": (_SIZE, []),
+    "npad_method_name": (_TEXT, [_SIZE]),
+    "npad_device_count": (_SIZE, []),
+    "npad_device_name": (_TEXT, [_SIZE]),
+    "npad_log_set": (_INT, [LogCallback, _P, _INT, _ERROR]),
+    "npad_options_set_roi": (_INT, [_P, _INT, _INT, _INT, _INT, _ERROR]),
+    "npad_options_set_extractor": (_INT, [_P, ctypes.POINTER(Extractor), _ERROR]),
+    "npad_cancellation_new": (_P, []),
+    "npad_cancellation_cancel": (None, [_P]),
+    "npad_cancellation_is_cancelled": (ctypes.c_bool, [_P]),
+    "npad_cancellation_free": (None, [_P]),
+    "npad_trainer_expect": (_INT, [_P, _SIZE, _ERROR]),
+    "npad_model_warm_up": (_INT, [_P, _INT, _INT, _ERROR]),
+    "npad_model_method": (_TEXT, [_P]),
+    "npad_model_backbone": (_TEXT, [_P]),
+    "npad_model_device": (_TEXT, [_P]),
+    "npad_model_input_width": (_INT, [_P]),
+    "npad_model_input_height": (_INT, [_P]),
+    "npad_model_image_count": (_SIZE, [_P]),
+    "npad_result_map_u8": (_INT, [_P, _P, ctypes.c_int64, _ERROR]),
+    "npad_result_region_runs": (ctypes.POINTER(_INT), [_P, _SIZE, ctypes.POINTER(_SIZE)]),
+    "npad_result_region_contour": (ctypes.POINTER(_INT), [_P, _SIZE, ctypes.POINTER(_SIZE)]),
+    "npad_result_region_mask": (_INT, [_P, _SIZE, _P, ctypes.c_int64, _ERROR]),
     "npad_result_score": (_FLOAT, [_P]),
     "npad_result_calibrated_score": (_FLOAT, [_P]),
     "npad_result_verdict": (_INT, [_P]),
@@ -139,7 +225,7 @@ _TYPES = {
     "npad_result_height": (_INT, [_P]),
     "npad_result_map": (_P, [_P]),
     "npad_result_region_count": (_SIZE, [_P]),
-    "npad_result_region": (_INT, [_P, _SIZE, ctypes.POINTER(Region), _ERROR]),
+    "npad_result_region": (_INT, [_P, _SIZE, ctypes.POINTER(Region), _SIZE, _ERROR]),
     "npad_result_free": (None, [_P]),
 }
 for _name, (_result, _arguments) in _TYPES.items():

@@ -159,11 +159,81 @@ def test_progress_is_told_and_can_stop_a_fit():
 
     with pytest.raises(npad.Error, match="cancelled") as caught:
         npad.fit([part(seed) for seed in range(5)], progress=progress, **QUICK)
-    assert caught.value.status == 12 and steps == [("learning", n, 0) for n in range(3)]
+    assert caught.value.status == 12 and steps == [("learning", n, 5) for n in range(3)]
     with pytest.raises(ZeroDivisionError):
         npad.fit([part(1)], progress=lambda *_: 1 / 0, **QUICK)
     with pytest.raises(npad.Error, match="/none.so"):
         npad.load_plugin("/none.so")
+
+
+def test_lists_getters_and_warm_up(model):
+    names = [option.name for option in npad.options()]
+    assert "size" in names and "npad.channels" in names and len(names) > 40
+    assert npad.options()[names.index("threads")].default == "0" and npad.options()[0].help
+    assert npad.methods()[0] == "npad" and npad.devices()[0] == "cpu"
+    assert model.method == "npad" and model.device == "cpu" and model.images == 15
+    assert model.input_size[0] % 16 == 0 and "/" in model.backbone
+    model.warm_up(90, 120)
+    with pytest.raises(npad.Error):
+        model.warm_up(0, 1)
+
+
+def test_shapes_of_regions(model):
+    result = model.score(part(201, scratched=True))
+    region, mask = result.regions[0], result.region_mask(0)
+    assert mask.sum() == region.area and mask.shape == (region.height, region.width)
+    runs = result.region_runs(0)
+    assert (runs[:, 2] - runs[:, 1]).sum() == region.area
+    contour = result.region_contour(0)
+    assert mask[contour[:, 1] - region.y, contour[:, 0] - region.x].all()
+    assert ((result.map_u8 >= 128) == (result.map > model.map_threshold)).all()
+    assert region.calibrated_peak > 0.5
+    with pytest.raises(IndexError):
+        result.region_runs(99)
+
+
+def test_rectangles_bits_and_cancellation(model):
+    bad = part(200, scratched=True)
+    assert not model.score(bad, roi=(0, 0, 40, 90)).anomalous
+    with pytest.raises(npad.Error, match="region of interest"):
+        model.score(bad, roi=(0, 0, 400, 90))
+    assert not npad.fit([part(seed) for seed in range(15)], roi=(0, 0, 40, 90), **QUICK).score(bad).anomalous
+    twelve = (bad.astype(np.uint16) * 4095 // 255).astype(np.uint16)
+    assert model.score(twelve, significant_bits=12).anomalous
+    with pytest.raises(npad.Error, match="8 significant bits"):
+        model.score(twelve, significant_bits=8)
+    cancellation = npad.Cancellation()
+    assert len(model.score_batch([bad], cancellation=cancellation)) == 1
+    cancellation.cancel()
+    assert cancellation.cancelled
+    with pytest.raises(npad.Error) as caught:
+        model.score_batch([bad], cancellation=cancellation)
+    assert caught.value.status == 12
+
+
+def test_logging_and_own_extractor(caplog):
+    import logging
+
+    npad.set_logger(logging.getLogger("inspection"), logging.INFO)
+    with caplog.at_level(logging.INFO):
+        npad.fit([part(seed) for seed in range(5)], **QUICK)
+    assert any("uncertain threshold" in message for message in caplog.messages)
+    npad.set_logger(None)
+    caplog.clear()
+
+    def blocks(values):
+        c, h, w = values.shape
+        return [values[:, : h // 8 * 8, : w // 8 * 8].reshape(c, h // 8, 8, w // 8, 8).mean((2, 4))]
+
+    own = npad.Extractor("blocks", [8], [3], blocks)
+    options = {"size": "96x96", "npad.channels": 3, "extractor": own}
+    model = npad.fit([part(seed) for seed in range(12)], **options)
+    assert model.backbone == "host/blocks" and model.score(part(30, scratched=True)).score > model.score(part(30)).score
+    assert npad.Model.from_bytes(model.to_bytes(), extractor=own).threshold == model.threshold
+    assert not caplog.messages
+    broken = npad.Extractor("broken", [8], [3], lambda values: 1 / 0)
+    with pytest.raises(npad.Error, match="ZeroDivisionError"):
+        npad.fit([part(1), part(2)], **{**options, "extractor": broken})
 
 
 def test_threads_agree(model):

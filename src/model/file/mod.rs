@@ -87,15 +87,14 @@ impl Model {
     /// Reads a model file. Of `options`, the device and the threads count; everything else is the model's own.
     ///
     /// # Errors
-    /// [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
+    /// [`Status::NotFound`] when there is no such file, [`Status::Io`] when it cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
         std::thread::scope(|scope| {
             // Loading ONNX Runtime takes as long as reading and checking the file. What fails here is said further on.
             if options.extractor().is_none() {
                 scope.spawn(|| quiet(crate::backbone::warm_up));
             }
-            let bytes = read(path)
-                .map_err(|e| Error::new(Status::Io, format!("cannot read the model {}: {e}", path.display())))?;
+            let bytes = read(path).map_err(|e| Error::unreadable("model", path, &e))?;
             Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
         })
     }

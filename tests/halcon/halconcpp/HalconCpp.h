@@ -3,6 +3,7 @@
 #ifndef HALCON_STAND_IN_H
 #define HALCON_STAND_IN_H
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -24,11 +25,18 @@ class HString {
 
 class HTuple {
  public:
-  HTuple(Hlong value) : value_(value) {}
-  int I() const { return static_cast<int>(value_); }
+  HTuple() = default;
+  HTuple(Hlong value) : values_{value} {}
+  int I() const { return static_cast<int>(values_.at(0)); }
+  Hlong Length() const { return static_cast<Hlong>(values_.size()); }
+  HTuple &Append(const HTuple &tuple) {
+    values_.insert(values_.end(), tuple.values_.begin(), tuple.values_.end());
+    return *this;
+  }
 
  private:
-  Hlong value_;
+  friend class HRegion;
+  std::vector<Hlong> values_;
 };
 
 class HRegion;
@@ -75,7 +83,6 @@ class HImage {
 
   HRegion GetDomain() const;
   HImage ReduceDomain(const HRegion &Region) const;
-  HRegion Threshold(double MinGray, double MaxGray) const;
 
  private:
   friend class HRegion;
@@ -120,8 +127,18 @@ class HRegion {
     return image;
   }
 
-  /// Here the region itself, not its parts.
-  HRegion Connection() const { return *this; }
+  void GenRegionRuns(const HTuple &Row, const HTuple &ColumnBegin, const HTuple &ColumnEnd) {
+    Hlong height = 0;
+    width_ = 1;
+    for (Hlong i = 0; i < Row.Length(); ++i) {
+      width_ = std::max(width_, ColumnEnd.values_[std::size_t(i)] + 1);
+      height = std::max(height, Row.values_[std::size_t(i)] + 1);
+    }
+    inside_.assign(std::size_t(width_ * height), 0);
+    for (std::size_t i = 0; i < Row.values_.size(); ++i)
+      for (Hlong x = ColumnBegin.values_[i]; x <= ColumnEnd.values_[i]; ++x)
+        inside_[std::size_t(Row.values_[i] * width_ + x)] = 1;
+  }
 
  private:
   friend class HImage;
@@ -141,19 +158,6 @@ inline HImage HImage::ReduceDomain(const HRegion &Region) const {
   const HImage bin = Region.RegionToBin(1, 0, width_, height_);
   for (std::size_t i = 0; i < domain_.size(); ++i) reduced.domain_[i] = char(domain_[i] & bin.planes_[0][i]);
   return reduced;
-}
-
-inline HRegion HImage::Threshold(double MinGray, double MaxGray) const {
-  HRegion region = GetDomain();
-  for (std::size_t i = 0; i < region.inside_.size(); ++i) {
-    float value = 0;
-    if (type_ == "real")
-      std::memcpy(&value, planes_[0].data() + 4 * i, sizeof value);
-    else
-      value = static_cast<unsigned char>(planes_[0][i]);
-    region.inside_[i] = char(region.inside_[i] && value >= MinGray && value <= MaxGray);
-  }
-  return region;
 }
 
 }  // namespace HalconCpp
