@@ -13,9 +13,24 @@ fn root() -> &'static Path {
 fn the_native_methods_are_generated_from_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("NativeMethods.g.cs");
-    let files = ["error", "image", "model/decision", "plugin/mod", "plugin/extractor"];
-    let boundary = ["error", "image", "library", "log", "model", "options", "result", "score", "thresholds", "trainer"];
-    let sources = files.map(str::to_owned).into_iter().chain(boundary.map(|name| format!("ffi/{name}")));
+    let types = ["error", "image/format", "model/decision", "model/options"].map(str::to_owned);
+    let abi = ["callbacks", "extractor", "image", "output", "plugin", "version"].map(|name| format!("abi/{name}"));
+    let boundary = [
+        "cancellation",
+        "error",
+        "library",
+        "lists",
+        "log",
+        "model",
+        "options",
+        "render",
+        "result",
+        "score",
+        "thresholds",
+        "trainer",
+    ]
+    .map(|name| format!("ffi/{name}"));
+    let sources = types.into_iter().chain(abi).chain(boundary);
     let builder = csbindgen::Builder::default();
     let builder = sources.fold(builder, |b, name| b.input_extern_file(root().join(format!("src/{name}.rs"))));
     builder
