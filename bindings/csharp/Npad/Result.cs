@@ -43,6 +43,36 @@ namespace Npad
         public float CalibratedPeak { get; }
     }
 
+    /// <summary>Neighbouring pixels of one row of a region.</summary>
+    public readonly struct Run
+    {
+        internal Run(int row, int first, int end)
+        {
+            Row = row;
+            First = first;
+            End = end;
+        }
+
+        public int Row { get; }
+        /// <summary>The first column.</summary>
+        public int First { get; }
+        /// <summary>The column after the last.</summary>
+        public int End { get; }
+    }
+
+    /// <summary>A pixel of a region's contour.</summary>
+    public readonly struct Point
+    {
+        internal Point(int x, int y)
+        {
+            X = x;
+            Y = y;
+        }
+
+        public int X { get; }
+        public int Y { get; }
+    }
+
     /// <summary>What npad says about one image. Any thread may read it.</summary>
     public sealed unsafe class Result : IDisposable
     {
@@ -130,28 +160,28 @@ namespace Npad
             return mask;
         }
 
-        /// <summary>The pixels of a region as runs: row, first column, column after the last.</summary>
-        public IReadOnlyList<(int Row, int First, int End)> GetRegionRuns(int index)
+        /// <summary>The pixels of a region as runs, ordered by row and column.</summary>
+        public IReadOnlyList<Run> GetRegionRuns(int index)
         {
-            var runs = new List<(int, int, int)>();
+            var runs = new List<Run>();
             UIntPtr count;
             using (var result = Handle.Borrow())
             {
                 var values = NativeMethods.npad_result_region_runs((npad_result*)result.Pointer, (UIntPtr)(uint)index, &count);
-                for (ulong i = 0; i < (ulong)count; i++) runs.Add((values[3 * i], values[3 * i + 1], values[3 * i + 2]));
+                for (ulong i = 0; i < (ulong)count; i++) runs.Add(new Run(values[3 * i], values[3 * i + 1], values[3 * i + 2]));
             }
             return runs;
         }
 
         /// <summary>The outer boundary of a region, clockwise.</summary>
-        public IReadOnlyList<(int X, int Y)> GetRegionContour(int index)
+        public IReadOnlyList<Point> GetRegionContour(int index)
         {
-            var points = new List<(int, int)>();
+            var points = new List<Point>();
             UIntPtr count;
             using (var result = Handle.Borrow())
             {
                 var values = NativeMethods.npad_result_region_contour((npad_result*)result.Pointer, (UIntPtr)(uint)index, &count);
-                for (ulong i = 0; i < (ulong)count; i++) points.Add((values[2 * i], values[2 * i + 1]));
+                for (ulong i = 0; i < (ulong)count; i++) points.Add(new Point(values[2 * i], values[2 * i + 1]));
             }
             return points;
         }
