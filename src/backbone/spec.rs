@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::onnx::{Network, OnnxBackbone};
 use super::{Device, FeatureExtractor};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result};
 use crate::preprocess::Normalisation;
 
 /// Which backbone a model uses.
