@@ -34,22 +34,6 @@ namespace Npad
         }
     }
 
-    internal sealed unsafe class CancellationHandle : Handle
-    {
-        public CancellationHandle(npad_cancellation* value) : base(value) { }
-
-        public void Cancel()
-        {
-            using (var use = Borrow()) NativeMethods.npad_cancellation_cancel((npad_cancellation*)use.Pointer);
-        }
-
-        protected override bool ReleaseHandle()
-        {
-            NativeMethods.npad_cancellation_free((npad_cancellation*)handle);
-            return true;
-        }
-    }
-
     internal sealed unsafe class OptionsHandle : Handle
     {
         public OptionsHandle(npad_options* value) : base(value) { }

@@ -49,9 +49,7 @@ namespace Npad
     {
         private readonly Memory[] planes;
         private readonly long stride;
-        private Mask mask;
-        private int significantBits;
-        private (int X, int Y, int Width, int Height) roi;
+        private readonly Mask mask;
 
         private Image(Memory[] planes, int width, int height, PixelFormat format, long stride, Mask mask)
         {
@@ -98,28 +96,7 @@ namespace Npad
         public PixelFormat Format { get; }
 
         /// <summary>The same view with a region of interest, for scoring.</summary>
-        public Image WithMask(Mask region)
-        {
-            var image = (Image)MemberwiseClone();
-            image.mask = region;
-            return image;
-        }
-
-        /// <summary>The same view with a rectangle as region of interest, for scoring.</summary>
-        public Image WithRoi(int x, int y, int width, int height)
-        {
-            var image = (Image)MemberwiseClone();
-            image.roi = (x, y, width, height);
-            return image;
-        }
-
-        /// <summary>The same 16-bit view of a camera that fills so many bits: 10 for Mono10, 12 for Mono12.</summary>
-        public Image WithSignificantBits(int bits)
-        {
-            var image = (Image)MemberwiseClone();
-            image.significantBits = bits;
-            return image;
-        }
+        public Image WithMask(Mask region) => new Image(planes, Width, Height, Format, stride, region);
 
         /// <summary>npad trusts the geometry, so an array that is too short for it must not get there.</summary>
         private void CheckLength()
@@ -141,35 +118,13 @@ namespace Npad
 
             public Pinned(IReadOnlyList<Image> images)
             {
-                for (var i = 0; i < images.Count; i++)
-                    if (images[i] == null) throw new ArgumentNullException("images[" + i + "]");
                 masks = new npad_mask[images.Count];
                 views = new npad_image[images.Count];
-                try
-                {
-                    Fill(images);
-                }
-                catch
-                {
-                    // Nobody disposes of what was never made.
-                    Dispose();
-                    throw;
-                }
-            }
-
-            private void Fill(IReadOnlyList<Image> images)
-            {
                 pins.Add(GCHandle.Alloc(masks, GCHandleType.Pinned));
                 pins.Add(GCHandle.Alloc(views, GCHandleType.Pinned));
                 for (var i = 0; i < images.Count; i++)
                 {
-                    var image = images[i];
-                    views[i].size = (UIntPtr)(uint)sizeof(npad_image);
-                    views[i].significant_bits = image.significantBits;
-                    views[i].roi_x = image.roi.X;
-                    views[i].roi_y = image.roi.Y;
-                    views[i].roi_width = image.roi.Width;
-                    views[i].roi_height = image.roi.Height;
+                    var image = images[i] ?? throw new ArgumentNullException("images[" + i + "]");
                     views[i].width = image.Width;
                     views[i].height = image.Height;
                     views[i].stride = image.stride;
@@ -191,14 +146,10 @@ namespace Npad
 
             public static npad_mask Native(Mask mask, List<GCHandle> pins) => new npad_mask
             {
-                size = (UIntPtr)(uint)sizeof(npad_mask), data = mask.Pixels.Pin(pins), width = mask.Width, height = mask.Height, stride = mask.Stride,
+                data = mask.Pixels.Pin(pins), width = mask.Width, height = mask.Height, stride = mask.Stride,
             };
 
-            public void Dispose()
-            {
-                pins.ForEach(pin => pin.Free());
-                pins.Clear();
-            }
+            public void Dispose() => pins.ForEach(pin => pin.Free());
         }
     }
 
@@ -222,8 +173,7 @@ namespace Npad
         public void CheckLength(int height, long stride, long row)
         {
             if (height < 1 || row < 1 || stride < row) return;
-            // At most 2^31 times 2^34: in 64 bits nothing overflows.
-            var needed = checked(stride * (height - 1) + row);
+            var needed = stride * (height - 1) + row;
             long length = Buffer.ByteLength(array);
             if (length < needed)
                 throw new ArgumentException("the array holds " + length + " bytes, but its geometry needs " + needed);

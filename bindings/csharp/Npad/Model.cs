@@ -2,8 +2,6 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Runtime.InteropServices;
-using System.Threading;
-using System.Threading.Tasks;
 using Npad.Native;
 
 namespace Npad
@@ -24,7 +22,6 @@ namespace Npad
             if (images == null) throw new ArgumentNullException(nameof(images));
             using (var trainer = new Trainer(options))
             {
-                if (images is IReadOnlyCollection<Image> known) trainer.Expect(known.Count);
                 foreach (var image in images) trainer.Add(image);
                 return trainer.Finish();
             }
@@ -86,126 +83,43 @@ namespace Npad
 
         public Result Score(Image image) => Score(new[] { image })[0];
 
-        /// <summary>Scores several images, all or none. A cancellation is looked at between images.</summary>
-        public IReadOnlyList<Result> Score(IReadOnlyList<Image> images, CancellationToken cancellation = default)
+        /// <summary>Scores several images, all or none.</summary>
+        public IReadOnlyList<Result> Score(IReadOnlyList<Image> images)
         {
-            if (images == null) throw new ArgumentNullException(nameof(images));
-            cancellation.ThrowIfCancellationRequested();
             var results = new npad_result*[images.Count];
             npad_error* error = null;
-            using (var token = new CancellationHandle(NativeMethods.npad_cancellation_new()))
-            using (cancellation.Register(token.Cancel))
             using (var model = Handle.Borrow())
-            using (var asked = token.Borrow())
             using (var views = new Image.Pinned(images))
             fixed (npad_result** first = results)
-            {
-                var status = NativeMethods.npad_score_batch((npad_model*)model.Pointer, views.First, views.Count,
-                    (npad_cancellation*)asked.Pointer, first, &error);
-                if (status == Status.Cancelled)
-                {
-                    NativeMethods.npad_error_free(error);
-                    throw new OperationCanceledException(cancellation);
-                }
-                NpadException.Check(status, error);
-            }
-            var owned = new List<Result>(results.Length);
-            foreach (var result in results) owned.Add(new Result(result));
+                NpadException.Check(NativeMethods.npad_score_batch(
+                    (npad_model*)model.Pointer, views.First, views.Count, first, &error), error);
+            var owned = new Result[results.Length];
+            for (var i = 0; i < owned.Length; i++) owned[i] = new Result(results[i]);
             return owned;
         }
 
-        /// <summary>Scores an image on a thread of the pool.</summary>
-        public Task<Result> ScoreAsync(Image image, CancellationToken cancellation = default) =>
-            Task.Run(() => Score(new[] { image }, cancellation)[0], cancellation);
-
-        /// <summary>Scores one image into an array for its anomaly map, Width * Height values, row after row.</summary>
+        /// <summary>Scores into an array for the anomaly map, Width * Height values of the image, without a result to
+        /// dispose of. Returns the raw score, the calibrated score and the verdict.</summary>
         public (float Score, float CalibratedScore, Verdict Verdict) ScoreInto(Image image, float[] map)
         {
-            if (image == null) throw new ArgumentNullException(nameof(image));
             if (map == null) throw new ArgumentNullException(nameof(map));
-            return ScoreInto(image, map.LongLength, map, IntPtr.Zero);
-        }
-
-#if NETSTANDARD2_1_OR_GREATER || NETCOREAPP
-        /// <summary>Scores one image into memory for its anomaly map, Width * Height values, row after row.</summary>
-        public (float Score, float CalibratedScore, Verdict Verdict) ScoreInto(Image image, Span<float> map)
-        {
-            if (image == null) throw new ArgumentNullException(nameof(image));
-            fixed (float* values = map) return ScoreInto(image, map.Length, null, (IntPtr)values);
-        }
-#endif
-
-        private (float, float, Verdict) ScoreInto(Image image, long length, float[] array, IntPtr pointer)
-        {
-            var needed = (long)image.Width * image.Height;
-            if (length < needed)
-                throw new ArgumentException("the map has room for " + length + " values, but the image has " + needed + " pixels");
-            var output = new npad_output { size = (UIntPtr)(uint)sizeof(npad_output) };
+            if (map.Length < image.Width * image.Height)
+                throw new ArgumentException("the map must have room for " + image.Width * image.Height + " values", nameof(map));
+            npad_decision decision;
             npad_error* error = null;
             using (var model = Handle.Borrow())
             using (var view = new Image.Pinned(new[] { image }))
-            fixed (float* values = array)
-            {
-                output.map = array != null ? values : (float*)pointer;
-                NpadException.Check(NativeMethods.npad_score_into((npad_model*)model.Pointer, view.First, &output, &error), error);
-            }
-            return (output.score, output.calibrated_score, (Verdict)output.verdict);
-        }
-
-        /// <summary>Makes everything ready for images of a size, so that the first one takes no longer than those that follow.</summary>
-        public void WarmUp(int width, int height)
-        {
-            npad_error* error = null;
-            using (var model = Handle.Borrow())
-                NpadException.Check(
-                    NativeMethods.npad_model_warm_up((npad_model*)model.Pointer, width, height, &error), error);
-        }
-
-        /// <summary>The detection method.</summary>
-        public string Method
-        {
-            get { using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_method((npad_model*)model.Pointer)); }
-        }
-
-        /// <summary>Name and checksum of the backbone.</summary>
-        public string Backbone
-        {
-            get { using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_backbone((npad_model*)model.Pointer)); }
-        }
-
-        /// <summary>Where the backbone runs.</summary>
-        public string Device
-        {
-            get { using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_device((npad_model*)model.Pointer)); }
-        }
-
-        /// <summary>The size of the network's input in pixels.</summary>
-        public (int Width, int Height) InputSize
-        {
-            get
-            {
-                using (var model = Handle.Borrow())
-                    return (NativeMethods.npad_model_input_width((npad_model*)model.Pointer),
-                        NativeMethods.npad_model_input_height((npad_model*)model.Pointer));
-            }
-        }
-
-        /// <summary>Good images that the model has learnt.</summary>
-        public long ImageCount
-        {
-            get { using (var model = Handle.Borrow()) return (long)(ulong)NativeMethods.npad_model_image_count((npad_model*)model.Pointer); }
+            fixed (float* values = map)
+                NpadException.Check(NativeMethods.npad_score_into((npad_model*)model.Pointer, view.First, values, 0, null,
+                    UIntPtr.Zero, &decision, &error), error);
+            return (decision.score, decision.calibrated_score, (Verdict)decision.verdict);
         }
 
         /// <summary>The image with its anomaly map laid over it: rows of 3 * Width bytes, red, green and blue, or blue,
         /// green and red as Windows bitmaps have them.</summary>
         public byte[] Render(Image image, Result result, PixelFormat format = PixelFormat.Rgb8)
         {
-            if (image == null) throw new ArgumentNullException(nameof(image));
-            if (result == null) throw new ArgumentNullException(nameof(result));
-            if (image.Width != result.Width || image.Height != result.Height)
-                throw new ArgumentException("the image has " + image.Width + " x " + image.Height + " pixels, but the result is of one with " +
-                    result.Width + " x " + result.Height);
-            var pixels = new byte[checked(3L * image.Width * image.Height)];
+            var pixels = new byte[3 * image.Width * image.Height];
             npad_error* error = null;
             using (var model = Handle.Borrow())
             using (var scored = result.Handle.Borrow())

@@ -20,10 +20,6 @@ namespace Npad
         Internal = 11,
         Cancelled = 12,
         Plugin = 13,
-        OutOfMemory = 14,
-        NotFound = 15,
-        WrongState = 16,
-        TimedOut = 17,
     }
 
     /// <summary>A failed call: the message says what was wrong, what was expected and what to do.</summary>
@@ -40,7 +36,6 @@ namespace Npad
         internal static unsafe void Check(Status status, npad_error* error)
         {
             if (status == Native.Status.Ok) return;
-            Library.CheckVersion();
             var message = Utf8.Read(NativeMethods.npad_error_message(error));
             NativeMethods.npad_error_free(error);
             throw new NpadException((NpadStatus)(int)status, message);

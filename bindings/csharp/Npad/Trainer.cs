@@ -43,7 +43,9 @@ namespace Npad
             npad_error* error = null;
             using (var trainer = handle.Borrow())
             using (var view = new Image.Pinned(new[] { image }))
-                Check(NativeMethods.npad_trainer_add_image((npad_trainer*)trainer.Pointer, view.First, &error), error);
+                NpadException.Check(
+                    NativeMethods.npad_trainer_add_image((npad_trainer*)trainer.Pointer, view.First, &error), error);
+            GC.KeepAlive(callback);
         }
 
         /// <summary>The good images that this trainer has learnt.</summary>
@@ -56,37 +58,15 @@ namespace Npad
             }
         }
 
-        /// <summary>Announces how many images will come, so that the progress callback has a total.</summary>
-        public void Expect(long images)
-        {
-            npad_error* error = null;
-            using (var trainer = handle.Borrow())
-                NpadException.Check(NativeMethods.npad_trainer_expect(
-                    (npad_trainer*)trainer.Pointer, (UIntPtr)(ulong)Math.Max(images, 0), &error), error);
-        }
-
-        /// <summary>What the progress callback has thrown takes the place of the error.</summary>
-        private void Check(Status status, npad_error* error)
-        {
-            GC.KeepAlive(callback);
-            try
-            {
-                NpadException.Check(status, error);
-            }
-            catch (NpadException)
-            {
-                Options.Rethrow();
-                throw;
-            }
-        }
-
-        /// <summary>Ends the fit. Where it throws, images may be added and it may be called again.</summary>
+        /// <summary>Ends the fit; with too few images it throws, and more may be added.</summary>
         public Model Finish()
         {
             npad_model* model = null;
             npad_error* error = null;
             using (var trainer = handle.Borrow())
-                Check(NativeMethods.npad_trainer_finish((npad_trainer*)trainer.Pointer, &model, &error), error);
+                NpadException.Check(
+                    NativeMethods.npad_trainer_finish((npad_trainer*)trainer.Pointer, &model, &error), error);
+            GC.KeepAlive(callback);
             return new Model(model);
         }
 
