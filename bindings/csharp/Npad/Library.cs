@@ -1,27 +1,173 @@
+using System;
+using System.Collections.Generic;
 using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>The native library as a whole.</summary>
+    /// <summary>What values an option takes.</summary>
+    public enum OptionType
+    {
+        Integer = 0,
+        Number = 1,
+        Choice = 2,
+        /// <summary>Some of some words, joined by '+'.</summary>
+        Flags = 3,
+        Text = 4,
+        Path = 5,
+    }
+
+    /// <summary>An option that fits and loads take.</summary>
+    public sealed class OptionInfo
+    {
+        internal OptionInfo(string name, OptionType type, string @default, string range, string help)
+        {
+            (Name, Type, Default, Range, Help) = (name, type, @default, range, help);
+        }
+
+        public string Name { get; }
+        public OptionType Type { get; }
+        public string Default { get; }
+        /// <summary>The values that the option takes, in words.</summary>
+        public string Range { get; }
+        public string Help { get; }
+    }
+
+    /// <summary>A detection method, a value of the option "method".</summary>
+    public sealed class MethodInfo
+    {
+        internal MethodInfo(string name, string help)
+        {
+            (Name, Help) = (name, help);
+        }
+
+        public string Name { get; }
+        public string Help { get; }
+    }
+
+    /// <summary>Severity of a log message.</summary>
+    public enum LogLevel
+    {
+        Error = 1,
+        Warning = 2,
+        Info = 3,
+        Debug = 4,
+    }
+
+    /// <summary>The native library as a whole. Any thread may use it.</summary>
     public static unsafe class Library
     {
-        /// <summary>Its version, "MAJOR.MINOR.PATCH".</summary>
+        // The major and minor version of the interface that this assembly was written for.
+        private const uint Major = 0, Minor = 2;
+
+        private static readonly NativeMethods.npad_log_set_callback_delegate Receiver = Receive;
+        private static volatile Action<LogLevel, string> logHandler;
+        private static volatile bool checkedVersion;
+
+        /// <summary>The library's version, "MAJOR.MINOR.PATCH".</summary>
         public static string Version => Utf8.Read(NativeMethods.npad_version_string());
 
-        /// <summary>Loads ONNX Runtime from a file or the folder that holds it, where the search would not find it.</summary>
+        /// <summary>Loads ONNX Runtime from a file, or from the folder that contains it, where the search would not find
+        /// it.</summary>
         public static void OpenRuntime(string path)
         {
+            CheckVersion();
             npad_error* error = null;
             fixed (byte* text = Utf8.Bytes(path, nameof(path)))
                 NpadException.Check(NativeMethods.npad_runtime_open(text, &error), error);
         }
 
-        /// <summary>Loads a plug-in with a detection method of its own; it stays loaded until the process ends.</summary>
+        /// <summary>Loads a plug-in with a detection method of its own. It stays loaded until the process ends.</summary>
         public static void LoadPlugin(string path)
         {
+            CheckVersion();
             npad_error* error = null;
             fixed (byte* text = Utf8.Bytes(path, nameof(path)))
                 NpadException.Check(NativeMethods.npad_plugin_load(text, &error), error);
+        }
+
+        /// <summary>The options: first the general ones, then the parameters of every method, including those of loaded
+        /// plug-ins.</summary>
+        public static IReadOnlyList<OptionInfo> GetOptions()
+        {
+            CheckVersion();
+            var options = new List<OptionInfo>();
+            for (ulong i = 0; i < (ulong)NativeMethods.npad_option_count(); i++)
+            {
+                var index = (UIntPtr)i;
+                options.Add(new OptionInfo(Utf8.Read(NativeMethods.npad_option_name(index)),
+                    (OptionType)(int)NativeMethods.npad_option_get_type(index),
+                    Utf8.Read(NativeMethods.npad_option_default(index)),
+                    Utf8.Read(NativeMethods.npad_option_range(index)), Utf8.Read(NativeMethods.npad_option_help(index))));
+            }
+            return options;
+        }
+
+        /// <summary>The detection methods, including those of loaded plug-ins.</summary>
+        public static IReadOnlyList<MethodInfo> GetMethods()
+        {
+            CheckVersion();
+            var methods = new List<MethodInfo>();
+            for (ulong i = 0; i < (ulong)NativeMethods.npad_method_count(); i++)
+                methods.Add(new MethodInfo(Utf8.Read(NativeMethods.npad_method_name((UIntPtr)i)),
+                    Utf8.Read(NativeMethods.npad_method_help((UIntPtr)i))));
+            return methods;
+        }
+
+        /// <summary>The kinds of device that the option "device" can name; this machine need not have them.</summary>
+        public static IReadOnlyList<string> GetDevices()
+        {
+            CheckVersion();
+            var devices = new List<string>();
+            for (ulong i = 0; i < (ulong)NativeMethods.npad_device_count(); i++)
+                devices.Add(Utf8.Read(NativeMethods.npad_device_name((UIntPtr)i)));
+            return devices;
+        }
+
+        /// <summary>Sets the log handler of the process; null for none, the default. npad calls it from any thread, also
+        /// from several at once, and ignores what it throws. When this method returns, no thread is in the handler that
+        /// was set before; it waits for calls under way, so the caller must not hold a lock that the handler takes. A
+        /// handler cannot call it.</summary>
+        public static void SetLogHandler(Action<LogLevel, string> handler, LogLevel level = LogLevel.Info)
+        {
+            CheckVersion();
+            var previous = logHandler;
+            if (handler != null) logHandler = handler;
+            npad_error* error = null;
+            try
+            {
+                NpadException.Check(
+                    NativeMethods.npad_log_set(handler == null ? null : Receiver, null, (int)level, &error), error);
+            }
+            catch (NpadException)
+            {
+                logHandler = previous;
+                throw;
+            }
+            if (handler == null) logHandler = null;
+        }
+
+        private static void Receive(int level, byte* message, void* data)
+        {
+            // No exception may pass through native code, and the thread may be one of npad's own.
+            try { logHandler?.Invoke((LogLevel)level, Utf8.Read(message)); }
+            catch (Exception) { }
+        }
+
+        /// <summary>Throws where the native library is not of the release that this assembly belongs to.</summary>
+        internal static void CheckVersion()
+        {
+            if (checkedVersion) return;
+            CheckVersion(NativeMethods.npad_version_number());
+            checkedVersion = true;
+        }
+
+        private static void CheckVersion(uint number)
+        {
+            uint major = number / 1000000, minor = number / 1000 % 1000, patch = number % 1000;
+            if (major == Major && minor == Minor) return;
+            throw new NpadException(NpadStatus.WrongState, "the native library has version " + major + "." + minor + "." +
+                patch + ", but this assembly needs " + Major + "." + Minor +
+                "; install the library and the assembly from one release");
         }
     }
 }

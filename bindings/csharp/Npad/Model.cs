@@ -7,7 +7,7 @@ using Npad.Native;
 namespace Npad
 {
     /// <summary>A fitted model. Any number of threads may score with it at once.</summary>
-    public sealed unsafe class Model : IDisposable
+    public sealed unsafe partial class Model : IDisposable
     {
         internal readonly ModelHandle Handle;
 
@@ -22,12 +22,14 @@ namespace Npad
             if (images == null) throw new ArgumentNullException(nameof(images));
             using (var trainer = new Trainer(options))
             {
+                if (images is IReadOnlyCollection<Image> known) trainer.Expect(known.Count);
                 foreach (var image in images) trainer.Add(image);
                 return trainer.Finish();
             }
         }
 
-        /// <summary>Reads a model file; of the options, the device and the threads count.</summary>
+        /// <summary>Reads a model file. Of the options, "device", "threads", "max_calls", "call_timeout" and the extractor
+        /// are used.</summary>
         public static Model Load(string path, Options options = null)
         {
             npad_model* model = null;
@@ -42,13 +44,25 @@ namespace Npad
         public static Model FromBytes(byte[] bytes, Options options = null)
         {
             if (bytes == null) throw new ArgumentNullException(nameof(bytes));
+            fixed (byte* data = bytes) return FromBytes(data, bytes.Length, options);
+        }
+
+#if NETSTANDARD2_1_OR_GREATER || NETCOREAPP
+        /// <summary>Reads a model from the bytes of its file.</summary>
+        public static Model FromBytes(ReadOnlySpan<byte> bytes, Options options = null)
+        {
+            fixed (byte* data = &MemoryMarshal.GetReference(bytes)) return FromBytes(data, bytes.Length, options);
+        }
+#endif
+
+        private static Model FromBytes(byte* data, int length, Options options)
+        {
             npad_model* model = null;
             npad_error* error = null;
-            // An empty array has no address, and is no model either.
+            byte none = 0; // an empty array has no address, and is no model either
             using (var given = new Given(options))
-            fixed (byte* data = bytes.Length == 0 ? new byte[1] : bytes)
                 NpadException.Check(NativeMethods.npad_model_load_memory(
-                    data, (UIntPtr)(uint)bytes.Length, given.Pointer, &model, &error), error);
+                    data == null ? &none : data, (UIntPtr)(uint)length, given.Pointer, &model, &error), error);
             return new Model(model);
         }
 
@@ -71,7 +85,7 @@ namespace Npad
                     NativeMethods.npad_model_save_memory((npad_model*)model.Pointer, &buffer, &error), error);
             try
             {
-                var bytes = new byte[(int)NativeMethods.npad_buffer_size(buffer)];
+                var bytes = new byte[checked((long)(ulong)NativeMethods.npad_buffer_size(buffer))];
                 Marshal.Copy((IntPtr)NativeMethods.npad_buffer_data(buffer), bytes, 0, bytes.Length);
                 return bytes;
             }
@@ -81,91 +95,56 @@ namespace Npad
             }
         }
 
-        public Result Score(Image image) => Score(new[] { image })[0];
-
-        /// <summary>Scores several images, all or none.</summary>
-        public IReadOnlyList<Result> Score(IReadOnlyList<Image> images)
+        /// <summary>Prepares for images of one size, so that the first call with such an image is as fast as later
+        /// ones.</summary>
+        public void WarmUp(int width, int height)
         {
-            var results = new npad_result*[images.Count];
             npad_error* error = null;
             using (var model = Handle.Borrow())
-            using (var views = new Image.Pinned(images))
-            fixed (npad_result** first = results)
-                NpadException.Check(NativeMethods.npad_score_batch(
-                    (npad_model*)model.Pointer, views.First, views.Count, first, &error), error);
-            var owned = new Result[results.Length];
-            for (var i = 0; i < owned.Length; i++) owned[i] = new Result(results[i]);
-            return owned;
+                NpadException.Check(
+                    NativeMethods.npad_model_warm_up((npad_model*)model.Pointer, width, height, &error), error);
         }
 
-        /// <summary>Scores into an array for the anomaly map, Width * Height values of the image, without a result to
-        /// dispose of. Returns the raw score, the calibrated score and the verdict.</summary>
-        public (float Score, float CalibratedScore, Verdict Verdict) ScoreInto(Image image, float[] map)
-        {
-            if (map == null) throw new ArgumentNullException(nameof(map));
-            if (map.Length < image.Width * image.Height)
-                throw new ArgumentException("the map must have room for " + image.Width * image.Height + " values", nameof(map));
-            npad_decision decision;
-            npad_error* error = null;
-            using (var model = Handle.Borrow())
-            using (var view = new Image.Pinned(new[] { image }))
-            fixed (float* values = map)
-                NpadException.Check(NativeMethods.npad_score_into((npad_model*)model.Pointer, view.First, values, 0, null,
-                    UIntPtr.Zero, &decision, &error), error);
-            return (decision.score, decision.calibrated_score, (Verdict)decision.verdict);
-        }
+        /// <summary>The model's metadata as JSON.</summary>
+        public string Info => Read(model => Utf8.Read(NativeMethods.npad_model_info(model)));
 
-        /// <summary>The image with its anomaly map laid over it: rows of 3 * Width bytes, red, green and blue, or blue,
-        /// green and red as Windows bitmaps have them.</summary>
-        public byte[] Render(Image image, Result result, PixelFormat format = PixelFormat.Rgb8)
-        {
-            var pixels = new byte[3 * image.Width * image.Height];
-            npad_error* error = null;
-            using (var model = Handle.Borrow())
-            using (var scored = result.Handle.Borrow())
-            using (var view = new Image.Pinned(new[] { image }))
-            fixed (byte* first = pixels)
-                NpadException.Check(NativeMethods.npad_render((npad_model*)model.Pointer, view.First,
-                    (npad_result*)scored.Pointer, first, 0, (int)format, &error), error);
-            return pixels;
-        }
+        /// <summary>The name of the detection method.</summary>
+        public string Method => Read(model => Utf8.Read(NativeMethods.npad_model_method(model)));
 
-        /// <summary>What the model knows of itself, as JSON.</summary>
-        public string Info
-        {
-            get
-            {
-                using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_info((npad_model*)model.Pointer));
-            }
-        }
+        /// <summary>The identity of the backbone, a name and a checksum.</summary>
+        public string Backbone => Read(model => Utf8.Read(NativeMethods.npad_model_backbone(model)));
+
+        /// <summary>The device that the backbone runs on, as the option "device" names it.</summary>
+        public string Device => Read(model => Utf8.Read(NativeMethods.npad_model_device(model)));
+
+        /// <summary>Width of the network's input in pixels; images of any size are resized to it.</summary>
+        public int InputWidth => Read(model => NativeMethods.npad_model_input_width(model));
+
+        /// <summary>Height of the network's input in pixels.</summary>
+        public int InputHeight => Read(model => NativeMethods.npad_model_input_height(model));
+
+        /// <summary>The number of good images that the model has learnt.</summary>
+        public long ImageCount => Read(model => checked((long)(ulong)NativeMethods.npad_model_image_count(model)));
+
+        /// <summary>The share of good images that may be called defective, from which the threshold was
+        /// computed.</summary>
+        public double FalseAlarmRate => Read(model => NativeMethods.npad_model_false_alarm_rate(model));
 
         /// <summary>The raw score above which an image is defective.</summary>
-        public float Threshold
-        {
-            get
-            {
-                using (var model = Handle.Borrow()) return NativeMethods.npad_model_threshold((npad_model*)model.Pointer);
-            }
-        }
+        public float Threshold => Read(model => NativeMethods.npad_model_threshold(model));
 
-        /// <summary>The raw score above which an image is to be reviewed; the threshold itself where there is no review.</summary>
-        public float ReviewThreshold
-        {
-            get
-            {
-                using (var model = Handle.Borrow())
-                    return NativeMethods.npad_model_review_threshold((npad_model*)model.Pointer);
-            }
-        }
+        /// <summary>The raw score above which an image is to be reviewed; the threshold itself where there is no
+        /// review.</summary>
+        public float ReviewThreshold => Read(model => NativeMethods.npad_model_review_threshold(model));
 
         /// <summary>The value of the anomaly map above which a pixel belongs to a region.</summary>
-        public float MapThreshold
+        public float MapThreshold => Read(model => NativeMethods.npad_model_map_threshold(model));
+
+        private delegate T Getter<T>(npad_model* model);
+
+        private T Read<T>(Getter<T> getter)
         {
-            get
-            {
-                using (var model = Handle.Borrow())
-                    return NativeMethods.npad_model_map_threshold((npad_model*)model.Pointer);
-            }
+            using (var model = Handle.Borrow()) return getter((npad_model*)model.Pointer);
         }
 
         /// <summary>The same model with other thresholds, in the units of raw scores.</summary>
@@ -179,10 +158,11 @@ namespace Npad
             return new Model(changed);
         }
 
-        /// <summary>The same model with thresholds from good images that it has not learnt; of the options, the rates
-        /// count.</summary>
+        /// <summary>The same model with thresholds from good images that it has not learnt. Of the options,
+        /// "false_alarm_rate" and "review_rate" are used; null for the model's own.</summary>
         public Model Recalibrate(IEnumerable<Image> images, Options options = null)
         {
+            if (images == null) throw new ArgumentNullException(nameof(images));
             npad_model* changed = null;
             npad_error* error = null;
             using (var model = Handle.Borrow())
@@ -194,25 +174,5 @@ namespace Npad
         }
 
         public void Dispose() => Handle.Dispose();
-    }
-
-    /// <summary>Options for a native call, or null for the defaults.</summary>
-    internal readonly unsafe struct Given : IDisposable
-    {
-        private readonly Handle.Use use;
-        private readonly bool given;
-
-        public Given(Options options)
-        {
-            given = options != null;
-            use = given ? options.Handle.Borrow() : default(Handle.Use);
-        }
-
-        public npad_options* Pointer => given ? (npad_options*)use.Pointer : null;
-
-        public void Dispose()
-        {
-            if (given) use.Dispose();
-        }
     }
 }

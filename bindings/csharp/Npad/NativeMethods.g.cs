@@ -25,13 +25,39 @@ namespace Npad.Native
 
 
         /// <summary>
+        ///  A new request, not made yet. Null when there is no memory.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_cancellation_new", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern npad_cancellation* npad_cancellation_new();
+
+        /// <summary>
+        ///  Cancels every call that was given this request, under way or to come: it returns NPAD_STATUS_CANCELLED after the image
+        ///  that it is working on. Any thread. Null is allowed.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_cancellation_cancel", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern void npad_cancellation_cancel(npad_cancellation* cancellation);
+
+        /// <summary>
+        ///  Whether npad_cancellation_cancel() has been called. False for null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_cancellation_is_cancelled", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        [return: MarshalAs(UnmanagedType.U1)]
+        internal static extern bool npad_cancellation_is_cancelled(npad_cancellation* cancellation);
+
+        /// <summary>
+        ///  Frees a request. Null is allowed. No call may be using it.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_cancellation_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern void npad_cancellation_free(npad_cancellation* cancellation);
+
+        /// <summary>
         ///  The status that the failed call returned. NPAD_STATUS_OK for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_error_status", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_error_status(npad_error* error);
 
         /// <summary>
-        ///  The message, UTF-8, ending with a zero byte; it lives as long as the error. An empty text for null.
+        ///  The message, UTF-8, terminated by a zero byte. It lives as long as the error. An empty text for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_error_message", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_error_message(npad_error* error);
@@ -51,46 +77,122 @@ namespace Npad.Native
         /// <summary>
         ///  The library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. Any thread.
         ///
-        ///  Compare it with the header's NPAD_VERSION_MAJOR, NPAD_VERSION_MINOR and NPAD_VERSION_PATCH before anything else when
-        ///  the library is loaded at run time.
+        ///  When the library is loaded at run time, compare it with the header's NPAD_VERSION_NUMBER before any other call: while the
+        ///  major version is 0, the header's major and minor version must be the library's.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_version_number", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern uint npad_version_number();
 
         /// <summary>
-        ///  Loads ONNX Runtime from a file, or from the folder that holds it.
+        ///  Loads ONNX Runtime from a file, or from the folder that contains it.
         ///
-        ///  Needed only where the search would not find it: npad looks at the environment variable NPAD_ONNXRUNTIME (a file or
-        ///  folder), beside its own library, and where the system's loader looks, at the first call that needs it. A process uses
+        ///  Needed only where the search would not find it: at the first call that needs it, npad searches the environment variable
+        ///  NPAD_ONNXRUNTIME (a file or folder), the folder of its own library, and the places of the system's loader. A process uses
         ///  one ONNX Runtime only. Any thread.
         ///
         ///  @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_RUNTIME when it cannot be loaded, is older than 1.17, or another one is in use already
+        ///  @return NPAD_STATUS_NOT_FOUND when the path leads to no library, NPAD_STATUS_RUNTIME when it cannot be loaded or is older
+        ///          than 1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_runtime_open", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_runtime_open(byte* path, npad_error** error);
 
         /// <summary>
-        ///  Loads a plug-in: a shared library with a detection method, see npad_plugin. Its method can then be chosen by name, and
-        ///  models that were fitted with it can be loaded. It stays loaded until the process ends. Any thread.
+        ///  Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be chosen by name, and
+        ///  models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. Any thread.
         ///
         ///  @param path   the shared library; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_PLUGIN when it is no plug-in of this npad's interface, or there is a method of that name already
+        ///  @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_PLUGIN when it is not a plug-in for this npad's
+        ///          interface or a method of that name exists already
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_plugin_load", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_plugin_load(byte* path, npad_error** error);
 
         /// <summary>
-        ///  Sets who receives npad's messages, for the whole process. By default nobody does: npad never writes to the standard
-        ///  streams.
+        ///  The number of options that npad_options_set() takes: first the general options, then the parameters of every method,
+        ///  including those of plug-ins that are loaded. Loading a plug-in appends its parameters. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_option_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern System.UIntPtr npad_option_count();
+
+        /// <summary>
+        ///  The name of an option; null when `index` is npad_option_count() or more. Static: never freed. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_option_name", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_option_name(System.UIntPtr index);
+
+        /// <summary>
+        ///  The type of an option's value; NPAD_OPTION_TYPE_TEXT when `index` is too large. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_option_get_type", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern OptionKind npad_option_get_type(System.UIntPtr index);
+
+        /// <summary>
+        ///  The default of an option, as npad_options_set() takes it; may be an empty text. Null when `index` is too large. Static:
+        ///  never freed. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_option_default", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_option_default(System.UIntPtr index);
+
+        /// <summary>
+        ///  The values that an option takes, in words ("a whole number from 1 to 8"). Null when `index` is too large. Static: never
+        ///  freed. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_option_range", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_option_range(System.UIntPtr index);
+
+        /// <summary>
+        ///  What an option does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_option_help", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_option_help(System.UIntPtr index);
+
+        /// <summary>
+        ///  The number of detection methods, including those of plug-ins that are loaded; they are values of the option "method".
+        ///  Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_method_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern System.UIntPtr npad_method_count();
+
+        /// <summary>
+        ///  The name of a method; null when `index` is npad_method_count() or more. Static: never freed. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_method_name", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_method_name(System.UIntPtr index);
+
+        /// <summary>
+        ///  What a method does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_method_help", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_method_help(System.UIntPtr index);
+
+        /// <summary>
+        ///  The number of kinds of device that the option "device" can name. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_device_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern System.UIntPtr npad_device_count();
+
+        /// <summary>
+        ///  The name of a kind of device: "cpu", or "cuda" (the first one; "cuda:1" is the second). Null when `index` is
+        ///  npad_device_count() or more. That a name is listed does not mean that this machine has the device: opening a backbone on
+        ///  one that cannot be used is NPAD_STATUS_DEVICE. Static: never freed. Any thread.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_device_name", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_device_name(System.UIntPtr index);
+
+        /// <summary>
+        ///  Sets the log callback of the process. By default there is none: npad never writes to the standard streams.
         ///
-        ///  @param callback   null for nobody
-        ///  @param user_data  given to the callback; must be valid until another one is set and calls under way have ended
-        ///  @param level      the least important messages that are wanted, one of npad_log_level
+        ///  When it returns, no thread is in the callback that was set before and none will enter it: its `user_data` may be freed. It
+        ///  waits for calls under way, so the caller must not hold a lock that the callback takes. Any thread.
+        ///
+        ///  @param callback   the callback; null for none
+        ///  @param user_data  passed to the callback
+        ///  @param level      the least severe messages to pass on, one of npad_log_level
         ///  @param error      receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT for another level
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT for another level; NPAD_STATUS_WRONG_STATE when called from a log callback
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_log_set", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_log_set(npad_log_set_callback_delegate callback, void* user_data, int level, npad_error** error);
@@ -101,7 +203,7 @@ namespace Npad.Native
         ///  @param model  what to save
         ///  @param path   the file; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_IO when the file cannot be written
+        ///  @return NPAD_STATUS_NOT_FOUND when the folder does not exist, NPAD_STATUS_IO when the file cannot be written
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_save", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_save(npad_model* model, byte* path, npad_error** error);
@@ -120,12 +222,14 @@ namespace Npad.Native
         ///  Reads a model file.
         ///
         ///  @param path     the file; UTF-8 on Windows, any bytes elsewhere
-        ///  @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
+        ///  @param options  of these, "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
+        ///                  the defaults
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_IO when the file cannot be read, NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or
-        ///          something else, NPAD_STATUS_UNSUPPORTED_MODEL when it needs another npad, a plug-in or the extractor it was
-        ///          fitted with, or as npad_trainer_new()
+        ///  @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_IO when it cannot be read,
+        ///          NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model, NPAD_STATUS_UNSUPPORTED_MODEL when it
+        ///          needs another npad, a plug-in or the extractor that it was fitted with, NPAD_STATUS_OUT_OF_MEMORY, or as
+        ///          npad_trainer_new()
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_load", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_load(byte* path, npad_options* options, npad_model** model, npad_error** error);
@@ -135,21 +239,77 @@ namespace Npad.Native
         ///
         ///  @param data     `size` bytes; read during the call only
         ///  @param size     their number
-        ///  @param options  of these, "device", "threads" and the feature extractor count; null for the defaults
+        ///  @param options  as for npad_model_load()
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return as npad_model_load(), but for NPAD_STATUS_IO
+        ///  @return as npad_model_load(), without NPAD_STATUS_NOT_FOUND and NPAD_STATUS_IO for the model's own file
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_load_memory", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_load_memory(byte* data, System.UIntPtr size, npad_options* options, npad_model** model, npad_error** error);
 
         /// <summary>
-        ///  What the model knows of itself, as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-        ///  "images" learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as
-        ///  the model. An empty text for null.
+        ///  The model's metadata as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size, "images"
+        ///  learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as the model.
+        ///  An empty text for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_info(npad_model* model);
+
+        /// <summary>
+        ///  The name of the detection method; lives as long as the model. An empty text for null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_method", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_model_method(npad_model* model);
+
+        /// <summary>
+        ///  The identity of the backbone, a name and a checksum; lives as long as the model. An empty text for null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_backbone", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_model_backbone(npad_model* model);
+
+        /// <summary>
+        ///  The device that the backbone runs on, as the option "device" names it; lives as long as the model. An empty text for null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_device", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_model_device(npad_model* model);
+
+        /// <summary>
+        ///  Width of the network's input in pixels; images of any size are resized to it. 0 for null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_input_width", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int npad_model_input_width(npad_model* model);
+
+        /// <summary>
+        ///  Height of the network's input in pixels. 0 for null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_input_height", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int npad_model_input_height(npad_model* model);
+
+        /// <summary>
+        ///  The number of good images that the model has learnt. 0 for null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_image_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern System.UIntPtr npad_model_image_count(npad_model* model);
+
+        /// <summary>
+        ///  The share of good images that the thresholds let through as defective, as the option "false_alarm_rate" set it. 0 for
+        ///  null.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_false_alarm_rate", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern double npad_model_false_alarm_rate(npad_model* model);
+
+        /// <summary>
+        ///  Prepares the model for images of one size, so that the first call that scores such an image is as fast as later ones: it
+        ///  allocates working memory and runs everything once. Any number of threads may call it at once, also while others score.
+        ///
+        ///  @param model   what to warm up
+        ///  @param width   width of the images in pixels, 1 to 65535
+        ///  @param height  height of the images in pixels, 1 to 65535
+        ///  @param error   receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model is null or a side is out of range; otherwise as npad_score()
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_warm_up", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_model_warm_up(npad_model* model, int width, int height, npad_error** error);
 
         /// <summary>
         ///  Frees a model. Null is allowed. No other call may be using it.
@@ -176,7 +336,7 @@ namespace Npad.Native
         internal static extern void npad_buffer_free(npad_buffer* buffer);
 
         /// <summary>
-        ///  New options, all at their defaults.
+        ///  New options, all at their defaults. Null when there is no memory.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_new", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern npad_options* npad_options_new();
@@ -184,13 +344,17 @@ namespace Npad.Native
         /// <summary>
         ///  Sets an option by name, both as text in UTF-8. On failure nothing changes.
         ///
-        ///  Names, defaults and values (`npad info` prints the same with the methods' parameters):
+        ///  npad_option_count(), npad_option_name() and so on list the options with their types, defaults, ranges and meaning. The
+        ///  general ones are, with their defaults:
         ///
         ///  - "method" (npad): detection method
         ///  - "size" (240): size of the network's input in pixels: a side (as many pixels as a square of it, in the proportions of
-        ///    the first image), height x width ("320x256"), or "native" (the first image's own)
-        ///  - "device" (cpu): where the backbone runs, "cpu" or "cuda:N"; one that cannot be used is an error, never replaced
+        ///    the first image), height x width ("320x256"), or "native" (that of the first image)
+        ///  - "device" (cpu): where the backbone runs, "cpu" or "cuda:N"; a device that cannot be used is an error, never replaced
         ///  - "threads" (0): worker threads; 0 takes one per core. Scores do not depend on it
+        ///  - "max_calls" (0): calls of one model that run at once; further calls wait. 0 takes one per core
+        ///  - "call_timeout" (none): milliseconds that such a call waits before it returns NPAD_STATUS_TIMED_OUT; 0 does not wait,
+        ///    "none" waits without limit
         ///  - "seed" (0): seed of everything random in a fit
         ///  - "false_alarm_rate" (0.01): share of good images that may be called defective, 0.00001 to 0.5; sets the threshold
         ///  - "review_rate" (0): share of good images that may be held for review, above "false_alarm_rate"; sets a second, lower
@@ -200,56 +364,84 @@ namespace Npad.Native
         ///  - "tile" (0): longest side, in pixels, of what the backbone runs on at once, 256 to 8192 in steps of 64; a larger input
         ///    is cut into overlapping tiles, so that memory follows the tile and not the image. 0 runs all at once
         ///  - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
-        ///  - "min_region_area" (1): regions of fewer pixels of the image are left out
+        ///  - "min_region_area" (1): regions of fewer pixels of the image are dropped
         ///  - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], 1 to 16 float outputs
         ///    [1, channels, rows, columns]; where the first dimension is free, small images of a batch run together
         ///  - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1
-        ///  - "npad.levels", "npad.channels" and the like: the method's parameters
+        ///  - "npad.levels", "npad.channels" and so on: parameters of the methods
         ///
         ///  @param options  what to change
         ///  @param key      the option's name
         ///  @param value    its value as text
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value not acceptable; the message lists what is
+        ///  @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is not accepted; the message lists what is
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set(npad_options* options, byte* key, byte* value, npad_error** error);
 
         /// <summary>
-        ///  Sets the region of interest that all images of a fit share. It is kept in the model, and images that are scored with
-        ///  it must have the mask's size. What it leaves out neither trains nor scores.
+        ///  Gets the value of an option, set or default, as text in UTF-8.
+        ///
+        ///  @param options  what to read; it belongs to the calling thread during the call
+        ///  @param key      the option's name
+        ///  @param value    receives the value, null on failure; it lives until the options are changed or freed
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_NOT_FOUND when the name is unknown
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_options_get", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_options_get(npad_options* options, byte* key, byte** value, npad_error** error);
+
+        /// <summary>
+        ///  Sets the mask that all images of a fit share. It is stored in the model, and images that are scored with the model must
+        ///  have the mask's size. Excluded pixels neither train nor score.
         ///
         ///  @param options  what to change
-        ///  @param mask     the mask, copied; null for all of every image, the default
+        ///  @param mask     the mask, copied; null for none, the default
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it leaves no pixel
+        ///  @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it includes no pixel
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set_mask", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set_mask(npad_options* options, npad_mask* mask, npad_error** error);
 
         /// <summary>
-        ///  Sets who is told of the progress of fits with these options. Where it returns false, the call under way ends with
-        ///  NPAD_STATUS_CANCELLED: npad_fit() gives no model, npad_trainer_add_image() has not learnt the image, and after
-        ///  npad_trainer_finish() the trainer is spent.
+        ///  Sets a rectangular region of interest that all images of a fit share, in pixels of the images: it has the effect of a mask
+        ///  that excludes everything else. It is stored in the model. With a mask as well, a pixel must be included by both.
+        ///
+        ///  @param options  what to change
+        ///  @param x        left edge
+        ///  @param y        upper edge
+        ///  @param width    width; all four 0 for none, the default
+        ///  @param height   height
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_IMAGE when a side is below 1 or the corner below 0; that the rectangle lies inside the image is
+        ///          checked with the first image
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_options_set_roi", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_options_set_roi(npad_options* options, int x, int y, int width, int height, npad_error** error);
+
+        /// <summary>
+        ///  Sets the progress callback of fits with these options. When it returns false, the call in progress fails with
+        ///  NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() has not learnt the image, and
+        ///  npad_trainer_finish() leaves the trainer as it was.
         ///
         ///  @param options    what to change
-        ///  @param callback   null for nobody, the default
-        ///  @param user_data  given to the callback; must be valid as long as the options and trainers made with them
+        ///  @param callback   the callback; null for none, the default
+        ///  @param user_data  passed to the callback; must stay valid as long as the options and trainers created with them
         ///  @param error      receives the error, or null; may itself be null
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set_progress", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set_progress(npad_options* options, npad_options_set_progress_callback_delegate callback, void* user_data, npad_error** error);
 
         /// <summary>
-        ///  Sets a feature extractor of the host's own, in place of ONNX Runtime and the built-in backbone: for a fit, or for
-        ///  loading a model that was fitted with one.
+        ///  Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone: for a fit, or for loading a
+        ///  model that was fitted with one.
         ///
         ///  On success npad owns `user_data` and calls `free` once no options, trainer or model uses it.
         ///
         ///  @param options    what to change
         ///  @param extractor  the table, copied
         ///  @param error      receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_PLUGIN when something in the table is out of its range; `user_data` stays the caller's
+        ///  @return NPAD_STATUS_PLUGIN when a value in the table is out of range; `user_data` stays the caller's
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set_extractor", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set_extractor(npad_options* options, npad_extractor* extractor, npad_error** error);
@@ -261,7 +453,43 @@ namespace Npad.Native
         internal static extern void npad_options_free(npad_options* options);
 
         /// <summary>
-        ///  The raw image score: 0 or above, in the method's own units, larger is more anomalous. 0 for null.
+        ///  Draws the anomaly map of a result over its image, for people to look at: yellow is the map threshold, red is twice the
+        ///  threshold and more; white boxes surround the regions.
+        ///
+        ///  @param model   what the image was scored with
+        ///  @param image   the image that was scored
+        ///  @param result  what npad_score() returned for it
+        ///  @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+        ///  @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
+        ///                 is neither read nor written
+        ///  @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
+        ///  @param error   receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's size is not that of the result, NPAD_STATUS_INVALID_ARGUMENT for another
+        ///          format, a null pointer, or a stride shorter than a row
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_render", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_render(npad_model* model, npad_image* image, npad_result* result, byte* pixels, long stride, int format, npad_error** error);
+
+        /// <summary>
+        ///  Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does. The
+        ///  boxes are those of the regions that the output's array had room for.
+        ///
+        ///  @param model   what the image was scored with
+        ///  @param image   the image that was scored
+        ///  @param output  the output as that call left it; its `map` must not be null
+        ///  @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+        ///  @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
+        ///                 is neither read nor written
+        ///  @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
+        ///  @param error   receives the error, or null; may itself be null
+        ///  @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null or its description is wrong, its map is
+        ///          null, or a region lies outside the image
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_render_output", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_render_output(npad_model* model, npad_image* image, npad_output* output, byte* pixels, long stride, int format, npad_error** error);
+
+        /// <summary>
+        ///  The raw image score: 0 or above, in the method's own units; larger is more anomalous. 0 for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_score", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float npad_result_score(npad_result* result);
@@ -281,29 +509,43 @@ namespace Npad.Native
         internal static extern bool npad_result_is_anomalous(npad_result* result);
 
         /// <summary>
-        ///  What is to be done with the image: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
+        ///  The verdict: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_verdict", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Verdict npad_result_verdict(npad_result* result);
 
         /// <summary>
-        ///  Columns of the anomaly map: the image's width. 0 for null.
+        ///  Columns of the anomaly map: the image's width in pixels. 0 for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_width", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int npad_result_width(npad_result* result);
 
         /// <summary>
-        ///  Rows of the anomaly map: the image's height. 0 for null.
+        ///  Rows of the anomaly map: the image's height in pixels. 0 for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_height", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int npad_result_height(npad_result* result);
 
         /// <summary>
-        ///  The anomaly map in the raw score's units: width * height values, row after row, without padding. They live as long
-        ///  as the result. Null for null.
+        ///  The anomaly map in the units of the raw score: width * height values, row after row, without padding. It lives as long as
+        ///  the result. Null for null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_map", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float* npad_result_map(npad_result* result);
+
+        /// <summary>
+        ///  Writes the calibrated anomaly map in 8 bits: 0 for the value of a typical good image and below, 128 and above exactly where
+        ///  the map exceeds the map threshold, 255 for twice as far above the typical value and more.
+        ///
+        ///  @param result  what to read
+        ///  @param map     receives the map: npad_result_height() rows of npad_result_width() bytes
+        ///  @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
+        ///                 read nor written
+        ///  @param error   receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when a pointer is null or the stride is shorter than a row
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_result_map_u8", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_result_map_u8(npad_result* result, byte* map, long stride, npad_error** error);
 
         /// <summary>
         ///  The number of defect regions: 8-connected pixels of the map above the model's map threshold. 0 for null.
@@ -312,84 +554,125 @@ namespace Npad.Native
         internal static extern System.UIntPtr npad_result_region_count(npad_result* result);
 
         /// <summary>
-        ///  One defect region; they are ordered by their peaks, highest first.
+        ///  Writes one defect region. Regions are ordered by their peaks, highest first.
+        ///
+        ///  @param result       what to read
+        ///  @param index        0 to npad_result_region_count() - 1
+        ///  @param region       receives the region
+        ///  @param region_size  sizeof(npad_region)
+        ///  @param error        receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the index is too large, a pointer is null or the size is wrong
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_result_region", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_result_region(npad_result* result, System.UIntPtr index, npad_region* region, System.UIntPtr region_size, npad_error** error);
+
+        /// <summary>
+        ///  The pixels of a region as runs: for each run three numbers, its row, its first column, and the column after its last.
+        ///  Runs are ordered by row, then by column. The array lives as long as the result.
         ///
         ///  @param result  what to read
         ///  @param index   0 to npad_result_region_count() - 1
-        ///  @param region  receives the region
-        ///  @param error   receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the index is too large or a pointer null
+        ///  @param count   receives the number of runs, a third of the number of values; may be null
+        ///  @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
         /// </summary>
-        [DllImport(__DllName, EntryPoint = "npad_result_region", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        internal static extern Status npad_result_region(npad_result* result, System.UIntPtr index, npad_region* region, npad_error** error);
+        [DllImport(__DllName, EntryPoint = "npad_result_region_runs", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int* npad_result_region_runs(npad_result* result, System.UIntPtr index, System.UIntPtr* count);
 
         /// <summary>
-        ///  Frees a result. Null is allowed.
+        ///  The outer boundary of a region as pixels of the region: for each, two numbers, x and y. Consecutive pixels are
+        ///  8-neighbours, clockwise, starting at the leftmost pixel of the uppermost row; the last is a neighbour of the first, which
+        ///  is not repeated. Where the region is one pixel wide, a pixel may occur twice. Holes are not traced. The array lives as
+        ///  long as the result.
+        ///
+        ///  @param result  what to read
+        ///  @param index   0 to npad_result_region_count() - 1
+        ///  @param count   receives the number of pixels, half of the number of values; may be null
+        ///  @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_result_region_contour", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern int* npad_result_region_contour(npad_result* result, System.UIntPtr index, System.UIntPtr* count);
+
+        /// <summary>
+        ///  Writes the pixels of a region as a mask of its bounding box: 255 inside the region, 0 outside.
+        ///
+        ///  @param result  what to read
+        ///  @param index   0 to npad_result_region_count() - 1
+        ///  @param mask    receives the mask: as many rows as the bounding box is high, of as many bytes as it is wide
+        ///  @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
+        ///                 read nor written
+        ///  @param error   receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the index is too large, a pointer is null or the stride is shorter than a row
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_result_region_mask", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_result_region_mask(npad_result* result, System.UIntPtr index, byte* mask, long stride, npad_error** error);
+
+        /// <summary>
+        ///  Frees a result. Null is allowed. No other call may be using it.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void npad_result_free(npad_result* result);
 
         /// <summary>
-        ///  Scores one image. Any number of threads may call it with one model at once.
+        ///  Scores one image. Any number of threads may call it with one model at once; at most "max_calls" run at a time, and further
+        ///  calls wait for "call_timeout" (npad_options_set()).
         ///
         ///  @param model   what to score with
         ///  @param image   the image, of any size; read during the call only
         ///  @param result  receives the result, null on failure
         ///  @param error   receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's description or its mask is wrong, NPAD_STATUS_BACKBONE when the
-        ///          network fails, NPAD_STATUS_PLUGIN when a plug-in does
+        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's description, its mask or its region of interest is wrong;
+        ///          NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
+        ///          NPAD_STATUS_TIMED_OUT when the call waited for "call_timeout"
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_score(npad_model* model, npad_image* image, npad_result** result, npad_error** error);
 
         /// <summary>
-        ///  Scores one image into the caller's memory: no result to free, and after a first image of the same size npad itself
-        ///  allocates no memory for maps or regions. Any number of threads may call it with one model at once.
+        ///  Scores one image into the caller's memory: there is no result to free, and after a first image of the same size npad
+        ///  allocates no memory for maps or regions. Any number of threads may call it with one model at once, each with an output of
+        ///  its own; their maps may be parts of one matrix.
         ///
-        ///  @param model            what to score with
-        ///  @param image            the image, of any size; read during the call only
-        ///  @param map              receives the anomaly map: rows of the image's width; null where it is not wanted
-        ///  @param map_stride       bytes from one row of `map` to the next, a multiple of 4; 0 stands for rows without padding
-        ///  @param regions          receives the first regions, highest peak first; null where they are not wanted
-        ///  @param region_capacity  the regions that fit into `regions`
-        ///  @param decision         receives the rest
-        ///  @param error            receives the error, or null; may itself be null
-        ///  @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT for a stride that is shorter than a row or no multiple of 4. On
-        ///          failure the buffers may hold anything
+        ///  @param model   what to score with
+        ///  @param image   the image, of any size; read during the call only
+        ///  @param output  says where the maps and regions go and receives the rest
+        ///  @param error   receives the error, or null; may itself be null
+        ///  @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT when `output` is null or its description is wrong: a stride that is
+        ///          shorter than a row or, for `map`, not a multiple of 4. On failure the maps and regions may hold anything, and
+        ///          `output` itself is unchanged
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score_into", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        internal static extern Status npad_score_into(npad_model* model, npad_image* image, float* map, long map_stride, npad_region* regions, System.UIntPtr region_capacity, npad_decision* decision, npad_error** error);
+        internal static extern Status npad_score_into(npad_model* model, npad_image* image, npad_output* output, npad_error** error);
 
         /// <summary>
-        ///  Scores several images, all or none. The results are those of npad_score() for each; it takes less time, since images
-        ///  share a pass over the model.
+        ///  Scores several images, all or none. The results are those of npad_score() for each; the batch takes less time, since images
+        ///  share passes over the model.
         ///
-        ///  @param model    what to score with
-        ///  @param images   `count` images, each of any size; read during the call only
-        ///  @param count    their number, 0 or more
-        ///  @param results  receives `count` results, all null on failure
-        ///  @param error    receives the error, or null; may itself be null
-        ///  @return as npad_score(); the message names the image's index
+        ///  @param model         what to score with
+        ///  @param images        `count` images, each of any size; read during the call only
+        ///  @param count         their number, 0 or more
+        ///  @param cancellation  cancels the call between two images, from any thread; null for none
+        ///  @param results       receives `count` results, all null on failure
+        ///  @param error         receives the error, or null; may itself be null
+        ///  @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was cancelled
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score_batch", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        internal static extern Status npad_score_batch(npad_model* model, npad_image* images, System.UIntPtr count, npad_result** results, npad_error** error);
+        internal static extern Status npad_score_batch(npad_model* model, npad_image* images, System.UIntPtr count, npad_cancellation* cancellation, npad_result** results, npad_error** error);
 
         /// <summary>
-        ///  Lays the anomaly map of a result over its image, for people to look at: yellow is the map's threshold, red twice as
-        ///  much; the regions' boxes are white.
+        ///  Scores several images into the caller's memory, as npad_score_into() and npad_score_batch() do.
         ///
-        ///  @param model   what the image was scored with
-        ///  @param image   the image that was scored
-        ///  @param result  what npad_score() gave for it
-        ///  @param pixels  receives the picture: rows of the image's width, three bytes a pixel
-        ///  @param stride  bytes from one row of `pixels` to the next; 0 stands for rows without padding
-        ///  @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
-        ///  @param error   receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's size is not the result's, NPAD_STATUS_INVALID_ARGUMENT for another
-        ///          format or a stride shorter than a row
+        ///  @param model         what to score with
+        ///  @param images        `count` images, each of any size; read during the call only
+        ///  @param count         their number, 0 or more
+        ///  @param cancellation  cancels the call between two images, from any thread; null for none
+        ///  @param outputs       `count` outputs, all of the same `size`; each says where the maps and regions of the image of the same
+        ///                       index go and receives the rest. No two may share memory
+        ///  @param error         receives the error, or null; may itself be null
+        ///  @return as npad_score_into(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
+        ///          cancelled. On failure the maps and regions may hold anything, and `outputs` itself is unchanged
         /// </summary>
-        [DllImport(__DllName, EntryPoint = "npad_render", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        internal static extern Status npad_render(npad_model* model, npad_image* image, npad_result* result, byte* pixels, long stride, int format, npad_error** error);
+        [DllImport(__DllName, EntryPoint = "npad_score_batch_into", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_score_batch_into(npad_model* model, npad_image* images, System.UIntPtr count, npad_cancellation* cancellation, npad_output* outputs, npad_error** error);
 
         /// <summary>
         ///  The raw image score above which an image is defective; 0 for null.
@@ -411,7 +694,7 @@ namespace Npad.Native
 
         /// <summary>
         ///  The same model with other thresholds, in the units of raw scores; the calibrated scale follows, 0.5 is the new
-        ///  threshold. The two models share their memory; each is freed by itself.
+        ///  threshold. The two models share their memory; each is freed separately.
         ///
         ///  @param model          what to start from; it does not change
         ///  @param threshold      image scores above it are defective
@@ -426,14 +709,14 @@ namespace Npad.Native
         internal static extern Status npad_model_with_thresholds(npad_model* model, float threshold, float review, float map_threshold, npad_model** changed, npad_error** error);
 
         /// <summary>
-        ///  The same model with thresholds from good images that it has not learnt: for another camera or lamp, say. They replace
-        ///  the scores that its thresholds rested on; what it has learnt stays. The two models share their memory; each is freed by
-        ///  itself.
+        ///  The same model with thresholds from good images that it has not learnt, for example for another camera or lamp. Their
+        ///  scores replace those that the thresholds were computed from; what the model has learnt stays. The two models share their
+        ///  memory; each is freed separately.
         ///
         ///  @param model    what to start from; it does not change
         ///  @param images   `count` good images; read during the call only
         ///  @param count    at least 2; 20 or more are recommended
-        ///  @param options  of these, "false_alarm_rate" and "review_rate" count; null for the model's own
+        ///  @param options  of these, "false_alarm_rate" and "review_rate" are used; null for the model's own
         ///  @param changed  receives the new model, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; as npad_score(), the message names the image's index
@@ -448,21 +731,22 @@ namespace Npad.Native
         ///  @param trainer  receives the trainer, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_RUNTIME without ONNX Runtime, NPAD_STATUS_DEVICE when the device cannot be used,
-        ///          NPAD_STATUS_BACKBONE or NPAD_STATUS_IO when the backbone cannot
+        ///          NPAD_STATUS_BACKBONE, NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the backbone cannot be used,
+        ///          NPAD_STATUS_OUT_OF_MEMORY
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_new", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_new(npad_options* options, npad_trainer** trainer, npad_error** error);
 
         /// <summary>
-        ///  Goes on from a model with further good images, for a new one: what the model has learnt counts as if its images had come
-        ///  first. Its options, thresholds' rates and mask are the new one's too; its choice of channels and the scores of its own
-        ///  good images, on which its threshold rests, stay as they are. The model itself does not change.
+        ///  Resumes the fit of a model with further good images, for a new model: what the model has learnt counts as if its images had
+        ///  been added first. Options, rates and mask are those of the model; its choice of channels and the scores of its own good
+        ///  images, from which its thresholds were computed, are kept. The model itself does not change.
         ///
-        ///  @param model    what to go on from
-        ///  @param options  of these, the progress callback counts; null for the defaults
+        ///  @param model    the model to resume from
+        ///  @param options  of these, the progress callback is used; null for the defaults
         ///  @param trainer  receives the trainer, null on failure; it needs at least one further image
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot go on
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_resume", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_resume(npad_model* model, npad_options* options, npad_trainer** trainer, npad_error** error);
@@ -473,15 +757,27 @@ namespace Npad.Native
         ///  @param trainer  what learns
         ///  @param image    the image; read during the call only
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask of its own, or its size is not that
-        ///          of the options' mask; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in does;
-        ///          NPAD_STATUS_CANCELLED by the progress callback
+        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask or region of interest of its own, or
+        ///          its size does not fit those of the options; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when
+        ///          a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
+        ///          NPAD_STATUS_WRONG_STATE when the trainer has finished
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_add_image", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_add_image(npad_trainer* trainer, npad_image* image, npad_error** error);
 
         /// <summary>
-        ///  The good images that this trainer has learnt; 0 for null and after the end.
+        ///  Announces how many images will be added, so that the progress callback receives a total. It does not limit the number.
+        ///
+        ///  @param trainer  what learns
+        ///  @param count    the number of images in all; 0 for unknown, the default
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_WRONG_STATE when the trainer has finished
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_expect", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_expect(npad_trainer* trainer, System.UIntPtr count, npad_error** error);
+
+        /// <summary>
+        ///  The number of good images that this trainer has learnt; 0 for null and after it has finished.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_image_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_trainer_image_count(npad_trainer* trainer);
@@ -489,14 +785,15 @@ namespace Npad.Native
         /// <summary>
         ///  Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
         ///
-        ///  With fewer than 2 images the trainer stays usable: add more and call again. Otherwise it is spent, also where the images
-        ///  turn out to hardly vary.
+        ///  After a failure, including cancellation, the trainer is as it was before the call: add images or call again. After success
+        ///  the trainer is finished, and further calls with it return NPAD_STATUS_WRONG_STATE.
         ///
-        ///  @param trainer  what has learnt; still to be freed
+        ///  @param trainer  what has learnt; the caller must still free it
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (without any, where it goes on from a model), or when they
-        ///          hardly vary; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_CANCELLED by the progress callback
+        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (0 for a resumed fit), or when they hardly vary;
+        ///          NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
+        ///          NPAD_STATUS_WRONG_STATE when the trainer has finished already
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_finish", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_finish(npad_trainer* trainer, npad_model** model, npad_error** error);
@@ -525,22 +822,23 @@ namespace Npad.Native
     }
 
     /// <summary>
-    ///  Where a callback that fails says why.
+    ///  Receives the error message of a callback that fails. npad creates it and passes a pointer to the callback; later versions
+    ///  may append fields.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_callback_error
     {
         /// <summary>
-        ///  UTF-8, ending with a zero byte; empty when the callback is called.
+        ///  UTF-8, terminated by a zero byte. Empty when the callback is called.
         /// </summary>
         public fixed byte message[512];
     }
 
     /// <summary>
-    ///  A feature extractor of the host's own, in place of ONNX Runtime and the built-in backbone.
+    ///  A feature extractor of the host, which replaces ONNX Runtime and the built-in backbone.
     ///
-    ///  Its features must depend on the image alone. A model names the extractor that it was fitted with and can only be
-    ///  loaded with one of that name; change the name with the features.
+    ///  The features must depend on the image alone. A model records the name of the extractor that it was fitted with and can
+    ///  only be loaded with an extractor of that name; choose another name whenever the features change.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_extractor
@@ -554,62 +852,57 @@ namespace Npad.Native
         /// </summary>
         public byte* name;
         /// <summary>
-        ///  The number of outputs, 1 to 16.
+        ///  Number of outputs, 1 to 16.
         /// </summary>
         public System.UIntPtr tap_count;
         /// <summary>
-        ///  For each output, the pixels of the input that one of its positions stands for in each direction, 1 to 64. Copied.
+        ///  For each output, the input pixels per position in each direction, 1 to 64. Copied.
         /// </summary>
         public int* strides;
         /// <summary>
-        ///  For each output, its planes, 1 to 8192. Copied.
+        ///  For each output, its number of planes, 1 to 8192. Copied.
         /// </summary>
         public int* channels;
         /// <summary>
-        ///  Subtracted from red, green and blue, which are 0 to 1.
+        ///  Mean of red, green and blue, which are 0 to 1; subtracted first.
         /// </summary>
         public fixed float mean[3];
         /// <summary>
-        ///  Divides what is left; above 0.
+        ///  Standard deviation of red, green and blue, above 0; the divisor.
         /// </summary>
         public fixed float std[3];
         /// <summary>
-        ///  Computes features.
+        ///  Computes features. Must not be null.
         /// </summary>
         public void* extract;
         /// <summary>
-        ///  Frees `user_data`; may be null.
+        ///  Frees `user_data`. May be null.
         /// </summary>
         public void* free;
         /// <summary>
-        ///  Given to the callbacks.
+        ///  Passed to the callbacks.
         /// </summary>
         public void* user_data;
     }
 
     /// <summary>
-    ///  Why a call failed: a status for programs and a message for people, which says what was wrong, what was expected and
-    ///  what to do.
+    ///  A view of a mask in the caller's memory: one byte per pixel; 0 excludes the pixel, any other value includes it.
     ///
-    ///  Owned by the caller, who frees it with npad_error_free(). Immutable: any thread may read it.
-    /// </summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal unsafe partial struct npad_error
-    {
-    }
-
-    /// <summary>
-    ///  A view of a mask in the caller's memory: one byte a pixel, 0 leaves the pixel out, anything else keeps it.
+    ///  Initialise it to zero (`npad_mask mask = {0};` or memset) and set `size` first.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_mask
     {
         /// <summary>
+        ///  sizeof(npad_mask).
+        /// </summary>
+        public System.UIntPtr size;
+        /// <summary>
         ///  The first pixel of the first row.
         /// </summary>
         public byte* data;
         /// <summary>
-        ///  Pixels in a row: those of the image.
+        ///  Pixels per row: those of the image.
         /// </summary>
         public int width;
         /// <summary>
@@ -617,28 +910,33 @@ namespace Npad.Native
         /// </summary>
         public int height;
         /// <summary>
-        ///  Bytes from the start of one row to the next; 0 stands for rows without padding.
+        ///  Bytes from the start of one row to the start of the next; 0 means rows without padding.
         /// </summary>
         public long stride;
     }
 
     /// <summary>
-    ///  A view of an image in the caller's memory. npad reads it during the call it is given to, and keeps nothing of it.
+    ///  A view of an image in the caller's memory. npad reads it during the call and keeps no reference to it.
     ///
-    ///  A sub-image is a view with the whole image's stride and a pointer to its own first pixel.
+    ///  Initialise it to zero (`npad_image image = {0};` or memset) and set `size` first: fields that you do not use must be 0.
+    ///  A sub-image is a view with the stride of the whole image and a pointer to its own first pixel.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_image
     {
         /// <summary>
-        ///  The first pixel of the first row, for NPAD_PIXEL_FORMAT_RGB8_PLANAR of the red, green and blue plane. In formats of
-        ///  one plane the other two pointers are not looked at.
+        ///  sizeof(npad_image). All images of one array must have the same.
+        /// </summary>
+        public System.UIntPtr size;
+        /// <summary>
+        ///  The first pixel of the first row; for NPAD_PIXEL_FORMAT_RGB8_PLANAR that of the red, the green and the blue plane.
+        ///  Formats with one plane ignore the other two pointers.
         /// </summary>
         public byte* data0;
         public byte* data1;
         public byte* data2;
         /// <summary>
-        ///  Pixels in a row, 1 to 65535.
+        ///  Pixels per row, 1 to 65535.
         /// </summary>
         public int width;
         /// <summary>
@@ -646,69 +944,48 @@ namespace Npad.Native
         /// </summary>
         public int height;
         /// <summary>
-        ///  Bytes from the start of one row to the next, at least those of a row; 0 stands for rows without padding.
+        ///  Bytes from the start of one row to the start of the next, at least the bytes of a row; 0 means rows without padding.
         /// </summary>
         public long stride;
         /// <summary>
-        ///  How pixels lie in memory: one of npad_pixel_format.
+        ///  Pixel format: one of npad_pixel_format.
         /// </summary>
         public int format;
         /// <summary>
-        ///  Must be 0.
+        ///  For NPAD_PIXEL_FORMAT_GRAY16, the bits that the camera fills, 8 to 16: 10 for Mono10, 12 for Mono12. The largest
+        ///  value of that many bits is white, and a larger value is an error. 0 means 16. Other formats require 0.
         /// </summary>
-        public int reserved;
+        public int significant_bits;
         /// <summary>
-        ///  The image's region of interest, or null for all of it. What it leaves out is not looked at, its map is 0, and no
-        ///  region lies there; next to its edge, two cells of the grid (16 pixels of the network's input by default), the map
-        ///  comes from the neighbours. For scoring only: a fit takes one mask for all images, see npad_options_set_mask().
+        ///  Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
+        ///  Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. For
+        ///  scoring only: a fit takes one mask for all images, see npad_options_set_mask().
         /// </summary>
         public npad_mask* mask;
-    }
-
-    /// <summary>
-    ///  A fitted model: the backbone's identity, statistics, thresholds and settings.
-    ///
-    ///  Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
-    ///  score with one model at once; one image a core is in work, other calls wait for their turn.
-    /// </summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal unsafe partial struct npad_model
-    {
-    }
-
-    /// <summary>
-    ///  Bytes that npad has written.
-    ///
-    ///  Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
-    /// </summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal unsafe partial struct npad_buffer
-    {
-    }
-
-    /// <summary>
-    ///  What a fit or a load may be told, all at good defaults.
-    ///
-    ///  Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
-    ///  copy them.
-    /// </summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal unsafe partial struct npad_options
-    {
-    }
-
-    /// <summary>
-    ///  What npad says about one image.
-    ///
-    ///  Owned by the caller, who frees it with npad_result_free(). Immutable: any thread may read it.
-    /// </summary>
-    [StructLayout(LayoutKind.Sequential)]
-    internal unsafe partial struct npad_result
-    {
+        /// <summary>
+        ///  Left edge of a rectangular region of interest, in pixels of the image. The rectangle has the effect of a mask that
+        ///  excludes everything else; with a mask as well, a pixel must be included by both. All four values 0 mean the whole
+        ///  image. For scoring only: a fit takes one rectangle for all images, see npad_options_set_roi().
+        /// </summary>
+        public int roi_x;
+        /// <summary>
+        ///  Upper edge of the rectangle.
+        /// </summary>
+        public int roi_y;
+        /// <summary>
+        ///  Width of the rectangle.
+        /// </summary>
+        public int roi_width;
+        /// <summary>
+        ///  Height of the rectangle.
+        /// </summary>
+        public int roi_height;
     }
 
     /// <summary>
     ///  A connected defect region. Coordinates are pixels of the image; the centre of its first pixel is at (0, 0).
+    ///
+    ///  npad writes it to memory of the caller, whose element size is an argument: sizeof(npad_region).
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_region
@@ -742,41 +1019,142 @@ namespace Npad.Native
         /// </summary>
         public float centroid_y;
         /// <summary>
-        ///  The largest value of the anomaly map in the region.
+        ///  Maximum of the anomaly map in the region, in the units of the raw score.
         /// </summary>
         public float peak;
         /// <summary>
-        ///  0.
+        ///  The peak on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
         /// </summary>
-        public int reserved;
+        public float calibrated_peak;
     }
 
     /// <summary>
-    ///  What npad says about one image, but for its map and regions.
+    ///  The caller's memory for the result of one image, see npad_score_into().
+    ///
+    ///  Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set what you want of `map`, `map_u8` and
+    ///  `regions`. One npad_output must not be used by two calls at once; the maps of different outputs may be parts of one matrix.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
-    internal unsafe partial struct npad_decision
+    internal unsafe partial struct npad_output
     {
         /// <summary>
-        ///  The raw image score: 0 or above, in the method's own units, larger is more anomalous.
+        ///  sizeof(npad_output). All outputs of one array must have the same.
+        /// </summary>
+        public System.UIntPtr size;
+        /// <summary>
+        ///  Receives the anomaly map in the units of the raw score: rows of the image's width. Null if not wanted.
+        /// </summary>
+        public float* map;
+        /// <summary>
+        ///  Bytes from the start of one row of `map` to the start of the next, a multiple of 4; 0 means rows without padding.
+        ///  Padding is neither read nor written.
+        /// </summary>
+        public long map_stride;
+        /// <summary>
+        ///  Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): rows of the image's width. Null if not
+        ///  wanted.
+        /// </summary>
+        public byte* map_u8;
+        /// <summary>
+        ///  Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding.
+        /// </summary>
+        public long map_u8_stride;
+        /// <summary>
+        ///  Receives the first `region_capacity` regions, highest peak first. Null if not wanted.
+        /// </summary>
+        public npad_region* regions;
+        /// <summary>
+        ///  sizeof(npad_region). Ignored where `regions` is null.
+        /// </summary>
+        public System.UIntPtr region_size;
+        /// <summary>
+        ///  Number of regions for which `regions` has room.
+        /// </summary>
+        public System.UIntPtr region_capacity;
+        /// <summary>
+        ///  Written by npad: the raw image score, 0 or above, in the method's own units; larger is more anomalous.
         /// </summary>
         public float score;
         /// <summary>
-        ///  The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped.
+        ///  Written by npad: the score on the calibrated scale, 0 for a typical good image, 0.5 at the threshold; not clamped.
         /// </summary>
         public float calibrated_score;
         /// <summary>
-        ///  One of npad_verdict.
+        ///  Written by npad: one of npad_verdict.
         /// </summary>
         public int verdict;
         /// <summary>
-        ///  0.
+        ///  Must be 0.
         /// </summary>
         public int reserved;
         /// <summary>
-        ///  The number of defect regions, also of those that did not fit into the caller's array.
+        ///  Written by npad: the number of defect regions, including those for which `regions` has no room.
         /// </summary>
-        public long region_count;
+        public System.UIntPtr region_count;
+    }
+
+    /// <summary>
+    ///  A request to cancel a call, for npad_score_batch() and npad_score_batch_into().
+    ///
+    ///  Owned by the caller, who frees it with npad_cancellation_free() once no call uses it. Any number of threads may use it at
+    ///  once. It cannot be reset: create another one for the next call.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_cancellation
+    {
+    }
+
+    /// <summary>
+    ///  Why a call failed: a status for programs and a message for people, which says what was wrong, what was expected and
+    ///  what to do.
+    ///
+    ///  Owned by the caller, who frees it with npad_error_free(). Immutable: any thread may read it.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_error
+    {
+    }
+
+    /// <summary>
+    ///  A fitted model: the backbone's identity, statistics, thresholds and metadata.
+    ///
+    ///  Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
+    ///  score with one model at once. At most "max_calls" of these calls run at a time; further calls wait.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_model
+    {
+    }
+
+    /// <summary>
+    ///  Bytes that npad has written.
+    ///
+    ///  Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_buffer
+    {
+    }
+
+    /// <summary>
+    ///  Options for fitting and loading. Every option has a default.
+    ///
+    ///  Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
+    ///  copy them.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_options
+    {
+    }
+
+    /// <summary>
+    ///  The result of scoring one image.
+    ///
+    ///  Owned by the caller, who frees it with npad_result_free(). Immutable: any number of threads may read it at once.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_result
+    {
     }
 
     /// <summary>
@@ -853,6 +1231,22 @@ namespace Npad.Native
         ///  cannot be trusted.
         /// </summary>
         Plugin = 13,
+        /// <summary>
+        ///  There is not enough memory for what was asked.
+        /// </summary>
+        OutOfMemory = 14,
+        /// <summary>
+        ///  A file, a folder or a name does not exist.
+        /// </summary>
+        NotFound = 15,
+        /// <summary>
+        ///  The call does not fit the state of its handle or of the process.
+        /// </summary>
+        WrongState = 16,
+        /// <summary>
+        ///  The call waited for its turn as long as it may.
+        /// </summary>
+        TimedOut = 17,
     }
 
     /// <summary>
@@ -872,6 +1266,37 @@ namespace Npad.Native
         ///  Above the threshold.
         /// </summary>
         Defective = 2,
+    }
+
+    /// <summary>
+    ///  What values an option takes. The numbers are part of the C ABI.
+    /// </summary>
+    internal enum OptionKind : int
+    {
+        /// <summary>
+        ///  A whole number.
+        /// </summary>
+        Integer = 0,
+        /// <summary>
+        ///  A real number.
+        /// </summary>
+        Number = 1,
+        /// <summary>
+        ///  One of some words.
+        /// </summary>
+        Choice = 2,
+        /// <summary>
+        ///  Some of some words, joined by '+'.
+        /// </summary>
+        Flags = 3,
+        /// <summary>
+        ///  Text.
+        /// </summary>
+        Text = 4,
+        /// <summary>
+        ///  The path of a file.
+        /// </summary>
+        Path = 5,
     }
 
 

@@ -1,26 +1,47 @@
 using System;
-using System.Collections.Generic;
-using System.Runtime.InteropServices;
 using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>What a fit or a load may be told, by name: <c>new Options { ["size"] = "320x240" }</c>. The names are those
-    /// of npad_options_set in npad.h. Belongs to one thread at a time.</summary>
+    /// <summary>Options for fitting and loading, by name: <c>new Options { ["size"] = "320x240" }</c>.
+    /// <see cref="Library.GetOptions"/> lists them; every option has a default. Belongs to one thread at a time; calls that
+    /// take options copy them.</summary>
     public sealed unsafe class Options : IDisposable
     {
-        /// <summary>Is told how far a fit is and returns whether to go on; <paramref name="total"/> is 0 where it is not
-        /// known. An exception stops the fit.</summary>
+        /// <summary>Progress callback. Returns true to continue and false to cancel the fit. <paramref name="done"/> of
+        /// <paramref name="total"/> steps are complete; the total is 0 while it is unknown, see
+        /// <see cref="Trainer.Expect"/>. An exception cancels the call in progress, which throws it.</summary>
         public delegate bool ProgressCallback(string stage, long done, long total);
 
-        internal readonly OptionsHandle Handle = new OptionsHandle(NativeMethods.npad_options_new());
+        internal readonly OptionsHandle Handle;
 
-        // Lives as long as native code may call it: fits with these options hold on to them.
+        // Native code may call it as long as these options or trainers created with them live.
         private NativeMethods.npad_options_set_progress_callback_delegate callback;
+
+        public Options()
+        {
+            Library.CheckVersion();
+            Handle = new OptionsHandle(NativeMethods.npad_options_new());
+        }
 
         public string this[string name]
         {
+            get => Get(name);
             set => Set(name, value);
+        }
+
+        /// <summary>The value of an option, set or default, as text.</summary>
+        public string Get(string name)
+        {
+            byte* value = null;
+            npad_error* error = null;
+            using (var options = Handle.Borrow())
+            fixed (byte* key = Utf8.Bytes(name, nameof(name)))
+            {
+                NpadException.Check(
+                    NativeMethods.npad_options_get((npad_options*)options.Pointer, key, &value, &error), error);
+                return Utf8.Read(value);
+            }
         }
 
         public Options Set(string name, string value)
@@ -33,26 +54,32 @@ namespace Npad
             return this;
         }
 
-        /// <summary>The region of interest that all images of a fit share; it is copied. Null for all of the image.</summary>
+        /// <summary>Sets the mask that all images of a fit share; it is copied. Null for none.</summary>
         public Options SetMask(Mask mask)
         {
             npad_error* error = null;
-            var pins = new List<GCHandle>();
-            try
+            using (var pins = new Pins())
+            using (var options = Handle.Borrow())
             {
-                var view = mask == null ? default(npad_mask) : Image.Pinned.Native(mask, pins);
-                using (var options = Handle.Borrow())
-                    NpadException.Check(NativeMethods.npad_options_set_mask(
-                        (npad_options*)options.Pointer, mask == null ? null : &view, &error), error);
-            }
-            finally
-            {
-                pins.ForEach(pin => pin.Free());
+                var view = mask == null ? default(npad_mask) : mask.Native(pins);
+                NpadException.Check(NativeMethods.npad_options_set_mask(
+                    (npad_options*)options.Pointer, mask == null ? null : &view, &error), error);
             }
             return this;
         }
 
-        /// <summary>Sets who is told of the progress of fits; null for nobody.</summary>
+        /// <summary>Sets the rectangular region of interest that all images of a fit share; the default value for
+        /// none.</summary>
+        public Options SetRoi(Roi roi)
+        {
+            npad_error* error = null;
+            using (var options = Handle.Borrow())
+                NpadException.Check(NativeMethods.npad_options_set_roi(
+                    (npad_options*)options.Pointer, roi.X, roi.Y, roi.Width, roi.Height, &error), error);
+            return this;
+        }
+
+        /// <summary>Sets the progress callback of fits; null for none.</summary>
         public Options SetProgress(ProgressCallback progress)
         {
             npad_error* error = null;
@@ -60,9 +87,15 @@ namespace Npad
             if (progress != null)
                 native = (stage, done, total, _) =>
                 {
-                    // No exception may pass through native code.
-                    try { return progress(Utf8.Read(stage), (long)(ulong)done, (long)(ulong)total); }
-                    catch (Exception) { return false; }
+                    try
+                    {
+                        return progress(Utf8.Read(stage), (long)(ulong)done, (long)(ulong)total);
+                    }
+                    catch (Exception exception)
+                    {
+                        NpadException.Keep(exception);
+                        return false;
+                    }
                 };
             using (var options = Handle.Borrow())
                 NpadException.Check(NativeMethods.npad_options_set_progress(
@@ -71,9 +104,38 @@ namespace Npad
             return this;
         }
 
+        /// <summary>Sets a feature extractor, for a fit or for loading a model that was fitted with one. It lives as long
+        /// as options, trainers and models use it.</summary>
+        public Options SetExtractor(IFeatureExtractor extractor)
+        {
+            NativeExtractor.Set(this, extractor);
+            return this;
+        }
+
         /// <summary>What must live as long as something was made with these options.</summary>
         internal object Callback => callback;
 
         public void Dispose() => Handle.Dispose();
+    }
+
+    /// <summary>Options for a native call, or null for the defaults.</summary>
+    internal readonly unsafe struct Given : IDisposable
+    {
+        private readonly Handle.Use use;
+        private readonly bool given;
+
+        public Given(Options options)
+        {
+            Library.CheckVersion();
+            given = options != null;
+            use = given ? options.Handle.Borrow() : default(Handle.Use);
+        }
+
+        public npad_options* Pointer => given ? (npad_options*)use.Pointer : null;
+
+        public void Dispose()
+        {
+            if (given) use.Dispose();
+        }
     }
 }
