@@ -255,7 +255,7 @@ def test_rectangles_and_significant_bits(model):
     wide, narrow = thirds * 21845, thirds * 341
     same = model.score(narrow, significant_bits=10).score
     assert same == pytest.approx(model.score(wide).score, rel=1e-3)
-    assert abs(same - model.score(narrow).score) > 0.1 * same
+    assert abs(same - model.score(narrow).score) > 0.02 * same
     assert model.score(npad.Image(narrow, significant_bits=10)).score == same
     with pytest.raises(npad.Error, match="bits"):
         model.score(narrow, significant_bits=7)
