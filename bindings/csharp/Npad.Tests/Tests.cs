@@ -149,7 +149,7 @@ static class Tests
         {
             Directory.Delete(folder, true);
         }
-        Throws(NpadStatus.Io, "/none", () => Model.Load("/none"));
+        Throws(NpadStatus.NotFound, "/none", () => Model.Load("/none"));
         Throws(NpadStatus.Io, "/none/x", () => model.Save("/none/x"));
         Throws(NpadStatus.InvalidModel, "intact", () => Model.FromBytes(new byte[9]));
         Throws(NpadStatus.InvalidModel, "intact", () => Model.FromBytes(new byte[0]));
