@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from typing import Any
 
 import numpy as np
@@ -321,7 +321,7 @@ def fit(
     Options are an Options object or keywords; those with a dot through a dictionary: **{"npad.channels": 50}.
     """
     trainer = Trainer(options, **values)
-    if hasattr(images, "__len__"):
+    if isinstance(images, Sized):
         trainer.expect(len(images))
     for image in images:
         trainer.add(image, order, significant_bits)

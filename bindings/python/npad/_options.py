@@ -112,7 +112,7 @@ class Extractor:
             if values.shape != shape:
                 raise ValueError(f"output {i} of the extractor has shape {values.shape}, but must have {shape}")
             target = (ctypes.c_float * int(np.prod(shape))).from_address(outputs[i])
-            np.frombuffer(target, np.float32).reshape(shape)[...] = values
+            np.ctypeslib.as_array(target).reshape(shape)[...] = values
 
 
 # Extractors that the library may call, by the number that it passes as user_data, until it calls _free for them.
