@@ -27,7 +27,7 @@ static class Inspect
                 foreach (var pair in arguments.Skip(1).Select(a => a.Split(new[] { '=' }, 2)).Where(p => p.Length == 2))
                     options.Set(pair[0], pair[1]);
                 var good = Directory.GetFiles(arguments[0]).OrderBy(path => path, StringComparer.Ordinal);
-                using (var taught = Model.Fit(good.Select(Read), options)) taught.Save("inspect.npad");
+                using (var fitted = Model.Fit(good.Select(Read), options)) fitted.Save("inspect.npad");
                 using (var model = Model.Load("inspect.npad", options))
                     foreach (var path in arguments.Skip(1).Where(a => !a.Contains("="))) Report(model, path);
             }
@@ -57,7 +57,7 @@ static class Inspect
         // The header in a text of one character a byte.
         var text = new string(bytes.Take(1000).Select(b => (char)b).ToArray());
         var header = Regex.Match(text, @"^P5\s(?:#[^\n]*\n|\s)*(\d+)\s+(\d+)\s+255\s");
-        if (!header.Success) throw new IOException(path + " is no binary PGM file of 8 bits");
+        if (!header.Success) throw new IOException(path + " is not a binary PGM file of 8 bits");
         int width = int.Parse(header.Groups[1].Value), height = int.Parse(header.Groups[2].Value);
         return new Image(bytes.Skip(header.Length).ToArray(), width, height, PixelFormat.Gray8);
     }

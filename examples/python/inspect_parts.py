@@ -18,7 +18,7 @@ def read(path):
     data = Path(path).read_bytes()
     header = re.match(rb"P5\s(?:#[^\n]*\n|\s)*(\d+)\s+(\d+)\s+255\s", data)
     if not header:
-        sys.exit(f"{path} is no binary PGM file of 8 bits")
+        sys.exit(f"{path} is not a binary PGM file of 8 bits")
     width, height = map(int, header.groups())
     return np.frombuffer(data, np.uint8, width * height, header.end()).reshape(height, width)
 

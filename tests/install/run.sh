@@ -11,7 +11,7 @@ mkdir -p "$3"
 cd "$3"
 
 python3 -m venv python
-python/bin/pip install --quiet --disable-pip-version-check numpy==2.2.6 pytest==8.4.2 "$wheel"
+python/bin/pip install --quiet --disable-pip-version-check numpy==2.2.6 pillow==12.0.0 pytest==8.4.2 "$wheel"
 python/bin/python "$here/make_parts.py" parts
 
 # inspect HOST PROGRAM...: what the host says of the parts, a line for each image and region, goes to HOST.txt.
@@ -43,7 +43,12 @@ echo "C# on Mono"
 csharp() { mcs -langversion:7.2 -warn:4 -warnaserror "$@"; }
 csharp -unsafe -target:library -out:Npad.dll "$root"/bindings/csharp/Npad/*.cs
 csharp -r:Npad.dll -out:Inspect.exe "$root/examples/csharp/Inspect.cs"
+# With Span, as for netstandard2.1, in a folder of its own, and without, as for netstandard2.0.
+mkdir span
+csharp -unsafe -define:NETCOREAPP -target:library -out:span/Npad.dll "$root"/bindings/csharp/Npad/*.cs
+csharp -define:NETCOREAPP -r:span/Npad.dll -out:span/Tests.exe "$root/bindings/csharp/Npad.Tests/Tests.cs"
 csharp -r:Npad.dll -out:Tests.exe "$root/bindings/csharp/Npad.Tests/Tests.cs"
+LD_LIBRARY_PATH="$prefix/lib" mono span/Tests.exe
 LD_LIBRARY_PATH="$prefix/lib" mono Tests.exe
 LD_LIBRARY_PATH="$prefix/lib" inspect csharp mono "$PWD/Inspect.exe"
 
@@ -83,14 +88,16 @@ echo "all hosts say the same, to the last bit, and write the same model"
 
 echo "the programs of the documentation"
 mkdir docs
-program() { python/bin/python "$here/extract.py" "$root/docs/$1.md" "$2" >"docs/$3"; }
+program() { python/bin/python "$here/extract.py" "$root/docs/$1.md" "$2" "${4-0}" >"docs/$3"; }
 program c c program.c
 program cpp cpp program.cpp
 program cpp cmake CMakeLists.txt
 program opencv cpp opencv.cpp
 program halcon cpp halcon.cpp
 program csharp csharp program.cs
+program csharp csharp line.cs 1
 program python python program.py
+program python python line.py 1
 # shellcheck disable=SC2086
 cc -std=c11 -Wall -Wextra -Werror docs/program.c $flags -o docs/c
 cmake -S docs -B docs/cmake -DCMAKE_PREFIX_PATH="$prefix" >cmake.log
@@ -101,10 +108,12 @@ c++ -std=c++17 -Wall -Wextra -Werror docs/opencv.cpp $flags $(pkg-config --cflag
 # shellcheck disable=SC2086
 c++ -std=c++17 -Wall -Wextra -Werror docs/halcon.cpp -I"$root/tests/halcon" $flags -o docs/halcon
 csharp -r:Npad.dll -out:docs/program.exe docs/program.cs
+csharp -r:Npad.dll -out:docs/line.exe docs/line.cs
 cp Npad.dll docs
 cd docs
 export LD_LIBRARY_PATH="$prefix/lib"
-for command in ./c cmake/app ./opencv ./halcon "mono program.exe" "../python/bin/python program.py"; do
+for command in ./c cmake/app ./opencv ./halcon "mono program.exe" "mono line.exe" \
+  "../python/bin/python program.py ../parts/good ../parts/fine.pgm ../parts/scratched.pgm" "../python/bin/python line.py"; do
   $command >out.txt 2>err.txt || { echo "$command failed:" && cat out.txt err.txt && exit 1; }
   grep -q DEFECTIVE out.txt || { echo "$command finds nothing:" && cat out.txt && exit 1; }
 done

@@ -9,6 +9,7 @@ namespace Npad
     {
         protected Handle(void* value) : base(IntPtr.Zero, true)
         {
+            if (value == null) throw new OutOfMemoryException("npad has no memory for another object");
             SetHandle((IntPtr)value);
         }
 
@@ -31,22 +32,6 @@ namespace Npad
             public void* Pointer => (void*)owner.DangerousGetHandle();
 
             public void Dispose() => owner.DangerousRelease();
-        }
-    }
-
-    internal sealed unsafe class CancellationHandle : Handle
-    {
-        public CancellationHandle(npad_cancellation* value) : base(value) { }
-
-        public void Cancel()
-        {
-            using (var use = Borrow()) NativeMethods.npad_cancellation_cancel((npad_cancellation*)use.Pointer);
-        }
-
-        protected override bool ReleaseHandle()
-        {
-            NativeMethods.npad_cancellation_free((npad_cancellation*)handle);
-            return true;
         }
     }
 
@@ -90,6 +75,22 @@ namespace Npad
         protected override bool ReleaseHandle()
         {
             NativeMethods.npad_result_free((npad_result*)handle);
+            return true;
+        }
+    }
+
+    internal sealed unsafe class CancellationHandle : Handle
+    {
+        public CancellationHandle() : base(NativeMethods.npad_cancellation_new()) { }
+
+        public void Cancel()
+        {
+            using (var request = Borrow()) NativeMethods.npad_cancellation_cancel((npad_cancellation*)request.Pointer);
+        }
+
+        protected override bool ReleaseHandle()
+        {
+            NativeMethods.npad_cancellation_free((npad_cancellation*)handle);
             return true;
         }
     }

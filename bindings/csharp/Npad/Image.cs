@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Runtime.InteropServices;
 using Npad.Native;
 
 namespace Npad
@@ -10,37 +9,65 @@ namespace Npad
     {
         Gray8 = 0,
         Rgb8 = 1,
-        /// <summary>Windows' and OpenCV's order.</summary>
+        /// <summary>The order of Windows and OpenCV.</summary>
         Bgr8 = 2,
-        /// <summary>65535 is white.</summary>
+        /// <summary>65535 is white, or the largest value of <see cref="Image.WithSignificantBits"/>.</summary>
         Gray16 = 3,
         Rgba8 = 4,
         Bgra8 = 5,
         /// <summary>1 is white.</summary>
         GrayF32 = 6,
-        /// <summary>Three planes: HALCON's layout. See <see cref="Image.Planar"/>.</summary>
+        /// <summary>Three planes, the layout of HALCON. See <see cref="Image.Planar"/>.</summary>
         Rgb8Planar = 7,
     }
 
-    /// <summary>A region of interest: one byte a pixel, 0 leaves it out, anything else keeps it. Nothing is copied.</summary>
+    /// <summary>A rectangle of an image, in pixels.</summary>
+    public readonly struct Roi
+    {
+        public Roi(int x, int y, int width, int height)
+        {
+            (X, Y, Width, Height) = (x, y, width, height);
+        }
+
+        public int X { get; }
+        public int Y { get; }
+        public int Width { get; }
+        public int Height { get; }
+    }
+
+    /// <summary>A mask: one byte per pixel; 0 excludes the pixel, any other value includes it. Nothing is copied.</summary>
     public sealed class Mask
     {
-        internal readonly Memory Pixels;
-        internal readonly int Width, Height;
-        internal readonly long Stride;
+        private readonly Memory pixels;
+        private readonly int width, height;
+        private readonly long stride;
 
         public Mask(byte[] pixels, int width, int height, int stride = 0)
+            : this(new Memory(pixels, nameof(pixels)), width, height, stride)
         {
-            Pixels = new Memory(pixels, nameof(pixels));
-            (Width, Height, Stride) = (width, height, stride);
-            Pixels.CheckLength(height, stride == 0 ? width : stride, width);
+            this.pixels.CheckLength(height, stride == 0 ? width : stride, width);
         }
 
+        /// <summary>A mask in unmanaged memory, which must be as large as the geometry says.</summary>
         public Mask(IntPtr pixels, int width, int height, int stride = 0)
+            : this(new Memory(pixels), width, height, stride) { }
+
+        private Mask(Memory pixels, int width, int height, long stride)
         {
-            Pixels = new Memory(pixels);
-            (Width, Height, Stride) = (width, height, stride);
+            this.pixels = pixels;
+            this.width = width;
+            this.height = height;
+            this.stride = stride;
         }
+
+        internal unsafe npad_mask Native(Pins pins) => new npad_mask
+        {
+            size = (UIntPtr)(uint)sizeof(npad_mask),
+            data = pixels.Pin(pins),
+            width = width,
+            height = height,
+            stride = stride,
+        };
     }
 
     /// <summary>A view of pixels in an array or in unmanaged memory, which npad reads during the calls that it is given
@@ -50,191 +77,134 @@ namespace Npad
         private readonly Memory[] planes;
         private readonly long stride;
         private Mask mask;
+        private Roi roi;
         private int significantBits;
-        private (int X, int Y, int Width, int Height) roi;
 
-        private Image(Memory[] planes, int width, int height, PixelFormat format, long stride, Mask mask)
+        private Image(Memory[] planes, int width, int height, PixelFormat format, long stride)
         {
             this.planes = planes;
             Width = width;
             Height = height;
             Format = format;
             this.stride = stride;
-            this.mask = mask;
+            if (planes.Length == 3) return;
+            if (format == PixelFormat.Rgb8Planar)
+                throw new ArgumentException("three planes are needed: use Image.Planar", nameof(format));
+            var row = Math.Max((long)width, 0) * PixelSize(format);
+            planes[0].CheckLength(height, stride == 0 ? row : stride, row);
         }
 
-        /// <summary>Pixels in an array; <paramref name="stride"/> is in bytes, 0 stands for rows without padding.</summary>
+        /// <summary>Pixels in an array. <paramref name="stride"/> is in bytes; 0 means rows without padding.</summary>
         public Image(byte[] pixels, int width, int height, PixelFormat format, int stride = 0)
-            : this(new[] { new Memory(pixels, nameof(pixels)) }, width, height, format, stride, null)
-        {
-            CheckLength();
-        }
+            : this(new[] { new Memory(pixels, nameof(pixels)) }, width, height, format, stride) { }
 
-        /// <summary>16-bit grey values, 65535 is white.</summary>
+        /// <summary>16-bit grey values; 65535 is white.</summary>
         public Image(ushort[] pixels, int width, int height)
-            : this(new[] { new Memory(pixels, nameof(pixels)) }, width, height, PixelFormat.Gray16, 0, null)
-        {
-            CheckLength();
-        }
+            : this(new[] { new Memory(pixels, nameof(pixels)) }, width, height, PixelFormat.Gray16, 0) { }
 
         /// <summary>Grey values from 0 to 1.</summary>
         public Image(float[] pixels, int width, int height)
-            : this(new[] { new Memory(pixels, nameof(pixels)) }, width, height, PixelFormat.GrayF32, 0, null)
-        {
-            CheckLength();
-        }
+            : this(new[] { new Memory(pixels, nameof(pixels)) }, width, height, PixelFormat.GrayF32, 0) { }
 
         /// <summary>Pixels in unmanaged memory, which must be as large as the geometry says.</summary>
         public Image(IntPtr pixels, int width, int height, PixelFormat format, int stride = 0)
-            : this(new[] { new Memory(pixels) }, width, height, format, stride, null) { }
+            : this(new[] { new Memory(pixels) }, width, height, format, stride) { }
 
-        /// <summary>Three planes of one byte a pixel in unmanaged memory.</summary>
+        /// <summary>Three planes of one byte per pixel in unmanaged memory.</summary>
         public static Image Planar(IntPtr red, IntPtr green, IntPtr blue, int width, int height, int stride = 0) =>
             new Image(new[] { new Memory(red), new Memory(green), new Memory(blue) }, width, height,
-                PixelFormat.Rgb8Planar, stride, null);
+                PixelFormat.Rgb8Planar, stride);
 
         public int Width { get; }
         public int Height { get; }
         public PixelFormat Format { get; }
 
-        /// <summary>The same view with a region of interest, for scoring.</summary>
-        public Image WithMask(Mask region)
+        /// <summary>The same view with a mask, for scoring. A fit takes one mask for all images, see
+        /// <see cref="Options.SetMask"/>.</summary>
+        public Image WithMask(Mask value) => With(image => image.mask = value);
+
+        /// <summary>The same view with a rectangular region of interest, for scoring. A fit takes one for all images, see
+        /// <see cref="Options.SetRoi"/>.</summary>
+        public Image WithRoi(Roi value) => With(image => image.roi = value);
+
+        /// <summary>The same view for a camera that fills only 8 to 16 bits of Gray16: 10 for Mono10, 12 for Mono12.
+        /// The largest value of that many bits is white.</summary>
+        public Image WithSignificantBits(int value) => With(image => image.significantBits = value);
+
+        private Image With(Action<Image> change)
         {
-            var image = (Image)MemberwiseClone();
-            image.mask = region;
-            return image;
+            var copy = (Image)MemberwiseClone();
+            change(copy);
+            return copy;
         }
 
-        /// <summary>The same view with a rectangle as region of interest, for scoring.</summary>
-        public Image WithRoi(int x, int y, int width, int height)
-        {
-            var image = (Image)MemberwiseClone();
-            image.roi = (x, y, width, height);
-            return image;
-        }
-
-        /// <summary>The same 16-bit view of a camera that fills so many bits: 10 for Mono10, 12 for Mono12.</summary>
-        public Image WithSignificantBits(int bits)
-        {
-            var image = (Image)MemberwiseClone();
-            image.significantBits = bits;
-            return image;
-        }
-
-        /// <summary>npad trusts the geometry, so an array that is too short for it must not get there.</summary>
-        private void CheckLength()
-        {
-            if (Format == PixelFormat.Rgb8Planar)
-                throw new ArgumentException("three planes are needed: use Image.Planar", nameof(Format));
-            var size = Format == PixelFormat.Gray8 ? 1
-                : Format == PixelFormat.Gray16 ? 2
-                : Format == PixelFormat.Rgb8 || Format == PixelFormat.Bgr8 ? 3 : 4;
-            planes[0].CheckLength(Height, stride == 0 ? (long)Width * size : stride, (long)Width * size);
-        }
+        internal static int PixelSize(PixelFormat format) =>
+            format == PixelFormat.Gray8 || format == PixelFormat.Rgb8Planar ? 1
+            : format == PixelFormat.Gray16 ? 2
+            : format == PixelFormat.Rgb8 || format == PixelFormat.Bgr8 ? 3 : 4;
 
         /// <summary>Native views of images, whose pixels stay where they are until it is disposed of.</summary>
         internal sealed unsafe class Pinned : IDisposable
         {
-            private readonly List<GCHandle> pins = new List<GCHandle>();
-            private readonly npad_mask[] masks;
-            private readonly npad_image[] views;
+            private readonly Pins pins = new Pins();
+
+            public Pinned(Image image) : this(new[] { image ?? throw new ArgumentNullException(nameof(image)) }) { }
 
             public Pinned(IReadOnlyList<Image> images)
             {
-                for (var i = 0; i < images.Count; i++)
-                    if (images[i] == null) throw new ArgumentNullException("images[" + i + "]");
-                masks = new npad_mask[images.Count];
-                views = new npad_image[images.Count];
+                if (images == null) throw new ArgumentNullException(nameof(images));
+                // A list of the caller's may change; what is checked here must be what is pinned.
+                var all = new Image[images.Count];
+                for (var i = 0; i < all.Length; i++)
+                    all[i] = images[i] ?? throw new ArgumentNullException(nameof(images), "image " + i + " is null");
+                Count = (UIntPtr)(uint)all.Length;
                 try
                 {
-                    Fill(images);
+                    var masks = new npad_mask[all.Length];
+                    var views = new npad_image[all.Length];
+                    var firstMask = (npad_mask*)pins.Pin(masks);
+                    First = (npad_image*)pins.Pin(views);
+                    for (var i = 0; i < all.Length; i++)
+                    {
+                        First[i] = all[i].Native(pins);
+                        if (all[i].mask == null) continue;
+                        firstMask[i] = all[i].mask.Native(pins);
+                        First[i].mask = firstMask + i;
+                    }
                 }
                 catch
                 {
-                    // Nobody disposes of what was never made.
-                    Dispose();
+                    pins.Dispose();
                     throw;
                 }
             }
 
-            private void Fill(IReadOnlyList<Image> images)
-            {
-                pins.Add(GCHandle.Alloc(masks, GCHandleType.Pinned));
-                pins.Add(GCHandle.Alloc(views, GCHandleType.Pinned));
-                for (var i = 0; i < images.Count; i++)
-                {
-                    var image = images[i];
-                    views[i].size = (UIntPtr)(uint)sizeof(npad_image);
-                    views[i].significant_bits = image.significantBits;
-                    views[i].roi_x = image.roi.X;
-                    views[i].roi_y = image.roi.Y;
-                    views[i].roi_width = image.roi.Width;
-                    views[i].roi_height = image.roi.Height;
-                    views[i].width = image.Width;
-                    views[i].height = image.Height;
-                    views[i].stride = image.stride;
-                    views[i].format = (int)image.Format;
-                    views[i].data0 = image.planes[0].Pin(pins);
-                    if (image.planes.Length == 3)
-                    {
-                        views[i].data1 = image.planes[1].Pin(pins);
-                        views[i].data2 = image.planes[2].Pin(pins);
-                    }
-                    if (image.mask == null) continue;
-                    masks[i] = Native(image.mask, pins);
-                    views[i].mask = (npad_mask*)Marshal.UnsafeAddrOfPinnedArrayElement(masks, i);
-                }
-            }
+            public npad_image* First { get; }
+            public UIntPtr Count { get; }
 
-            public npad_image* First => (npad_image*)Marshal.UnsafeAddrOfPinnedArrayElement(views, 0);
-            public UIntPtr Count => (UIntPtr)(uint)views.Length;
+            public void Dispose() => pins.Dispose();
+        }
 
-            public static npad_mask Native(Mask mask, List<GCHandle> pins) => new npad_mask
+        private unsafe npad_image Native(Pins pins)
+        {
+            var view = new npad_image
             {
-                size = (UIntPtr)(uint)sizeof(npad_mask), data = mask.Pixels.Pin(pins), width = mask.Width, height = mask.Height, stride = mask.Stride,
+                size = (UIntPtr)(uint)sizeof(npad_image),
+                data0 = planes[0].Pin(pins),
+                width = Width,
+                height = Height,
+                stride = stride,
+                format = (int)Format,
+                significant_bits = significantBits,
+                roi_x = roi.X,
+                roi_y = roi.Y,
+                roi_width = roi.Width,
+                roi_height = roi.Height,
             };
-
-            public void Dispose()
-            {
-                pins.ForEach(pin => pin.Free());
-                pins.Clear();
-            }
-        }
-    }
-
-    /// <summary>An array, or a pointer to unmanaged memory.</summary>
-    internal sealed unsafe class Memory
-    {
-        private readonly Array array;
-        private readonly IntPtr pointer;
-
-        public Memory(Array array, string name)
-        {
-            this.array = array ?? throw new ArgumentNullException(name);
-        }
-
-        public Memory(IntPtr pointer)
-        {
-            this.pointer = pointer;
-        }
-
-        /// <summary>Other things that are wrong with the geometry are npad's to tell.</summary>
-        public void CheckLength(int height, long stride, long row)
-        {
-            if (height < 1 || row < 1 || stride < row) return;
-            // At most 2^31 times 2^34: in 64 bits nothing overflows.
-            var needed = checked(stride * (height - 1) + row);
-            long length = Buffer.ByteLength(array);
-            if (length < needed)
-                throw new ArgumentException("the array holds " + length + " bytes, but its geometry needs " + needed);
-        }
-
-        public byte* Pin(List<GCHandle> pins)
-        {
-            if (array == null) return (byte*)pointer;
-            var pin = GCHandle.Alloc(array, GCHandleType.Pinned);
-            pins.Add(pin);
-            return (byte*)pin.AddrOfPinnedObject();
+            if (planes.Length < 3) return view;
+            view.data1 = planes[1].Pin(pins);
+            view.data2 = planes[2].Pin(pins);
+            return view;
         }
     }
 }

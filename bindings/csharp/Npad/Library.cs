@@ -10,29 +10,41 @@ namespace Npad
         Integer = 0,
         Number = 1,
         Choice = 2,
-        /// <summary>Some words joined by '+'.</summary>
+        /// <summary>Some of some words, joined by '+'.</summary>
         Flags = 3,
         Text = 4,
         Path = 5,
     }
 
-    /// <summary>An option, for programs that show or check what can be set.</summary>
+    /// <summary>An option that fits and loads take.</summary>
     public sealed class OptionInfo
     {
-        internal OptionInfo(string name, OptionType type, string defaultValue, string range, string help)
+        internal OptionInfo(string name, OptionType type, string @default, string range, string help)
         {
-            (Name, Type, Default, Range, Help) = (name, type, defaultValue, range, help);
+            (Name, Type, Default, Range, Help) = (name, type, @default, range, help);
         }
 
         public string Name { get; }
         public OptionType Type { get; }
         public string Default { get; }
-        /// <summary>What values it takes, for people.</summary>
+        /// <summary>The values that the option takes, in words.</summary>
         public string Range { get; }
         public string Help { get; }
     }
 
-    /// <summary>How much a message matters.</summary>
+    /// <summary>A detection method, a value of the option "method".</summary>
+    public sealed class MethodInfo
+    {
+        internal MethodInfo(string name, string help)
+        {
+            (Name, Help) = (name, help);
+        }
+
+        public string Name { get; }
+        public string Help { get; }
+    }
+
+    /// <summary>Severity of a log message.</summary>
     public enum LogLevel
     {
         Error = 1,
@@ -41,101 +53,121 @@ namespace Npad
         Debug = 4,
     }
 
-    /// <summary>The native library as a whole.</summary>
+    /// <summary>The native library as a whole. Any thread may use it.</summary>
     public static unsafe class Library
     {
-        /// <summary>Its version, "MAJOR.MINOR.PATCH".</summary>
+        // The major and minor version of the interface that this assembly was written for.
+        private const uint Major = 0, Minor = 2;
+
+        private static readonly NativeMethods.npad_log_set_callback_delegate Receiver = Receive;
+        private static volatile Action<LogLevel, string> logHandler;
+        private static volatile bool checkedVersion;
+
+        /// <summary>The library's version, "MAJOR.MINOR.PATCH".</summary>
         public static string Version => Utf8.Read(NativeMethods.npad_version_string());
 
-        /// <summary>The version of npad.h that this assembly was written against: major and minor.</summary>
-        private const uint Header = 0 * 1000 + 2;
-
-        /// <summary>Refuses a library of another version, which may have other structs and functions.</summary>
-        internal static void CheckVersion()
-        {
-            if (NativeMethods.npad_version_number() / 1000 == Header) return;
-            throw new InvalidOperationException("this assembly is for npad " + Header / 1000 + "." + Header % 1000 +
-                ", but the library is npad " + Version + ": install an assembly and a library of one version");
-        }
-
-        /// <summary>All options, those of every fit and load first, then the methods' parameters.</summary>
-        public static IReadOnlyList<OptionInfo> Options
-        {
-            get
-            {
-                var options = new List<OptionInfo>();
-                for (var i = 0u; i < (uint)NativeMethods.npad_option_count(); i++)
-                    options.Add(new OptionInfo(
-                        Utf8.Read(NativeMethods.npad_option_name((UIntPtr)i)),
-                        (OptionType)(int)NativeMethods.npad_option_get_type((UIntPtr)i),
-                        Utf8.Read(NativeMethods.npad_option_default((UIntPtr)i)),
-                        Utf8.Read(NativeMethods.npad_option_range((UIntPtr)i)),
-                        Utf8.Read(NativeMethods.npad_option_help((UIntPtr)i))));
-                return options;
-            }
-        }
-
-        /// <summary>The names of the detection methods.</summary>
-        public static IReadOnlyList<string> Methods
-        {
-            get
-            {
-                var names = new List<string>();
-                for (var i = 0u; i < (uint)NativeMethods.npad_method_count(); i++)
-                    names.Add(Utf8.Read(NativeMethods.npad_method_name((UIntPtr)i)));
-                return names;
-            }
-        }
-
-        /// <summary>The devices that the option "device" takes.</summary>
-        public static IReadOnlyList<string> Devices
-        {
-            get
-            {
-                var names = new List<string>();
-                for (var i = 0u; i < (uint)NativeMethods.npad_device_count(); i++)
-                    names.Add(Utf8.Read(NativeMethods.npad_device_name((UIntPtr)i)));
-                return names;
-            }
-        }
-
-        private static readonly object logging = new object();
-        private static NativeMethods.npad_log_set_callback_delegate log;
-
-        /// <summary>Sets the log callback of the process; null for none. Called from any thread, several at once; it must not
-        /// call npad, and what it throws is dropped. Returns when nobody is in the old callback any more.</summary>
-        public static void SetLog(Action<LogLevel, string> callback, LogLevel level = LogLevel.Warning)
-        {
-            NativeMethods.npad_log_set_callback_delegate native = null;
-            if (callback != null)
-                native = (severity, message, _) =>
-                {
-                    try { callback((LogLevel)severity, Utf8.Read(message)); }
-                    catch (Exception) { }
-                };
-            npad_error* error = null;
-            lock (logging)
-            {
-                NpadException.Check(NativeMethods.npad_log_set(native, null, (int)level, &error), error);
-                GC.KeepAlive(log);
-                log = native;
-            }
-        }
-
-        /// <summary>Loads ONNX Runtime from a file or the folder that holds it, where the search would not find it.</summary>
+        /// <summary>Loads ONNX Runtime from a file, or from the folder that contains it, where the search would not find
+        /// it.</summary>
         public static void OpenRuntime(string path)
         {
+            CheckVersion();
             npad_error* error = null;
             fixed (byte* text = Utf8.Bytes(path, nameof(path)))
                 NpadException.Check(NativeMethods.npad_runtime_open(text, &error), error);
         }
 
-        /// <summary>Loads a plug-in with a detection method of its own; it stays loaded until the process ends.</summary>
+        /// <summary>Loads a plug-in with a detection method of its own. It stays loaded until the process ends.</summary>
         public static void LoadPlugin(string path)
         {
+            CheckVersion();
             npad_error* error = null;
             fixed (byte* text = Utf8.Bytes(path, nameof(path)))
                 NpadException.Check(NativeMethods.npad_plugin_load(text, &error), error);
+        }
+
+        /// <summary>The options: first the general ones, then the parameters of every method, including those of loaded
+        /// plug-ins.</summary>
+        public static IReadOnlyList<OptionInfo> GetOptions()
+        {
+            CheckVersion();
+            var options = new List<OptionInfo>();
+            for (ulong i = 0; i < (ulong)NativeMethods.npad_option_count(); i++)
+            {
+                var index = (UIntPtr)i;
+                options.Add(new OptionInfo(Utf8.Read(NativeMethods.npad_option_name(index)),
+                    (OptionType)(int)NativeMethods.npad_option_get_type(index),
+                    Utf8.Read(NativeMethods.npad_option_default(index)),
+                    Utf8.Read(NativeMethods.npad_option_range(index)), Utf8.Read(NativeMethods.npad_option_help(index))));
+            }
+            return options;
+        }
+
+        /// <summary>The detection methods, including those of loaded plug-ins.</summary>
+        public static IReadOnlyList<MethodInfo> GetMethods()
+        {
+            CheckVersion();
+            var methods = new List<MethodInfo>();
+            for (ulong i = 0; i < (ulong)NativeMethods.npad_method_count(); i++)
+                methods.Add(new MethodInfo(Utf8.Read(NativeMethods.npad_method_name((UIntPtr)i)),
+                    Utf8.Read(NativeMethods.npad_method_help((UIntPtr)i))));
+            return methods;
+        }
+
+        /// <summary>The kinds of device that the option "device" can name; this machine need not have them.</summary>
+        public static IReadOnlyList<string> GetDevices()
+        {
+            CheckVersion();
+            var devices = new List<string>();
+            for (ulong i = 0; i < (ulong)NativeMethods.npad_device_count(); i++)
+                devices.Add(Utf8.Read(NativeMethods.npad_device_name((UIntPtr)i)));
+            return devices;
+        }
+
+        /// <summary>Sets the log handler of the process; null for none, the default. npad calls it from any thread, also
+        /// from several at once, and ignores what it throws. When this method returns, no thread is in the handler that
+        /// was set before; it waits for calls under way, so the caller must not hold a lock that the handler takes. A
+        /// handler cannot call it.</summary>
+        public static void SetLogHandler(Action<LogLevel, string> handler, LogLevel level = LogLevel.Info)
+        {
+            CheckVersion();
+            var previous = logHandler;
+            if (handler != null) logHandler = handler;
+            npad_error* error = null;
+            try
+            {
+                NpadException.Check(
+                    NativeMethods.npad_log_set(handler == null ? null : Receiver, null, (int)level, &error), error);
+            }
+            catch (NpadException)
+            {
+                logHandler = previous;
+                throw;
+            }
+            if (handler == null) logHandler = null;
+        }
+
+        private static void Receive(int level, byte* message, void* data)
+        {
+            // No exception may pass through native code, and the thread may be one of npad's own.
+            try { logHandler?.Invoke((LogLevel)level, Utf8.Read(message)); }
+            catch (Exception) { }
+        }
+
+        /// <summary>Throws where the native library is not of the release that this assembly belongs to.</summary>
+        internal static void CheckVersion()
+        {
+            if (checkedVersion) return;
+            CheckVersion(NativeMethods.npad_version_number());
+            checkedVersion = true;
+        }
+
+        private static void CheckVersion(uint number)
+        {
+            uint major = number / 1000000, minor = number / 1000 % 1000, patch = number % 1000;
+            if (major == Major && minor == Minor) return;
+            throw new NpadException(NpadStatus.WrongState, "the native library has version " + major + "." + minor + "." +
+                patch + ", but this assembly needs " + Major + "." + Minor +
+                "; install the library and the assembly from one release");
         }
     }
 }

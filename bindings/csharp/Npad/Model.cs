@@ -2,14 +2,12 @@ using System;
 using System.Collections.Generic;
 using System.Linq;
 using System.Runtime.InteropServices;
-using System.Threading;
-using System.Threading.Tasks;
 using Npad.Native;
 
 namespace Npad
 {
     /// <summary>A fitted model. Any number of threads may score with it at once.</summary>
-    public sealed unsafe class Model : IDisposable
+    public sealed unsafe partial class Model : IDisposable
     {
         internal readonly ModelHandle Handle;
 
@@ -30,7 +28,8 @@ namespace Npad
             }
         }
 
-        /// <summary>Reads a model file; of the options, the device and the threads count.</summary>
+        /// <summary>Reads a model file. Of the options, "device", "threads", "max_calls", "call_timeout" and the extractor
+        /// are used.</summary>
         public static Model Load(string path, Options options = null)
         {
             npad_model* model = null;
@@ -45,13 +44,25 @@ namespace Npad
         public static Model FromBytes(byte[] bytes, Options options = null)
         {
             if (bytes == null) throw new ArgumentNullException(nameof(bytes));
+            fixed (byte* data = bytes) return FromBytes(data, bytes.Length, options);
+        }
+
+#if NETSTANDARD2_1_OR_GREATER || NETCOREAPP
+        /// <summary>Reads a model from the bytes of its file.</summary>
+        public static Model FromBytes(ReadOnlySpan<byte> bytes, Options options = null)
+        {
+            fixed (byte* data = &MemoryMarshal.GetReference(bytes)) return FromBytes(data, bytes.Length, options);
+        }
+#endif
+
+        private static Model FromBytes(byte* data, int length, Options options)
+        {
             npad_model* model = null;
             npad_error* error = null;
-            // An empty array has no address, and is no model either.
+            byte none = 0; // an empty array has no address, and is no model either
             using (var given = new Given(options))
-            fixed (byte* data = bytes.Length == 0 ? new byte[1] : bytes)
                 NpadException.Check(NativeMethods.npad_model_load_memory(
-                    data, (UIntPtr)(uint)bytes.Length, given.Pointer, &model, &error), error);
+                    data == null ? &none : data, (UIntPtr)(uint)length, given.Pointer, &model, &error), error);
             return new Model(model);
         }
 
@@ -74,7 +85,7 @@ namespace Npad
                     NativeMethods.npad_model_save_memory((npad_model*)model.Pointer, &buffer, &error), error);
             try
             {
-                var bytes = new byte[(int)NativeMethods.npad_buffer_size(buffer)];
+                var bytes = new byte[checked((long)(ulong)NativeMethods.npad_buffer_size(buffer))];
                 Marshal.Copy((IntPtr)NativeMethods.npad_buffer_data(buffer), bytes, 0, bytes.Length);
                 return bytes;
             }
@@ -84,75 +95,8 @@ namespace Npad
             }
         }
 
-        public Result Score(Image image) => Score(new[] { image })[0];
-
-        /// <summary>Scores several images, all or none. A cancellation is looked at between images.</summary>
-        public IReadOnlyList<Result> Score(IReadOnlyList<Image> images, CancellationToken cancellation = default)
-        {
-            if (images == null) throw new ArgumentNullException(nameof(images));
-            cancellation.ThrowIfCancellationRequested();
-            var results = new npad_result*[images.Count];
-            npad_error* error = null;
-            using (var token = new CancellationHandle(NativeMethods.npad_cancellation_new()))
-            using (cancellation.Register(token.Cancel))
-            using (var model = Handle.Borrow())
-            using (var asked = token.Borrow())
-            using (var views = new Image.Pinned(images))
-            fixed (npad_result** first = results)
-            {
-                var status = NativeMethods.npad_score_batch((npad_model*)model.Pointer, views.First, views.Count,
-                    (npad_cancellation*)asked.Pointer, first, &error);
-                if (status == Status.Cancelled)
-                {
-                    NativeMethods.npad_error_free(error);
-                    throw new OperationCanceledException(cancellation);
-                }
-                NpadException.Check(status, error);
-            }
-            var owned = new List<Result>(results.Length);
-            foreach (var result in results) owned.Add(new Result(result));
-            return owned;
-        }
-
-        /// <summary>Scores an image on a thread of the pool.</summary>
-        public Task<Result> ScoreAsync(Image image, CancellationToken cancellation = default) =>
-            Task.Run(() => Score(new[] { image }, cancellation)[0], cancellation);
-
-        /// <summary>Scores one image into an array for its anomaly map, Width * Height values, row after row.</summary>
-        public (float Score, float CalibratedScore, Verdict Verdict) ScoreInto(Image image, float[] map)
-        {
-            if (image == null) throw new ArgumentNullException(nameof(image));
-            if (map == null) throw new ArgumentNullException(nameof(map));
-            return ScoreInto(image, map.LongLength, map, IntPtr.Zero);
-        }
-
-#if NETSTANDARD2_1_OR_GREATER || NETCOREAPP
-        /// <summary>Scores one image into memory for its anomaly map, Width * Height values, row after row.</summary>
-        public (float Score, float CalibratedScore, Verdict Verdict) ScoreInto(Image image, Span<float> map)
-        {
-            if (image == null) throw new ArgumentNullException(nameof(image));
-            fixed (float* values = map) return ScoreInto(image, map.Length, null, (IntPtr)values);
-        }
-#endif
-
-        private (float, float, Verdict) ScoreInto(Image image, long length, float[] array, IntPtr pointer)
-        {
-            var needed = (long)image.Width * image.Height;
-            if (length < needed)
-                throw new ArgumentException("the map has room for " + length + " values, but the image has " + needed + " pixels");
-            var output = new npad_output { size = (UIntPtr)(uint)sizeof(npad_output) };
-            npad_error* error = null;
-            using (var model = Handle.Borrow())
-            using (var view = new Image.Pinned(new[] { image }))
-            fixed (float* values = array)
-            {
-                output.map = array != null ? values : (float*)pointer;
-                NpadException.Check(NativeMethods.npad_score_into((npad_model*)model.Pointer, view.First, &output, &error), error);
-            }
-            return (output.score, output.calibrated_score, (Verdict)output.verdict);
-        }
-
-        /// <summary>Makes everything ready for images of a size, so that the first one takes no longer than those that follow.</summary>
+        /// <summary>Prepares for images of one size, so that the first call with such an image is as fast as later
+        /// ones.</summary>
         public void WarmUp(int width, int height)
         {
             npad_error* error = null;
@@ -161,97 +105,46 @@ namespace Npad
                     NativeMethods.npad_model_warm_up((npad_model*)model.Pointer, width, height, &error), error);
         }
 
-        /// <summary>The detection method.</summary>
-        public string Method
-        {
-            get { using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_method((npad_model*)model.Pointer)); }
-        }
+        /// <summary>The model's metadata as JSON.</summary>
+        public string Info => Read(model => Utf8.Read(NativeMethods.npad_model_info(model)));
 
-        /// <summary>Name and checksum of the backbone.</summary>
-        public string Backbone
-        {
-            get { using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_backbone((npad_model*)model.Pointer)); }
-        }
+        /// <summary>The name of the detection method.</summary>
+        public string Method => Read(model => Utf8.Read(NativeMethods.npad_model_method(model)));
 
-        /// <summary>Where the backbone runs.</summary>
-        public string Device
-        {
-            get { using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_device((npad_model*)model.Pointer)); }
-        }
+        /// <summary>The identity of the backbone, a name and a checksum.</summary>
+        public string Backbone => Read(model => Utf8.Read(NativeMethods.npad_model_backbone(model)));
 
-        /// <summary>The size of the network's input in pixels.</summary>
-        public (int Width, int Height) InputSize
-        {
-            get
-            {
-                using (var model = Handle.Borrow())
-                    return (NativeMethods.npad_model_input_width((npad_model*)model.Pointer),
-                        NativeMethods.npad_model_input_height((npad_model*)model.Pointer));
-            }
-        }
+        /// <summary>The device that the backbone runs on, as the option "device" names it.</summary>
+        public string Device => Read(model => Utf8.Read(NativeMethods.npad_model_device(model)));
 
-        /// <summary>Good images that the model has learnt.</summary>
-        public long ImageCount
-        {
-            get { using (var model = Handle.Borrow()) return (long)(ulong)NativeMethods.npad_model_image_count((npad_model*)model.Pointer); }
-        }
+        /// <summary>Width of the network's input in pixels; images of any size are resized to it.</summary>
+        public int InputWidth => Read(model => NativeMethods.npad_model_input_width(model));
 
-        /// <summary>The image with its anomaly map laid over it: rows of 3 * Width bytes, red, green and blue, or blue,
-        /// green and red as Windows bitmaps have them.</summary>
-        public byte[] Render(Image image, Result result, PixelFormat format = PixelFormat.Rgb8)
-        {
-            if (image == null) throw new ArgumentNullException(nameof(image));
-            if (result == null) throw new ArgumentNullException(nameof(result));
-            if (image.Width != result.Width || image.Height != result.Height)
-                throw new ArgumentException("the image has " + image.Width + " x " + image.Height + " pixels, but the result is of one with " +
-                    result.Width + " x " + result.Height);
-            var pixels = new byte[checked(3L * image.Width * image.Height)];
-            npad_error* error = null;
-            using (var model = Handle.Borrow())
-            using (var scored = result.Handle.Borrow())
-            using (var view = new Image.Pinned(new[] { image }))
-            fixed (byte* first = pixels)
-                NpadException.Check(NativeMethods.npad_render((npad_model*)model.Pointer, view.First,
-                    (npad_result*)scored.Pointer, first, 0, (int)format, &error), error);
-            return pixels;
-        }
+        /// <summary>Height of the network's input in pixels.</summary>
+        public int InputHeight => Read(model => NativeMethods.npad_model_input_height(model));
 
-        /// <summary>What the model knows of itself, as JSON.</summary>
-        public string Info
-        {
-            get
-            {
-                using (var model = Handle.Borrow()) return Utf8.Read(NativeMethods.npad_model_info((npad_model*)model.Pointer));
-            }
-        }
+        /// <summary>The number of good images that the model has learnt.</summary>
+        public long ImageCount => Read(model => checked((long)(ulong)NativeMethods.npad_model_image_count(model)));
+
+        /// <summary>The share of good images that may be called defective, from which the threshold was
+        /// computed.</summary>
+        public double FalseAlarmRate => Read(model => NativeMethods.npad_model_false_alarm_rate(model));
 
         /// <summary>The raw score above which an image is defective.</summary>
-        public float Threshold
-        {
-            get
-            {
-                using (var model = Handle.Borrow()) return NativeMethods.npad_model_threshold((npad_model*)model.Pointer);
-            }
-        }
+        public float Threshold => Read(model => NativeMethods.npad_model_threshold(model));
 
-        /// <summary>The raw score above which an image is to be reviewed; the threshold itself where there is no review.</summary>
-        public float ReviewThreshold
-        {
-            get
-            {
-                using (var model = Handle.Borrow())
-                    return NativeMethods.npad_model_review_threshold((npad_model*)model.Pointer);
-            }
-        }
+        /// <summary>The raw score above which an image is to be reviewed; the threshold itself where there is no
+        /// review.</summary>
+        public float ReviewThreshold => Read(model => NativeMethods.npad_model_review_threshold(model));
 
         /// <summary>The value of the anomaly map above which a pixel belongs to a region.</summary>
-        public float MapThreshold
+        public float MapThreshold => Read(model => NativeMethods.npad_model_map_threshold(model));
+
+        private delegate T Getter<T>(npad_model* model);
+
+        private T Read<T>(Getter<T> getter)
         {
-            get
-            {
-                using (var model = Handle.Borrow())
-                    return NativeMethods.npad_model_map_threshold((npad_model*)model.Pointer);
-            }
+            using (var model = Handle.Borrow()) return getter((npad_model*)model.Pointer);
         }
 
         /// <summary>The same model with other thresholds, in the units of raw scores.</summary>
@@ -265,10 +158,11 @@ namespace Npad
             return new Model(changed);
         }
 
-        /// <summary>The same model with thresholds from good images that it has not learnt; of the options, the rates
-        /// count.</summary>
+        /// <summary>The same model with thresholds from good images that it has not learnt. Of the options,
+        /// "false_alarm_rate" and "review_rate" are used; null for the model's own.</summary>
         public Model Recalibrate(IEnumerable<Image> images, Options options = null)
         {
+            if (images == null) throw new ArgumentNullException(nameof(images));
             npad_model* changed = null;
             npad_error* error = null;
             using (var model = Handle.Borrow())
@@ -280,25 +174,5 @@ namespace Npad
         }
 
         public void Dispose() => Handle.Dispose();
-    }
-
-    /// <summary>Options for a native call, or null for the defaults.</summary>
-    internal readonly unsafe struct Given : IDisposable
-    {
-        private readonly Handle.Use use;
-        private readonly bool given;
-
-        public Given(Options options)
-        {
-            given = options != null;
-            use = given ? options.Handle.Borrow() : default(Handle.Use);
-        }
-
-        public npad_options* Pointer => given ? (npad_options*)use.Pointer : null;
-
-        public void Dispose()
-        {
-            if (given) use.Dispose();
-        }
     }
 }

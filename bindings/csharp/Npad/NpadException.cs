@@ -1,9 +1,10 @@
 using System;
+using System.Runtime.ExceptionServices;
 using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>What went wrong, in the classes that a program can react to.</summary>
+    /// <summary>Why a call failed.</summary>
     public enum NpadStatus
     {
         Ok = 0,
@@ -29,6 +30,9 @@ namespace Npad
     /// <summary>A failed call: the message says what was wrong, what was expected and what to do.</summary>
     public sealed class NpadException : Exception
     {
+        // npad calls callbacks of fits and extractors on the thread of the call in progress.
+        [ThreadStatic] private static ExceptionDispatchInfo raised;
+
         internal NpadException(NpadStatus status, string message) : base(message)
         {
             Status = status;
@@ -36,13 +40,19 @@ namespace Npad
 
         public NpadStatus Status { get; }
 
-        /// <summary>Throws what a native call reports, and frees it.</summary>
+        /// <summary>Keeps what a callback has thrown, for the call in progress on this thread: no exception may pass
+        /// through native code.</summary>
+        internal static void Keep(Exception exception) => raised = ExceptionDispatchInfo.Capture(exception);
+
+        /// <summary>Throws what a callback threw during a native call, or what the call reports.</summary>
         internal static unsafe void Check(Status status, npad_error* error)
         {
+            var thrown = raised;
+            raised = null;
             if (status == Native.Status.Ok) return;
-            Library.CheckVersion();
             var message = Utf8.Read(NativeMethods.npad_error_message(error));
             NativeMethods.npad_error_free(error);
+            thrown?.Throw();
             throw new NpadException((NpadStatus)(int)status, message);
         }
     }

@@ -1,28 +1,47 @@
 using System;
-using System.Collections.Generic;
-using System.Runtime.ExceptionServices;
-using System.Runtime.InteropServices;
 using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>Options for fitting and loading, by name: <c>new Options { ["size"] = "320x240" }</c>. Every option has a
-    /// default; <see cref="Library.Options"/> lists them. Belongs to one thread at a time.</summary>
+    /// <summary>Options for fitting and loading, by name: <c>new Options { ["size"] = "320x240" }</c>.
+    /// <see cref="Library.GetOptions"/> lists them; every option has a default. Belongs to one thread at a time; calls that
+    /// take options copy them.</summary>
     public sealed unsafe class Options : IDisposable
     {
-        /// <summary>Progress callback; <paramref name="total"/> is 0 where it is not known. Return false to cancel the fit. An
-        /// exception cancels it too and is thrown again by the call.</summary>
+        /// <summary>Progress callback. Returns true to continue and false to cancel the fit. <paramref name="done"/> of
+        /// <paramref name="total"/> steps are complete; the total is 0 while it is unknown, see
+        /// <see cref="Trainer.Expect"/>. An exception cancels the call in progress, which throws it.</summary>
         public delegate bool ProgressCallback(string stage, long done, long total);
 
-        internal readonly OptionsHandle Handle = new OptionsHandle(NativeMethods.npad_options_new());
+        internal readonly OptionsHandle Handle;
 
-        // Lives as long as native code may call it: fits with these options hold on to them.
+        // Native code may call it as long as these options or trainers created with them live.
         private NativeMethods.npad_options_set_progress_callback_delegate callback;
+
+        public Options()
+        {
+            Library.CheckVersion();
+            Handle = new OptionsHandle(NativeMethods.npad_options_new());
+        }
 
         public string this[string name]
         {
             get => Get(name);
             set => Set(name, value);
+        }
+
+        /// <summary>The value of an option, set or default, as text.</summary>
+        public string Get(string name)
+        {
+            byte* value = null;
+            npad_error* error = null;
+            using (var options = Handle.Borrow())
+            fixed (byte* key = Utf8.Bytes(name, nameof(name)))
+            {
+                NpadException.Check(
+                    NativeMethods.npad_options_get((npad_options*)options.Pointer, key, &value, &error), error);
+                return Utf8.Read(value);
+            }
         }
 
         public Options Set(string name, string value)
@@ -35,50 +54,32 @@ namespace Npad
             return this;
         }
 
-        /// <summary>The value of an option: what was set, else the default.</summary>
-        public string Get(string name)
+        /// <summary>Sets the mask that all images of a fit share; it is copied. Null for none.</summary>
+        public Options SetMask(Mask mask)
         {
             npad_error* error = null;
-            byte* value = null;
+            using (var pins = new Pins())
             using (var options = Handle.Borrow())
-            fixed (byte* key = Utf8.Bytes(name, nameof(name)))
             {
-                NpadException.Check(
-                    NativeMethods.npad_options_get((npad_options*)options.Pointer, key, &value, &error), error);
-                return Utf8.Read(value);
+                var view = mask == null ? default(npad_mask) : mask.Native(pins);
+                NpadException.Check(NativeMethods.npad_options_set_mask(
+                    (npad_options*)options.Pointer, mask == null ? null : &view, &error), error);
             }
+            return this;
         }
 
-        /// <summary>The rectangle that is the region of interest of all images of a fit; all 0 for none.</summary>
-        public Options SetRoi(int x, int y, int width, int height)
+        /// <summary>Sets the rectangular region of interest that all images of a fit share; the default value for
+        /// none.</summary>
+        public Options SetRoi(Roi roi)
         {
             npad_error* error = null;
             using (var options = Handle.Borrow())
                 NpadException.Check(NativeMethods.npad_options_set_roi(
-                    (npad_options*)options.Pointer, x, y, width, height, &error), error);
+                    (npad_options*)options.Pointer, roi.X, roi.Y, roi.Width, roi.Height, &error), error);
             return this;
         }
 
-        /// <summary>The region of interest that all images of a fit share; it is copied. Null for all of the image.</summary>
-        public Options SetMask(Mask mask)
-        {
-            npad_error* error = null;
-            var pins = new List<GCHandle>();
-            try
-            {
-                var view = mask == null ? default(npad_mask) : Image.Pinned.Native(mask, pins);
-                using (var options = Handle.Borrow())
-                    NpadException.Check(NativeMethods.npad_options_set_mask(
-                        (npad_options*)options.Pointer, mask == null ? null : &view, &error), error);
-            }
-            finally
-            {
-                pins.ForEach(pin => pin.Free());
-            }
-            return this;
-        }
-
-        /// <summary>Sets the progress callback of fits that are started from now on; null for none.</summary>
+        /// <summary>Sets the progress callback of fits; null for none.</summary>
         public Options SetProgress(ProgressCallback progress)
         {
             npad_error* error = null;
@@ -86,9 +87,15 @@ namespace Npad
             if (progress != null)
                 native = (stage, done, total, _) =>
                 {
-                    // No exception may pass through native code.
-                    try { return progress(Utf8.Read(stage), (long)(ulong)done, (long)(ulong)total); }
-                    catch (Exception failure) { thrown = ExceptionDispatchInfo.Capture(failure); return false; }
+                    try
+                    {
+                        return progress(Utf8.Read(stage), (long)(ulong)done, (long)(ulong)total);
+                    }
+                    catch (Exception exception)
+                    {
+                        NpadException.Keep(exception);
+                        return false;
+                    }
                 };
             using (var options = Handle.Borrow())
                 NpadException.Check(NativeMethods.npad_options_set_progress(
@@ -97,20 +104,38 @@ namespace Npad
             return this;
         }
 
-        // npad calls the callback on the thread of the call in progress.
-        [ThreadStatic] private static ExceptionDispatchInfo thrown;
-
-        /// <summary>Throws again what the progress callback of this thread's call has thrown.</summary>
-        internal static void Rethrow()
+        /// <summary>Sets a feature extractor, for a fit or for loading a model that was fitted with one. It lives as long
+        /// as options, trainers and models use it.</summary>
+        public Options SetExtractor(IFeatureExtractor extractor)
         {
-            var caught = thrown;
-            thrown = null;
-            caught?.Throw();
+            NativeExtractor.Set(this, extractor);
+            return this;
         }
 
         /// <summary>What must live as long as something was made with these options.</summary>
         internal object Callback => callback;
 
         public void Dispose() => Handle.Dispose();
+    }
+
+    /// <summary>Options for a native call, or null for the defaults.</summary>
+    internal readonly unsafe struct Given : IDisposable
+    {
+        private readonly Handle.Use use;
+        private readonly bool given;
+
+        public Given(Options options)
+        {
+            Library.CheckVersion();
+            given = options != null;
+            use = given ? options.Handle.Borrow() : default(Handle.Use);
+        }
+
+        public npad_options* Pointer => given ? (npad_options*)use.Pointer : null;
+
+        public void Dispose()
+        {
+            if (given) use.Dispose();
+        }
     }
 }

@@ -9,88 +9,34 @@ namespace Npad
     public enum Verdict
     {
         Good = 0,
-        /// <summary>Somebody should look; only where a review rate or threshold is set.</summary>
+        /// <summary>Somebody should look. Only where a review rate or threshold is set.</summary>
         Review = 1,
         Defective = 2,
     }
 
-    /// <summary>A connected defect region, in pixels of the image.</summary>
-    public sealed class Region
-    {
-        internal Region(npad_region region)
-        {
-            X = region.x;
-            Y = region.y;
-            Width = region.width;
-            Height = region.height;
-            Area = region.area;
-            CentroidX = region.centroid_x;
-            CentroidY = region.centroid_y;
-            Peak = region.peak;
-            CalibratedPeak = region.calibrated_peak;
-        }
-
-        public int X { get; }
-        public int Y { get; }
-        public int Width { get; }
-        public int Height { get; }
-        public long Area { get; }
-        public float CentroidX { get; }
-        public float CentroidY { get; }
-        /// <summary>The largest value of the anomaly map in the region.</summary>
-        public float Peak { get; }
-        /// <summary>The same on the calibrated scale: 0.5 is the map threshold.</summary>
-        public float CalibratedPeak { get; }
-    }
-
-    /// <summary>Neighbouring pixels of one row of a region.</summary>
-    public readonly struct Run
-    {
-        internal Run(int row, int first, int end)
-        {
-            Row = row;
-            First = first;
-            End = end;
-        }
-
-        public int Row { get; }
-        /// <summary>The first column.</summary>
-        public int First { get; }
-        /// <summary>The column after the last.</summary>
-        public int End { get; }
-    }
-
-    /// <summary>A pixel of a region's contour.</summary>
-    public readonly struct Point
-    {
-        internal Point(int x, int y)
-        {
-            X = x;
-            Y = y;
-        }
-
-        public int X { get; }
-        public int Y { get; }
-    }
-
-    /// <summary>What npad says about one image. Any thread may read it.</summary>
+    /// <summary>The result of scoring one image. Any thread may read it.</summary>
     public sealed unsafe class Result : IDisposable
     {
         internal readonly ResultHandle Handle;
 
-        internal Result(npad_result* owned)
+        internal Result(ResultHandle owned)
         {
-            Handle = new ResultHandle(owned);
-            Score = NativeMethods.npad_result_score(owned);
-            CalibratedScore = NativeMethods.npad_result_calibrated_score(owned);
-            Verdict = (Verdict)(int)NativeMethods.npad_result_verdict(owned);
-            Width = NativeMethods.npad_result_width(owned);
-            Height = NativeMethods.npad_result_height(owned);
+            Handle = owned;
+            using (var use = owned.Borrow())
+            {
+                var native = (npad_result*)use.Pointer;
+                Score = NativeMethods.npad_result_score(native);
+                CalibratedScore = NativeMethods.npad_result_calibrated_score(native);
+                Verdict = (Verdict)(int)NativeMethods.npad_result_verdict(native);
+                Width = NativeMethods.npad_result_width(native);
+                Height = NativeMethods.npad_result_height(native);
+            }
         }
 
-        /// <summary>The raw image score: larger is more anomalous.</summary>
+        /// <summary>The raw image score: 0 or above, larger is more anomalous.</summary>
         public float Score { get; }
-        /// <summary>0 for a typical good image, 0.5 at the threshold; not clamped.</summary>
+        /// <summary>The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not
+        /// clamped.</summary>
         public float CalibratedScore { get; }
         public Verdict Verdict { get; }
         public bool IsAnomalous => Verdict == Verdict.Defective;
@@ -103,87 +49,72 @@ namespace Npad
         {
             get
             {
-                using (var result = Handle.Borrow()) return (IntPtr)NativeMethods.npad_result_map((npad_result*)result.Pointer);
+                using (var result = Handle.Borrow())
+                    return (IntPtr)NativeMethods.npad_result_map((npad_result*)result.Pointer);
             }
         }
 
-        /// <summary>A copy of the anomaly map: Width * Height values, row after row.</summary>
+        /// <summary>A copy of the anomaly map: Width * Height values, row after row. For larger maps than an array can
+        /// hold, see <see cref="MapPointer"/>.</summary>
         public float[] GetMap()
         {
-            var map = new float[(long)Width * Height];
             using (var result = Handle.Borrow())
+            {
+                var map = Extent.Array<float>(Width, Height, 1);
                 Marshal.Copy((IntPtr)NativeMethods.npad_result_map((npad_result*)result.Pointer), map, 0, map.Length);
+                return map;
+            }
+        }
+
+        /// <summary>The calibrated anomaly map in 8 bits, row after row: 128 and above exactly above the map threshold,
+        /// 255 for twice as far above a typical good image's value and more.</summary>
+        public byte[] GetMap8()
+        {
+            var map = Extent.Array<byte>(Width, Height, 1);
+            fixed (byte* first = map) WriteMap8((IntPtr)first, 0);
             return map;
         }
 
-        /// <summary>The defect regions, highest peak first.</summary>
+        /// <summary>Writes the map of <see cref="GetMap8"/> to unmanaged memory, which must be as large as
+        /// <paramref name="stride"/>, the bytes from row to row, and the map's size say; 0 means rows without
+        /// padding.</summary>
+        public void WriteMap8(IntPtr map, long stride = 0)
+        {
+            npad_error* error = null;
+            using (var result = Handle.Borrow())
+                NpadException.Check(NativeMethods.npad_result_map_u8(
+                    (npad_result*)result.Pointer, (byte*)map, stride, &error), error);
+        }
+
+#if NETSTANDARD2_1_OR_GREATER || NETCOREAPP
+        /// <summary>Copies the anomaly map, Width * Height values, row after row.</summary>
+        public void CopyMapTo(Span<float> map)
+        {
+            Extent.CheckRoom(map.Length, Width, Height, 1, nameof(map));
+            using (var result = Handle.Borrow())
+                new ReadOnlySpan<float>(NativeMethods.npad_result_map((npad_result*)result.Pointer), Width * Height)
+                    .CopyTo(map);
+        }
+#endif
+
+        /// <summary>The defect regions, highest peak first; may be empty.</summary>
         public IReadOnlyList<Region> GetRegions()
         {
             var regions = new List<Region>();
             using (var result = Handle.Borrow())
             {
                 var native = (npad_result*)result.Pointer;
-                var count = (uint)NativeMethods.npad_result_region_count(native);
-                for (uint i = 0; i < count; i++)
+                var count = (ulong)NativeMethods.npad_result_region_count(native);
+                for (ulong i = 0; i < count; i++)
                 {
                     npad_region region;
                     npad_error* error = null;
-                    NpadException.Check(NativeMethods.npad_result_region(native, (UIntPtr)i, &region, (UIntPtr)(uint)sizeof(npad_region), &error), error);
-                    regions.Add(new Region(region));
+                    NpadException.Check(NativeMethods.npad_result_region(
+                        native, (UIntPtr)i, &region, (UIntPtr)(uint)sizeof(npad_region), &error), error);
+                    regions.Add(new Region(region, Handle, i));
                 }
             }
             return regions;
-        }
-
-        /// <summary>The calibrated map in 8 bits: 128 and above is above the threshold. Width * Height bytes, row after row.</summary>
-        public byte[] GetMapBytes()
-        {
-            var map = new byte[(long)Width * Height];
-            npad_error* error = null;
-            using (var result = Handle.Borrow())
-            fixed (byte* first = map)
-                NpadException.Check(
-                    NativeMethods.npad_result_map_u8((npad_result*)result.Pointer, first, 0, &error), error);
-            return map;
-        }
-
-        /// <summary>The pixels of a region in its bounding box, row after row: 255 inside, 0 outside.</summary>
-        public byte[] GetRegionMask(int index)
-        {
-            var region = GetRegions()[index];
-            var mask = new byte[(long)region.Width * region.Height];
-            npad_error* error = null;
-            using (var result = Handle.Borrow())
-            fixed (byte* first = mask)
-                NpadException.Check(NativeMethods.npad_result_region_mask(
-                    (npad_result*)result.Pointer, (UIntPtr)(uint)index, first, 0, &error), error);
-            return mask;
-        }
-
-        /// <summary>The pixels of a region as runs, ordered by row and column.</summary>
-        public IReadOnlyList<Run> GetRegionRuns(int index)
-        {
-            var runs = new List<Run>();
-            UIntPtr count;
-            using (var result = Handle.Borrow())
-            {
-                var values = NativeMethods.npad_result_region_runs((npad_result*)result.Pointer, (UIntPtr)(uint)index, &count);
-                for (ulong i = 0; i < (ulong)count; i++) runs.Add(new Run(values[3 * i], values[3 * i + 1], values[3 * i + 2]));
-            }
-            return runs;
-        }
-
-        /// <summary>The outer boundary of a region, clockwise.</summary>
-        public IReadOnlyList<Point> GetRegionContour(int index)
-        {
-            var points = new List<Point>();
-            UIntPtr count;
-            using (var result = Handle.Borrow())
-            {
-                var values = NativeMethods.npad_result_region_contour((npad_result*)result.Pointer, (UIntPtr)(uint)index, &count);
-                for (ulong i = 0; i < (ulong)count; i++) points.Add(new Point(values[2 * i], values[2 * i + 1]));
-            }
-            return points;
         }
 
         public void Dispose() => Handle.Dispose();

@@ -25,9 +25,11 @@ namespace Npad
             this.callback = callback;
         }
 
-        /// <summary>Goes on from a model with further good images, for a new one; of the options, the progress counts.</summary>
+        /// <summary>Resumes the fit of a model with further good images, for a new model. Of the options, the progress callback
+        /// is used.</summary>
         public static Trainer Resume(Model model, Options options = null)
         {
+            if (model == null) throw new ArgumentNullException(nameof(model));
             npad_trainer* trainer = null;
             npad_error* error = null;
             using (var before = model.Handle.Borrow())
@@ -37,56 +39,47 @@ namespace Npad
             return new Trainer(trainer, options?.Callback);
         }
 
-        /// <summary>Learns one good image; a failure changes nothing.</summary>
+        /// <summary>Announces how many images will be added, so that the progress callback receives a total; 0 for
+        /// unknown.</summary>
+        public void Expect(long count)
+        {
+            if (count < 0) throw new ArgumentOutOfRangeException(nameof(count), count, "must be 0 or more");
+            npad_error* error = null;
+            using (var trainer = handle.Borrow())
+                NpadException.Check(NativeMethods.npad_trainer_expect(
+                    (npad_trainer*)trainer.Pointer, (UIntPtr)(ulong)count, &error), error);
+        }
+
+        /// <summary>Learns one good image. A failure leaves the trainer as it was.</summary>
         public void Add(Image image)
         {
             npad_error* error = null;
             using (var trainer = handle.Borrow())
-            using (var view = new Image.Pinned(new[] { image }))
-                Check(NativeMethods.npad_trainer_add_image((npad_trainer*)trainer.Pointer, view.First, &error), error);
+            using (var view = new Image.Pinned(image))
+                NpadException.Check(
+                    NativeMethods.npad_trainer_add_image((npad_trainer*)trainer.Pointer, view.First, &error), error);
+            GC.KeepAlive(callback);
         }
 
-        /// <summary>The good images that this trainer has learnt.</summary>
-        public int Count
+        /// <summary>The number of good images that this trainer has learnt.</summary>
+        public long Count
         {
             get
             {
                 using (var trainer = handle.Borrow())
-                    return (int)NativeMethods.npad_trainer_image_count((npad_trainer*)trainer.Pointer);
+                    return checked((long)(ulong)NativeMethods.npad_trainer_image_count((npad_trainer*)trainer.Pointer));
             }
         }
 
-        /// <summary>Announces how many images will come, so that the progress callback has a total.</summary>
-        public void Expect(long images)
-        {
-            npad_error* error = null;
-            using (var trainer = handle.Borrow())
-                NpadException.Check(NativeMethods.npad_trainer_expect(
-                    (npad_trainer*)trainer.Pointer, (UIntPtr)(ulong)Math.Max(images, 0), &error), error);
-        }
-
-        /// <summary>What the progress callback has thrown takes the place of the error.</summary>
-        private void Check(Status status, npad_error* error)
-        {
-            GC.KeepAlive(callback);
-            try
-            {
-                NpadException.Check(status, error);
-            }
-            catch (NpadException)
-            {
-                Options.Rethrow();
-                throw;
-            }
-        }
-
-        /// <summary>Ends the fit. Where it throws, images may be added and it may be called again.</summary>
+        /// <summary>Ends the fit. After a failure the trainer is as it was before: add images or call again.</summary>
         public Model Finish()
         {
             npad_model* model = null;
             npad_error* error = null;
             using (var trainer = handle.Borrow())
-                Check(NativeMethods.npad_trainer_finish((npad_trainer*)trainer.Pointer, &model, &error), error);
+                NpadException.Check(
+                    NativeMethods.npad_trainer_finish((npad_trainer*)trainer.Pointer, &model, &error), error);
+            GC.KeepAlive(callback);
             return new Model(model);
         }
 

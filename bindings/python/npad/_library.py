@@ -1,4 +1,4 @@
-"""The C interface through ctypes: the library, its functions' types, and errors as exceptions."""
+"""The C interface through ctypes: the library, its structs, its functions' types, and errors as exceptions."""
 
 from __future__ import annotations
 
@@ -6,55 +6,94 @@ import ctypes
 import ctypes.util
 import os
 import sys
+import threading
+from enum import IntEnum
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 NAME = {"win32": "npad.dll", "darwin": "libnpad.dylib"}.get(sys.platform, "libnpad.so")
 
+VERSION = (0, 2)
+"""Major and minor version of the interface that this package was written for."""
+
+
+class Status(IntEnum):
+    """Why a call failed."""
+
+    OK = 0
+    INVALID_ARGUMENT = 1
+    INVALID_IMAGE = 2
+    INVALID_OPTION = 3
+    NOT_ENOUGH_IMAGES = 4
+    IO = 5
+    INVALID_MODEL = 6
+    UNSUPPORTED_MODEL = 7
+    RUNTIME = 8
+    DEVICE = 9
+    BACKBONE = 10
+    INTERNAL = 11
+    CANCELLED = 12
+    PLUGIN = 13
+    OUT_OF_MEMORY = 14
+    NOT_FOUND = 15
+    WRONG_STATE = 16
+    TIMED_OUT = 17
+
 
 class Error(Exception):
-    """A failed call: npad's status and its message, which says what was wrong, what was expected and what to do."""
+    """A failed call: a status for programs and a message, which says what was wrong, what was expected and what to do."""
+
+    status: Status
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status = status
+        self.status = Status(status)
+
+
+_P = ctypes.c_void_p
+_TEXT, _SIZE, _FLOAT, _INT, _INT64 = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_float, ctypes.c_int32, ctypes.c_int64
+_DOUBLE, _BOOL, _COUNT = ctypes.c_double, ctypes.c_bool, ctypes.POINTER(ctypes.c_size_t)
+_OUT = ctypes.POINTER(_P)
+_INTS = ctypes.POINTER(ctypes.c_int32)
+
+ProgressCallback = ctypes.CFUNCTYPE(_BOOL, _TEXT, _SIZE, _SIZE, _P)
+LogCallback = ctypes.CFUNCTYPE(None, _INT, _TEXT, _P)
+ExtractCallback = ctypes.CFUNCTYPE(_INT, _P, _P, _INT, _INT, _OUT, _P)
+FreeCallback = ctypes.CFUNCTYPE(None, _P)
+
+CALLBACK_MESSAGE_SIZE = 512
 
 
 class Sized(ctypes.Structure):
-    """A struct of the interface that begins with its own size."""
+    """A struct that begins with its size, which is set here."""
 
-    def __init__(self, *fields: object) -> None:
-        super().__init__(ctypes.sizeof(self), *fields)
+    def __init__(self, *arguments: object, **fields: object) -> None:
+        super().__init__(*arguments, **fields)
+        self.size = ctypes.sizeof(self)
 
 
 class Mask(Sized):
     """npad_mask."""
 
-    _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("data", ctypes.c_void_p),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("stride", ctypes.c_int64),
-    ]
+    _fields_ = [("size", _SIZE), ("data", _P), ("width", _INT), ("height", _INT), ("stride", _INT64)]
 
 
 class Image(Sized):
     """npad_image."""
 
     _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("data", ctypes.c_void_p * 3),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("stride", ctypes.c_int64),
-        ("format", ctypes.c_int32),
-        ("significant_bits", ctypes.c_int32),
+        ("size", _SIZE),
+        ("data", _P * 3),
+        ("width", _INT),
+        ("height", _INT),
+        ("stride", _INT64),
+        ("format", _INT),
+        ("significant_bits", _INT),
         ("mask", ctypes.POINTER(Mask)),
-        ("roi_x", ctypes.c_int32),
-        ("roi_y", ctypes.c_int32),
-        ("roi_width", ctypes.c_int32),
-        ("roi_height", ctypes.c_int32),
+        ("roi_x", _INT),
+        ("roi_y", _INT),
+        ("roi_width", _INT),
+        ("roi_height", _INT),
     ]
 
 
@@ -62,15 +101,15 @@ class Region(ctypes.Structure):
     """npad_region."""
 
     _fields_ = [
-        ("x", ctypes.c_int32),
-        ("y", ctypes.c_int32),
-        ("width", ctypes.c_int32),
-        ("height", ctypes.c_int32),
-        ("area", ctypes.c_int64),
-        ("centroid_x", ctypes.c_float),
-        ("centroid_y", ctypes.c_float),
-        ("peak", ctypes.c_float),
-        ("calibrated_peak", ctypes.c_float),
+        ("x", _INT),
+        ("y", _INT),
+        ("width", _INT),
+        ("height", _INT),
+        ("area", _INT64),
+        ("centroid_x", _FLOAT),
+        ("centroid_y", _FLOAT),
+        ("peak", _FLOAT),
+        ("calibrated_peak", _FLOAT),
     ]
 
 
@@ -78,61 +117,20 @@ class Output(Sized):
     """npad_output."""
 
     _fields_ = [
-        ("size", ctypes.c_size_t),
-        ("map", ctypes.c_void_p),
-        ("map_stride", ctypes.c_int64),
-        ("map_u8", ctypes.c_void_p),
-        ("map_u8_stride", ctypes.c_int64),
+        ("size", _SIZE),
+        ("map", _P),
+        ("map_stride", _INT64),
+        ("map_u8", _P),
+        ("map_u8_stride", _INT64),
         ("regions", ctypes.POINTER(Region)),
-        ("region_size", ctypes.c_size_t),
-        ("region_capacity", ctypes.c_size_t),
-        ("score", ctypes.c_float),
-        ("calibrated_score", ctypes.c_float),
-        ("verdict", ctypes.c_int32),
-        ("reserved", ctypes.c_int32),
-        ("region_count", ctypes.c_size_t),
+        ("region_size", _SIZE),
+        ("region_capacity", _SIZE),
+        ("score", _FLOAT),
+        ("calibrated_score", _FLOAT),
+        ("verdict", _INT),
+        ("reserved", _INT),
+        ("region_count", _SIZE),
     ]
-
-
-class CallbackError(ctypes.Structure):
-    """npad_callback_error."""
-
-    _fields_ = [("message", ctypes.c_char * 512)]
-
-
-def _load() -> ctypes.CDLL:
-    """The library that NPAD_LIBRARY names, else the one in this package, else the system's."""
-    chosen = os.environ.get("NPAD_LIBRARY")
-    beside = HERE / NAME
-    path = chosen or (str(beside) if beside.exists() else ctypes.util.find_library("npad") or NAME)
-    try:
-        return ctypes.CDLL(path)
-    except OSError as error:
-        message = f"the npad library could not be loaded from {path}: {error}; install npad or set NPAD_LIBRARY"
-        raise ImportError(message) from error
-
-
-# The version of npad.h that this package was written against: major and minor.
-HEADER = (0, 2)
-
-library = _load()
-library.npad_version_number.restype = ctypes.c_uint32
-_number = library.npad_version_number()
-if (_number // 1_000_000, _number // 1_000 % 1_000) != HEADER:
-    raise ImportError(
-        f"this package is for npad {HEADER[0]}.{HEADER[1]}, but the library is npad {_number // 1_000_000}."
-        f"{_number // 1_000 % 1_000}: install a library and a package of one version"
-    )
-
-_P = ctypes.c_void_p
-_TEXT, _SIZE, _FLOAT, _INT = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_float, ctypes.c_int32
-_ERROR = ctypes.POINTER(_P)
-ProgressCallback = ctypes.CFUNCTYPE(ctypes.c_bool, _TEXT, _SIZE, _SIZE, _P)
-LogCallback = ctypes.CFUNCTYPE(None, _INT, _TEXT, _P)
-ExtractCallback = ctypes.CFUNCTYPE(
-    _INT, _P, ctypes.POINTER(_FLOAT), _INT, _INT, ctypes.POINTER(ctypes.POINTER(_FLOAT)), ctypes.POINTER(CallbackError)
-)
-FreeCallback = ctypes.CFUNCTYPE(None, _P)
 
 
 class Extractor(Sized):
@@ -142,8 +140,8 @@ class Extractor(Sized):
         ("size", _SIZE),
         ("name", _TEXT),
         ("tap_count", _SIZE),
-        ("strides", ctypes.POINTER(_INT)),
-        ("channels", ctypes.POINTER(_INT)),
+        ("strides", _INTS),
+        ("channels", _INTS),
         ("mean", _FLOAT * 3),
         ("std", _FLOAT * 3),
         ("extract", ExtractCallback),
@@ -152,117 +150,152 @@ class Extractor(Sized):
     ]
 
 
+_IMAGES, _OUTPUTS = ctypes.POINTER(Image), ctypes.POINTER(Output)
+
 # Result and argument types of each function of npad.h that this package calls.
 _TYPES = {
+    "npad_cancellation_cancel": (None, [_P]),
+    "npad_cancellation_free": (None, [_P]),
+    "npad_cancellation_is_cancelled": (_BOOL, [_P]),
+    "npad_cancellation_new": (_P, []),
+    "npad_device_count": (_SIZE, []),
+    "npad_device_name": (_TEXT, [_SIZE]),
+    "npad_log_set": (_INT, [LogCallback, _P, _INT, _OUT]),
+    "npad_method_count": (_SIZE, []),
+    "npad_method_help": (_TEXT, [_SIZE]),
+    "npad_method_name": (_TEXT, [_SIZE]),
+    "npad_option_count": (_SIZE, []),
+    "npad_option_default": (_TEXT, [_SIZE]),
+    "npad_option_get_type": (_INT, [_SIZE]),
+    "npad_option_help": (_TEXT, [_SIZE]),
+    "npad_option_name": (_TEXT, [_SIZE]),
+    "npad_option_range": (_TEXT, [_SIZE]),
+    "npad_runtime_open": (_INT, [_TEXT, _OUT]),
+    "npad_plugin_load": (_INT, [_TEXT, _OUT]),
     "npad_version_string": (_TEXT, []),
-    "npad_version_number": (ctypes.c_uint32, []),
-    "npad_runtime_open": (_INT, [_TEXT, _ERROR]),
     "npad_error_message": (_TEXT, [_P]),
     "npad_error_free": (None, [_P]),
     "npad_options_new": (_P, []),
-    "npad_options_set": (_INT, [_P, _TEXT, _TEXT, _ERROR]),
-    "npad_options_set_mask": (_INT, [_P, ctypes.POINTER(Mask), _ERROR]),
-    "npad_options_set_progress": (_INT, [_P, ProgressCallback, _P, _ERROR]),
+    "npad_options_set": (_INT, [_P, _TEXT, _TEXT, _OUT]),
+    "npad_options_get": (_INT, [_P, _TEXT, ctypes.POINTER(_TEXT), _OUT]),
+    "npad_options_set_mask": (_INT, [_P, ctypes.POINTER(Mask), _OUT]),
+    "npad_options_set_roi": (_INT, [_P, _INT, _INT, _INT, _INT, _OUT]),
+    "npad_options_set_progress": (_INT, [_P, ProgressCallback, _P, _OUT]),
+    "npad_options_set_extractor": (_INT, [_P, ctypes.POINTER(Extractor), _OUT]),
     "npad_options_free": (None, [_P]),
-    "npad_plugin_load": (_INT, [_TEXT, _ERROR]),
-    "npad_trainer_new": (_INT, [_P, _ERROR, _ERROR]),
-    "npad_trainer_resume": (_INT, [_P, _P, _ERROR, _ERROR]),
-    "npad_trainer_add_image": (_INT, [_P, ctypes.POINTER(Image), _ERROR]),
+    "npad_trainer_new": (_INT, [_P, _OUT, _OUT]),
+    "npad_trainer_resume": (_INT, [_P, _P, _OUT, _OUT]),
+    "npad_trainer_add_image": (_INT, [_P, _IMAGES, _OUT]),
+    "npad_trainer_expect": (_INT, [_P, _SIZE, _OUT]),
     "npad_trainer_image_count": (_SIZE, [_P]),
-    "npad_trainer_finish": (_INT, [_P, _ERROR, _ERROR]),
+    "npad_trainer_finish": (_INT, [_P, _OUT, _OUT]),
     "npad_trainer_free": (None, [_P]),
-    "npad_model_save": (_INT, [_P, _TEXT, _ERROR]),
-    "npad_model_save_memory": (_INT, [_P, _ERROR, _ERROR]),
-    "npad_model_load": (_INT, [_TEXT, _P, _ERROR, _ERROR]),
-    "npad_model_load_memory": (_INT, [_TEXT, _SIZE, _P, _ERROR, _ERROR]),
+    "npad_model_save": (_INT, [_P, _TEXT, _OUT]),
+    "npad_model_save_memory": (_INT, [_P, _OUT, _OUT]),
+    "npad_model_load": (_INT, [_TEXT, _P, _OUT, _OUT]),
+    "npad_model_load_memory": (_INT, [_TEXT, _SIZE, _P, _OUT, _OUT]),
     "npad_model_info": (_TEXT, [_P]),
-    "npad_model_threshold": (_FLOAT, [_P]),
-    "npad_model_review_threshold": (_FLOAT, [_P]),
-    "npad_model_with_thresholds": (_INT, [_P, _FLOAT, _FLOAT, _FLOAT, _ERROR, _ERROR]),
-    "npad_model_recalibrate": (_INT, [_P, ctypes.POINTER(Image), _SIZE, _P, _ERROR, _ERROR]),
-    "npad_model_map_threshold": (_FLOAT, [_P]),
-    "npad_model_free": (None, [_P]),
-    "npad_buffer_data": (_P, [_P]),
-    "npad_buffer_size": (_SIZE, [_P]),
-    "npad_buffer_free": (None, [_P]),
-    "npad_score": (_INT, [_P, ctypes.POINTER(Image), _ERROR, _ERROR]),
-    "npad_score_into": (_INT, [_P, ctypes.POINTER(Image), ctypes.POINTER(Output), _ERROR]),
-    "npad_score_batch": (_INT, [_P, ctypes.POINTER(Image), _SIZE, _P, _ERROR, _ERROR]),
-    "npad_render": (_INT, [_P, ctypes.POINTER(Image), _P, _P, ctypes.c_int64, _INT, _ERROR]),
-    "npad_option_count": (_SIZE, []),
-    "npad_option_name": (_TEXT, [_SIZE]),
-    "npad_option_get_type": (_INT, [_SIZE]),
-    "npad_option_default": (_TEXT, [_SIZE]),
-    "npad_option_range": (_TEXT, [_SIZE]),
-    "npad_option_help": (_TEXT, [_SIZE]),
-    "npad_method_count": (_SIZE, []),
-    "npad_method_name": (_TEXT, [_SIZE]),
-    "npad_device_count": (_SIZE, []),
-    "npad_device_name": (_TEXT, [_SIZE]),
-    "npad_log_set": (_INT, [LogCallback, _P, _INT, _ERROR]),
-    "npad_options_set_roi": (_INT, [_P, _INT, _INT, _INT, _INT, _ERROR]),
-    "npad_options_set_extractor": (_INT, [_P, ctypes.POINTER(Extractor), _ERROR]),
-    "npad_cancellation_new": (_P, []),
-    "npad_cancellation_cancel": (None, [_P]),
-    "npad_cancellation_is_cancelled": (ctypes.c_bool, [_P]),
-    "npad_cancellation_free": (None, [_P]),
-    "npad_trainer_expect": (_INT, [_P, _SIZE, _ERROR]),
-    "npad_model_warm_up": (_INT, [_P, _INT, _INT, _ERROR]),
     "npad_model_method": (_TEXT, [_P]),
     "npad_model_backbone": (_TEXT, [_P]),
     "npad_model_device": (_TEXT, [_P]),
     "npad_model_input_width": (_INT, [_P]),
     "npad_model_input_height": (_INT, [_P]),
     "npad_model_image_count": (_SIZE, [_P]),
-    "npad_result_map_u8": (_INT, [_P, _P, ctypes.c_int64, _ERROR]),
-    "npad_result_region_runs": (ctypes.POINTER(_INT), [_P, _SIZE, ctypes.POINTER(_SIZE)]),
-    "npad_result_region_contour": (ctypes.POINTER(_INT), [_P, _SIZE, ctypes.POINTER(_SIZE)]),
-    "npad_result_region_mask": (_INT, [_P, _SIZE, _P, ctypes.c_int64, _ERROR]),
+    "npad_model_false_alarm_rate": (_DOUBLE, [_P]),
+    "npad_model_threshold": (_FLOAT, [_P]),
+    "npad_model_review_threshold": (_FLOAT, [_P]),
+    "npad_model_map_threshold": (_FLOAT, [_P]),
+    "npad_model_with_thresholds": (_INT, [_P, _FLOAT, _FLOAT, _FLOAT, _OUT, _OUT]),
+    "npad_model_recalibrate": (_INT, [_P, _IMAGES, _SIZE, _P, _OUT, _OUT]),
+    "npad_model_warm_up": (_INT, [_P, _INT, _INT, _OUT]),
+    "npad_model_free": (None, [_P]),
+    "npad_buffer_data": (_P, [_P]),
+    "npad_buffer_size": (_SIZE, [_P]),
+    "npad_buffer_free": (None, [_P]),
+    "npad_score": (_INT, [_P, _IMAGES, _OUT, _OUT]),
+    "npad_score_into": (_INT, [_P, _IMAGES, _OUTPUTS, _OUT]),
+    "npad_score_batch": (_INT, [_P, _IMAGES, _SIZE, _P, _OUT, _OUT]),
+    "npad_score_batch_into": (_INT, [_P, _IMAGES, _SIZE, _P, _OUTPUTS, _OUT]),
+    "npad_render": (_INT, [_P, _IMAGES, _P, _P, _INT64, _INT, _OUT]),
+    "npad_render_output": (_INT, [_P, _IMAGES, _OUTPUTS, _P, _INT64, _INT, _OUT]),
     "npad_result_score": (_FLOAT, [_P]),
     "npad_result_calibrated_score": (_FLOAT, [_P]),
     "npad_result_verdict": (_INT, [_P]),
     "npad_result_width": (_INT, [_P]),
     "npad_result_height": (_INT, [_P]),
     "npad_result_map": (_P, [_P]),
+    "npad_result_map_u8": (_INT, [_P, _P, _INT64, _OUT]),
     "npad_result_region_count": (_SIZE, [_P]),
-    "npad_result_region": (_INT, [_P, _SIZE, ctypes.POINTER(Region), _SIZE, _ERROR]),
+    "npad_result_region": (_INT, [_P, _SIZE, ctypes.POINTER(Region), _SIZE, _OUT]),
+    "npad_result_region_runs": (_INTS, [_P, _SIZE, _COUNT]),
+    "npad_result_region_contour": (_INTS, [_P, _SIZE, _COUNT]),
+    "npad_result_region_mask": (_INT, [_P, _SIZE, _P, _INT64, _OUT]),
     "npad_result_free": (None, [_P]),
 }
-for _name, (_result, _arguments) in _TYPES.items():
-    _function = getattr(library, _name)
-    _function.restype, _function.argtypes = _result, _arguments
+
+
+def _load() -> ctypes.CDLL:
+    """Loads the library that NPAD_LIBRARY names, else the one in this package, else the system's, and checks its version."""
+    chosen = os.environ.get("NPAD_LIBRARY")
+    beside = HERE / NAME
+    path = chosen or (str(beside) if beside.exists() else ctypes.util.find_library("npad") or NAME)
+    try:
+        loaded = ctypes.CDLL(path)
+        loaded.npad_version_number.restype = ctypes.c_uint32
+        number = loaded.npad_version_number()
+    except (OSError, AttributeError) as error:
+        message = f"the npad library could not be loaded from {path}: {error}; install npad or set NPAD_LIBRARY"
+        raise ImportError(message) from error
+    major, minor, patch = number // 1_000_000, number // 1_000 % 1_000, number % 1_000
+    if (major, minor) != VERSION:
+        raise ImportError(
+            f"the npad library {path} has version {major}.{minor}.{patch}, but this package needs "
+            f"{VERSION[0]}.{VERSION[1]}; install the library and the package from one release"
+        )
+    for name, (result, arguments) in _TYPES.items():
+        function = getattr(loaded, name)
+        function.restype, function.argtypes = result, arguments
+    return loaded
+
+
+library = _load()
+
+# npad calls callbacks of fits and extractors on the thread of the call in progress; no exception may pass through it.
+_raised = threading.local()
+
+
+def keep_exception(error: BaseException) -> None:
+    """Keeps what a callback has raised, for the call in progress on this thread to raise after it has returned."""
+    _raised.error = error
 
 
 def call(name: str, *arguments: object) -> None:
-    """Calls a function that returns a status and takes an error last; raises what it reports."""
-    error = ctypes.c_void_p()
-    status = getattr(library, name)(*arguments, ctypes.byref(error))
-    if status == 0:
+    """Calls a function that returns a status and takes an error last. Raises what a callback raised, or npad's error."""
+    failure = ctypes.c_void_p()
+    _raised.error = None
+    status = getattr(library, name)(*arguments, ctypes.byref(failure))
+    raised, _raised.error = _raised.error, None
+    if status == Status.OK:
         return
-    message = library.npad_error_message(error).decode()
-    library.npad_error_free(error)
-    raise Error(status, message)
+    error = Error(status, library.npad_error_message(failure).decode())
+    library.npad_error_free(failure)
+    if raised is not None:
+        raise raised
+    raise error
 
 
 class Handle:
-    """Owns a handle of the library and frees it once."""
+    """Owns a handle of the library and frees it when nothing refers to this object, calls in progress included."""
 
     def __init__(self, value: int | None, free: str) -> None:
-        self._value, self._free = value, getattr(library, free)
-
-    @property
-    def value(self) -> int:
-        if self._value is None:
-            raise ValueError("this object has been closed")
-        return self._value
-
-    def close(self) -> None:
-        if self._value is not None:
-            value, self._value = self._value, None
-            self._free(value)
+        if not value:
+            raise MemoryError("npad has no memory for another object")
+        self._as_parameter_ = ctypes.c_void_p(value)
+        self._free = getattr(library, free)
 
     def __del__(self) -> None:
-        self.close()
+        if hasattr(self, "_free"):
+            self._free(self._as_parameter_)
 
 
 def output(name: str, free: str, *arguments: object) -> Handle:
@@ -270,3 +303,19 @@ def output(name: str, free: str, *arguments: object) -> Handle:
     handle = ctypes.c_void_p()
     call(name, *arguments, ctypes.byref(handle))
     return Handle(handle.value, free)
+
+
+def text(value: str | bytes | os.PathLike[str]) -> bytes:
+    """Text or a path as the library takes it."""
+    encoded = os.fsencode(value)
+    if 0 in encoded:
+        raise ValueError(f"{value!r} contains a zero character")
+    return encoded
+
+
+def integer(value: object, what: str, low: int, high: int) -> int:
+    """A whole number within bounds: ctypes would cut off the upper bits of others."""
+    number = value.__index__() if hasattr(value, "__index__") else None
+    if number is None or not low <= number <= high:
+        raise ValueError(f"{what} is {value!r}, but must be a whole number from {low} to {high}")
+    return number

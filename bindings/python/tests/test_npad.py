@@ -1,6 +1,11 @@
 """The Python package against the installed library."""
 
+import gc
+import logging
 import os
+import subprocess
+import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +39,7 @@ def test_finds_the_scratch(model):
     assert not fine.anomalous and scratched.anomalous
     assert fine.calibrated_score < 0.5 < scratched.calibrated_score
     assert scratched.map.shape == (90, 120) and scratched.map.dtype == np.float32
-    assert abs(scratched.regions[0].centroid[0] - 60) < 15 and scratched.regions[0].area > 10
+    assert any(abs(region.centroid[0] - 60) < 15 and region.area > 10 for region in scratched.regions)
 
 
 def test_the_map_outlives_everything_else(model):
@@ -162,84 +167,248 @@ def test_progress_is_told_and_can_stop_a_fit():
     assert caught.value.status == 12 and steps == [("learning", n, 5) for n in range(3)]
     with pytest.raises(ZeroDivisionError):
         npad.fit([part(1)], progress=lambda *_: 1 / 0, **QUICK)
+    totals = []
+    trainer = npad.Trainer(progress=lambda stage, done, total: totals.append(total) is None, **QUICK)
+    gc.collect()
+    trainer.add(part(1))
+    trainer.expect(7)
+    trainer.add(part(2))
+    assert totals == [0, 7]
+    with pytest.raises(ValueError, match="expected number of images"):
+        trainer.expect(-1)
     with pytest.raises(npad.Error, match="/none.so"):
         npad.load_plugin("/none.so")
-
-
-def test_lists_getters_and_warm_up(model):
-    names = [option.name for option in npad.options()]
-    assert "size" in names and "npad.channels" in names and len(names) > 40
-    assert npad.options()[names.index("threads")].default == "0" and npad.options()[0].help
-    assert npad.methods()[0] == "npad" and npad.devices()[0] == "cpu"
-    assert model.method == "npad" and model.device == "cpu" and model.images == 15
-    assert model.input_size[0] % 16 == 0 and "/" in model.backbone
-    model.warm_up(90, 120)
-    with pytest.raises(npad.Error):
-        model.warm_up(0, 1)
-
-
-def test_shapes_of_regions(model):
-    result = model.score(part(201, scratched=True))
-    region, mask = result.regions[0], result.region_mask(0)
-    assert mask.sum() == region.area and mask.shape == (region.height, region.width)
-    runs = result.region_runs(0)
-    assert (runs[:, 2] - runs[:, 1]).sum() == region.area
-    contour = result.region_contour(0)
-    assert mask[contour[:, 1] - region.y, contour[:, 0] - region.x].all()
-    assert ((result.map_u8 >= 128) == (result.map > model.map_threshold)).all()
-    assert region.calibrated_peak > 0.5
-    with pytest.raises(IndexError):
-        result.region_runs(99)
-
-
-def test_rectangles_bits_and_cancellation(model):
-    bad = part(200, scratched=True)
-    assert not model.score(bad, roi=(0, 0, 40, 90)).anomalous
-    with pytest.raises(npad.Error, match="region of interest"):
-        model.score(bad, roi=(0, 0, 400, 90))
-    assert not npad.fit([part(seed) for seed in range(15)], roi=(0, 0, 40, 90), **QUICK).score(bad).anomalous
-    twelve = (bad.astype(np.uint16) * 4095 // 255).astype(np.uint16)
-    assert model.score(twelve, significant_bits=12).anomalous
-    with pytest.raises(npad.Error, match="8 significant bits"):
-        model.score(twelve, significant_bits=8)
-    cancellation = npad.Cancellation()
-    assert len(model.score_batch([bad], cancellation=cancellation)) == 1
-    cancellation.cancel()
-    assert cancellation.cancelled
-    with pytest.raises(npad.Error) as caught:
-        model.score_batch([bad], cancellation=cancellation)
-    assert caught.value.status == 12
-
-
-def test_logging_and_own_extractor(caplog):
-    import logging
-
-    npad.set_logger(logging.getLogger("inspection"), logging.INFO)
-    with caplog.at_level(logging.INFO):
-        npad.fit([part(seed) for seed in range(5)], **QUICK)
-    assert any("uncertain threshold" in message for message in caplog.messages)
-    npad.set_logger(None)
-    caplog.clear()
-
-    def blocks(values):
-        c, h, w = values.shape
-        return [values[:, : h // 8 * 8, : w // 8 * 8].reshape(c, h // 8, 8, w // 8, 8).mean((2, 4))]
-
-    own = npad.Extractor("blocks", [8], [3], blocks)
-    options = {"size": "96x96", "npad.channels": 3, "extractor": own}
-    model = npad.fit([part(seed) for seed in range(12)], **options)
-    assert model.backbone == "host/blocks" and model.score(part(30, scratched=True)).score > model.score(part(30)).score
-    assert npad.Model.from_bytes(model.to_bytes(), extractor=own).threshold == model.threshold
-    assert not caplog.messages
-    broken = npad.Extractor("broken", [8], [3], lambda values: 1 / 0)
-    with pytest.raises(npad.Error, match="ZeroDivisionError"):
-        npad.fit([part(1), part(2)], **{**options, "extractor": broken})
 
 
 def test_threads_agree(model):
     expected = model.score(part(9)).score
     with ThreadPoolExecutor(8) as pool:
         assert {r.score for r in pool.map(model.score, [part(9)] * 64)} == {expected}
+
+
+def test_options_methods_and_devices_are_listed():
+    listed = {option.name: option for option in npad.options()}
+    assert listed["size"].default == "240" and listed["size"].range and listed["size"].help
+    assert listed["threads"].type == npad.OptionType.INTEGER and listed["method"].default == "npad"
+    assert "npad" in [method.name for method in npad.methods() if method.help]
+    assert "cpu" in npad.devices()
+    options = npad.Options(size=96, **{"npad.channels": 40})
+    assert options["size"] == "96" and options["npad.channels"] == "40"
+    assert all(npad.Options()[name] == option.default for name, option in listed.items())
+    with pytest.raises(npad.Error, match="colour"):
+        options["colour"]
+    with pytest.raises(TypeError, match="not both"):
+        npad.Trainer(options, size=3)
+    with pytest.raises(ValueError, match="zero character"):
+        options["size"] = "9\0"
+    assert npad.fit([part(1), part(2), part(3)], options=options).image_count == 3
+
+
+def test_a_model_tells_what_it_knows(model):
+    assert (model.method, model.device, model.image_count) == ("npad", "cpu", 15)
+    assert model.backbone and model.false_alarm_rate == 0.01
+    assert model.input_size == (model.info["input"]["height"], model.info["input"]["width"])
+    model.warm_up(120, 90)
+    with pytest.raises(ValueError, match="width is 0"):
+        model.warm_up(0, 90)
+
+
+def test_regions_have_pixels(model):
+    result = model.score(part(201, scratched=True))
+    above = result.map > model.map_threshold
+    assert ((result.map_u8() >= 128) == above).all()
+    everything = np.zeros(above.shape, bool)
+    assert result.regions
+    for region in result.regions:
+        box = np.s_[region.y : region.y + region.height, region.x : region.x + region.width]
+        mask = region.mask()
+        assert set(np.unique(mask)) <= {0, 255} and (mask == 255).sum() == region.area
+        drawn = np.zeros(above.shape, bool)
+        for row, begin, end in region.runs():
+            drawn[row, begin:end] = True
+        assert (drawn[box] == (mask == 255)).all() and drawn.sum() == region.area
+        x, y = region.contour().T
+        assert drawn[y, x].all() and (x.min(), y.min()) == (region.x, region.y)
+        assert region.calibrated_peak > 0.5
+        everything |= drawn
+    assert everything.sum() == sum(region.area for region in result.regions) and above[everything].all()
+    kept = result.regions[0]
+    del result
+    gc.collect()
+    assert (kept.mask() == 255).sum() == kept.area
+
+
+def test_rectangles_and_significant_bits(model):
+    bad = part(200, scratched=True)
+    assert not model.score(bad, roi=(0, 0, 40, 90)).anomalous
+    within = npad.fit([part(seed) for seed in range(15)], roi=(0, 0, 40, 90), **QUICK)
+    assert not within.score(bad).anomalous
+    with pytest.raises(npad.Error) as caught:
+        model.score(bad, roi=(100, 0, 40, 90))
+    assert caught.value.status == npad.Status.INVALID_IMAGE
+    with pytest.raises(ValueError, match="whole number"):
+        model.score(bad, roi=(0, 0, 2**32 + 40, 90))
+    with pytest.raises(ValueError, match="x, y, width, height"):
+        model.score(bad, roi=(0, 0, 1))
+    # Thirds of white, which 16 and 10 bits both hold exactly.
+    thirds = np.random.default_rng(1).integers(0, 4, (90, 120), np.uint16)
+    wide, narrow = thirds * 21845, thirds * 341
+    same = model.score(narrow, significant_bits=10).score
+    assert same == pytest.approx(model.score(wide).score, rel=1e-3)
+    assert abs(same - model.score(narrow).score) > 0.02 * same
+    assert model.score(npad.Image(narrow, significant_bits=10)).score == same
+    with pytest.raises(npad.Error, match="bits"):
+        model.score(narrow, significant_bits=7)
+
+
+def test_own_memory_for_maps_and_regions(model):
+    images = [part(200), npad.Image(part(201, scratched=True))]
+    results = model.score_batch(images)
+    maps, small = np.zeros((2, 90, 120), np.float32), np.zeros((2, 90, 130), np.uint8)[:, :, 5:125]
+    decisions = model.score_batch_into(images, maps, maps_u8=small, max_regions=1)
+    for i, result in enumerate(results):
+        assert decisions[i].score == result.score and decisions[i].verdict == result.verdict
+        assert (maps[i] == result.map).all() and (small[i] == result.map_u8()).all()
+        assert decisions[i].region_count == len(result.regions)
+    assert decisions[1].anomalous and decisions[1].regions == results[1].regions[:1]
+    with pytest.raises(ValueError, match="no pixels"):
+        decisions[1].regions[0].mask()
+    every = model.score_into(images[1], maps[1], max_regions=100)
+    assert (model.render(images[1], every) == model.render(images[1], results[1])).all()
+    with pytest.raises(ValueError, match="rows"):
+        model.render(part(1)[:50], every)
+    with pytest.raises(npad.Error, match="map"):
+        model.render(images[1], model.score_into(images[1]))
+    with pytest.raises(ValueError, match="1 maps for 2 images"):
+        model.score_batch_into(images, maps[:1])
+    frozen = np.zeros((90, 120), np.float32)
+    frozen.flags.writeable = False
+    for bad in [frozen, np.zeros((90, 120), ">f4"), np.zeros((90, 240), np.float32)[:, ::2], maps[0][::-1]]:
+        with pytest.raises(ValueError, match="the map must be"):
+            model.score_into(images[0], bad)
+
+
+def test_arrays_of_any_stride_are_read_right(model):
+    image = part(50)
+    expected = model.score(image).score
+    padded = np.zeros((180, 130), np.uint8)
+    padded[::2, 5:125] = image
+    for same in [padded[::2, 5:125], image[::-1][::-1], np.asfortranarray(image), image.astype(">u2") * 257]:
+        assert model.score(same).score == expected
+    keep = np.zeros((90, 130), bool)[:, 5:125]
+    keep[:, :40] = True
+    assert model.score(image, mask=keep).score == model.score(image, mask=keep.copy()).score
+    with pytest.raises(ValueError, match="65535"):
+        model.score(np.broadcast_to(np.uint8(1), (4, 70000)))
+    with pytest.raises(ValueError, match="65535"):
+        model.score(image, mask=np.broadcast_to(np.uint8(1), (4, 70000)))
+
+
+def test_a_batch_can_be_cancelled(model):
+    request = npad.Cancellation()
+    assert model.score_batch([part(1)], cancellation=request) and not request.cancelled
+    timer = threading.Timer(0.02, request.cancel)
+    timer.start()
+    with pytest.raises(npad.Error) as caught:
+        model.score_batch([part(1)] * 3000, cancellation=request)
+    timer.join()
+    assert caught.value.status == npad.Status.CANCELLED and request.cancelled
+    with pytest.raises(npad.Error, match="cancel"):
+        model.score_batch_into([part(1)], cancellation=request)
+
+
+def test_messages_reach_pythons_logging(caplog):
+    def fit():
+        npad.fit([part(seed) for seed in range(3)], **QUICK)
+
+    caplog.set_level(logging.DEBUG)
+    fit()
+    assert not caplog.records
+    npad.enable_logging(logging.WARNING)
+    fit()
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    caplog.clear()
+    npad.enable_logging(logging.DEBUG, "other")
+    fit()
+    assert any(record.name == "other" and record.levelno == logging.INFO for record in caplog.records)
+    npad.disable_logging()
+    caplog.clear()
+    fit()
+    assert not caplog.records
+
+
+def squares(planes):
+    """Brightness and its square, averaged over squares of 4 and of 8 pixels."""
+
+    def reduced(values, step):
+        height, width = values.shape
+        padded = np.pad(values, ((0, -height % step), (0, -width % step)), "edge")
+        return padded.reshape(padded.shape[0] // step, step, -1, step).mean((1, 3))
+
+    return [np.stack([reduced(planes[0], step), reduced(planes[0] ** 2, step)]) for step in (4, 8)]
+
+
+def test_an_extractor_of_your_own():
+    def extractor(extract):
+        return npad.Extractor("squares", (4, 8), (2, 2), extract)
+
+    good = [part(seed) for seed in range(15)]
+    options = npad.Options(size=96, extractor=extractor(squares))
+    model = npad.fit(good, options=options)
+    del options
+    gc.collect()
+    assert model.score(part(201, scratched=True)).score > model.score(part(200)).score
+    assert "squares" in model.backbone
+    with pytest.raises(npad.Error) as caught:
+        npad.Model.from_bytes(model.to_bytes())
+    assert caught.value.status == npad.Status.UNSUPPORTED_MODEL
+    broken = npad.Model.from_bytes(model.to_bytes(), extractor=extractor(lambda planes: 1 / 0))
+    with pytest.raises(ZeroDivisionError):
+        broken.score(part(1))
+    short = npad.Model.from_bytes(model.to_bytes(), extractor=extractor(lambda planes: squares(planes)[:1]))
+    with pytest.raises(ValueError, match="returned 1 outputs"):
+        short.score(part(1))
+    wrong = npad.Model.from_bytes(model.to_bytes(), extractor=extractor(lambda planes: [planes, planes]))
+    with pytest.raises(ValueError, match="must have"):
+        wrong.score(part(1))
+    with pytest.raises(npad.Error, match="name"):
+        npad.Options(extractor=npad.Extractor("No Name", (4,), (2,), squares))
+    with pytest.raises(ValueError, match="2 strides, but 1 channels"):
+        npad.Options(extractor=npad.Extractor("squares", (4, 8), (2,), squares))
+    from npad._options import _extractors
+
+    del model, broken, short, wrong, caught
+    gc.collect()
+    assert not _extractors
+
+
+def test_a_model_in_use_survives_its_closing():
+    def closing(planes):
+        if opened:
+            opened.pop().close()
+            gc.collect()
+        return squares(planes)
+
+    opened = []
+    extractor = npad.Extractor("squares", (4, 8), (2, 2), closing)
+    with npad.fit([part(seed) for seed in range(5)], extractor=extractor, size=96) as model:
+        expected = model.score(part(1)).score
+        opened.append(model)
+        assert model.score(part(1)).score == expected and not opened
+        with pytest.raises(ValueError, match="closed"):
+            model.score(part(1))
+
+
+def test_another_release_of_the_library_is_refused(tmp_path):
+    source = tmp_path / "old.c"
+    source.write_text("unsigned npad_version_number(void) { return 3004005; }")
+    built = subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "old.so", source])
+    if built.returncode:
+        pytest.skip("no C compiler")
+    package = str(Path(npad.__file__).parents[1])
+    environment = {**os.environ, "NPAD_LIBRARY": str(tmp_path / "old.so"), "PYTHONPATH": package}
+    outcome = subprocess.run([sys.executable, "-c", "import npad"], env=environment, capture_output=True, text=True)
+    assert outcome.returncode and "has version 3.4.5, but this package needs 0.2" in outcome.stderr
 
 
 @pytest.mark.skipif("NPAD_ROOT" not in os.environ, reason="NPAD_ROOT does not name the repository")

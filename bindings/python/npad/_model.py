@@ -1,0 +1,328 @@
+"""Models, trainers and cancellation."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from collections.abc import Iterable, Sequence, Sized
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _library
+from ._arrays import BGR8, MAX_SIDE, RGB8, Array, Image, Pixels, Roi, view, views, writable
+from ._library import Handle, call, integer, library, output, text
+from ._options import Options, Progress, given
+from ._results import Decision, Result, decision, result
+
+_MAX_SIZE = ctypes.c_size_t(-1).value
+
+
+class Cancellation:
+    """A request to cancel a batch. Any thread may cancel it; it cannot be reset."""
+
+    def __init__(self) -> None:
+        self._handle = Handle(library.npad_cancellation_new(), "npad_cancellation_free")
+
+    def cancel(self) -> None:
+        """Cancels every call that was given this request, under way or to come, after the image that it is working on."""
+        library.npad_cancellation_cancel(self._handle)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether cancel() has been called."""
+        return library.npad_cancellation_is_cancelled(self._handle)
+
+
+def _handle_of(cancellation: Cancellation | None) -> Handle | None:
+    return None if cancellation is None else cancellation._handle
+
+
+class Model:
+    """A fitted model. Any number of threads may score with it at once.
+
+    Images are arrays, or Image objects where they differ in their settings. `order`, `mask`, `roi` and `significant_bits`
+    are those of Image, for images that are arrays.
+    """
+
+    def __init__(self, handle: Handle) -> None:
+        self._open: Handle | None = handle
+
+    @property
+    def _handle(self) -> Handle:
+        if self._open is None:
+            raise ValueError("this model has been closed")
+        return self._open
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], options: Options | None = None, **values: Any) -> Model:
+        """Reads a model file. Of the options, device, threads, max_calls, call_timeout and extractor are used."""
+        chosen = given(options, values)
+        return cls(output("npad_model_load", "npad_model_free", text(path), chosen._handle))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, options: Options | None = None, **values: Any) -> Model:
+        """Reads a model from the bytes of its file, as load does."""
+        chosen, data = given(options, values), bytes(data)
+        return cls(output("npad_model_load_memory", "npad_model_free", data, len(data), chosen._handle))
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the model file, all or nothing."""
+        call("npad_model_save", self._handle, text(path))
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the model file."""
+        buffer = output("npad_model_save_memory", "npad_buffer_free", self._handle)
+        return ctypes.string_at(library.npad_buffer_data(buffer), library.npad_buffer_size(buffer))
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """The model's metadata."""
+        handle = self._handle
+        return json.loads(library.npad_model_info(handle))
+
+    def _text(self, name: str) -> str:
+        handle = self._handle
+        return getattr(library, name)(handle).decode()
+
+    @property
+    def method(self) -> str:
+        """The name of the detection method."""
+        return self._text("npad_model_method")
+
+    @property
+    def backbone(self) -> str:
+        """The identity of the backbone, a name and a checksum."""
+        return self._text("npad_model_backbone")
+
+    @property
+    def device(self) -> str:
+        """The device that the backbone runs on, as the option "device" names it."""
+        return self._text("npad_model_device")
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input in pixels; images of any size are resized to it."""
+        return library.npad_model_input_height(self._handle), library.npad_model_input_width(self._handle)
+
+    @property
+    def image_count(self) -> int:
+        """The number of good images that the model has learnt."""
+        return library.npad_model_image_count(self._handle)
+
+    @property
+    def false_alarm_rate(self) -> float:
+        """The share of good images that may be called defective, from which the threshold was computed."""
+        return library.npad_model_false_alarm_rate(self._handle)
+
+    @property
+    def threshold(self) -> float:
+        """The raw image score above which an image is defective."""
+        return library.npad_model_threshold(self._handle)
+
+    @property
+    def review_threshold(self) -> float:
+        """The raw image score above which an image is to be reviewed; the threshold itself where there is no review."""
+        return library.npad_model_review_threshold(self._handle)
+
+    @property
+    def map_threshold(self) -> float:
+        """The value of the anomaly map above which a pixel belongs to a region."""
+        return library.npad_model_map_threshold(self._handle)
+
+    def with_thresholds(
+        self, threshold: float | None = None, review: float | None = None, map_threshold: float | None = None
+    ) -> Model:
+        """The same model with other thresholds, in the units of raw scores. Without review, there is none."""
+        threshold = self.threshold if threshold is None else threshold
+        review = threshold if review is None else review
+        map_threshold = self.map_threshold if map_threshold is None else map_threshold
+        arguments = (self._handle, threshold, review, map_threshold)
+        return Model(output("npad_model_with_thresholds", "npad_model_free", *arguments))
+
+    def recalibrate(
+        self, images: Iterable[Pixels], order: str = "rgb", options: Options | None = None, **values: Any
+    ) -> Model:
+        """The same model with thresholds from good images that it has not learnt.
+
+        Of the options, false_alarm_rate and review_rate are used; without options, the model's own.
+        """
+        native, _kept = views(images, order=order)
+        chosen = given(options, values) if options is not None or values else None
+        arguments = (self._handle, native, len(native), chosen and chosen._handle)
+        return Model(output("npad_model_recalibrate", "npad_model_free", *arguments))
+
+    def warm_up(self, width: int, height: int) -> None:
+        """Prepares for images of one size, so that the first call with such an image is as fast as later ones."""
+        width, height = (integer(side, name, 1, MAX_SIDE) for side, name in ((width, "width"), (height, "height")))
+        call("npad_model_warm_up", self._handle, width, height)
+
+    def score(
+        self,
+        image: Pixels,
+        order: str = "rgb",
+        mask: Array | None = None,
+        roi: Roi | None = None,
+        significant_bits: int = 0,
+    ) -> Result:
+        """Scores one image."""
+        native, _kept = view(image, order=order, mask=mask, roi=roi, significant_bits=significant_bits)
+        return result(output("npad_score", "npad_result_free", self._handle, ctypes.byref(native)))
+
+    def score_batch(
+        self, images: Iterable[Pixels], order: str = "rgb", cancellation: Cancellation | None = None
+    ) -> list[Result]:
+        """Scores several images, all or none. The batch takes less time than its images one by one."""
+        native, _kept = views(images, order=order)
+        handles = (ctypes.c_void_p * len(native))()
+        call("npad_score_batch", self._handle, native, len(native), _handle_of(cancellation), handles)
+        return [result(owned) for owned in [Handle(handle, "npad_result_free") for handle in handles]]
+
+    def score_into(
+        self,
+        image: Pixels,
+        map: NDArray[np.float32] | None = None,
+        order: str = "rgb",
+        *,
+        map_u8: NDArray[np.uint8] | None = None,
+        max_regions: int = 0,
+        mask: Array | None = None,
+        roi: Roi | None = None,
+        significant_bits: int = 0,
+    ) -> Decision:
+        """Scores one image into your arrays [height, width], either or both: the anomaly map, float32, and the calibrated
+        map in 8 bits, uint8. Their rows must be contiguous, but may be parts of a larger array."""
+        native, _kept = view(image, order=order, mask=mask, roi=roi, significant_bits=significant_bits)
+        target, kept = _target(native, map, map_u8, max_regions)
+        call("npad_score_into", self._handle, ctypes.byref(native), ctypes.byref(target))
+        return decision(target, kept)
+
+    def score_batch_into(
+        self,
+        images: Iterable[Pixels],
+        maps: Sequence[NDArray[np.float32]] | NDArray[np.float32] | None = None,
+        order: str = "rgb",
+        *,
+        maps_u8: Sequence[NDArray[np.uint8]] | NDArray[np.uint8] | None = None,
+        max_regions: int = 0,
+        cancellation: Cancellation | None = None,
+    ) -> list[Decision]:
+        """Scores several images, all or none, into an array for each image, as score_into does."""
+        native, _kept = views(images, order=order)
+        for arrays, what in (maps, "maps"), (maps_u8, "maps_u8"):
+            if arrays is not None and len(arrays) != len(native):
+                raise ValueError(f"there are {len(arrays)} {what} for {len(native)} images")
+        pairs = [
+            _target(native[i], None if maps is None else maps[i], None if maps_u8 is None else maps_u8[i], max_regions)
+            for i in range(len(native))
+        ]
+        targets = (_library.Output * len(pairs))(*(target for target, _ in pairs))
+        call("npad_score_batch_into", self._handle, native, len(native), _handle_of(cancellation), targets)
+        return [decision(_copy(target), kept) for target, (_, kept) in zip(targets, pairs)]
+
+    def render(self, image: Pixels, result: Result | Decision, order: str = "rgb") -> NDArray[np.uint8]:
+        """Draws the anomaly map of a result, or that of a decision, over its image: uint8 [height, width, 3]."""
+        native, _kept = view(image, order=order)
+        order = image.order if isinstance(image, Image) else order
+        pixels = np.empty((native.height, native.width, 3), np.uint8)
+        rest = (pixels.ctypes.data, 0, RGB8 if order == "rgb" else BGR8)
+        if isinstance(result, Decision):
+            size = result._kept[0]
+            if size != (native.height, native.width):
+                raise ValueError(f"the image has {native.height} rows and {native.width} columns, but the result has {size}")
+            call("npad_render_output", self._handle, ctypes.byref(native), ctypes.byref(result._output), *rest)
+        else:
+            call("npad_render", self._handle, ctypes.byref(native), result._handle, *rest)
+        return pixels
+
+    def close(self) -> None:
+        """Frees the model once no call uses it. Without close, it is freed when nothing refers to it."""
+        self._open = None
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _target(
+    image: _library.Image, map: Array | None, map_u8: Array | None, max_regions: int
+) -> tuple[_library.Output, tuple[object, ...]]:
+    """The struct for the arrays of a call, and what must live as long as it: the image's size first."""
+    shape = (image.height, image.width)
+    target = _library.Output()
+    if map is not None:
+        target.map_stride = writable(map, np.float32, shape, "the map")
+        target.map = map.ctypes.data
+    if map_u8 is not None:
+        target.map_u8_stride = writable(map_u8, np.uint8, shape, "the map in 8 bits")
+        target.map_u8 = map_u8.ctypes.data
+    regions = (_library.Region * integer(max_regions, "max_regions", 0, 1_000_000))()
+    if len(regions):
+        target.regions = ctypes.cast(regions, ctypes.POINTER(_library.Region))
+        target.region_size, target.region_capacity = ctypes.sizeof(_library.Region), len(regions)
+    return target, (shape, map, map_u8, regions)
+
+
+def _copy(target: _library.Output) -> _library.Output:
+    return _library.Output.from_buffer_copy(target)
+
+
+class Trainer:
+    """A fit in progress, for images that come one by one. Belongs to one thread at a time.
+
+    Options are an Options object or keywords.
+    """
+
+    def __init__(self, options: Options | None = None, **values: Any) -> None:
+        chosen = given(options, values)
+        self._progress = chosen._progress  # the library may call it as long as the trainer lives
+        self._handle = output("npad_trainer_new", "npad_trainer_free", chosen._handle)
+
+    @classmethod
+    def resume(cls, model: Model, progress: Progress | None = None) -> Trainer:
+        """Resumes the fit of a model with further good images, for a new model."""
+        trainer = cls.__new__(cls)
+        chosen = Options(progress=progress)
+        trainer._progress = chosen._progress
+        arguments = (model._handle, chosen._handle)
+        trainer._handle = output("npad_trainer_resume", "npad_trainer_free", *arguments)
+        return trainer
+
+    def expect(self, count: int) -> None:
+        """Announces how many images will be added, so that the progress callback receives a total; 0 for unknown."""
+        call("npad_trainer_expect", self._handle, integer(count, "the expected number of images", 0, _MAX_SIZE))
+
+    def add(self, image: Pixels, order: str = "rgb", significant_bits: int = 0) -> None:
+        """Learns one good image. A failure leaves the trainer as it was."""
+        native, _kept = view(image, order=order, significant_bits=significant_bits)
+        call("npad_trainer_add_image", self._handle, ctypes.byref(native))
+
+    def __len__(self) -> int:
+        return library.npad_trainer_image_count(self._handle)
+
+    def finish(self) -> Model:
+        """Ends the fit. After a failure, the trainer is as it was before: add images or call again."""
+        return Model(output("npad_trainer_finish", "npad_model_free", self._handle))
+
+
+def fit(
+    images: Iterable[Pixels],
+    order: str = "rgb",
+    options: Options | None = None,
+    significant_bits: int = 0,
+    **values: Any,
+) -> Model:
+    """Learns from good images, at least 2; 20 or more are recommended.
+
+    Options are an Options object or keywords; those with a dot through a dictionary: **{"npad.channels": 50}.
+    """
+    trainer = Trainer(options, **values)
+    if isinstance(images, Sized):
+        trainer.expect(len(images))
+    for image in images:
+        trainer.add(image, order, significant_bits)
+    return trainer.finish()

@@ -1,0 +1,159 @@
+"""What npad returns for an image."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import _library
+from ._library import Handle, call, library
+
+
+class Verdict(IntEnum):
+    """What is to be done with an image."""
+
+    GOOD = 0
+    REVIEW = 1
+    """Somebody should look. Only where a review rate or threshold is set."""
+    DEFECTIVE = 2
+
+
+@dataclass(frozen=True)
+class Region:
+    """A connected defect region, in pixels of the image; the centre of its first pixel is at (0, 0)."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    area: int
+    centroid: tuple[float, float]
+    peak: float
+    """Maximum of the anomaly map in the region, in the units of the raw score."""
+    calibrated_peak: float
+    """The peak on the calibrated scale of the map: 0.5 is the map threshold; not clamped."""
+    _result: Handle | None = field(default=None, repr=False, compare=False)
+    _index: int = field(default=0, repr=False, compare=False)
+
+    def _pixels(self) -> Handle:
+        if self._result is None:
+            raise ValueError("regions of score_into have no pixels; take those of score")
+        return self._result
+
+    def mask(self) -> NDArray[np.uint8]:
+        """The pixels of the region as a mask [height, width] of its bounding box: 255 inside the region, 0 outside."""
+        mask = np.empty((self.height, self.width), np.uint8)
+        call("npad_result_region_mask", self._pixels(), self._index, mask.ctypes.data, 0)
+        return mask
+
+    def runs(self) -> NDArray[np.int32]:
+        """The pixels of the region as runs [n, 3]: row, first column, column after the last."""
+        return self._numbers(library.npad_result_region_runs, 3)
+
+    def contour(self) -> NDArray[np.int32]:
+        """The outer boundary as pixels [n, 2] of the region, x and y: 8-connected, clockwise, closed implicitly."""
+        return self._numbers(library.npad_result_region_contour, 2)
+
+    def _numbers(self, function: Any, columns: int) -> NDArray[np.int32]:
+        count = ctypes.c_size_t()
+        values = function(self._pixels(), self._index, ctypes.byref(count))
+        if not values:
+            raise MemoryError("npad has no memory for the pixels of the region")
+        return np.ctypeslib.as_array(values, (count.value, columns)).copy()
+
+
+def region(native: _library.Region, result: Handle | None = None, index: int = 0) -> Region:
+    """A region from its struct."""
+    box = (native.x, native.y, native.width, native.height, native.area)
+    centroid = (native.centroid_x, native.centroid_y)
+    return Region(*box, centroid, native.peak, native.calibrated_peak, result, index)
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of scoring one image. Any thread may read it."""
+
+    score: float
+    """The raw image score: 0 or above, larger is more anomalous."""
+    calibrated_score: float
+    """The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped."""
+    verdict: Verdict
+    map: NDArray[np.float32] = field(repr=False)
+    """The anomaly map [height, width], read-only, in the library's memory, which it keeps alive."""
+    regions: list[Region]
+    """The defect regions, highest peak first; may be empty."""
+    _handle: Handle = field(repr=False, compare=False)
+
+    @property
+    def anomalous(self) -> bool:
+        """Whether the score exceeds the model's threshold."""
+        return self.verdict == Verdict.DEFECTIVE
+
+    def map_u8(self) -> NDArray[np.uint8]:
+        """The calibrated anomaly map in 8 bits: 128 and above exactly above the map threshold."""
+        values = np.empty(self.map.shape, np.uint8)
+        call("npad_result_map_u8", self._handle, values.ctypes.data, 0)
+        return values
+
+
+def result(handle: Handle) -> Result:
+    """A result from its handle."""
+    shape = (library.npad_result_height(handle), library.npad_result_width(handle))
+    buffer = (ctypes.c_float * (shape[0] * shape[1])).from_address(library.npad_result_map(handle))
+    buffer.owner = handle  # the map's memory lives in the result
+    values = np.frombuffer(buffer, np.float32).reshape(shape)
+    values.flags.writeable = False
+    regions = []
+    for index in range(library.npad_result_region_count(handle)):
+        native = _library.Region()
+        call("npad_result_region", handle, index, ctypes.byref(native), ctypes.sizeof(native))
+        regions.append(region(native, handle, index))
+    return Result(
+        score=library.npad_result_score(handle),
+        calibrated_score=library.npad_result_calibrated_score(handle),
+        verdict=Verdict(library.npad_result_verdict(handle)),
+        map=values,
+        regions=regions,
+        _handle=handle,
+    )
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The result of scoring one image into arrays of the caller."""
+
+    score: float
+    """The raw image score: 0 or above, larger is more anomalous."""
+    calibrated_score: float
+    """The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped."""
+    verdict: Verdict
+    region_count: int
+    """The number of defect regions, including those beyond `max_regions`."""
+    regions: list[Region]
+    """The first `max_regions` regions, highest peak first."""
+    _output: _library.Output = field(repr=False, compare=False)
+    _kept: tuple[object, ...] = field(repr=False, compare=False)
+
+    @property
+    def anomalous(self) -> bool:
+        """Whether the score exceeds the model's threshold."""
+        return self.verdict == Verdict.DEFECTIVE
+
+
+def decision(output: _library.Output, kept: tuple[object, ...]) -> Decision:
+    """A decision from its struct, which keeps the arrays alive that the struct points to."""
+    count = min(output.region_count, output.region_capacity)
+    return Decision(
+        score=output.score,
+        calibrated_score=output.calibrated_score,
+        verdict=Verdict(output.verdict),
+        region_count=output.region_count,
+        regions=[region(output.regions[i]) for i in range(count)],
+        _output=output,
+        _kept=kept,
+    )
