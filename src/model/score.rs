@@ -243,7 +243,10 @@ impl Model {
         let bytes = ImageView::required_bytes(width, height, 3 * width, PixelFormat::Rgb8)?;
         let pixels = try_vec(bytes, 0u8)?;
         let image = ImageView::new(&pixels, width, height, 3 * width, PixelFormat::Rgb8)?;
-        let contexts = &self.core.contexts;
+        let core = &*self.core;
+        let (contexts, shifts) = (&core.contexts, core.shifts.len());
+        core.backbone.warm_up(self.metadata.input, shifts, contexts.limit())?;
+        core.scorer.warm_up(shifts, contexts.limit(), &core.threads)?;
         contexts.warm_up(
             contexts.limit(),
             || Ok(self.new_context()),
