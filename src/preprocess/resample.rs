@@ -315,7 +315,10 @@ fn weigh<const FMA: bool, const LANES: usize, I: Iterator<Item = [f32; LANES]>>(
         let (start, weights) = across.output(x);
         let mut sums = [0.0f32; LANES];
         for (values, weight) in pixels(start, weights.len()).zip(weights) {
-            (0..LANES).for_each(|lane| sums[lane] = fma::<FMA>(values[lane], *weight, sums[lane]));
+            // A closure might not be inlined, and lose the instruction set.
+            for (sum, value) in sums.iter_mut().zip(values) {
+                *sum = fma::<FMA>(value, *weight, *sum);
+            }
         }
         picked.iter().enumerate().for_each(|(channel, lane)| out[channel * width + x] = sums[*lane]);
     }
