@@ -210,14 +210,19 @@ fn add_lines_body<const FMA: bool>(lines: &[f32], weights: &[f32], out: &mut [f3
         sums.copy_from_slice(out);
         for (line, weight) in lines.chunks(cols).zip(weights) {
             let line = &line[block * LANES..][..LANES];
-            (0..LANES).for_each(|l| sums[l] = fma::<FMA>(line[l], *weight, sums[l]));
+            // Closures might not be inlined, and lose the instruction set.
+            for (sum, value) in sums.iter_mut().zip(line) {
+                *sum = fma::<FMA>(*value, *weight, *sum);
+            }
         }
         out.copy_from_slice(&sums);
     }
     let rest = blocks.into_remainder();
     let first = cols - rest.len();
     for (line, weight) in lines.chunks(cols).zip(weights) {
-        rest.iter_mut().zip(&line[first..]).for_each(|(out, value)| *out = fma::<FMA>(*value, *weight, *out));
+        for (out, value) in rest.iter_mut().zip(&line[first..]) {
+            *out = fma::<FMA>(*value, *weight, *out);
+        }
     }
 }
 
