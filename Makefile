@@ -27,7 +27,7 @@ FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo install wheel bench peers table test test-install lint check-backbone header clean tools python hosts
+.PHONY: all demo install wheel bench peers table test test-install test-growth lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -143,6 +143,7 @@ endif
 test: lint check-backbone demo hosts $(RUNTIME) | tools
 	python3 tools/demo/check.py $(TARGET)/demo/summary.json
 	$(MAKE) --no-print-directory test-install
+	$(MAKE) --no-print-directory test-growth
 	cargo test --release --doc
 	cargo test --release --all-targets
 
@@ -153,6 +154,10 @@ test-install: hosts wheel
 	$(MAKE) --no-print-directory install PREFIX=$(INSTALLED)-first >/dev/null
 	mv $(INSTALLED)-first $(INSTALLED)
 	env -u NPAD_ONNXRUNTIME tests/install/run.sh $(INSTALLED) $(WHEELS)/npad-$(VERSION)-*.whl $(TARGET)/install-test
+
+# Programs built against today's header, with a library whose structs have grown.
+test-growth: $(RUNTIME) | tools
+	cargo test --release --test growth -- --ignored
 
 # Writes include/npad.h and the raw layer of the C# binding anew.
 header:

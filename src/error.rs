@@ -64,10 +64,14 @@ impl Error {
         Self { status, message: message.into() }
     }
 
-    /// The error for a file that could not be read: [`Status::NotFound`] where there is none, else [`Status::Io`].
-    pub fn unreadable(what: &str, path: &std::path::Path, cause: &std::io::Error) -> Self {
-        let status = if cause.kind() == std::io::ErrorKind::NotFound { Status::NotFound } else { Status::Io };
-        Self::new(status, format!("cannot read the {what} {}: {cause}", path.display()))
+    /// The error of an access to a file: `what` says what was tried.
+    pub fn io(what: impl fmt::Display, cause: &std::io::Error) -> Self {
+        let status = match cause.kind() {
+            std::io::ErrorKind::NotFound => Status::NotFound,
+            std::io::ErrorKind::OutOfMemory => Status::OutOfMemory,
+            _ => Status::Io,
+        };
+        Self::new(status, format!("{what}: {cause}"))
     }
 
     /// The class of the error.

@@ -152,15 +152,33 @@ fn masks_buffers_thresholds_callbacks_and_layouts_work_as_documented() {
 }
 
 #[test]
+fn results_have_maps_regions_and_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    run_checked("tests/c/results.c", &[], folder.path());
+}
+
+#[test]
+fn options_methods_devices_and_models_can_be_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    run_checked("tests/c/lists.c", &[], folder.path());
+}
+
+#[test]
+fn calls_wait_time_out_are_cancelled_and_share_a_matrix() {
+    let folder = tempfile::tempdir().unwrap();
+    run_checked("tests/c/waiting.c", &[], folder.path());
+}
+
+#[test]
+fn log_callbacks_can_be_exchanged_at_any_time() {
+    let folder = tempfile::tempdir().unwrap();
+    run_checked("tests/c/log.c", &[], folder.path());
+}
+
+#[test]
 fn plug_ins_work_and_lies_are_reported() {
     let folder = tempfile::tempdir().unwrap();
-    let library = ["-shared", "-fPIC", "-lm"];
-    build(&root().join("examples/c/plugin.c"), folder.path(), "diagonal.so", &library);
-    for lie in 0..=16 {
-        let define = format!("-DLIE={lie}");
-        let flags = [&library[..], &[&define]].concat();
-        build(&root().join("tests/c/lying_plugin.c"), folder.path(), &format!("liar-{lie}.so"), &flags);
-    }
+    common::c::build_plugins(folder.path());
     run_checked("tests/c/plugins.c", &[folder.path().to_str().unwrap()], folder.path());
 }
 
@@ -178,6 +196,15 @@ fn many_threads_score_with_one_model() {
     let program = compile("tests/c/threads.c", folder.path());
     let output = text(&command(&program, folder.path()).output().unwrap());
     assert!(output.starts_with("all as documented\n"), "{output}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn running_out_of_memory_is_a_status_and_prints_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("tests/c/oom.c", folder.path());
+    let output = command(&program, folder.path()).output().unwrap();
+    assert_eq!(text(&output), "all as documented\n");
 }
 
 /// Otherwise the runs under AddressSanitizer would prove nothing.

@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
     return 1;
   }
   if (!FIND(version_number, "npad_version_number")) return 1;
-  if (npad.version_number() / 1000 != NPAD_VERSION_MAJOR * 1000u + NPAD_VERSION_MINOR) {
+  if (npad.version_number() / 1000 != NPAD_VERSION_NUMBER / 1000) {
     fprintf(stderr, "the library has another version than the header\n");
     return 1;
   }
@@ -67,6 +67,7 @@ int main(int argc, char **argv) {
   memset(images, 0, sizeof images);
   for (n = 0; n < COUNT; n++) {
     for (i = 0; i < SIDE * SIDE; i++) pixels[n][i] = (uint8_t)(60 + i % SIDE + i * (n + 5) % 19);
+    images[n].size = sizeof images[n];
     images[n].data[0] = pixels[n];
     images[n].width = images[n].height = SIDE;
     images[n].size = sizeof images[n];

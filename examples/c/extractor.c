@@ -115,6 +115,7 @@ int main(int argc, char **argv) {
   memset(images, 0, sizeof images);
   for (n = 0; n <= PARTS; n++) {
     part((unsigned)n + 1, pixels[n]);
+    images[n].size = sizeof images[n];
     images[n].data[0] = pixels[n];
     images[n].width = images[n].height = SIDE;
     images[n].size = sizeof images[n];

@@ -62,6 +62,7 @@ static int read_picture(const char *path, picture *out) {
     return 0;
   }
   fclose(file);
+  out->view.size = sizeof out->view;
   out->view.data[0] = out->pixels;
   out->view.width = width;
   out->view.height = height;

@@ -140,8 +140,8 @@ const npad_plugin *npad_plugin_entry(void) {
       {"ridge", "0.01", "added to every variance, in squared feature units"},
   };
   static npad_plugin plugin;
-  plugin.abi_version = NPAD_PLUGIN_ABI;
   plugin.size = sizeof plugin;
+  plugin.abi_version = NPAD_PLUGIN_ABI;
   plugin.name = "diagonal";
   plugin.parameters = parameters;
   plugin.parameter_count = 1;

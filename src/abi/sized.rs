@@ -5,23 +5,24 @@
 
 use std::mem::MaybeUninit;
 
+use super::callbacks::{NPAD_CALLBACK_MESSAGE_SIZE, npad_callback_error};
 use super::extractor::npad_extractor;
 use super::image::{npad_image, npad_mask};
 use super::output::{npad_output, npad_region};
-use super::plugin::{npad_plugin, npad_plugin_parameter};
+use super::plugin::{npad_features, npad_plugin, npad_plugin_parameter};
 use crate::error::{Error, Result, Status};
 
 /// No struct will ever be larger. A larger size is a variable that was never set.
 const LARGEST_SIZE: usize = 4096;
 
-/// A struct of the C interface whose size the caller tells.
+/// A struct of the C interface. Later releases may append fields.
 ///
 /// # Safety
 /// It is `repr(C)`, and all bytes zero are a valid value.
 pub unsafe trait Growing: Copy {
     /// The name in C.
     const NAME: &'static str;
-    /// sizeof in the first release: no caller can have less.
+    /// sizeof in the first release: no caller's can be less.
     const FIRST_SIZE: usize;
 }
 
@@ -45,6 +46,8 @@ growing! {
     npad_image: roi_height: i32;
     npad_region: calibrated_peak: f32;
     npad_output: region_count: usize;
+    npad_callback_error: message: [std::ffi::c_char; NPAD_CALLBACK_MESSAGE_SIZE];
+    npad_features: data: *const f32;
     npad_extractor: user_data: *mut std::ffi::c_void;
     npad_plugin_parameter: help: *const std::ffi::c_char;
     npad_plugin: scorer_free: Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;

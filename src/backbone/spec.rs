@@ -28,9 +28,10 @@ impl BackboneSpec {
     /// Reads a user's own network from an ONNX file.
     ///
     /// # Errors
-    /// [`Status::NotFound`] when there is no such file, [`Status::Io`] when it cannot be read.
+    /// [`NotFound`](crate::error::Status::NotFound) or [`Io`](crate::error::Status::Io) when the file cannot be read.
     pub fn from_file(path: &Path, normalisation: Normalisation) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|e| Error::unreadable("backbone", path, &e))?;
+        let bytes = std::fs::read(path)
+            .map_err(|e| Error::io(format_args!("cannot read the backbone {}", path.display()), &e))?;
         Ok(Self::Onnx { bytes: bytes.into(), normalisation })
     }
 

@@ -113,7 +113,8 @@ pub unsafe extern "C" fn npad_options_get(
             let npad_options { options, values } = borrow_mut(options, "options")?;
             let key = string(key, "key")?;
             if !values.contains_key(key) {
-                let text = options.get(key)?;
+                let unknown = |e: Error| Error::new(Status::NotFound, e.message());
+                let text = options.get(key).map_err(unknown)?;
                 let text = CString::new(text).map_err(|_| invalid(format!("{key} contains a zero byte")))?;
                 values.insert(key.to_owned(), text);
             }

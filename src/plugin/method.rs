@@ -9,7 +9,7 @@ use libloading::Library;
 use super::{call, name, with_causes};
 use crate::abi::callbacks::{npad_callback_error, npad_write_callback};
 use crate::abi::plugin::{NPAD_PLUGIN_ABI, npad_features, npad_plugin, npad_plugin_parameter};
-use crate::abi::sized::{check_size, read, read_sized, size_at};
+use crate::abi::sized::{check_size, read, read_sized, size_at, zeroed};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -295,13 +295,11 @@ impl Drop for Handle {
 }
 
 fn view(features: &FeatureMap) -> npad_features {
-    npad_features {
-        rows: features.rows() as i32,
-        cols: features.cols() as i32,
-        channels: features.channels() as i32,
-        reserved: 0,
-        data: features.as_slice().as_ptr(),
-    }
+    let mut view = zeroed::<npad_features>();
+    (view.rows, view.cols) = (features.rows() as i32, features.cols() as i32);
+    view.channels = features.channels() as i32;
+    view.data = features.as_slice().as_ptr();
+    view
 }
 
 struct PluginFitter {

@@ -10,12 +10,13 @@ pub mod method;
 
 use std::ffi::{CStr, c_char};
 
-use crate::abi::callbacks::{NPAD_CALLBACK_MESSAGE_SIZE, npad_callback_error};
+use crate::abi::callbacks::npad_callback_error;
+use crate::abi::sized::zeroed;
 use crate::error::{Error, Result, Status};
 
 /// Calls `callback` with a place for its message; anything but 0 is a failure.
 fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_error) -> i32) -> Result<()> {
-    let mut error = npad_callback_error { message: [0; NPAD_CALLBACK_MESSAGE_SIZE] };
+    let mut error = zeroed::<npad_callback_error>();
     let code = callback(&raw mut error);
     if code == 0 {
         return Ok(());

@@ -1,5 +1,5 @@
-/* The boundary beyond fit and score: masks, the caller's buffers, batches, thresholds, continued fits, callbacks, and the
- * same pixels in every layout. */
+/* The boundary beyond fit and score: masks, rectangles, batches, thresholds, resumed fits, callbacks, and the same pixels in
+ * every layout. */
 
 #include "check.h"
 
@@ -18,16 +18,14 @@ static float score_of(const npad_model *with, const npad_image *image) {
 static void masks(void) {
   static uint8_t left[SIDE * SIDE], none[SIDE * SIDE], scribbled[SIDE * SIDE];
   npad_options *masked_options = quick_options();
-  npad_mask mask, wrong;
+  npad_mask mask = {0}, wrong;
   npad_image image = images[10], other;
   npad_model *masked = NULL;
   npad_result *result = NULL;
   int i, outside = 0;
-  memset(&mask, 0, sizeof mask);
   mask.size = sizeof mask;
   mask.data = left;
-  mask.width = SIDE;
-  mask.height = SIDE;
+  mask.width = mask.height = SIDE;
   for (i = 0; i < SIDE * SIDE; i++) left[i] = i % SIDE < 40;
   memcpy(scribbled, pixels[10], sizeof scribbled);
   for (i = 0; i < SIDE * SIDE; i++)
@@ -77,100 +75,86 @@ static void masks(void) {
   npad_options_free(masked_options);
 }
 
-/* A region's pixels as runs, as a mask and as a contour say the same. */
-static void region_shapes(const npad_result *result, const npad_region *region) {
-  static uint8_t mask[SIDE * SIDE];
-  size_t runs = 0, points = 0, i;
-  const int32_t *run = npad_result_region_runs(result, 0, &runs);
-  const int32_t *point = npad_result_region_contour(result, 0, &points);
-  int64_t area = 0, inside = 0;
-  int x, same = 1;
-  WORKS(npad_result_region_mask(result, 0, mask, 0, &error));
-  for (i = 0; i < runs; i++) {
-    area += run[3 * i + 2] - run[3 * i + 1];
-    for (x = run[3 * i + 1]; x < run[3 * i + 2]; x++)
-      same &= mask[(run[3 * i] - region->y) * region->width + x - region->x] == 255;
-  }
-  for (x = 0; x < region->width * region->height; x++) inside += mask[x] == 255;
-  CHECK(same && area == region->area && inside == area);
-  CHECK(points >= 1);
-  for (i = 0; i < points; i++)
-    same &= mask[(point[2 * i + 1] - region->y) * region->width + point[2 * i] - region->x] == 255;
-  CHECK(same);
-  CHECK(npad_result_region_runs(result, 1000000, &runs) == NULL && runs == 0);
-  CHECK(npad_result_region_contour(NULL, 0, &points) == NULL && points == 0);
-  FAILS(npad_result_region_mask(result, 1000000, mask, 0, &error), NPAD_STATUS_INVALID_ARGUMENT, "does not exist");
-  FAILS(npad_result_region_mask(result, 0, NULL, 0, &error), NPAD_STATUS_INVALID_ARGUMENT, "mask is null");
+/* A rectangle does what the mask does that excludes all else. */
+static void rectangles(void) {
+  static uint8_t inside[SIDE * SIDE];
+  npad_options *rectangular = quick_options(), *masked = quick_options();
+  npad_image by_mask = images[10], by_rectangle = images[10];
+  npad_mask mask = {0};
+  npad_model *a = NULL, *b = NULL;
+  npad_result *result = NULL;
+  int y;
+  for (y = 8; y < 48; y++) memset(inside + y * SIDE + 16, 1, 32);
+  mask.size = sizeof mask;
+  mask.data = inside;
+  mask.width = mask.height = SIDE;
+  by_mask.mask = &mask;
+  by_rectangle.roi_x = 16;
+  by_rectangle.roi_y = 8;
+  by_rectangle.roi_width = 32;
+  by_rectangle.roi_height = 40;
+  CHECK(score_of(model, &by_mask) == score_of(model, &by_rectangle));
+  CHECK(score_of(model, &by_rectangle) != score_of(model, &images[10]));
+  by_rectangle.roi_width = SIDE;
+  FAILS(npad_score(model, &by_rectangle, &result, &error), NPAD_STATUS_INVALID_IMAGE, "region of interest is 64 x 40");
+  by_rectangle.roi_width = INT32_MAX;
+  FAILS(npad_score(model, &by_rectangle, &result, &error), NPAD_STATUS_INVALID_IMAGE, "region of interest");
+  by_rectangle.roi_width = 32;
+  FAILS(npad_fit(&by_rectangle, 1, NULL, &a, &error), NPAD_STATUS_INVALID_IMAGE, "");
+
+  FAILS(npad_options_set_roi(NULL, 1, 1, 1, 1, &error), NPAD_STATUS_INVALID_ARGUMENT, "options is null");
+  FAILS(npad_options_set_roi(rectangular, -1, 8, 32, 40, &error), NPAD_STATUS_INVALID_IMAGE, "32 x 40 pixels at (-1, 8)");
+  FAILS(npad_options_set_roi(rectangular, 16, 8, 0, 40, &error), NPAD_STATUS_INVALID_IMAGE, "0 x 40 pixels");
+  WORKS(npad_options_set_roi(rectangular, 16, 8, SIDE, 40, &error));
+  FAILS(npad_fit(images, 10, rectangular, &a, &error), NPAD_STATUS_INVALID_IMAGE, "region of interest");
+  WORKS(npad_options_set_roi(rectangular, 16, 8, 32, 40, &error));
+  WORKS(npad_options_set_mask(masked, &mask, &error));
+  WORKS(npad_fit(images, 10, rectangular, &a, &error));
+  WORKS(npad_fit(images, 10, masked, &b, &error));
+  CHECK(score_of(a, &images[10]) == score_of(b, &images[10]));
+  npad_model_free(a);
+  npad_model_free(b);
+  WORKS(npad_options_set_roi(rectangular, 0, 0, 0, 0, &error));
+  WORKS(npad_fit(images, 10, rectangular, &a, &error));
+  CHECK(score_of(a, &images[10]) == score_of(model, &images[10]));
+  npad_model_free(a);
+  npad_options_free(rectangular);
+  npad_options_free(masked);
 }
 
-static void own_buffers_and_batches(void) {
-  enum { STRIDE = SIDE + 3 };
-  static float map[STRIDE * SIDE];
-  static uint8_t bytes[SIDE * SIDE], own_bytes[SIDE * SIDE], picture[3 * SIDE * SIDE], from_output[3 * SIDE * SIDE];
-  npad_result *result = NULL, *results[3];
-  npad_region regions[2], first;
-  npad_output output;
-  npad_image scratched = images[11], bad;
-  static uint8_t dark[SIDE * SIDE];
-  int y, x, same = 1;
-  memcpy(dark, pixels[11], sizeof dark);
-  for (y = 20; y < 30; y++) memset(dark + y * SIDE + 20, 5, 12);
-  scratched.data[0] = dark;
-  WORKS(npad_score(model, &scratched, &result, &error));
-  for (x = 0; x < STRIDE * SIDE; x++) map[x] = -7;
-  memset(&output, 0, sizeof output);
-  output.size = sizeof output;
-  output.map = map;
-  output.map_stride = STRIDE * sizeof(float);
-  output.map_u8 = bytes;
-  output.regions = regions;
-  output.region_size = sizeof regions[0];
-  output.region_capacity = 2;
-  WORKS(npad_score_into(model, &scratched, &output, &error));
-  for (y = 0; y < SIDE; y++)
-    for (x = 0; x < STRIDE; x++) {
-      if (y == SIDE - 1 && x >= SIDE) continue;
-      same &= map[y * STRIDE + x] == (x < SIDE ? npad_result_map(result)[y * SIDE + x] : -7);
-    }
-  CHECK(same);
-  CHECK(output.score == npad_result_score(result) && output.calibrated_score == npad_result_calibrated_score(result));
-  CHECK(output.verdict == NPAD_VERDICT_DEFECTIVE && npad_result_verdict(result) == NPAD_VERDICT_DEFECTIVE);
-  CHECK(output.region_count == npad_result_region_count(result) && output.region_count > 0);
-  WORKS(npad_result_region(result, 0, &first, sizeof first, &error));
-  CHECK(memcmp(&first, &regions[0], sizeof first) == 0 && first.calibrated_peak > 0.5f);
-  WORKS(npad_result_map_u8(result, own_bytes, 0, &error));
-  CHECK(memcmp(bytes, own_bytes, sizeof bytes) == 0);
-  for (x = 0, same = 1; x < SIDE * SIDE; x++)
-    same &= (bytes[x] >= 128) == (npad_result_map(result)[x] > npad_model_map_threshold(model));
-  CHECK(same);
-  region_shapes(result, &first);
-  WORKS(npad_render(model, &scratched, result, picture, 0, NPAD_PIXEL_FORMAT_RGB8, &error));
-  WORKS(npad_render_output(model, &scratched, &output, from_output, 0, NPAD_PIXEL_FORMAT_RGB8, &error));
-  CHECK(memcmp(picture, from_output, sizeof picture) == 0 || output.region_count > 2);
+/* The same pixels from a camera with 10 or 12 bits. */
+static void significant_bits(void) {
+  static uint16_t wide[SIDE * SIDE];
+  npad_image view = images[10];
+  npad_result *result = NULL;
+  const float expected = score_of(model, &images[10]);
+  int bits, i;
+  view.data[0] = (const uint8_t *)wide;
+  view.format = NPAD_PIXEL_FORMAT_GRAY16;
+  for (bits = 8; bits <= 16; bits += 2) {
+    const int white = (1 << bits) - 1;
+    for (i = 0; i < SIDE * SIDE; i++) wide[i] = (uint16_t)((pixels[10][i] * white + 127) / 255);
+    view.significant_bits = bits;
+    CHECK(score_of(model, &view) > 0.97f * expected && score_of(model, &view) < 1.03f * expected);
+  }
+  view.significant_bits = 10;
+  wide[77] = 1024;
+  FAILS(npad_score(model, &view, &result, &error), NPAD_STATUS_INVALID_IMAGE, "10");
+  view.significant_bits = 17;
+  FAILS(npad_score(model, &view, &result, &error), NPAD_STATUS_INVALID_IMAGE, "must be 8 to 16");
+  view.significant_bits = 7;
+  FAILS(npad_score(model, &view, &result, &error), NPAD_STATUS_INVALID_IMAGE, "must be 8 to 16");
+}
 
-  output.map = NULL;
-  output.map_u8 = NULL;
-  output.regions = NULL;
-  WORKS(npad_score_into(model, &scratched, &output, &error));
-  CHECK(output.score == npad_result_score(result));
-  output.map = map;
-  output.map_stride = 10;
-  FAILS(npad_score_into(model, &scratched, &output, &error), NPAD_STATUS_INVALID_ARGUMENT, "at least 256");
-  output.map_stride = 258;
-  FAILS(npad_score_into(model, &scratched, &output, &error), NPAD_STATUS_INVALID_ARGUMENT, "multiple of 4");
-  output.map_stride = INT64_MAX / 4 * 4;
-  FAILS(npad_score_into(model, &scratched, &output, &error), NPAD_STATUS_INVALID_ARGUMENT, "address space");
-  output.size = 3;
-  FAILS(npad_score_into(model, &scratched, &output, &error), NPAD_STATUS_INVALID_ARGUMENT, "size");
-  FAILS(npad_score_into(model, &scratched, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "output is null");
-  npad_result_free(result);
-
+static void batches(void) {
+  npad_result *results[3];
+  npad_image bad = images[1];
+  int x;
   WORKS(npad_score_batch(model, images, 3, NULL, results, &error));
   for (x = 0; x < 3; x++) {
     CHECK(npad_result_score(results[x]) == score_of(model, &images[x]));
     npad_result_free(results[x]);
   }
-  bad = images[1];
   images[1].stride = 3;
   FAILS(npad_score_batch(model, images, 3, NULL, results, &error), NPAD_STATUS_INVALID_IMAGE, "image 1: ");
   CHECK(!results[0] && !results[1] && !results[2]);
@@ -265,6 +249,28 @@ static void callbacks(void) {
   npad_options_free(told);
 }
 
+/* Names a total, and leaves the trainer as it was when it is cancelled. */
+static void expectations(void) {
+  npad_options *told = quick_options();
+  npad_trainer *trainer = NULL;
+  npad_model *fitted = NULL;
+  int i;
+  memset(&progress, 0, sizeof progress);
+  WORKS(npad_options_set_progress(told, on_progress, &progress, &error));
+  WORKS(npad_trainer_new(told, &trainer, &error));
+  WORKS(npad_trainer_expect(trainer, 10, &error));
+  for (i = 0; i < 10; i++) WORKS(npad_trainer_add_image(trainer, &images[i], &error));
+  CHECK(progress.calls == 10 && progress.total == 100);
+  progress.stop_at = 11;
+  FAILS(npad_trainer_finish(trainer, &fitted, &error), NPAD_STATUS_CANCELLED, "cancelled by the progress callback");
+  CHECK(fitted == NULL && npad_trainer_image_count(trainer) == 10);
+  WORKS(npad_trainer_finish(trainer, &fitted, &error));
+  CHECK(score_of(fitted, &images[10]) == score_of(model, &images[10]));
+  npad_model_free(fitted);
+  npad_trainer_free(trainer);
+  npad_options_free(told);
+}
+
 /* The pixels of `from`, three bytes each in the order red, green, blue, in another layout. */
 static void layouts(void) {
   enum { PADDED = 4 * SIDE + 12 };
@@ -325,104 +331,20 @@ static void layouts(void) {
   CHECK(score_of(model, &views[7]) == score_of(model, &images[10]));
 }
 
-/* Everything that can be set can be listed, read and set to its default. */
-static void lists_and_getters(void) {
-  npad_options *own = npad_options_new();
-  const char *value = NULL;
-  size_t i, seen = 0;
-  CHECK(npad_option_count() > 40 && npad_option_name(npad_option_count()) == NULL);
-  for (i = 0; i < npad_option_count(); i++) {
-    WORKS(npad_options_get(own, npad_option_name(i), &value, &error));
-    CHECK(value && strcmp(value, npad_option_default(i)) == 0);
-    WORKS(npad_options_set(own, npad_option_name(i), npad_option_default(i), &error));
-    CHECK(strlen(npad_option_help(i)) > 5 && strlen(npad_option_range(i)) > 2);
-    seen += npad_option_get_type(i) == NPAD_OPTION_TYPE_INTEGER;
-  }
-  CHECK(seen > 10);
-  WORKS(npad_options_set(own, "threads", "3", &error));
-  WORKS(npad_options_get(own, "threads", &value, &error));
-  CHECK(value && strcmp(value, "3") == 0);
-  FAILS(npad_options_get(own, "sise", &value, &error), NPAD_STATUS_INVALID_OPTION, "sise");
-  CHECK(npad_method_count() >= 4 && strcmp(npad_method_name(0), "npad") == 0 && npad_method_help(99) == NULL);
-  CHECK(npad_device_count() >= 2 && strcmp(npad_device_name(0), "cpu") == 0);
-  CHECK(npad_model_input_width(model) == 64 && npad_model_input_height(model) == 64);
-  CHECK(npad_model_image_count(model) == 10 && strcmp(npad_model_method(model), "npad") == 0);
-  CHECK(strcmp(npad_model_device(model), "cpu") == 0 && strlen(npad_model_backbone(model)) > 4);
-  CHECK(npad_model_false_alarm_rate(model) == 0.01 && npad_model_method(NULL)[0] == 0);
-  npad_options_free(own);
-}
-
-/* Warm-up, cancelled batches, several outputs, rectangles and significant bits. */
-static void calls_and_pixels(void) {
-  npad_cancellation *cancellation = npad_cancellation_new();
-  npad_output outputs[3];
-  npad_result *results[3];
-  npad_options *cut = quick_options();
-  npad_model *part = NULL;
-  npad_image image = images[10], other, twelve = images[10];
-  static uint8_t scribbled[SIDE * SIDE];
-  static uint16_t words[SIDE * SIDE];
-  int i;
-  WORKS(npad_model_warm_up(model, SIDE, SIDE, &error));
-  FAILS(npad_model_warm_up(model, 0, SIDE, &error), NPAD_STATUS_INVALID_ARGUMENT, "0");
-  memset(outputs, 0, sizeof outputs);
-  for (i = 0; i < 3; i++) outputs[i].size = sizeof outputs[i];
-  CHECK(!npad_cancellation_is_cancelled(cancellation) && !npad_cancellation_is_cancelled(NULL));
-  WORKS(npad_score_batch_into(model, images, 3, cancellation, outputs, &error));
-  for (i = 0; i < 3; i++) CHECK(outputs[i].score == score_of(model, &images[i]));
-  npad_cancellation_cancel(cancellation);
-  CHECK(npad_cancellation_is_cancelled(cancellation));
-  FAILS(npad_score_batch(model, images, 3, cancellation, results, &error), NPAD_STATUS_CANCELLED, "cancel");
-  CHECK(!results[0] && !results[1] && !results[2]);
-  FAILS(npad_score_batch_into(model, images, 3, cancellation, outputs, &error), NPAD_STATUS_CANCELLED, "cancel");
-  npad_cancellation_free(cancellation);
-  npad_cancellation_free(NULL);
-
-  /* What is outside a rectangle has no influence. */
-  memcpy(scribbled, pixels[10], sizeof scribbled);
-  for (i = 0; i < SIDE * SIDE; i++)
-    if (i % SIDE >= 40) scribbled[i] = (uint8_t)(i * 7);
-  image.roi_width = 40;
-  image.roi_height = SIDE;
-  other = image;
-  other.data[0] = scribbled;
-  CHECK(score_of(model, &image) == score_of(model, &other));
-  image.roi_x = 30;
-  FAILS(npad_score(model, &image, &results[0], &error), NPAD_STATUS_INVALID_IMAGE, "region of interest");
-  WORKS(npad_options_set_roi(cut, 0, 0, 40, SIDE, &error));
-  FAILS(npad_options_set_roi(cut, 0, 0, 40, -1, &error), NPAD_STATUS_INVALID_IMAGE, "region of interest");
-  WORKS(npad_fit(images, 10, cut, &part, &error));
-  other.roi_width = other.roi_height = 0;
-  CHECK(score_of(part, &images[10]) == score_of(part, &other));
-  npad_model_free(part);
-  npad_options_free(cut);
-
-  /* 12 bits that are 0 to 255 times 16 and a bit: nearly the scores of 8 bits. */
-  for (i = 0; i < SIDE * SIDE; i++) words[i] = (uint16_t)(pixels[10][i] * 4095 / 255);
-  twelve.data[0] = (const uint8_t *)words;
-  twelve.format = NPAD_PIXEL_FORMAT_GRAY16;
-  twelve.significant_bits = 12;
-  CHECK(score_of(model, &twelve) > 0.8f * score_of(model, &images[10]));
-  CHECK(score_of(model, &twelve) < 1.2f * score_of(model, &images[10]));
-  twelve.significant_bits = 8;
-  FAILS(npad_score(model, &twelve, &results[0], &error), NPAD_STATUS_INVALID_IMAGE, "8 significant bits");
-  twelve.significant_bits = 17;
-  FAILS(npad_score(model, &twelve, &results[0], &error), NPAD_STATUS_INVALID_IMAGE, "8 to 16");
-}
-
 int main(void) {
   make_images();
   options = quick_options();
   WORKS(npad_fit(images, 10, options, &model, &error));
   if (!model) return 1;
   masks();
-  own_buffers_and_batches();
+  rectangles();
+  significant_bits();
+  batches();
   thresholds();
   continued_fits();
   callbacks();
+  expectations();
   layouts();
-  lists_and_getters();
-  calls_and_pixels();
   npad_model_free(model);
   npad_options_free(options);
   return done();

@@ -24,6 +24,15 @@ enum {
   FAILS_TO_SAVE,
   FAILS_TO_LOAD,
   SILENT,
+  NULL_FITTER,
+  NULL_SCORER,
+  NULL_LOADED,
+  MANY_PARAMETERS,
+  OTHER_PARAMETER_SIZE,
+  NEWER_TABLE,
+  UNKNOWN_FIELD,
+  OLD_TABLE,
+  LIES,
 };
 
 static int thing;
@@ -38,7 +47,7 @@ static int32_t outcome(int lie, npad_callback_error *error) {
 static int32_t fitter_new(const char *const *values, uint64_t seed, void **fitter, npad_callback_error *error) {
   (void)values;
   (void)seed;
-  *fitter = &thing;
+  *fitter = LIE == NULL_FITTER ? NULL : &thing;
   return outcome(FAILS_TO_START, error);
 }
 
@@ -49,7 +58,7 @@ static int32_t fitter_observe(void *fitter, const npad_features *features, npad_
 }
 
 static int32_t fitter_finish(void *fitter, void **scorer, npad_callback_error *error) {
-  *scorer = fitter;
+  *scorer = LIE == NULL_SCORER ? NULL : fitter;
   return outcome(FAILS_TO_FINISH, error);
 }
 
@@ -74,31 +83,46 @@ static int32_t scorer_load(const char *const *values, const uint8_t *data, size_
   (void)values;
   (void)data;
   (void)size;
-  *scorer = &thing;
+  *scorer = LIE == NULL_LOADED ? NULL : &thing;
   return outcome(FAILS_TO_LOAD, error);
 }
 
 static void nothing_to_free(void *handle) { (void)handle; }
 
 #define JOIN(a, b) a #b
+#ifndef NAME_OF
 #define NAME_OF(lie) JOIN("liar-", lie)
+#endif
 #define NAME(lie) NAME_OF(lie)
 
 const npad_plugin *npad_plugin_entry(void);
 
 const npad_plugin *npad_plugin_entry(void) {
-  static npad_plugin plugin;
+  /* A table of a later version, with a field that this one lacks. */
+  static struct {
+    npad_plugin plugin;
+    uint64_t later[8];
+  } table;
+  /* What version 1 of the interface began with: its number, and where the size is now, something else. */
+  static const uint32_t old[64] = {1};
+  static const npad_plugin_parameter parameter = {"one", "1", "a parameter"};
+  npad_plugin *plugin = &table.plugin;
   if (LIE == NO_TABLE) return NULL;
-  plugin.abi_version = LIE == OTHER_VERSION ? 99 : NPAD_PLUGIN_ABI;
-  plugin.size = LIE == OTHER_SIZE ? 8 : sizeof plugin;
-  plugin.name = LIE == BAD_NAME ? "No Name" : LIE == TAKEN_NAME ? "npad" : NAME(LIE);
-  plugin.fitter_new = fitter_new;
-  plugin.fitter_observe = fitter_observe;
-  plugin.fitter_finish = fitter_finish;
-  plugin.fitter_free = nothing_to_free;
-  plugin.scorer_score = LIE == NO_FUNCTION ? NULL : scorer_score;
-  plugin.scorer_save = scorer_save;
-  plugin.scorer_load = scorer_load;
-  plugin.scorer_free = nothing_to_free;
-  return &plugin;
+  if (LIE == OLD_TABLE) return (const npad_plugin *)(const void *)old;
+  plugin->size = LIE == OTHER_SIZE ? 8 : LIE == NEWER_TABLE || LIE == UNKNOWN_FIELD ? sizeof table : sizeof *plugin;
+  plugin->abi_version = LIE == OTHER_VERSION ? 99 : NPAD_PLUGIN_ABI;
+  plugin->name = LIE == BAD_NAME ? "No Name" : LIE == TAKEN_NAME ? "npad" : NAME(LIE);
+  plugin->parameters = &parameter;
+  plugin->parameter_count = LIE == MANY_PARAMETERS ? 100000 : 1;
+  plugin->parameter_size = LIE == OTHER_PARAMETER_SIZE ? 7 : sizeof parameter;
+  plugin->fitter_new = fitter_new;
+  plugin->fitter_observe = fitter_observe;
+  plugin->fitter_finish = fitter_finish;
+  plugin->fitter_free = nothing_to_free;
+  plugin->scorer_score = LIE == NO_FUNCTION ? NULL : scorer_score;
+  plugin->scorer_save = scorer_save;
+  plugin->scorer_load = scorer_load;
+  plugin->scorer_free = nothing_to_free;
+  table.later[7] = LIE == UNKNOWN_FIELD;
+  return plugin;
 }

@@ -2,14 +2,66 @@
 
 #include "check.h"
 
+/* A struct says its size, and no other is used. */
+static void wrong_sizes(const npad_model *model) {
+  npad_image image = images[0], two[2];
+  npad_mask mask = {0};
+  npad_output output = {0}, outputs[2];
+  npad_region region;
+  npad_options *options = npad_options_new();
+  npad_result *result = NULL, *results[2];
+  struct {
+    npad_image image;
+    uint64_t later[8];
+  } newer;
+  size_t sizes[] = {0, 1, sizeof image - 1, 5000, SIZE_MAX};
+  size_t i;
+  for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    image.size = sizes[i];
+    FAILS(npad_score(model, &image, &result, &error), NPAD_STATUS_INVALID_ARGUMENT, "must be sizeof(npad_image)");
+    FAILS(npad_fit(&image, 1, NULL, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "null");
+    output.size = sizes[i];
+    FAILS(npad_score_into(model, &images[0], &output, &error), NPAD_STATUS_INVALID_ARGUMENT, "must be sizeof(npad_output)");
+    mask.size = sizes[i] == sizeof image - 1 ? 31 : sizes[i];
+    FAILS(npad_options_set_mask(options, &mask, &error), NPAD_STATUS_INVALID_ARGUMENT, "must be sizeof(npad_mask)");
+  }
+  memset(&newer, 0, sizeof newer);
+  newer.image = images[0];
+  newer.image.size = sizeof newer;
+  WORKS(npad_score(model, &newer.image, &result, &error));
+  FAILS(npad_result_region(result, 0, &region, 3, &error), NPAD_STATUS_INVALID_ARGUMENT, "does not exist");
+  npad_result_free(result);
+  newer.later[7] = 1;
+  FAILS(npad_score(model, &newer.image, &result, &error), NPAD_STATUS_INVALID_ARGUMENT, "newer header");
+  two[0] = two[1] = images[0];
+  two[1].size += 8;
+  FAILS(npad_score_batch(model, two, 2, NULL, results, &error), NPAD_STATUS_INVALID_ARGUMENT, "all must agree");
+  memset(outputs, 0, sizeof outputs);
+  outputs[0].size = sizeof outputs[0];
+  two[1] = two[0];
+  FAILS(npad_score_batch_into(model, two, 2, NULL, outputs, &error), NPAD_STATUS_INVALID_ARGUMENT, "all must agree");
+  FAILS(npad_score_batch(model, two, SIZE_MAX / 2, NULL, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "results is null");
+  FAILS(npad_fit(two, SIZE_MAX / 2, NULL, (npad_model **)&result, &error), NPAD_STATUS_INVALID_ARGUMENT,
+        "exceeds the address space");
+  output = outputs[0];
+  output.regions = &region;
+  output.region_capacity = 1;
+  output.region_size = 3;
+  FAILS(npad_score_into(model, &images[0], &output, &error), NPAD_STATUS_INVALID_ARGUMENT, "size of an npad_region is 3");
+  output.region_size = sizeof region;
+  output.region_capacity = SIZE_MAX / 2;
+  FAILS(npad_score_into(model, &images[0], &output, &error), NPAD_STATUS_INVALID_ARGUMENT, "exceeds the address space");
+  npad_options_free(options);
+}
+
 /* Every way in which an image's description can be wrong. */
 static void wrong_images(npad_trainer *trainer, const npad_model *model) {
   struct {
     npad_image image;
     const char *text;
-  } cases[11];
+  } cases[12];
   int i;
-  for (i = 0; i < 11; i++) cases[i].image = images[0];
+  for (i = 0; i < 12; i++) cases[i].image = images[0];
   cases[0].image.data[0] = NULL;
   cases[0].text = "data pointer is null";
   cases[1].image.width = 0;
@@ -27,12 +79,14 @@ static void wrong_images(npad_trainer *trainer, const npad_model *model) {
   cases[7].image.format = -1;
   cases[7].text = "pixel format is -1";
   cases[8].image.significant_bits = 12;
-  cases[8].text = "Gray16";
-  cases[9].image.roi_width = -4;
-  cases[9].text = "region of interest";
-  cases[10].image.roi_width = cases[10].image.roi_height = 65;
-  cases[10].text = "inside the image";
-  for (i = 0; i < 11; i++) {
+  cases[8].text = "significant bits";
+  cases[9].image.significant_bits = -1;
+  cases[9].text = "significant bits is -1";
+  cases[10].image.roi_width = -5;
+  cases[10].text = "region of interest is -5 x 0";
+  cases[11].image.stride = INT64_MAX;
+  cases[11].text = "exceeds the address space";
+  for (i = 0; i < 12; i++) {
     npad_result *result = (npad_result *)1;
     FAILS(npad_trainer_add_image(trainer, &cases[i].image, &error), NPAD_STATUS_INVALID_IMAGE, cases[i].text);
     FAILS(npad_score(model, &cases[i].image, &result, &error), NPAD_STATUS_INVALID_IMAGE, cases[i].text);
@@ -51,10 +105,9 @@ int main(void) {
   make_images();
 
   /* The version, before anything else. */
-  CHECK(npad_version_number() == NPAD_VERSION_MAJOR * 1000000u + NPAD_VERSION_MINOR * 1000u + NPAD_VERSION_PATCH);
-  CHECK(strlen(npad_version_string()) >= 5);
-
   CHECK(npad_version_number() == NPAD_VERSION_NUMBER);
+  CHECK(NPAD_VERSION_NUMBER == NPAD_VERSION_MAJOR * 1000000u + NPAD_VERSION_MINOR * 1000u + NPAD_VERSION_PATCH);
+  CHECK(strlen(npad_version_string()) >= 5);
 
   /* Null is legal to free and to read. */
   npad_error_free(NULL);
@@ -63,12 +116,17 @@ int main(void) {
   npad_model_free(NULL);
   npad_buffer_free(NULL);
   npad_result_free(NULL);
+  npad_cancellation_free(NULL);
+  npad_cancellation_cancel(NULL);
+  CHECK(!npad_cancellation_is_cancelled(NULL));
   CHECK(npad_error_status(NULL) == NPAD_STATUS_OK && npad_error_message(NULL)[0] == '\0');
   CHECK(npad_result_score(NULL) == 0 && !npad_result_is_anomalous(NULL) && npad_result_map(NULL) == NULL);
   CHECK(npad_result_width(NULL) == 0 && npad_result_height(NULL) == 0 && npad_result_region_count(NULL) == 0);
   CHECK(npad_result_calibrated_score(NULL) == 0 && npad_trainer_image_count(NULL) == 0);
   CHECK(npad_model_threshold(NULL) == 0 && npad_model_map_threshold(NULL) == 0);
-  CHECK(npad_model_info(NULL)[0] == '\0');
+  CHECK(npad_model_info(NULL)[0] == '\0' && npad_model_method(NULL)[0] == '\0' && npad_model_backbone(NULL)[0] == '\0');
+  CHECK(npad_model_device(NULL)[0] == '\0' && npad_model_input_width(NULL) == 0 && npad_model_input_height(NULL) == 0);
+  CHECK(npad_model_image_count(NULL) == 0 && npad_model_false_alarm_rate(NULL) == 0);
   CHECK(npad_buffer_data(NULL) == NULL && npad_buffer_size(NULL) == 0);
 
   /* Options. */
@@ -84,6 +142,7 @@ int main(void) {
   /* The trainer. */
   FAILS(npad_trainer_new(options, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
   CHECK(npad_trainer_new(options, &trainer, NULL) == NPAD_STATUS_OK);
+  FAILS(npad_trainer_expect(NULL, 3, &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
   FAILS(npad_trainer_add_image(NULL, &images[0], &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
   FAILS(npad_trainer_add_image(trainer, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "image is null");
   FAILS(npad_trainer_finish(trainer, &model, &error), NPAD_STATUS_NOT_ENOUGH_IMAGES, "0 good images");
@@ -94,6 +153,7 @@ int main(void) {
   CHECK(npad_trainer_image_count(trainer) == 10);
   CHECK(npad_trainer_finish(trainer, &model, NULL) == NPAD_STATUS_OK && model != NULL);
   FAILS(npad_trainer_finish(trainer, &copy, &error), NPAD_STATUS_WRONG_STATE, "already finished");
+  FAILS(npad_trainer_expect(trainer, 3, &error), NPAD_STATUS_WRONG_STATE, "already finished");
   FAILS(npad_trainer_add_image(trainer, &images[0], &error), NPAD_STATUS_WRONG_STATE, "already finished");
   CHECK(copy == NULL && npad_trainer_image_count(trainer) == 0);
   npad_trainer_free(trainer);
@@ -115,7 +175,7 @@ int main(void) {
   /* Files and memory. */
   FAILS(npad_model_save(NULL, "x", &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
   FAILS(npad_model_save(model, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
-  FAILS(npad_model_save(model, "no/such/folder/x", &error), NPAD_STATUS_IO, "no/such/folder/x");
+  FAILS(npad_model_save(model, "no/such/folder/x", &error), NPAD_STATUS_NOT_FOUND, "no/such/folder/x");
   FAILS(npad_model_load("none", options, &copy, &error), NPAD_STATUS_NOT_FOUND, "none");
   CHECK(copy == NULL);
   FAILS(npad_model_load_memory((const uint8_t *)"junk", 4, options, &copy, &error), NPAD_STATUS_INVALID_MODEL, "intact");
@@ -139,6 +199,12 @@ int main(void) {
   FAILS(npad_result_region(result, 0, NULL, sizeof region, &error), NPAD_STATUS_INVALID_ARGUMENT, "region is null");
   FAILS(npad_result_region(NULL, 0, &region, sizeof region, &error), NPAD_STATUS_INVALID_ARGUMENT, "result is null");
   CHECK(strstr(npad_model_info(model), "\"method\":\"npad\"") != NULL);
+
+  wrong_sizes(model);
+  FAILS(npad_model_warm_up(NULL, 64, 64, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+  FAILS(npad_model_warm_up(model, 0, 64, &error), NPAD_STATUS_INVALID_ARGUMENT, "0 x 64 pixels: both sides");
+  FAILS(npad_model_warm_up(model, 64, -1, &error), NPAD_STATUS_INVALID_ARGUMENT, "64 x -1 pixels: both sides");
+  FAILS(npad_model_warm_up(model, 70000, 64, &error), NPAD_STATUS_INVALID_ARGUMENT, "1 to 65535");
 
   /* Rendering. */
   {

@@ -1,8 +1,9 @@
 /* Plug-ins through the boundary: an honest one works everywhere, each lie is reported, an extractor is checked.
  *
- *     plugins FOLDER        with the plug-ins diagonal.so and liar-0.so to liar-16.so in it */
+ *     plugins FOLDER        with the plug-ins diagonal.so and liar-0.so to liar-24.so in it */
 
 #include <math.h>
+#include <pthread.h>
 
 #include "check.h"
 
@@ -56,14 +57,40 @@ static void honest(const char *folder) {
 
 static void refused(const char *folder) {
   FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "speaks version 99 of the plug-in interface");
-  FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "its table's size is 8");
+  FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "table's size is 8: build the plug-in with");
   FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point gives null");
   FAILS(npad_plugin_load(liar(folder, 4), &error), NPAD_STATUS_PLUGIN, "name of the method is 'No Name'");
   FAILS(npad_plugin_load(liar(folder, 5), &error), NPAD_STATUS_PLUGIN, "there is a method 'npad' already");
   FAILS(npad_plugin_load(liar(folder, 6), &error), NPAD_STATUS_PLUGIN, "'scorer_score' is null");
-  FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_NOT_FOUND, "/no/such/plugin.so");
+  FAILS(npad_plugin_load(liar(folder, 20), &error), NPAD_STATUS_PLUGIN, "100000 parameters");
+  FAILS(npad_plugin_load(liar(folder, 21), &error), NPAD_STATUS_PLUGIN, "size of an npad_plugin_parameter is 7");
+  WORKS(npad_plugin_load(liar(folder, 22), &error));
+  FAILS(npad_plugin_load(liar(folder, 23), &error), NPAD_STATUS_PLUGIN, "newer header");
+  FAILS(npad_plugin_load(liar(folder, 24), &error), NPAD_STATUS_PLUGIN, "table's size is 1: build the plug-in with");
+  FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_NOT_FOUND, "No such file or directory");
   FAILS(npad_plugin_load("/proc/self/exe", &error), NPAD_STATUS_PLUGIN, "cannot be used");
+  FAILS(npad_plugin_load("/proc/self/status", &error), NPAD_STATUS_PLUGIN, "/proc/self/status: ");
   FAILS(npad_plugin_load(NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
+}
+
+/* Of many loads of one plug-in at once, one registers its method. */
+static void *load_diagonal(void *argument) {
+  return npad_plugin_load(argument, NULL) == NPAD_STATUS_OK ? &path : NULL;
+}
+
+static void loads_at_once(const char *folder) {
+  enum { THREADS = 8 };
+  pthread_t threads[THREADS];
+  char same[4096];
+  int i, loaded = 0;
+  snprintf(same, sizeof same, "%s/twin.so", folder);
+  for (i = 0; i < THREADS; i++) CHECK(pthread_create(&threads[i], NULL, load_diagonal, same) == 0);
+  for (i = 0; i < THREADS; i++) {
+    void *one = NULL;
+    pthread_join(threads[i], &one);
+    loaded += one != NULL;
+  }
+  CHECK(loaded == 1);
 }
 
 /* Loads the liar, and fits with it. */
@@ -89,7 +116,15 @@ static void found_out(const char *folder) {
   FAILS(fit_with(folder, 12, &model, &error), NPAD_STATUS_PLUGIN, "gave -1 at row 0, column 3");
   FAILS(fit_with(folder, 13, &model, &error), NPAD_STATUS_PLUGIN, "gave NaN at row 0, column 0");
   FAILS(fit_with(folder, 16, &model, &error), NPAD_STATUS_PLUGIN, "failed with code 7: it gave no message");
+  FAILS(fit_with(folder, 17, &model, &error), NPAD_STATUS_PLUGIN, "starting a fit, returned 0 but stored null");
+  FAILS(fit_with(folder, 18, &model, &error), NPAD_STATUS_PLUGIN, "finishing a fit, returned 0 but stored null");
   CHECK(model == NULL);
+  WORKS(fit_with(folder, 19, &model, &error));
+  WORKS(npad_model_save_memory(model, &buffer, &error));
+  FAILS(npad_model_load_memory(npad_buffer_data(buffer), npad_buffer_size(buffer), NULL, &loaded, &error),
+        NPAD_STATUS_PLUGIN, "loading, returned 0 but stored null");
+  npad_buffer_free(buffer);
+  npad_model_free(model);
   WORKS(fit_with(folder, 14, &model, &error));
   FAILS(npad_model_save_memory(model, &buffer, &error), NPAD_STATUS_PLUGIN, "number 14");
   CHECK(buffer == NULL);
@@ -143,7 +178,7 @@ static void extractors(void) {
   table.user_data = &mode;
   bad = table;
   bad.size = 4;
-  FAILS(npad_options_set_extractor(options, &bad, &error), NPAD_STATUS_PLUGIN, "the size of an npad_extractor is 4");
+  FAILS(npad_options_set_extractor(options, &bad, &error), NPAD_STATUS_PLUGIN, "size of an npad_extractor is 4");
   bad = table;
   bad.name = NULL;
   FAILS(npad_options_set_extractor(options, &bad, &error), NPAD_STATUS_PLUGIN, "name of the feature extractor is null");
@@ -198,6 +233,7 @@ int main(int argc, char **argv) {
   make_images();
   honest(argv[1]);
   refused(argv[1]);
+  loads_at_once(argv[1]);
   found_out(argv[1]);
   extractors();
   return done();

@@ -48,6 +48,17 @@ pub fn compile(source: &Path, folder: &Path, flags: &[&str]) -> PathBuf {
     build(source, folder, "program", &[&[&search, "-lnpad", "-lm", "-lpthread", &rpath], flags].concat())
 }
 
+/// Builds the plug-ins that `tests/c/plugins.c` loads: the example, one for each lie, and one that is loaded by several threads.
+pub fn build_plugins(folder: &Path) {
+    let library = ["-shared", "-fPIC", "-lm"];
+    build(&root().join("examples/c/plugin.c"), folder, "diagonal.so", &library);
+    let liar = |output: &str, defines: &[&str]| {
+        build(&root().join("tests/c/lying_plugin.c"), folder, output, &[&library[..], defines].concat());
+    };
+    (0..=24).for_each(|lie| liar(&format!("liar-{lie}.so"), &[&format!("-DLIE={lie}")]));
+    liar("twin.so", &["-DLIE=0", "-DNAME_OF(lie)=\"twin\""]);
+}
+
 /// A command in `folder`. Cargo's own library path, which may lead to another build, must not reach the program.
 pub fn command(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);

@@ -157,16 +157,12 @@ fn checksum_position(bytes: &[u8]) -> Option<usize> {
 /// temporary file beside it, flushed to disk, then renamed over it.
 ///
 /// # Errors
-/// [`Status::Io`] when any of it fails; the old file, if there was one, is untouched and nothing else is left behind.
+/// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when anything else fails; the old file, if there was one, is untouched and nothing else is left behind.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: &dyn std::fmt::Display| {
-        Error::new(
-            Status::Io,
-            format!("cannot write the model to {}: {e}; the file there, if any, is unchanged", path.display()),
-        )
-    };
+    let what = format!("cannot write the model to {}; the file there, if any, is unchanged", path.display());
+    let failed = |e: &std::io::Error| Error::io(&what, e);
     if path.is_dir() {
-        return Err(failed(&"it is a folder"));
+        return Err(failed(&std::io::ErrorKind::IsADirectory.into()));
     }
     let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut builder = tempfile::Builder::new();
@@ -253,7 +249,7 @@ mod tests {
         write_atomically(&path, b"new").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"new");
         assert_eq!(write_atomically(folder.path(), b"x").unwrap_err().status(), Status::Io);
-        assert_eq!(write_atomically(&folder.path().join("none/model"), b"x").unwrap_err().status(), Status::Io);
+        assert_eq!(write_atomically(&folder.path().join("none/model"), b"x").unwrap_err().status(), Status::NotFound);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

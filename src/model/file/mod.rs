@@ -79,7 +79,7 @@ impl Model {
     /// Writes the model file. A failure leaves the old file, if there was one, as it was.
     ///
     /// # Errors
-    /// [`Status::Io`] when the file cannot be written.
+    /// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
         write_atomically(path, &self.to_bytes()?)
     }
@@ -87,14 +87,15 @@ impl Model {
     /// Reads a model file. Of `options`, the device and the threads count; everything else is the model's own.
     ///
     /// # Errors
-    /// [`Status::NotFound`] when there is no such file, [`Status::Io`] when it cannot be read, else as [`Model::from_bytes`].
+    /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
         std::thread::scope(|scope| {
             // Loading ONNX Runtime takes as long as reading and checking the file. What fails here is said further on.
             if options.extractor().is_none() {
                 scope.spawn(|| quiet(crate::backbone::warm_up));
             }
-            let bytes = read(path).map_err(|e| Error::unreadable("model", path, &e))?;
+            let bytes = read(path)
+                .map_err(|e| Error::io(format_args!("cannot read the model {}", path.display()), &e))?;
             Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
         })
     }
