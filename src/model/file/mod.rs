@@ -94,8 +94,8 @@ impl Model {
             if options.extractor().is_none() {
                 scope.spawn(|| quiet(crate::backbone::warm_up));
             }
-            let bytes = read(path)
-                .map_err(|e| Error::io(format_args!("cannot read the model {}", path.display()), &e))?;
+            let bytes =
+                read(path).map_err(|e| Error::io(format_args!("cannot read the model {}", path.display()), &e))?;
             Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
         })
     }
