@@ -1,9 +1,15 @@
-/* npad for C++17: move-only types over npad.h, with exceptions. Header-only; see npad.h for the meaning of everything. */
+/* npad for C++17: move-only types over npad.h, with exceptions. Header-only; npad.h documents units, shapes and errors.
+ *
+ * Every failed call throws npad::Error. An exception that a progress callback throws cancels the call and is rethrown when
+ * the call has returned. Functions that take or return std::span exist where the standard library has it (C++20). */
 #ifndef NPAD_HPP
 #define NPAD_HPP
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -11,11 +17,11 @@
 #include <string>
 #include <utility>
 #include <vector>
-
-#if defined(__has_include) && __cplusplus >= 202002L
-#if __has_include(<span>)
-#include <span>
+#if __has_include(<version>)
+#include <version>
 #endif
+#ifdef __cpp_lib_span
+#include <span>
 #endif
 
 #include "npad.h"
@@ -47,35 +53,73 @@ struct Deleter {
 template <class T, auto Free>
 using Handle = std::unique_ptr<T, Deleter<Free>>;
 
-[[noreturn]] inline void fail(npad_status status, npad_error *error) {
+inline std::string version_text(std::uint32_t number) {
+  return std::to_string(number / 1000000) + "." + std::to_string(number / 1000 % 1000) + "." + std::to_string(number % 1000);
+}
+
+/// Throws unless a program that was compiled with the header's version can use the library's: while the major version is 0,
+/// the minor version must be the same; later the major version, and the library must not be older.
+inline void check_versions(std::uint32_t header, std::uint32_t library) {
+  const bool stable = header >= 1000000;
+  const bool fits = stable ? header / 1000000 == library / 1000000 && header / 1000 <= library / 1000
+                           : header / 1000 == library / 1000;
+  if (!fits)
+    throw Error(NPAD_STATUS_WRONG_STATE, "the program was compiled with the headers of npad " + version_text(header) +
+                                             ", but the library is npad " + version_text(library) +
+                                             "; compile with the library's headers or install the library of the headers");
+}
+
+/// Checks the versions once, at the first call.
+inline void check_library() {
+  static const bool checked = (check_versions(NPAD_VERSION_NUMBER, npad_version_number()), true);
+  static_cast<void>(checked);
+}
+
+/// Holds the exception that a callback throws during a call, until the call has returned to C++ on the same thread. Calls may
+/// be nested, since a callback may itself call npad.
+class CallbackException {
+ public:
+  CallbackException() noexcept : outer_(innermost()) { innermost() = this; }
+  ~CallbackException() { innermost() = outer_; }
+  CallbackException(const CallbackException &) = delete;
+  CallbackException &operator=(const CallbackException &) = delete;
+
+  /// Keeps the exception that is being handled.
+  static void keep() noexcept {
+    if (innermost() != nullptr) innermost()->exception_ = std::current_exception();
+  }
+  void rethrow() const {
+    if (exception_) std::rethrow_exception(exception_);
+  }
+
+ private:
+  static CallbackException *&innermost() noexcept {
+    thread_local CallbackException *pointer = nullptr;
+    return pointer;
+  }
+
+  CallbackException *outer_;
+  std::exception_ptr exception_;
+};
+
+/// Calls `function(arguments..., &error)` and throws what a callback threw or what npad reports.
+template <class Function, class... Arguments>
+void call(Function function, Arguments... arguments) {
+  check_library();
+  const CallbackException thrown;
+  npad_error *error = nullptr;
+  const npad_status status = function(arguments..., &error);
   const Handle<npad_error, npad_error_free> owned(error);
+  if (status == NPAD_STATUS_OK) return;
+  thrown.rethrow();
   throw Error(status, npad_error_message(error));
 }
 
-/// Refuses a library of another version than this header's, which may have other structs and functions.
-inline void check_version() {
-  static const bool same = npad_version_number() == NPAD_VERSION_NUMBER;
-  if (same) return;
-  throw Error(NPAD_STATUS_WRONG_STATE, std::string("the program was compiled with the header of npad ") +
-                                           std::to_string(NPAD_VERSION_MAJOR) + "." + std::to_string(NPAD_VERSION_MINOR) +
-                                           "." + std::to_string(NPAD_VERSION_PATCH) + ", but runs with the library " +
-                                           npad_version_string() + ": install the library that belongs to the header");
-}
-
-/// Calls `function(arguments..., &error)` and throws what it reports.
-template <class Function, class... Arguments>
-void call(Function function, Arguments... arguments) {
-  check_version();
-  npad_error *error = nullptr;
-  const npad_status status = function(arguments..., &error);
-  if (status != NPAD_STATUS_OK) fail(status, error);
-}
-
+/// The handle that a `_new` function without an error parameter returned.
 template <class T>
-T sized() noexcept {
-  T value{};
-  value.size = sizeof(T);
-  return value;
+T *created(T *handle) {
+  if (handle == nullptr) throw Error(NPAD_STATUS_OUT_OF_MEMORY, "there is no memory for a new handle");
+  return handle;
 }
 
 }  // namespace detail
@@ -83,83 +127,116 @@ T sized() noexcept {
 /// The library's version, "MAJOR.MINOR.PATCH".
 inline std::string version() { return npad_version_string(); }
 
-/// An option, for programs that show or check what can be set.
+/// Loads ONNX Runtime from a file or from the folder that contains it. Needed only where the search would not find it.
+inline void open_runtime(const std::string &path) { detail::call(npad_runtime_open, path.c_str()); }
+
+/// Loads a plug-in with a detection method. It stays loaded until the process ends.
+inline void load_plugin(const std::string &path) { detail::call(npad_plugin_load, path.c_str()); }
+
+/// An option that Options::set() takes.
 struct OptionInfo {
   std::string name;
   npad_option_type type;
   std::string default_value;
+  /// The accepted values, in words.
   std::string range;
   std::string help;
 };
 
-/// All options, those of every fit and load first, then the methods' parameters.
-inline std::vector<OptionInfo> options() {
-  std::vector<OptionInfo> options;
-  for (std::size_t i = 0; i < npad_option_count(); ++i)
-    options.push_back({npad_option_name(i), npad_option_get_type(i), npad_option_default(i), npad_option_range(i),
-                       npad_option_help(i)});
-  return options;
-}
-
-/// The names of the detection methods.
-inline std::vector<std::string> methods() {
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < npad_method_count(); ++i) names.emplace_back(npad_method_name(i));
-  return names;
-}
-
-/// The devices that the option "device" takes.
-inline std::vector<std::string> devices() {
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < npad_device_count(); ++i) names.emplace_back(npad_device_name(i));
-  return names;
-}
-
-/// Log callback. Called from any thread, several at once; it must not call npad, and what it throws is dropped.
-using Log = std::function<void(npad_log_level level, const char *message)>;
-
-/// Sets the log callback of the process; an empty one receives nothing. Returns when nobody is in the old one any more.
-inline void set_log(Log log, npad_log_level level = NPAD_LOG_LEVEL_WARNING) {
-  static std::mutex mutex;
-  // Never destroyed: npad may log while the program ends.
-  static auto &current = *new std::unique_ptr<Log>;
-  const std::lock_guard<std::mutex> lock(mutex);
-  auto next = log ? std::make_unique<Log>(std::move(log)) : nullptr;
-  const npad_log_callback forward = [](std::int32_t severity, const char *message, void *user_data) {
-    try {
-      (*static_cast<const Log *>(user_data))(static_cast<npad_log_level>(severity), message);
-    } catch (...) {
-    }
-  };
-  detail::call(npad_log_set, next ? forward : npad_log_callback{}, static_cast<void *>(next.get()),
-               static_cast<std::int32_t>(level));
-  current = std::move(next);
-}
-
-/// Cancels calls that were given it, from any thread. Copies share one request.
-class Cancellation {
- public:
-  Cancellation() : handle_(npad_cancellation_new(), npad_cancellation_free) {}
-  void cancel() const noexcept { npad_cancellation_cancel(handle_.get()); }
-  bool is_cancelled() const noexcept { return npad_cancellation_is_cancelled(handle_.get()); }
-  const npad_cancellation *get() const noexcept { return handle_.get(); }
-
- private:
-  std::shared_ptr<npad_cancellation> handle_;
+/// A detection method: a value of the option "method".
+struct MethodInfo {
+  std::string name;
+  std::string help;
 };
 
-/// Loads ONNX Runtime from a file or the folder that holds it, where the search would not find it.
-inline void open_runtime(const std::string &path) { detail::call(npad_runtime_open, path.c_str()); }
+/// All options: the general ones, then the parameters of every method.
+inline std::vector<OptionInfo> options() {
+  detail::check_library();
+  std::vector<OptionInfo> list;
+  const std::size_t count = npad_option_count();
+  for (std::size_t i = 0; i < count; ++i)
+    list.push_back({npad_option_name(i), npad_option_get_type(i), npad_option_default(i), npad_option_range(i),
+                    npad_option_help(i)});
+  return list;
+}
 
-/// Loads a plug-in with a detection method of its own; it stays loaded until the process ends.
-inline void load_plugin(const std::string &path) { detail::call(npad_plugin_load, path.c_str()); }
+/// All detection methods, including those of loaded plug-ins.
+inline std::vector<MethodInfo> methods() {
+  detail::check_library();
+  std::vector<MethodInfo> list;
+  const std::size_t count = npad_method_count();
+  for (std::size_t i = 0; i < count; ++i) list.push_back({npad_method_name(i), npad_method_help(i)});
+  return list;
+}
 
-/// A view of a mask that stays where it is: 0 leaves a pixel out, anything else keeps it.
+/// The kinds of device that the option "device" can name. This machine need not have them.
+inline std::vector<std::string> devices() {
+  detail::check_library();
+  std::vector<std::string> list;
+  const std::size_t count = npad_device_count();
+  for (std::size_t i = 0; i < count; ++i) list.emplace_back(npad_device_name(i));
+  return list;
+}
+
+/// Log callback. Called from any thread, also from several at once. Exceptions that it throws are dropped, since no call
+/// could rethrow them.
+using Log = std::function<void(npad_log_level level, const char *message)>;
+
+namespace detail {
+
+struct LogSlot {
+  std::mutex mutex;
+  std::unique_ptr<Log> log;
+};
+
+inline LogSlot &log_slot() {
+  // Never destroyed: threads may log until the process ends.
+  static LogSlot *const slot = new LogSlot;
+  return *slot;
+}
+
+/// Whether this thread is in the log callback.
+inline bool &inside_log() noexcept {
+  thread_local bool inside = false;
+  return inside;
+}
+
+inline void log(std::int32_t level, const char *message, void *user_data) noexcept {
+  inside_log() = true;
+  try {
+    (*static_cast<const Log *>(user_data))(static_cast<npad_log_level>(level), message);
+  } catch (...) {
+  }
+  inside_log() = false;
+}
+
+}  // namespace detail
+
+/// Sets the log callback of the process; an empty function removes it. `level` is the least severe level to pass on.
+///
+/// When it returns, no thread is in the previous callback and none will enter it. It waits for calls in progress, so the
+/// caller must not hold a lock that the callback takes. Must not be called from a log callback.
+inline void set_log(Log log, npad_log_level level = NPAD_LOG_LEVEL_WARNING) {
+  // Before the lock: another thread may hold it and wait for this callback to return.
+  if (detail::inside_log())
+    throw Error(NPAD_STATUS_WRONG_STATE, "npad::set_log was called from a log callback; call it after the callback has returned");
+  auto next = log ? std::make_unique<Log>(std::move(log)) : nullptr;
+  detail::LogSlot &slot = detail::log_slot();
+  {
+    const std::lock_guard<std::mutex> lock(slot.mutex);
+    detail::call(npad_log_set, next ? static_cast<npad_log_callback>(detail::log) : nullptr,
+                 static_cast<void *>(next.get()), static_cast<std::int32_t>(level));
+    next.swap(slot.log);
+  }
+  // The previous callback is destroyed here, outside the lock.
+}
+
+/// A view of a mask in the caller's memory, one byte per pixel: 0 excludes the pixel, any other value includes it.
 class Mask {
  public:
-  /// `stride` is in bytes; 0 stands for rows without padding.
-  Mask(const void *pixels, int width, int height, std::int64_t stride = 0) noexcept
-      : view_(detail::sized<npad_mask>()) {
+  /// `stride` is in bytes; 0 means rows without padding.
+  Mask(const void *pixels, int width, int height, std::int64_t stride = 0) noexcept : view_{} {
+    view_.size = sizeof view_;
     view_.data = static_cast<const std::uint8_t *>(pixels);
     view_.width = width;
     view_.height = height;
@@ -172,12 +249,13 @@ class Mask {
   npad_mask view_;
 };
 
-/// A view of pixels that stay where they are; npad reads them during the call that it is given to.
+/// A view of an image in the caller's memory. npad reads the pixels during the call that takes the view.
 class Image {
  public:
-  /// `stride` is in bytes; 0 stands for rows without padding.
+  /// `stride` is in bytes; 0 means rows without padding.
   Image(const void *pixels, int width, int height, npad_pixel_format format, std::int64_t stride = 0) noexcept
-      : view_(detail::sized<npad_image>()) {
+      : view_{} {
+    view_.size = sizeof view_;
     view_.data[0] = static_cast<const std::uint8_t *>(pixels);
     view_.width = width;
     view_.height = height;
@@ -185,7 +263,7 @@ class Image {
     view_.format = static_cast<std::int32_t>(format);
   }
 
-  /// Three planes of one byte a pixel, as HALCON keeps them.
+  /// Three planes of one byte per pixel, HALCON's layout.
   static Image planar(const void *red, const void *green, const void *blue, int width, int height,
                       std::int64_t stride = 0) noexcept {
     Image image(red, width, height, NPAD_PIXEL_FORMAT_RGB8_PLANAR, stride);
@@ -194,7 +272,14 @@ class Image {
     return image;
   }
 
-  /// The same view with a region of interest, for scoring; the mask must live as long as the view.
+  /// The same view of 16-bit pixels of which the camera fills 8 to 16 bits: 10 for Mono10, 12 for Mono12; 0 means 16.
+  Image with_significant_bits(int bits) const noexcept {
+    Image image = *this;
+    image.view_.significant_bits = bits;
+    return image;
+  }
+
+  /// The same view with a mask, for scoring. The mask must live as long as the returned view.
   Image with_mask(const Mask &mask) const noexcept {
     Image image = *this;
     image.view_.mask = mask.get();
@@ -202,20 +287,13 @@ class Image {
   }
   Image with_mask(const Mask &&) const = delete;
 
-  /// The same view with a rectangle as region of interest, for scoring.
+  /// The same view with a rectangular region of interest in pixels, for scoring. All four values 0 mean the whole image.
   Image with_roi(int x, int y, int width, int height) const noexcept {
     Image image = *this;
     image.view_.roi_x = x;
     image.view_.roi_y = y;
     image.view_.roi_width = width;
     image.view_.roi_height = height;
-    return image;
-  }
-
-  /// The same GRAY16 view of a camera that fills so many bits: 10 for Mono10, 12 for Mono12.
-  Image with_significant_bits(int bits) const noexcept {
-    Image image = *this;
-    image.view_.significant_bits = bits;
     return image;
   }
 
@@ -227,159 +305,182 @@ class Image {
   npad_image view_;
 };
 
-/// Progress callback of a fit, see npad_progress_callback. Return false to cancel the call. An exception cancels it too and
-/// is thrown again by that call.
+/// Progress callback, see npad_progress_callback. Returns true to continue and false to cancel the call. An exception cancels
+/// the call too, and the call rethrows it.
 using Progress = std::function<bool(const char *stage, std::size_t done, std::size_t total)>;
 
-/// A feature extractor of the program's own: writes the outputs that npad_extract_callback describes. What it throws becomes
-/// the message of the failed call. Called from several threads at once.
-using Extract = std::function<void(const float *input, int height, int width, float *const *outputs)>;
+/// A feature extractor of the program, which replaces ONNX Runtime; see npad_extractor.
+struct Extractor {
+  struct Output {
+    /// Input pixels per position in each direction, 1 to 64.
+    int stride;
+    /// Number of planes, 1 to 8192.
+    int channels;
+  };
+
+  /// 1 to 64 lower-case letters, digits, '-' or '_'.
+  std::string name;
+  std::vector<Output> outputs;
+  /// Mean and standard deviation of red, green and blue, which are 0 to 1.
+  std::array<float, 3> mean{0, 0, 0};
+  std::array<float, 3> deviation{1, 1, 1};
+  /// Computes features, see npad_extract_callback. May be called from several threads at once. When it throws, the call fails
+  /// with an npad::Error that contains the exception's message.
+  std::function<void(const float *input, int height, int width, float *const *outputs)> extract;
+};
 
 namespace detail {
 
-/// What the progress callback of this thread's call has thrown: npad calls it on the thread of the call in progress.
-inline thread_local std::exception_ptr thrown;
-
-inline bool forward_progress(const char *stage, std::size_t done, std::size_t total, void *user_data) {
+inline bool progress(const char *stage, std::size_t done, std::size_t total, void *user_data) noexcept {
   try {
     return (*static_cast<const Progress *>(user_data))(stage, done, total);
   } catch (...) {
-    thrown = std::current_exception();
+    CallbackException::keep();
     return false;
   }
 }
 
-/// As call(), for calls that report progress: an exception of the callback takes the place of the error.
-template <class Function, class... Arguments>
-void call_with_progress(Function function, Arguments... arguments) {
-  check_version();
-  thrown = nullptr;
-  npad_error *error = nullptr;
-  const npad_status status = function(arguments..., &error);
-  if (status == NPAD_STATUS_OK) return;
-  if (thrown) {
-    npad_error_free(error);
-    std::rethrow_exception(std::exchange(thrown, nullptr));
-  }
-  fail(status, error);
-}
+using SharedExtractor = std::shared_ptr<const Extractor>;
 
-inline std::int32_t forward_extract(void *user_data, const float *input, std::int32_t height, std::int32_t width,
-                                    float *const *outputs, npad_callback_error *error) {
-  const auto say = [error](const char *message) {
-    std::size_t at = 0;
-    for (; message[at] && at + 1 < sizeof error->message; ++at) error->message[at] = message[at];
-    error->message[at] = 0;
+inline std::int32_t extract(void *user_data, const float *input, std::int32_t height, std::int32_t width,
+                            float *const *outputs, npad_callback_error *error) noexcept {
+  const auto failed = [error](const char *message) {
+    std::snprintf(error->message, sizeof error->message, "%s", message);
     return 1;
   };
   try {
-    (*static_cast<const Extract *>(user_data))(input, height, width, outputs);
+    (*static_cast<const SharedExtractor *>(user_data))->extract(input, height, width, outputs);
     return 0;
-  } catch (const std::exception &thrown) {
-    return say(thrown.what());
+  } catch (const std::exception &exception) {
+    return failed(exception.what());
   } catch (...) {
-    return say("the extractor threw something that is no std::exception");
+    return failed("the extractor threw an exception that is not a std::exception");
   }
 }
 
+inline void free_extractor(void *user_data) noexcept { delete static_cast<SharedExtractor *>(user_data); }
+
 }  // namespace detail
 
-/// The outputs of a feature extractor of the program's own, see npad_extractor.
-struct ExtractorShape {
-  std::string name;
-  std::vector<std::int32_t> strides;
-  std::vector<std::int32_t> channels;
-  float mean[3] = {0.485f, 0.456f, 0.406f};
-  float std[3] = {0.229f, 0.224f, 0.225f};
-};
-
-/// Options for fitting and loading. Every option has a default. Belongs to one thread at a time. Trainers made with options
-/// share the progress callback, so either may be destroyed first.
+/// Options for fitting and loading. Every option has a default. Belongs to one thread at a time; calls copy the options, and
+/// trainers share their callbacks, so that the options need not outlive them.
 class Options {
  public:
-  Options() : handle_(npad_options_new()) {}
+  Options() : handle_((detail::check_library(), detail::created(npad_options_new()))) {}
 
-  /// Sets an option by name; options() lists them.
+  /// Sets an option by name; npad::options() lists them.
   Options &set(const std::string &key, const std::string &value) {
     detail::call(npad_options_set, handle_.get(), key.c_str(), value.c_str());
     return *this;
   }
 
-  /// The value of an option: what was set, else the default.
+  /// The value of an option, set or default.
   std::string get(const std::string &key) const {
     const char *value = nullptr;
     detail::call(npad_options_get, handle_.get(), key.c_str(), &value);
     return value;
   }
 
-  /// The mask that all images of a fit share.
+  /// The mask that all images of a fit share; copied.
   Options &set_mask(const Mask &mask) {
     detail::call(npad_options_set_mask, handle_.get(), mask.get());
     return *this;
   }
+  Options &clear_mask() {
+    detail::call(npad_options_set_mask, handle_.get(), static_cast<const npad_mask *>(nullptr));
+    return *this;
+  }
 
-  /// The rectangle that is the region of interest of all images of a fit; all 0 for none.
+  /// The rectangular region of interest that all images of a fit share; all four values 0 mean none.
   Options &set_roi(int x, int y, int width, int height) {
-    detail::call(npad_options_set_roi, handle_.get(), x, y, width, height);
+    detail::call(npad_options_set_roi, handle_.get(), std::int32_t{x}, std::int32_t{y}, std::int32_t{width},
+                 std::int32_t{height});
     return *this;
   }
 
-  /// Sets the progress callback of fits that are started from now on; an empty one is none.
+  /// Sets the progress callback of fits with these options; an empty function removes it. Trainers that exist already keep
+  /// the one that they were created with.
   Options &set_progress(Progress progress) {
-    auto own = progress ? std::make_shared<Progress>(std::move(progress)) : nullptr;
-    detail::call(npad_options_set_progress, handle_.get(), own ? detail::forward_progress : npad_progress_callback{},
-                 static_cast<void *>(own.get()));
-    progress_ = std::move(own);
+    auto shared = progress ? std::make_shared<Progress>(std::move(progress)) : nullptr;
+    detail::call(npad_options_set_progress, handle_.get(),
+                 shared ? static_cast<npad_progress_callback>(detail::progress) : nullptr,
+                 static_cast<void *>(shared.get()));
+    progress_ = std::move(shared);
     return *this;
   }
 
-  /// A feature extractor of the program's own, in place of ONNX Runtime.
+  /// A feature extractor of the program. Options, trainers and models share it.
+  Options &set_extractor(std::shared_ptr<const Extractor> extractor) {
+    if (!extractor) throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the extractor is null");
+    std::vector<std::int32_t> strides, channels;
+    for (const Extractor::Output &output : extractor->outputs) {
+      strides.push_back(output.stride);
+      channels.push_back(output.channels);
+    }
+    npad_extractor table{};
+    table.size = sizeof table;
+    table.name = extractor->name.c_str();
+    table.tap_count = strides.size();
+    table.strides = strides.data();
+    table.channels = channels.data();
+    std::copy(extractor->mean.begin(), extractor->mean.end(), table.mean);
+    std::copy(extractor->deviation.begin(), extractor->deviation.end(), table.std);
+    table.extract = extractor->extract ? static_cast<npad_extract_callback>(detail::extract) : nullptr;
+    table.free = detail::free_extractor;
+    auto user_data = std::make_unique<detail::SharedExtractor>(extractor);
+    table.user_data = user_data.get();
+    set_extractor(table);
+    static_cast<void>(user_data.release());  // npad calls `free`.
+    return *this;
+  }
+  Options &set_extractor(Extractor extractor) {
+    return set_extractor(std::make_shared<const Extractor>(std::move(extractor)));
+  }
+  /// The same from a table of C.
   Options &set_extractor(const npad_extractor &extractor) {
     detail::call(npad_options_set_extractor, handle_.get(), &extractor);
     return *this;
   }
 
-  /// The same with a function; it lives as long as options, trainers and models that use it.
-  Options &set_extractor(const ExtractorShape &shape, Extract extract) {
-    if (shape.strides.size() != shape.channels.size())
-      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "an extractor needs as many strides as channels");
-    auto own = std::make_unique<Extract>(std::move(extract));
-    auto table = detail::sized<npad_extractor>();
-    table.name = shape.name.c_str();
-    table.tap_count = shape.strides.size();
-    table.strides = shape.strides.data();
-    table.channels = shape.channels.data();
-    for (int i = 0; i < 3; ++i) {
-      table.mean[i] = shape.mean[i];
-      table.std[i] = shape.std[i];
-    }
-    table.extract = detail::forward_extract;
-    table.free = [](void *user_data) { delete static_cast<Extract *>(user_data); };
-    table.user_data = own.get();
-    set_extractor(table);
-    own.release();
-    return *this;
-  }
-
   const npad_options *get() const noexcept { return handle_.get(); }
-  const std::shared_ptr<Progress> &progress() const noexcept { return progress_; }
 
  private:
-  detail::Handle<npad_options, npad_options_free> handle_;
+  friend class Model;
+  friend class Trainer;
+
+  // Declared first, so that the callback outlives the handle that refers to it.
   std::shared_ptr<Progress> progress_;
+  detail::Handle<npad_options, npad_options_free> handle_;
 };
 
-/// Neighbouring pixels of one row of a region.
+/// A request to cancel a batch. Any number of threads may use it at once. It must outlive the calls that take it.
+class Cancellation {
+ public:
+  Cancellation() : handle_((detail::check_library(), detail::created(npad_cancellation_new()))) {}
+
+  void cancel() noexcept { npad_cancellation_cancel(handle_.get()); }
+  bool is_cancelled() const noexcept { return npad_cancellation_is_cancelled(handle_.get()); }
+  const npad_cancellation *get() const noexcept { return handle_.get(); }
+
+ private:
+  detail::Handle<npad_cancellation, npad_cancellation_free> handle_;
+};
+
+/// Consecutive pixels of a region in one row.
 struct Run {
-  int row, first_column, end_column;
+  int row;
+  int column_begin;
+  /// The column after the last.
+  int column_end;
 };
 
-/// A pixel of a region's contour.
+/// A pixel's position.
 struct Point {
-  int x, y;
+  int x;
+  int y;
 };
 
-/// What npad says about one image. Any thread may read it.
+/// The result of scoring one image. Any number of threads may read it at once.
 class Result {
  public:
   explicit Result(npad_result *owned) noexcept : handle_(owned) {}
@@ -390,62 +491,167 @@ class Result {
   npad_verdict verdict() const noexcept { return npad_result_verdict(get()); }
   int width() const noexcept { return npad_result_width(get()); }
   int height() const noexcept { return npad_result_height(get()); }
-  /// width() * height() values, row after row; they live as long as the result.
+
+  /// The anomaly map: width() * height() values, row after row. It lives as long as the result.
   const float *map() const noexcept { return npad_result_map(get()); }
+#ifdef __cpp_lib_span
+  std::span<const float> map_span() const noexcept { return {map(), pixels()}; }
+#endif
+
+  /// The calibrated map in 8 bits, see npad_result_map_u8(): width() * height() bytes.
+  std::vector<std::uint8_t> map_u8() const {
+    std::vector<std::uint8_t> bytes(pixels());
+    map_u8_into(bytes.data());
+    return bytes;
+  }
+  /// The same into the caller's rows, `stride` bytes apart; 0 means rows without padding.
+  void map_u8_into(std::uint8_t *rows, std::int64_t stride = 0) const {
+    detail::call(npad_result_map_u8, get(), rows, stride);
+  }
+
+  /// The number of defect regions. A defective image may have none, where "min_region_area" drops them.
+  std::size_t region_count() const noexcept { return npad_result_region_count(get()); }
+
+  npad_region region(std::size_t index) const {
+    npad_region region{};
+    detail::call(npad_result_region, get(), index, &region, sizeof region);
+    return region;
+  }
 
   /// The defect regions, highest peak first.
   std::vector<npad_region> regions() const {
-    std::vector<npad_region> regions(npad_result_region_count(get()));
-    for (std::size_t i = 0; i < regions.size(); ++i)
-      detail::call(npad_result_region, get(), i, &regions[i], sizeof(npad_region));
+    std::vector<npad_region> regions;
+    regions.reserve(region_count());
+    for (std::size_t i = 0; i < region_count(); ++i) regions.push_back(region(i));
     return regions;
   }
 
-  /// The pixels of a region as runs, ordered by row and column; empty for a region that there is not.
+  /// The pixels of a region as runs, ordered by row, then by column.
   std::vector<Run> region_runs(std::size_t index) const {
     std::size_t count = 0;
-    const std::int32_t *values = npad_result_region_runs(get(), index, &count);
-    std::vector<Run> runs;
-    for (std::size_t i = 0; i < count; ++i) runs.push_back({values[3 * i], values[3 * i + 1], values[3 * i + 2]});
+    const std::int32_t *values = checked(npad_result_region_runs(get(), index, &count), index);
+    std::vector<Run> runs(count);
+    for (std::size_t i = 0; i < count; ++i) runs[i] = {values[3 * i], values[3 * i + 1], values[3 * i + 2]};
     return runs;
   }
 
-  /// The outer boundary of a region, clockwise; empty for a region that there is not.
+  /// The outer boundary of a region: pixels of the region, clockwise; the last is a neighbour of the first.
   std::vector<Point> region_contour(std::size_t index) const {
     std::size_t count = 0;
-    const std::int32_t *values = npad_result_region_contour(get(), index, &count);
-    std::vector<Point> points;
-    for (std::size_t i = 0; i < count; ++i) points.push_back({values[2 * i], values[2 * i + 1]});
+    const std::int32_t *values = checked(npad_result_region_contour(get(), index, &count), index);
+    std::vector<Point> points(count);
+    for (std::size_t i = 0; i < count; ++i) points[i] = {values[2 * i], values[2 * i + 1]};
     return points;
   }
 
-  /// Writes the mask of a region, its bounding box: 255 inside and 0 outside. `stride` is in bytes; 0: no padding.
-  void region_mask(std::size_t index, std::uint8_t *mask, std::int64_t stride = 0) const {
-    detail::call(npad_result_region_mask, get(), index, mask, stride);
+  /// The pixels of a region as a mask of its bounding box without padding: 255 inside, 0 outside.
+  std::vector<std::uint8_t> region_mask(std::size_t index) const {
+    const npad_region box = region(index);
+    std::vector<std::uint8_t> bytes(static_cast<std::size_t>(box.width) * static_cast<std::size_t>(box.height));
+    region_mask_into(index, bytes.data());
+    return bytes;
   }
-
-  /// Writes the calibrated map in 8 bits: 128 and above is above the threshold. `stride` is in bytes; 0: no padding.
-  void map_u8(std::uint8_t *map, std::int64_t stride = 0) const { detail::call(npad_result_map_u8, get(), map, stride); }
-
-#ifdef __cpp_lib_span
-  /// map() with its length.
-  std::span<const float> map_span() const noexcept {
-    return {map(), static_cast<std::size_t>(width()) * static_cast<std::size_t>(height())};
+  /// The same into the caller's rows, `stride` bytes apart; 0 means rows without padding.
+  void region_mask_into(std::size_t index, std::uint8_t *rows, std::int64_t stride = 0) const {
+    detail::call(npad_result_region_mask, get(), index, rows, stride);
   }
-#endif
 
   const npad_result *get() const noexcept { return handle_.get(); }
 
  private:
+  std::size_t pixels() const noexcept { return static_cast<std::size_t>(width()) * static_cast<std::size_t>(height()); }
+
+  const std::int32_t *checked(const std::int32_t *values, std::size_t index) const {
+    if (values != nullptr) return values;
+    static_cast<void>(region(index));  // Throws for an index that is too large.
+    throw Error(NPAD_STATUS_OUT_OF_MEMORY, "there is no memory for the pixels of region " + std::to_string(index));
+  }
+
   detail::Handle<npad_result, npad_result_free> handle_;
+};
+
+/// The caller's memory for the result of one image, see npad_output. What is not set is not written. It may be used for any
+/// number of images, by one call at a time.
+class Output {
+ public:
+  Output() noexcept : view_{} {
+    view_.size = sizeof view_;
+    view_.region_size = sizeof(npad_region);
+  }
+
+  /// Where the anomaly map goes: rows of the image's width, `stride` bytes apart; 0 means rows without padding.
+  Output &set_map(float *rows, std::int64_t stride = 0) noexcept { return set_map(rows, stride, unchecked); }
+  /// The same, without padding. The vector must hold a value for each pixel and keep its memory.
+  Output &set_map(std::vector<float> &values) noexcept { return set_map(values.data(), 0, values.size()); }
+  /// Where the calibrated map in 8 bits goes.
+  Output &set_map_u8(std::uint8_t *rows, std::int64_t stride = 0) noexcept { return set_map_u8(rows, stride, unchecked); }
+  Output &set_map_u8(std::vector<std::uint8_t> &values) noexcept { return set_map_u8(values.data(), 0, values.size()); }
+  /// Where the first `capacity` regions go, highest peak first.
+  Output &set_regions(npad_region *regions, std::size_t capacity) noexcept {
+    view_.regions = regions;
+    view_.region_capacity = capacity;
+    return *this;
+  }
+  /// The same for as many regions as the vector has elements; it must keep its memory.
+  Output &set_regions(std::vector<npad_region> &regions) noexcept { return set_regions(regions.data(), regions.size()); }
+#ifdef __cpp_lib_span
+  Output &set_map(std::span<float> values) noexcept { return set_map(values.data(), 0, values.size()); }
+  Output &set_map_u8(std::span<std::uint8_t> values) noexcept { return set_map_u8(values.data(), 0, values.size()); }
+  Output &set_regions(std::span<npad_region> regions) noexcept { return set_regions(regions.data(), regions.size()); }
+#endif
+
+  float score() const noexcept { return view_.score; }
+  float calibrated_score() const noexcept { return view_.calibrated_score; }
+  npad_verdict verdict() const noexcept { return static_cast<npad_verdict>(view_.verdict); }
+  bool is_anomalous() const noexcept { return verdict() == NPAD_VERDICT_DEFECTIVE; }
+  /// The number of regions of the image, including those for which there was no room.
+  std::size_t region_count() const noexcept { return view_.region_count; }
+  /// The number of regions that were written.
+  std::size_t written_region_count() const noexcept {
+    return view_.regions == nullptr ? 0 : (std::min)(view_.region_count, view_.region_capacity);
+  }
+
+  const npad_output *get() const noexcept { return &view_; }
+
+ private:
+  friend class Model;
+
+  static constexpr std::size_t unchecked = static_cast<std::size_t>(-1);
+
+  Output &set_map(float *rows, std::int64_t stride, std::size_t size) noexcept {
+    view_.map = rows;
+    view_.map_stride = stride;
+    map_size_ = size;
+    return *this;
+  }
+
+  Output &set_map_u8(std::uint8_t *rows, std::int64_t stride, std::size_t size) noexcept {
+    view_.map_u8 = rows;
+    view_.map_u8_stride = stride;
+    map_u8_size_ = size;
+    return *this;
+  }
+
+  /// Throws where a vector or span is too short for the image.
+  void check(const Image &image) const {
+    if (image.width() < 1 || image.height() < 1) return;  // npad refuses the image.
+    const auto pixels = static_cast<std::size_t>(image.width()) * static_cast<std::size_t>(image.height());
+    const std::size_t size = (std::min)(map_size_, map_u8_size_);
+    if (size < pixels)
+      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the map has room for " + std::to_string(size) + " values, but the image has " +
+                                                    std::to_string(pixels) + " pixels");
+  }
+
+  npad_output view_;
+  std::size_t map_size_ = unchecked, map_u8_size_ = unchecked;
 };
 
 namespace detail {
 
-inline std::vector<npad_image> views(const std::vector<Image> &images) {
+inline std::vector<npad_image> views(const Image *images, std::size_t count) {
   std::vector<npad_image> views;
-  views.reserve(images.size());
-  for (const Image &image : images) views.push_back(*image.get());
+  views.reserve(count);
+  for (std::size_t i = 0; i < count; ++i) views.push_back(*images[i].get());
   return views;
 }
 
@@ -458,13 +664,17 @@ class Model {
 
   /// Learns from good images, at least two, and finishes.
   static Model fit(const std::vector<Image> &images, const Options &options = Options()) {
-    const auto views = detail::views(images);
+    return fit(images.data(), images.size(), options);
+  }
+  static Model fit(const Image *images, std::size_t count, const Options &options = Options()) {
+    const auto views = detail::views(images, count);
+    const auto progress = options.progress_;  // The callback may replace itself.
     npad_model *model = nullptr;
-    detail::call_with_progress(npad_fit, views.data(), views.size(), options.get(), &model);
+    detail::call(npad_fit, views.data(), views.size(), options.get(), &model);
     return Model(model);
   }
 
-  /// Reads a model file; of the options, the device, the threads and the extractor count.
+  /// Reads a model file; npad_model_load() lists the options that count.
   static Model load(const std::string &path, const Options &options = Options()) {
     npad_model *model = nullptr;
     detail::call(npad_model_load, path.c_str(), options.get(), &model);
@@ -489,99 +699,116 @@ class Model {
     return {npad_buffer_data(buffer), npad_buffer_data(buffer) + npad_buffer_size(buffer)};
   }
 
+  /// Prepares the model for images of one size, so that the first of them is scored as fast as later ones.
+  void warm_up(int width, int height) const {
+    detail::call(npad_model_warm_up, get(), std::int32_t{width}, std::int32_t{height});
+  }
+
   Result score(const Image &image) const {
     npad_result *result = nullptr;
     detail::call(npad_score, get(), image.get(), &result);
     return Result(result);
   }
 
-  /// Scores several images, all or none. A cancellation is looked at between images.
-  std::vector<Result> score(const std::vector<Image> &images, const Cancellation *cancellation = nullptr) const {
-    const auto views = detail::views(images);
-    std::vector<npad_result *> handles(images.size());
+  /// Scores several images, all or none. `cancellation` may cancel the call between two images.
+  std::vector<Result> score_batch(const std::vector<Image> &images, const Cancellation *cancellation = nullptr) const {
+    return score_batch(images.data(), images.size(), cancellation);
+  }
+  std::vector<Result> score_batch(const Image *images, std::size_t count, const Cancellation *cancellation = nullptr) const {
+    const auto views = detail::views(images, count);
+    std::vector<npad_result *> handles(count);
     std::vector<Result> results;
-    results.reserve(images.size());
-    detail::call(npad_score_batch, get(), views.data(), views.size(), cancellation ? cancellation->get() : nullptr,
-                 handles.data());
+    results.reserve(count);
+    detail::call(npad_score_batch, get(), views.data(), count, request(cancellation), handles.data());
     for (npad_result *handle : handles) results.emplace_back(handle);
     return results;
   }
 
-  /// An output to be filled in for score_into().
-  static npad_output output() noexcept { return detail::sized<npad_output>(); }
-
-  /// Scores into the caller's memory, which `output` describes, see npad_output.
-  void score_into(const Image &image, npad_output &output) const {
-    detail::call(npad_score_into, get(), image.get(), &output);
+  /// Scores into the caller's memory.
+  void score_into(const Image &image, Output &output) const {
+    output.check(image);
+    detail::call(npad_score_into, get(), image.get(), &output.view_);
   }
 
-  /// The same with a map of rows of the image's width, `map_stride` bytes apart (0: no padding), and room for regions.
-  npad_output score_into(const Image &image, float *map, std::int64_t map_stride = 0, npad_region *regions = nullptr,
-                         std::size_t region_capacity = 0) const {
-    npad_output output = Model::output();
-    output.map = map;
-    output.map_stride = map_stride;
-    output.regions = regions;
-    output.region_size = sizeof(npad_region);
-    output.region_capacity = region_capacity;
-    score_into(image, output);
-    return output;
+  /// Scores several images into the caller's memory, one output for each image.
+  void score_batch_into(const std::vector<Image> &images, std::vector<Output> &outputs,
+                        const Cancellation *cancellation = nullptr) const {
+    if (images.size() != outputs.size())
+      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "there are " + std::to_string(images.size()) + " images, but " +
+                                                    std::to_string(outputs.size()) + " outputs");
+    score_batch_into(images.data(), images.size(), outputs.data(), cancellation);
+  }
+  void score_batch_into(const Image *images, std::size_t count, Output *outputs,
+                        const Cancellation *cancellation = nullptr) const {
+    const auto views = detail::views(images, count);
+    std::vector<npad_output> memory;
+    memory.reserve(count);
+    for (std::size_t i = 0; i < count; ++i) {
+      outputs[i].check(images[i]);
+      memory.push_back(outputs[i].view_);
+    }
+    detail::call(npad_score_batch_into, get(), views.data(), count, request(cancellation), memory.data());
+    for (std::size_t i = 0; i < count; ++i) outputs[i].view_ = memory[i];
   }
 
 #ifdef __cpp_lib_span
-  /// The same with a map without padding.
-  npad_output score_into(const Image &image, std::span<float> map, std::span<npad_region> regions = {}) const {
-    if (map.size() != static_cast<std::size_t>(image.width()) * static_cast<std::size_t>(image.height()))
-      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the map needs as many values as the image has pixels");
-    return score_into(image, map.data(), 0, regions.data(), regions.size());
+  static Model fit(std::span<const Image> images, const Options &options = Options()) {
+    return fit(images.data(), images.size(), options);
+  }
+  static Model load_memory(std::span<const std::uint8_t> bytes, const Options &options = Options()) {
+    return load_memory(bytes.data(), bytes.size(), options);
+  }
+  std::vector<Result> score_batch(std::span<const Image> images, const Cancellation *cancellation = nullptr) const {
+    return score_batch(images.data(), images.size(), cancellation);
+  }
+  void score_batch_into(std::span<const Image> images, std::span<Output> outputs,
+                        const Cancellation *cancellation = nullptr) const {
+    if (images.size() != outputs.size())
+      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "there are " + std::to_string(images.size()) + " images, but " +
+                                                    std::to_string(outputs.size()) + " outputs");
+    score_batch_into(images.data(), images.size(), outputs.data(), cancellation);
+  }
+  Model recalibrate(std::span<const Image> images) const { return recalibrate(images.data(), images.size(), nullptr); }
+  Model recalibrate(std::span<const Image> images, const Options &options) const {
+    return recalibrate(images.data(), images.size(), options.get());
   }
 #endif
 
-  /// Scores several images, each into the output of its index.
-  void score_into(const std::vector<Image> &images, std::vector<npad_output> &outputs,
-                  const Cancellation *cancellation = nullptr) const {
-    if (images.size() != outputs.size())
-      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "a batch needs as many outputs as images");
-    const auto views = detail::views(images);
-    detail::call(npad_score_batch_into, get(), views.data(), views.size(),
-                 cancellation ? cancellation->get() : nullptr, outputs.data());
-  }
-
-  /// Makes everything ready for images of a size, so that the first one takes no longer than those that follow.
-  void warm_up(int width, int height) const { detail::call(npad_model_warm_up, get(), width, height); }
-
-  /// The image with its anomaly map laid over it, as rows of `width` RGB (or BGR) pixels without padding.
+  /// The image with its anomaly map drawn over it, as rows of `width` RGB (or BGR) pixels without padding.
   std::vector<std::uint8_t> render(const Image &image, const Result &result,
                                    npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
-    std::vector<std::uint8_t> pixels(std::size_t{3} * static_cast<std::size_t>(result.width()) *
-                                     static_cast<std::size_t>(result.height()));
-    detail::call(npad_render, get(), image.get(), result.get(), pixels.data(), std::int64_t{0},
-                 static_cast<std::int32_t>(format));
+    std::vector<std::uint8_t> pixels(picture_size(image));
+    render_into(image, result, pixels.data(), 0, format);
     return pixels;
   }
-
-  /// The same from the map and the regions that score_into() wrote.
-  std::vector<std::uint8_t> render(const Image &image, const npad_output &output,
+  /// The same from the map and regions that score_into() wrote.
+  std::vector<std::uint8_t> render(const Image &image, const Output &output,
                                    npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
-    std::vector<std::uint8_t> pixels(std::size_t{3} * static_cast<std::size_t>(image.width()) *
-                                     static_cast<std::size_t>(image.height()));
-    detail::call(npad_render_output, get(), image.get(), &output, pixels.data(), std::int64_t{0},
-                 static_cast<std::int32_t>(format));
+    std::vector<std::uint8_t> pixels(picture_size(image));
+    render_into(image, output, pixels.data(), 0, format);
     return pixels;
   }
+  /// The same into the caller's rows of the image's width, three bytes per pixel, `stride` bytes apart.
+  void render_into(const Image &image, const Result &result, std::uint8_t *pixels, std::int64_t stride = 0,
+                   npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
+    detail::call(npad_render, get(), image.get(), result.get(), pixels, stride, static_cast<std::int32_t>(format));
+  }
+  void render_into(const Image &image, const Output &output, std::uint8_t *pixels, std::int64_t stride = 0,
+                   npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
+    output.check(image);
+    detail::call(npad_render_output, get(), image.get(), output.get(), pixels, stride, static_cast<std::int32_t>(format));
+  }
 
+  /// The model's metadata as JSON.
+  std::string info() const { return npad_model_info(get()); }
   std::string method() const { return npad_model_method(get()); }
   std::string backbone() const { return npad_model_backbone(get()); }
   std::string device() const { return npad_model_device(get()); }
-  /// The size of the network's input in pixels.
   int input_width() const noexcept { return npad_model_input_width(get()); }
   int input_height() const noexcept { return npad_model_input_height(get()); }
-  /// Good images that the model has learnt.
+  /// The number of good images that the model has learnt.
   std::size_t image_count() const noexcept { return npad_model_image_count(get()); }
   double false_alarm_rate() const noexcept { return npad_model_false_alarm_rate(get()); }
-
-  /// The model's metadata, as JSON.
-  std::string info() const { return npad_model_info(get()); }
   float threshold() const noexcept { return npad_model_threshold(get()); }
   float review_threshold() const noexcept { return npad_model_review_threshold(get()); }
   float map_threshold() const noexcept { return npad_model_map_threshold(get()); }
@@ -594,17 +821,28 @@ class Model {
   }
 
   /// The same model with thresholds from good images that it has not learnt, for its own rates.
-  Model recalibrate(const std::vector<Image> &images) const { return recalibrate(images, nullptr); }
+  Model recalibrate(const std::vector<Image> &images) const { return recalibrate(images.data(), images.size(), nullptr); }
   /// The same for the rates of the options.
   Model recalibrate(const std::vector<Image> &images, const Options &options) const {
-    return recalibrate(images, options.get());
+    return recalibrate(images.data(), images.size(), options.get());
   }
 
   const npad_model *get() const noexcept { return handle_.get(); }
 
  private:
-  Model recalibrate(const std::vector<Image> &images, const npad_options *options) const {
-    const auto views = detail::views(images);
+  static const npad_cancellation *request(const Cancellation *cancellation) noexcept {
+    return cancellation == nullptr ? nullptr : cancellation->get();
+  }
+
+  static std::size_t picture_size(const Image &image) {
+    if (image.width() < 1 || image.height() < 1)
+      throw Error(NPAD_STATUS_INVALID_IMAGE, "the image is " + std::to_string(image.width()) + " x " +
+                                                 std::to_string(image.height()) + ", but must have at least one pixel");
+    return std::size_t{3} * static_cast<std::size_t>(image.width()) * static_cast<std::size_t>(image.height());
+  }
+
+  Model recalibrate(const Image *images, std::size_t count, const npad_options *options) const {
+    const auto views = detail::views(images, count);
     npad_model *model = nullptr;
     detail::call(npad_model_recalibrate, get(), views.data(), views.size(), options, &model);
     return Model(model);
@@ -613,32 +851,33 @@ class Model {
   detail::Handle<npad_model, npad_model_free> handle_;
 };
 
-/// A fit in progress, for images that come one by one. Belongs to one thread at a time. A call that throws leaves it as it
-/// was.
+/// A fit in progress, for images that come one by one. Belongs to one thread at a time. It shares the callbacks of the options
+/// that it was created with, which need not outlive it.
 class Trainer {
  public:
-  explicit Trainer(const Options &options = Options()) : progress_(options.progress()) {
+  explicit Trainer(const Options &options = Options()) : progress_(options.progress_) {
     npad_trainer *trainer = nullptr;
     detail::call(npad_trainer_new, options.get(), &trainer);
     handle_.reset(trainer);
   }
 
-  /// Goes on from a model with further good images, for a new one.
+  /// Resumes the fit of a model with further good images, for a new model.
   static Trainer resume(const Model &model, const Options &options = Options()) {
     npad_trainer *trainer = nullptr;
     detail::call(npad_trainer_resume, model.get(), options.get(), &trainer);
-    return Trainer(trainer, options.progress());
+    return Trainer(trainer, options.progress_);
   }
 
-  /// Announces how many images will come, so that the progress callback has a total.
-  void expect(std::size_t images) { detail::call(npad_trainer_expect, handle_.get(), images); }
-  void add(const Image &image) { detail::call_with_progress(npad_trainer_add_image, handle_.get(), image.get()); }
+  /// Announces how many images will be added, so that the progress callback receives a total; 0 means unknown.
+  void expect(std::size_t count) { detail::call(npad_trainer_expect, handle_.get(), count); }
+  /// Learns one good image. A failure, also one that the callback causes, leaves the trainer as it was.
+  void add(const Image &image) { detail::call(npad_trainer_add_image, handle_.get(), image.get()); }
   std::size_t image_count() const noexcept { return npad_trainer_image_count(handle_.get()); }
 
-  /// Ends the fit. Where it throws, images may be added and it may be called again.
+  /// Ends the fit. After a failure the trainer is as it was before the call: add images or call it again.
   Model finish() {
     npad_model *model = nullptr;
-    detail::call_with_progress(npad_trainer_finish, handle_.get(), &model);
+    detail::call(npad_trainer_finish, handle_.get(), &model);
     return Model(model);
   }
 
@@ -646,7 +885,7 @@ class Trainer {
   Trainer(npad_trainer *owned, std::shared_ptr<Progress> progress) noexcept
       : progress_(std::move(progress)), handle_(owned) {}
 
-  // Outlives the trainer, which calls it.
+  // Declared first, so that the callback outlives the handle that refers to it.
   std::shared_ptr<Progress> progress_;
   detail::Handle<npad_trainer, npad_trainer_free> handle_;
 };

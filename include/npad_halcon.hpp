@@ -1,8 +1,7 @@
 /* npad for HALCON/C++: HImage in, HImage and HRegion out, over npad.hpp. Header-only.
  *
- * Images: byte, uint2 (65535 is white) and real (1 is white) with one channel, byte with three (red, green, blue). A
- * reduced domain is the region of interest: for scoring that of each image, for a fit one that all images share.
- * Anything else throws npad::Error.
+ * Images: byte, uint2 and real (1 is white) with one channel, byte with three (red, green, blue). A reduced domain is the
+ * region of interest: for scoring that of each image, for a fit one that all images share. Anything else throws npad::Error.
  *
  * Written against HALCON/C++'s documented signatures (HALCON 12 and newer, namespace HalconCpp). */
 #ifndef NPAD_HALCON_HPP
@@ -10,17 +9,21 @@
 
 #include <halconcpp/HalconCpp.h>
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "npad.hpp"
 
 namespace npad::halcon {
 
-/// A view of an HImage without a copy of its pixels; it keeps the image alive. A reduced domain becomes a mask of its own.
+/// A view of an HImage without a copy of its pixels; it keeps the image alive. A reduced domain becomes a mask.
 class View {
  public:
-  explicit View(const HalconCpp::HImage &image) : source_(image) {
+  /// `significant_bits` is for images of type uint2: 10 for Mono10, 12 for Mono12; 0 means 16.
+  explicit View(const HalconCpp::HImage &image, int significant_bits = 0) : source_(image) {
     HalconCpp::HString type;
     void *planes[3] = {};
     const auto channels = static_cast<int>(source_.CountChannels().I());
@@ -40,8 +43,9 @@ class View {
       image_ = Image(planes[0], width, height, NPAD_PIXEL_FORMAT_GRAYF32);
     else
       throw Error(NPAD_STATUS_INVALID_IMAGE, "an HImage of type '" + name + "' with " + std::to_string(channels) +
-                                                 " channels cannot be inspected: expected byte, uint2 or real with one "
+                                                 " channels cannot be used: expected byte, uint2 or real with one "
                                                  "channel or byte with three; use convert_image_type or compose3");
+    image_ = image_->with_significant_bits(significant_bits);
     const HalconCpp::HRegion domain = source_.GetDomain();
     double row = 0, column = 0;
     if (domain.AreaCenter(&row, &column) == width_ * height_) return;
@@ -62,7 +66,7 @@ class View {
   /// Whether both have the same size and the same domain.
   bool same_domain(const View &other) const {
     if (width_ != other.width_ || height_ != other.height_ || mask_.has_value() != other.mask_.has_value()) return false;
-    return !mask_ || std::memcmp(mask_->get()->data, other.mask_->get()->data, std::size_t(width_ * height_)) == 0;
+    return !mask_ || std::memcmp(mask_->get()->data, other.mask_->get()->data, static_cast<std::size_t>(width_ * height_)) == 0;
   }
 
  private:
@@ -72,19 +76,24 @@ class View {
   std::optional<Mask> mask_;
 };
 
-/// A fit in progress. Where the first image's domain is reduced, it is the region of interest of the model, and all other
-/// images must have the same.
+/// A fit in progress. Where the first image's domain is reduced, it becomes the mask of the options and so of the model, and
+/// all other images must have the same domain.
 class Trainer {
  public:
-  explicit Trainer(Options options = Options()) : options_(std::move(options)) {}
+  explicit Trainer(Options options = Options(), int significant_bits = 0)
+      : options_(std::move(options)), significant_bits_(significant_bits) {}
 
+  /// Announces how many images will be added, so that the progress callback receives a total.
+  void expect(std::size_t count) {
+    expected_ = count;
+    if (trainer_) trainer_->expect(count);
+  }
+
+  /// Learns one good image. A failure leaves the trainer as it was.
   void add(const HalconCpp::HImage &image) {
-    auto view = std::make_unique<View>(image);
-    if (!trainer_) {
-      if (view->mask()) options_.set_mask(*view->mask());
-      trainer_.emplace(options_);
-      first_ = std::move(view);
-      trainer_->add(first_->all());
+    auto view = std::make_unique<View>(image, significant_bits_);
+    if (!first_) {
+      add_first(std::move(view));
       return;
     }
     if (first_->mask() && !view->same_domain(*first_))
@@ -96,19 +105,52 @@ class Trainer {
     trainer_->add(view->all());
   }
 
+  std::size_t image_count() const noexcept { return trainer_ ? trainer_->image_count() : 0; }
+
+  /// Ends the fit, see npad::Trainer::finish().
   Model finish() {
-    if (!trainer_) trainer_.emplace(options_);
-    return trainer_->finish();
+    if (trainer_) return trainer_->finish();
+    return npad::Trainer(options_).finish();
   }
 
  private:
+  void add_first(std::unique_ptr<View> view) {
+    if (view->mask()) options_.set_mask(*view->mask());
+    try {
+      npad::Trainer trainer(options_);
+      if (expected_ > 0) trainer.expect(expected_);
+      trainer.add(view->all());
+      trainer_.emplace(std::move(trainer));
+      first_ = std::move(view);
+    } catch (...) {
+      if (view->mask()) options_.clear_mask();
+      throw;
+    }
+  }
+
   Options options_;
+  int significant_bits_;
+  std::size_t expected_ = 0;
   std::unique_ptr<View> first_;
   std::optional<npad::Trainer> trainer_;
 };
 
-/// Scores an image within its domain. A model that was fitted within a domain keeps to that too.
-inline Result score(const Model &model, const HalconCpp::HImage &image) { return model.score(View(image).image()); }
+/// Scores an image within its domain. A model that was fitted within a domain is restricted to that too.
+inline Result score(const Model &model, const HalconCpp::HImage &image, int significant_bits = 0) {
+  return model.score(View(image, significant_bits).image());
+}
+
+/// Scores several images, each within its domain, all or none.
+inline std::vector<Result> score_batch(const Model &model, const std::vector<HalconCpp::HImage> &images,
+                                       const Cancellation *cancellation = nullptr) {
+  std::vector<std::unique_ptr<View>> views;
+  std::vector<Image> batch;
+  for (const HalconCpp::HImage &image : images) {
+    views.push_back(std::make_unique<View>(image));
+    batch.push_back(views.back()->image());
+  }
+  return model.score_batch(batch, cancellation);
+}
 
 /// The anomaly map as an image of type real, a copy.
 inline HalconCpp::HImage map(const Result &result) {
@@ -117,22 +159,60 @@ inline HalconCpp::HImage map(const Result &result) {
   return image;
 }
 
-/// The defect regions as npad found them, highest peak first: none is smaller than the model's least region area.
-inline std::vector<HalconCpp::HRegion> regions(const Result &result) {
-  std::vector<HalconCpp::HRegion> regions;
-  const std::size_t count = result.regions().size();
-  for (std::size_t i = 0; i < count; ++i) {
-    HalconCpp::HTuple rows, begins, ends;
-    for (const Run &run : result.region_runs(i)) {
-      rows.Append(static_cast<HalconCpp::Hlong>(run.row));
-      begins.Append(static_cast<HalconCpp::Hlong>(run.first_column));
-      ends.Append(static_cast<HalconCpp::Hlong>(run.end_column - 1));
-    }
-    HalconCpp::HRegion region;
-    region.GenRegionRuns(rows, begins, ends);
-    regions.push_back(region);
+/// The calibrated map as an image of type byte: 128 and above exactly where the map exceeds the map threshold.
+inline HalconCpp::HImage map_u8(const Result &result) {
+  std::vector<std::uint8_t> bytes = result.map_u8();
+  HalconCpp::HImage image;
+  image.GenImage1("byte", result.width(), result.height(), bytes.data());
+  return image;
+}
+
+namespace detail {
+
+/// The region of the runs, which must be sorted by row, then by column.
+inline HalconCpp::HRegion region_of(const std::vector<Run> &runs) {
+  HalconCpp::HRegion region;
+  if (runs.empty()) {
+    region.GenEmptyRegion();
+    return region;
   }
-  return regions;
+  HalconCpp::HTuple rows, begins, ends;
+  HalconCpp::Hlong index = 0;
+  for (const Run &run : runs) {
+    rows[index] = static_cast<HalconCpp::Hlong>(run.row);
+    begins[index] = static_cast<HalconCpp::Hlong>(run.column_begin);
+    ends[index] = static_cast<HalconCpp::Hlong>(run.column_end - 1);  // HALCON's last column is part of the run.
+    ++index;
+  }
+  region.GenRegionRuns(rows, begins, ends);
+  return region;
+}
+
+}  // namespace detail
+
+/// A defect region with the pixels that npad found, so that the model's least region area holds here too.
+inline HalconCpp::HRegion region(const Result &result, std::size_t index) {
+  return detail::region_of(result.region_runs(index));
+}
+
+/// The defect regions, highest peak first; empty where there is none.
+inline std::vector<HalconCpp::HRegion> regions(const Result &result) {
+  std::vector<HalconCpp::HRegion> all;
+  for (std::size_t i = 0; i < result.region_count(); ++i) all.push_back(region(result, i));
+  return all;
+}
+
+/// All defect regions as one region, which is empty where there is none.
+inline HalconCpp::HRegion defects(const Result &result) {
+  std::vector<Run> runs;
+  for (std::size_t i = 0; i < result.region_count(); ++i) {
+    const std::vector<Run> more = result.region_runs(i);
+    runs.insert(runs.end(), more.begin(), more.end());
+  }
+  std::sort(runs.begin(), runs.end(), [](const Run &a, const Run &b) {
+    return std::make_pair(a.row, a.column_begin) < std::make_pair(b.row, b.column_begin);
+  });
+  return detail::region_of(runs);
 }
 
 }  // namespace npad::halcon

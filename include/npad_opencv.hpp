@@ -1,7 +1,7 @@
 /* npad for OpenCV: cv::Mat in and out over npad.hpp, without copies. Header-only; needs opencv_core alone.
  *
- * Images: CV_8UC1, CV_8UC3 (BGR), CV_8UC4 (BGRA), CV_16UC1 (65535 is white) and CV_32FC1 (1 is white), also regions of
- * larger images. Masks: CV_8UC1, as OpenCV's own, 0 leaves a pixel out. Anything else throws npad::Error. */
+ * Images: CV_8UC1, CV_8UC3 (BGR), CV_8UC4 (BGRA), CV_16UC1 and CV_32FC1 (1 is white), also sub-matrices. Masks: CV_8UC1, 0
+ * excludes a pixel. Anything else throws npad::Error. */
 #ifndef NPAD_OPENCV_HPP
 #define NPAD_OPENCV_HPP
 
@@ -11,9 +11,9 @@
 
 namespace npad::opencv {
 
-/// A view of a matrix, which must live, and keep its size, as long as the view. For CV_16UC1, `significant_bits` is what the
-/// camera fills: 10 for Mono10, 12 for Mono12.
-inline Image view(const cv::Mat &image, int significant_bits = 16) {
+/// A view of a matrix, which must live, and keep its size, as long as the view. `significant_bits` is for CV_16UC1: 10 for
+/// Mono10, 12 for Mono12; 0 means 16.
+inline Image view(const cv::Mat &image, int significant_bits = 0) {
   npad_pixel_format format;
   switch (image.type()) {
     case CV_8UC1: format = NPAD_PIXEL_FORMAT_GRAY8; break;
@@ -24,93 +24,149 @@ inline Image view(const cv::Mat &image, int significant_bits = 16) {
     default:
       throw Error(NPAD_STATUS_INVALID_IMAGE,
                   "a cv::Mat of type " + cv::typeToString(image.type()) +
-                      " cannot be inspected: expected CV_8UC1, CV_8UC3, CV_8UC4, CV_16UC1 or CV_32FC1; use cv::cvtColor "
-                      "or convertTo");
+                      " cannot be used: expected CV_8UC1, CV_8UC3, CV_8UC4, CV_16UC1 or CV_32FC1; use cv::cvtColor or "
+                      "convertTo");
   }
-  if (image.dims != 2 || image.empty()) throw Error(NPAD_STATUS_INVALID_IMAGE, "the cv::Mat holds no image");
-  const Image view(image.data, image.cols, image.rows, format, static_cast<std::int64_t>(image.step[0]));
-  return format == NPAD_PIXEL_FORMAT_GRAY16 ? view.with_significant_bits(significant_bits) : view;
+  if (image.dims != 2 || image.empty()) throw Error(NPAD_STATUS_INVALID_IMAGE, "the cv::Mat contains no image");
+  return Image(image.data, image.cols, image.rows, format, static_cast<std::int64_t>(image.step[0]))
+      .with_significant_bits(significant_bits);
 }
 
 /// A view of a mask, which must live as long as the view.
 inline Mask mask(const cv::Mat &mask) {
-  if (mask.type() != CV_8UC1 || mask.empty())
+  if (mask.type() != CV_8UC1 || mask.dims != 2 || mask.empty())
     throw Error(NPAD_STATUS_INVALID_IMAGE, "a mask must be a cv::Mat of type CV_8UC1, but is " +
                                                (mask.empty() ? "empty" : cv::typeToString(mask.type())));
   return {mask.data, mask.cols, mask.rows, static_cast<std::int64_t>(mask.step[0])};
 }
 
-/// Learns from good images; an image of the options' mask's size is expected where there is one.
-inline Model fit(const std::vector<cv::Mat> &images, const Options &options = Options()) {
-  std::vector<Image> views;
-  views.reserve(images.size());
-  for (const cv::Mat &image : images) views.push_back(view(image));
-  return Model::fit(views, options);
+/// The same view with a rectangular region of interest, for scoring. An empty rectangle is an error.
+inline Image with_roi(const Image &image, const cv::Rect &roi) {
+  if (roi.empty()) throw Error(NPAD_STATUS_INVALID_IMAGE, "the region of interest is an empty cv::Rect");
+  return image.with_roi(roi.x, roi.y, roi.width, roi.height);
 }
 
-/// Scores an image, or the part of it that `region` keeps.
-inline Result score(const Model &model, const cv::Mat &image, const cv::Mat &region = cv::Mat()) {
-  if (region.empty()) return model.score(view(image));
-  const Mask kept = mask(region);
+namespace detail {
+
+inline std::vector<Image> views(const std::vector<cv::Mat> &images, int significant_bits) {
+  std::vector<Image> views;
+  views.reserve(images.size());
+  for (const cv::Mat &image : images) views.push_back(view(image, significant_bits));
+  return views;
+}
+
+}  // namespace detail
+
+/// Learns from good images.
+inline Model fit(const std::vector<cv::Mat> &images, const Options &options = Options(), int significant_bits = 0) {
+  return Model::fit(detail::views(images, significant_bits), options);
+}
+
+/// Scores an image, or the part of it that a mask includes; an empty matrix is no mask.
+inline Result score(const Model &model, const cv::Mat &image, const cv::Mat &included = cv::Mat()) {
+  if (included.empty()) return model.score(view(image));
+  const Mask kept = mask(included);
   return model.score(view(image).with_mask(kept));
 }
 
-/// Scores the part of an image inside a rectangle; the rest is neither looked at nor scored.
+/// Scores a rectangle of an image. The map has the size of the image and is 0 outside.
 inline Result score(const Model &model, const cv::Mat &image, const cv::Rect &roi) {
-  return model.score(view(image).with_roi(roi.x, roi.y, roi.width, roi.height));
+  return model.score(with_roi(view(image), roi));
 }
 
 /// Scores several images, all or none.
-inline std::vector<Result> score(const Model &model, const std::vector<cv::Mat> &images,
-                                 const Cancellation *cancellation = nullptr) {
-  std::vector<Image> views;
-  views.reserve(images.size());
-  for (const cv::Mat &image : images) views.push_back(view(image));
-  return model.score(views, cancellation);
+inline std::vector<Result> score_batch(const Model &model, const std::vector<cv::Mat> &images,
+                                       const Cancellation *cancellation = nullptr) {
+  return model.score_batch(detail::views(images, 0), cancellation);
 }
 
-/// Scores an image into `map` (CV_32FC1), whose memory is used again where its size fits; regions of interest of larger
-/// matrices will do.
-inline npad_output score_into(const Model &model, const cv::Mat &image, cv::Mat &map) {
-  const Image source = view(image);
-  map.create(image.rows, image.cols, CV_32FC1);
-  return model.score_into(source, map.ptr<float>(), static_cast<std::int64_t>(map.step[0]));
+/// Scores an image into `map` (CV_32FC1) and, if given, `map_u8` (CV_8UC1, calibrated). Their memory is reused where size and
+/// type fit; sub-matrices may be used. The returned output refers to that memory.
+inline Output score_into(const Model &model, const Image &image, cv::Mat &map, cv::Mat *map_u8 = nullptr) {
+  Output output;
+  map.create(image.height(), image.width(), CV_32FC1);
+  output.set_map(map.ptr<float>(), static_cast<std::int64_t>(map.step[0]));
+  if (map_u8 != nullptr) {
+    map_u8->create(image.height(), image.width(), CV_8UC1);
+    output.set_map_u8(map_u8->data, static_cast<std::int64_t>(map_u8->step[0]));
+  }
+  model.score_into(image, output);
+  return output;
+}
+inline Output score_into(const Model &model, const cv::Mat &image, cv::Mat &map, cv::Mat *map_u8 = nullptr) {
+  return score_into(model, view(image), map, map_u8);
 }
 
-/// The anomaly map (CV_32FC1) in the result's own memory: read it only, and not longer than the result lives.
+/// Scores several images into `maps` (CV_32FC1), which becomes as long as `images`; memory is reused where it fits.
+inline std::vector<Output> score_batch_into(const Model &model, const std::vector<cv::Mat> &images,
+                                            std::vector<cv::Mat> &maps, const Cancellation *cancellation = nullptr) {
+  const std::vector<Image> views = detail::views(images, 0);
+  std::vector<Output> outputs(images.size());
+  maps.resize(images.size());
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    maps[i].create(images[i].rows, images[i].cols, CV_32FC1);
+    outputs[i].set_map(maps[i].ptr<float>(), static_cast<std::int64_t>(maps[i].step[0]));
+  }
+  model.score_batch_into(views, outputs, cancellation);
+  return outputs;
+}
+
+/// The anomaly map (CV_32FC1) in the result's own memory: it must not be written, nor used after the result is gone.
 inline cv::Mat map(const Result &result) {
   return {result.height(), result.width(), CV_32FC1, const_cast<float *>(result.map())};
 }
 cv::Mat map(const Result &&) = delete;
 
-/// The calibrated map in 8 bits (CV_8UC1), a copy: 128 and above is above the threshold.
+/// The calibrated map as CV_8UC1: 128 and above exactly where the map exceeds the map threshold.
 inline cv::Mat map_u8(const Result &result) {
   cv::Mat map(result.height(), result.width(), CV_8UC1);
-  result.map_u8(map.ptr<std::uint8_t>(), static_cast<std::int64_t>(map.step[0]));
+  result.map_u8_into(map.data, static_cast<std::int64_t>(map.step[0]));
   return map;
 }
 
-/// The outer boundary of a region, as cv::findContours gives it.
-inline std::vector<cv::Point> contour(const Result &result, std::size_t region) {
-  std::vector<cv::Point> points;
-  for (const Point &point : result.region_contour(region)) points.emplace_back(point.x, point.y);
-  return points;
-}
+/// The bounding box of a region.
+inline cv::Rect box(const npad_region &region) { return {region.x, region.y, region.width, region.height}; }
 
 /// The bounding boxes of the defect regions, highest peak first.
 inline std::vector<cv::Rect> regions(const Result &result) {
   std::vector<cv::Rect> boxes;
-  for (const npad_region &region : result.regions()) boxes.emplace_back(region.x, region.y, region.width, region.height);
+  for (const npad_region &region : result.regions()) boxes.push_back(box(region));
   return boxes;
 }
 
-/// The image (as CV_8UC3, BGR) with its anomaly map laid over it and boxes around its regions.
-inline cv::Mat overlay(const Model &model, const cv::Mat &image, const Result &result) {
-  const Image source = view(image);
-  cv::Mat picture(image.rows, image.cols, CV_8UC3);
-  detail::call(npad_render, model.get(), source.get(), result.get(), picture.ptr<std::uint8_t>(),
-               static_cast<std::int64_t>(picture.step[0]), static_cast<std::int32_t>(NPAD_PIXEL_FORMAT_BGR8));
+/// The outer boundary of a region, for cv::polylines, cv::drawContours and the like.
+inline std::vector<cv::Point> contour(const Result &result, std::size_t index) {
+  std::vector<cv::Point> points;
+  for (const Point &point : result.region_contour(index)) points.emplace_back(point.x, point.y);
+  return points;
+}
+
+/// The outer boundaries of all regions, highest peak first.
+inline std::vector<std::vector<cv::Point>> contours(const Result &result) {
+  std::vector<std::vector<cv::Point>> all;
+  for (std::size_t i = 0; i < result.region_count(); ++i) all.push_back(contour(result, i));
+  return all;
+}
+
+/// A region as a mask of the image's size (CV_8UC1): 255 inside, 0 outside.
+inline cv::Mat region_mask(const Result &result, std::size_t index) {
+  const cv::Rect bounds = box(result.region(index));
+  cv::Mat mask(result.height(), result.width(), CV_8UC1, cv::Scalar(0));
+  result.region_mask_into(index, mask(bounds).data, static_cast<std::int64_t>(mask.step[0]));
+  return mask;
+}
+
+/// The image (as CV_8UC3, BGR) with its anomaly map drawn over it and boxes around its regions. `scored` is the Result or the
+/// Output of the image.
+template <class Scored>
+cv::Mat overlay(const Model &model, const Image &image, const Scored &scored) {
+  cv::Mat picture(image.height(), image.width(), CV_8UC3);
+  model.render_into(image, scored, picture.data, static_cast<std::int64_t>(picture.step[0]), NPAD_PIXEL_FORMAT_BGR8);
   return picture;
+}
+template <class Scored>
+cv::Mat overlay(const Model &model, const cv::Mat &image, const Scored &scored) {
+  return overlay(model, view(image), scored);
 }
 
 }  // namespace npad::opencv

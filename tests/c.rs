@@ -103,6 +103,22 @@ fn the_cpp_header_does_what_it_says() {
     run_cpp("tests/c/wrapper.cpp", &[]);
 }
 
+/// The same in C++20, which adds the overloads with `std::span`.
+#[test]
+fn the_cpp_header_does_what_it_says_with_spans() {
+    run_cpp("tests/c/wrapper.cpp", &["-std=c++20"]);
+}
+
+#[test]
+fn callbacks_in_cpp_live_long_enough_and_their_exceptions_come_out_of_the_call() {
+    run_cpp("tests/c/callbacks.cpp", &[]);
+}
+
+#[test]
+fn a_library_of_another_version_is_refused_in_cpp() {
+    run_cpp("tests/c/version.cpp", &[]);
+}
+
 #[test]
 fn the_opencv_header_takes_and_gives_matrices() {
     run_cpp("tests/c/opencv.cpp", &["-isystem/usr/include/opencv4", "-lopencv_core", "-lopencv_imgproc"]);
@@ -113,6 +129,30 @@ fn the_opencv_header_takes_and_gives_matrices() {
 fn the_halcon_header_works_with_a_stand_in_for_halcon() {
     let stand_in = format!("-I{}", root().join("tests/halcon").display());
     run_cpp("tests/c/halcon.cpp", &[&stand_in]);
+}
+
+/// In the compilers that are there, in both standards, twice in one program, with warnings that hosts turn on.
+#[test]
+fn the_cpp_headers_compile_without_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("twice.cpp");
+    for header in ["npad.hpp", "npad_opencv.hpp", "npad_halcon.hpp"] {
+        std::fs::write(&source, format!("#include \"{header}\"\n#include \"{header}\"\n")).unwrap();
+        for standard in ["-std=c++17", "-std=c++20"] {
+            for compiler in ["g++", "clang++"] {
+                let warnings = ["-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Wsign-conversion"];
+                let mut compile = command(Path::new(compiler), folder.path());
+                compile.args([standard, "-Werror", "-fsyntax-only", "-isystem/usr/include/opencv4"]).args(warnings);
+                compile.arg(format!("-I{}", root().join("include").display()));
+                // A stand-in for somebody else's header, whose warnings are not ours.
+                compile.arg(format!("-isystem{}", root().join("tests/halcon").display())).arg(&source);
+                match compile.output() {
+                    Ok(output) => assert_eq!(text(&output), ""),
+                    Err(error) => assert!(compiler == "clang++", "{compiler}: {error}"),
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -70,6 +70,7 @@ int main(int argc, char **argv) try {
   std::vector<std::filesystem::path> good(std::filesystem::directory_iterator(argv[1]), {});
   std::sort(good.begin(), good.end());
   npad::Trainer trainer(options);
+  trainer.expect(good.size());
   for (const auto &path : good) trainer.add(Picture(path).view());
   trainer.finish().save("inspect.npad");
 

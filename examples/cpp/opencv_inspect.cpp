@@ -1,4 +1,4 @@
-// Teaches on a folder of good images, then inspects a folder, a video or a camera, with the anomaly map and the verdict
+// Learns from a folder of good images, then inspects a folder, a video or a camera, with the anomaly map and the verdict
 // on each frame.
 //
 //     opencv_inspect GOOD_FOLDER SOURCE [--headless FOLDER] [--model FILE] [key=value]...
@@ -58,7 +58,9 @@ std::vector<fs::path> images_in(const fs::path &folder) {
 
 npad::Model teach(const Arguments &arguments) {
   npad::Trainer trainer(arguments.options);
-  for (const fs::path &path : images_in(arguments.good))
+  const std::vector<fs::path> paths = images_in(arguments.good);
+  trainer.expect(paths.size());
+  for (const fs::path &path : paths)
     trainer.add(npad::opencv::view(cv::imread(path.string(), cv::IMREAD_UNCHANGED)));
   std::printf("learning from %zu good images\n", trainer.image_count());
   trainer.finish().save(arguments.model);

@@ -24,14 +24,14 @@ inline void check(bool condition, const char *what, int line) {
 /// The statement must throw npad::Error with that status and text.
 #define THROWS(statement, expected, text)                                                    \
   do {                                                                                       \
-    bool thrown = false;                                                                     \
+    bool as_expected = false;                                                                \
     try {                                                                                    \
       statement;                                                                             \
     } catch (const npad::Error &error) {                                                     \
-      thrown = error.status() == (expected) && std::string(error.what()).find(text) != std::string::npos; \
-      if (!thrown) std::fprintf(stderr, "%s\n", error.what());                               \
+      as_expected = error.status() == (expected) && std::string(error.what()).find(text) != std::string::npos; \
+      if (!as_expected) std::fprintf(stderr, "status %d: %s\n", int(error.status()), error.what()); \
     }                                                                                        \
-    check(thrown, #statement, __LINE__);                                                     \
+    check(as_expected, #statement, __LINE__);                                                \
   } while (0)
 
 /// A grey part with a gradient and some noise; each seed is another one of the same kind.
@@ -40,7 +40,7 @@ inline std::vector<std::uint8_t> part(unsigned seed) {
   unsigned state = seed * 2654435761u + 1;
   for (int i = 0; i < side * side; ++i) {
     state = state * 1664525u + 1013904223u;
-    pixels[i] = static_cast<std::uint8_t>(100 + i % side + (state >> 28));
+    pixels[std::size_t(i)] = static_cast<std::uint8_t>(100 + i % side + (state >> 28));
   }
   return pixels;
 }
@@ -48,7 +48,7 @@ inline std::vector<std::uint8_t> part(unsigned seed) {
 inline std::vector<std::uint8_t> scratched(unsigned seed, int x0, int y0) {
   auto pixels = part(seed);
   for (int y = y0; y < y0 + 8; ++y)
-    for (int x = x0; x < x0 + 8; ++x) pixels[y * side + x] = 5;
+    for (int x = x0; x < x0 + 8; ++x) pixels[std::size_t(y * side + x)] = 5;
   return pixels;
 }
 

@@ -3,6 +3,7 @@
 #include "npad_halcon.hpp"
 
 #include <cmath>
+#include <limits>
 
 #include "check_parts.hpp"
 
@@ -17,13 +18,18 @@ HImage image_of(std::vector<std::uint8_t> pixels) {
   return image;
 }
 
-npad::Model fit(bool reduced) {
-  npad::halcon::Trainer trainer(quick());
+npad::Model fit(bool reduced, npad::Options &options) {
+  npad::halcon::Trainer trainer(std::move(options));
   for (unsigned seed = 0; seed < 12; ++seed) {
     const HImage image = image_of(part(seed));
     trainer.add(reduced ? image.ReduceDomain(HRegion(0, 0, side - 1, 39)) : image);
   }
   return trainer.finish();
+}
+
+npad::Model fit(bool reduced) {
+  npad::Options options = quick();
+  return fit(reduced, options);
 }
 
 }  // namespace
@@ -41,18 +47,34 @@ int main() {
   const auto *values = static_cast<const float *>(map.GetImagePointer1(&type, &width, &height));
   CHECK(std::string(type.Text()) == "real" && width == side && height == side);
   CHECK(std::memcmp(values, found.map(), sizeof(float) * side * side) == 0);
-  const auto shapes = npad::halcon::regions(found);
-  const auto regions = found.regions();
-  CHECK(!regions.empty() && shapes.size() == regions.size());
-  for (std::size_t i = 0; i < shapes.size(); ++i) {
+  const HImage bytes = npad::halcon::map_u8(found);
+  const auto *levels = static_cast<const std::uint8_t *>(bytes.GetImagePointer1(&type, &width, &height));
+  CHECK(std::string(type.Text()) == "byte" && std::vector<std::uint8_t>(levels, levels + side * side) == found.map_u8());
+
+  // HALCON's regions are npad's, pixel for pixel.
+  const auto regions = npad::halcon::regions(found);
+  CHECK(!regions.empty() && regions.size() == found.region_count());
+  std::int64_t area = 0;
+  for (std::size_t i = 0; i < regions.size(); ++i) {
+    const npad_region expected = found.region(i);
     double row = 0, column = 0;
-    CHECK(shapes[i].AreaCenter(&row, &column) == regions[i].area);
-    CHECK(std::abs(row - regions[i].centroid_y) < 0.01 && std::abs(column - regions[i].centroid_x) < 0.01);
+    CHECK(regions[i].AreaCenter(&row, &column) == expected.area);
+    CHECK(std::abs(row - double(expected.centroid_y)) < 0.01 && std::abs(column - double(expected.centroid_x)) < 0.01);
+    area += expected.area;
   }
-  // The least region area counts.
-  npad::halcon::Trainer large(std::move(quick().set("min_region_area", "100000")));
-  for (unsigned seed = 0; seed < 12; ++seed) large.add(image_of(part(seed)));
-  CHECK(npad::halcon::regions(npad::halcon::score(large.finish(), bad)).empty());
+  const HImage defects = npad::halcon::defects(found).RegionToBin(1, 0, side, side);
+  const auto *inside = static_cast<const std::uint8_t *>(defects.GetImagePointer1(&type, &width, &height));
+  for (int i = 0; i < side * side; ++i) CHECK((inside[i] == 1) == (found.map()[i] > model.map_threshold()));
+  THROWS(npad::halcon::region(found, regions.size()), NPAD_STATUS_INVALID_ARGUMENT, "");
+
+  // The least region area is npad's: a model that drops every region gives HALCON none.
+  double row = 0, column = 0;
+  npad::Options least = quick();
+  least.set("min_region_area", std::to_string(area + 1));
+  const npad::Model coarse = fit(false, least);
+  const npad::Result dropped = npad::halcon::score(coarse, bad);
+  CHECK(dropped.score() == found.score() && dropped.region_count() == 0);
+  CHECK(npad::halcon::regions(dropped).empty() && npad::halcon::defects(dropped).AreaCenter(&row, &column) == 0);
 
   // Layouts of the same pixels.
   auto pixels = scratched(200, 44, 20);
@@ -67,6 +89,13 @@ int main() {
   uint2.GenImage1("uint2", side, side, wide.data());
   real.GenImage1("real", side, side, floats.data());
   for (const HImage &image : {colour, uint2, real}) CHECK(npad::halcon::score(model, image).score() == found.score());
+  std::vector<std::uint16_t> mono12(pixels.size());
+  for (std::size_t i = 0; i < pixels.size(); ++i) mono12[i] = static_cast<std::uint16_t>(pixels[i] * 4095 / 255);
+  HImage narrow;
+  narrow.GenImage1("uint2", side, side, mono12.data());
+  CHECK(npad::halcon::score(model, narrow, 12).is_anomalous());
+  const auto batch = npad::halcon::score_batch(model, {bad, colour});
+  CHECK(batch.size() == 2 && batch[0].score() == found.score() && batch[1].score() == found.score());
   odd.GenImage1("int4", side, side, floats.data());
   THROWS(npad::halcon::score(model, odd), NPAD_STATUS_INVALID_IMAGE, "'int4' with 1 channels");
   THROWS(npad::halcon::score(model, HImage()), NPAD_STATUS_INVALID_IMAGE, "0 channels");
@@ -79,6 +108,14 @@ int main() {
   npad::halcon::Trainer trainer(quick());
   trainer.add(bad.ReduceDomain(HRegion(0, 0, 50, 50)));
   THROWS(trainer.add(bad), NPAD_STATUS_INVALID_IMAGE, "another domain");
+  // A refused first image leaves no domain behind.
+  npad::halcon::Trainer retried(quick());
+  std::vector<float> broken(side * side, std::numeric_limits<float>::quiet_NaN());
+  HImage nan;
+  nan.GenImage1("real", side, side, broken.data());
+  THROWS(retried.add(nan.ReduceDomain(HRegion(0, 0, 50, 50))), NPAD_STATUS_INVALID_IMAGE, "");
+  retried.add(bad);
+  CHECK(retried.image_count() == 1);
   npad::halcon::Trainer full(quick());
   full.add(bad);
   THROWS(full.add(bad.ReduceDomain(HRegion(0, 0, 50, 50))), NPAD_STATUS_INVALID_IMAGE, "first image's was full");

@@ -40,17 +40,63 @@ int main() {
   const cv::Mat map = npad::opencv::map(found);
   CHECK(map.type() == CV_32FC1 && map.size() == bad.size() && map.ptr<float>() == found.map());
   cv::Mat own, large_map(side + 4, side + 8, CV_32FC1, cv::Scalar(-1));
-  const npad_output decision = npad::opencv::score_into(model, bad, own);
-  CHECK(decision.score == found.score() && decision.verdict == NPAD_VERDICT_DEFECTIVE);
+  const npad::Output output = npad::opencv::score_into(model, bad, own);
+  CHECK(output.score() == found.score() && output.verdict() == NPAD_VERDICT_DEFECTIVE);
   CHECK(cv::norm(own, map, cv::NORM_INF) == 0);
   cv::Mat inner = large_map(cv::Rect(3, 2, side, side));
   const auto *const before = inner.data;
   npad::opencv::score_into(model, bad, inner);
   CHECK(inner.data == before && cv::norm(inner, map, cv::NORM_INF) == 0 && large_map.at<float>(0, 0) == -1);
 
+  const auto *const reused = own.data;
+  cv::Mat bytes;
+  npad::opencv::score_into(model, bad, own, &bytes);
+  CHECK(own.data == reused && bytes.type() == CV_8UC1);
+  const cv::Mat levels = npad::opencv::map_u8(found);
+  CHECK(cv::norm(bytes, levels, cv::NORM_INF) == 0);
+  CHECK(cv::norm(levels >= 128, map > double(model.map_threshold()), cv::NORM_INF) == 0);
+
+  // Batches.
+  const std::vector<cv::Mat> batch{good[0], bad};
+  const auto results = npad::opencv::score_batch(model, batch);
+  CHECK(results.size() == 2 && !results[0].is_anomalous() && results[1].score() == found.score());
+  std::vector<cv::Mat> maps;
+  const auto outputs = npad::opencv::score_batch_into(model, batch, maps);
+  CHECK(maps.size() == 2 && outputs[1].score() == found.score() && cv::norm(maps[1], map, cv::NORM_INF) == 0);
+
+  // A camera with 12 bits.
+  cv::Mat mono12;
+  bad.convertTo(mono12, CV_16U, 4095 / 255.0);
+  CHECK(model.score(npad::opencv::view(mono12, 12)).is_anomalous());
+  THROWS(model.score(npad::opencv::view(mono12, 10)), NPAD_STATUS_INVALID_IMAGE, "");
+
+  // The pixels of the regions.
+  const auto contours = npad::opencv::contours(found);
+  CHECK(contours.size() == boxes.size());
+  cv::Mat all(bad.size(), CV_8UC1, cv::Scalar(0));
+  for (std::size_t i = 0; i < boxes.size(); ++i) {
+    const cv::Mat inside = npad::opencv::region_mask(found, i);
+    CHECK(inside.size() == bad.size() && cv::countNonZero(inside) == found.region(i).area);
+    CHECK(cv::boundingRect(inside) == boxes[i] && cv::boundingRect(contours[i]) == boxes[i]);
+    for (const cv::Point &point : contours[i]) CHECK(inside.at<std::uint8_t>(point) == 255);
+    all |= inside;
+  }
+  CHECK(cv::norm(all, map > double(model.map_threshold()), cv::NORM_INF) == 0);
+
+  // Regions of interest.
+  CHECK(!npad::opencv::score(model, bad, cv::Rect(0, 0, 31, side)).is_anomalous());
+  CHECK(npad::opencv::score(model, bad, cv::Rect(32, 0, 32, side)).is_anomalous());
+  THROWS(npad::opencv::score(model, bad, cv::Rect()), NPAD_STATUS_INVALID_IMAGE, "empty");
+  THROWS(npad::opencv::score(model, bad, cv::Rect(60, 0, 8, 8)), NPAD_STATUS_INVALID_IMAGE, "");
+
   // Pictures and masks.
   const cv::Mat picture = npad::opencv::overlay(model, bgr, found);
   CHECK(picture.type() == CV_8UC3 && picture.size() == bad.size() && cv::norm(picture, bgr, cv::NORM_INF) > 20);
+  npad::Output drawn = npad::opencv::score_into(model, bgr, own);
+  std::vector<npad_region> memory(boxes.size());
+  drawn.set_regions(memory);
+  model.score_into(npad::opencv::view(bgr), drawn);
+  CHECK(cv::norm(npad::opencv::overlay(model, bgr, drawn), picture, cv::NORM_INF) == 0);
   cv::Mat left(side, side, CV_8UC1, cv::Scalar(0));
   left(cv::Rect(0, 0, 31, side)).setTo(255);
   CHECK(!npad::opencv::score(model, bad, left).is_anomalous());
@@ -59,16 +105,6 @@ int main() {
   const npad::Model within = npad::opencv::fit(good, masked);
   CHECK(!npad::opencv::score(within, bad).is_anomalous());
   CHECK(npad::opencv::score(within, image_of(scratched(200, 12, 20))).is_anomalous());
-
-  // Shapes, bytes, rectangles, bits.
-  const cv::Mat bytes = npad::opencv::map_u8(found);
-  CHECK(bytes.type() == CV_8UC1 && cv::countNonZero(bytes >= 128) == cv::countNonZero(map > model.map_threshold()));
-  CHECK(cv::boundingRect(npad::opencv::contour(found, 0)) == boxes[0]);
-  CHECK(!npad::opencv::score(model, bad, cv::Rect(0, 0, 31, side)).is_anomalous());
-  cv::Mat twelve;
-  bad.convertTo(twelve, CV_16U, 4095 / 255.0);
-  CHECK(model.score(npad::opencv::view(twelve, 12)).is_anomalous());
-  CHECK(npad::opencv::score(model, std::vector<cv::Mat>{bad, bad})[1].score() == found.score());
 
   THROWS(npad::opencv::view(cv::Mat(4, 4, CV_64FC1)), NPAD_STATUS_INVALID_IMAGE, "CV_64FC1");
   THROWS(npad::opencv::view(cv::Mat()), NPAD_STATUS_INVALID_IMAGE, "no image");

@@ -1,7 +1,7 @@
 // npad.hpp: everything that examples/cpp/inspect.cpp does not show.
 
 #include <algorithm>
-#include <stdexcept>
+#include <cmath>
 #include <type_traits>
 
 #include "check_parts.hpp"
@@ -15,104 +15,6 @@ npad::Image view(const std::vector<std::uint8_t> &pixels) { return {pixels.data(
 static_assert(std::is_nothrow_move_constructible_v<npad::Model> && !std::is_copy_constructible_v<npad::Model>);
 static_assert(std::is_nothrow_move_constructible_v<npad::Result> && !std::is_copy_constructible_v<npad::Result>);
 static_assert(std::is_move_constructible_v<npad::Trainer> && std::is_move_constructible_v<npad::Options>);
-
-/// Callbacks outlive the options that they were set on, and what they throw arrives at the caller.
-void callbacks(const std::vector<npad::Image> &good) {
-  int first = 0, second = 0;
-  const auto fitted = [&good](npad::Trainer trainer) {
-    trainer.expect(good.size());
-    for (const npad::Image &image : good) trainer.add(image);
-    return trainer.finish();
-  };
-  const auto counting = [](int &count) {
-    return [&count](const char *, std::size_t, std::size_t) { return ++count > 0; };
-  };
-  CHECK(fitted(npad::Trainer(quick().set_progress(counting(first)))).image_count() == good.size());
-  CHECK(first > 12);
-  npad::Options options = quick();
-  options.set_progress(counting(first));
-  npad::Trainer trainer(options);
-  options.set_progress(counting(second));
-  const int before = first;
-  trainer.add(good[0]);
-  CHECK(first == before + 1 && second == 0);
-
-  struct Stop {};
-  options.set_progress([&second](const char *, std::size_t, std::size_t) -> bool {
-    if (++second == 3) throw Stop();
-    return true;
-  });
-  npad::Trainer throwing(options);
-  bool stopped = false;
-  for (int i = 0; i < 3; ++i) {
-    try {
-      throwing.add(good[std::size_t(i)]);
-    } catch (const Stop &) {
-      stopped = i == 2;
-    }
-  }
-  CHECK(stopped && throwing.image_count() == 2);
-  npad::Trainer moved = std::move(throwing);
-  moved.add(good[3]);
-  CHECK(moved.image_count() == 3);
-  stopped = false;
-  second = 0;
-  try {
-    npad::Model::fit(good, options);
-  } catch (const Stop &) {
-    stopped = true;
-  }
-  CHECK(stopped);
-
-  int messages = 0;
-  npad::set_log([&messages](npad_log_level, const char *) { ++messages; }, NPAD_LOG_LEVEL_INFO);
-  npad::Model::fit(good, quick());
-  npad::set_log(nullptr);
-  const int logged = messages;
-  npad::Model::fit(good, quick());
-  CHECK(logged > 0 && messages == logged);
-
-  npad::Options own = quick();
-  own.set_extractor({"mean", {8}, {3}}, [](const float *input, int height, int width, float *const *outputs) {
-    for (int c = 0; c < 3; ++c)
-      for (int y = 0; y < height / 8; ++y)
-        for (int x = 0; x < width / 8; ++x)
-          outputs[0][(c * (height / 8) + y) * (width / 8) + x] =
-              input[(c * height + 8 * y) * width + 8 * x] + 0.01f * float((x * y + c) % 7);
-  });
-  own.set("npad.channels", "3");
-  CHECK(npad::Model::fit(good, own).backbone() == "host/mean");
-  own.set_extractor({"none", {8}, {3}}, [](const float *, int, int, float *const *) { throw std::runtime_error("no film"); });
-  THROWS(npad::Model::fit(good, own), NPAD_STATUS_BACKBONE, "no film");
-}
-
-void lists_and_shapes(const npad::Model &model, const npad::Result &found) {
-  CHECK(npad::options().size() > 40 && npad::methods().front() == "npad" && npad::devices().front() == "cpu");
-  npad::Options options;
-  CHECK(options.set("threads", "2").get("threads") == "2" && options.get("size") == "240");
-  CHECK(model.method() == "npad" && model.device() == "cpu" && model.input_width() == 64 && model.input_height() == 64);
-  CHECK(model.image_count() == 12 && model.false_alarm_rate() == 0.01);
-  model.warm_up(side, side);
-  const auto pixels = part(12);
-  const npad::Cancellation cancellation;
-  std::vector<npad_output> outputs(2, npad::Model::output());
-  model.score_into({view(pixels), view(pixels)}, outputs, &cancellation);
-  CHECK(outputs[0].score == model.score(view(pixels)).score() && outputs[1].score == outputs[0].score);
-  cancellation.cancel();
-  THROWS(model.score({view(pixels)}, &cancellation), NPAD_STATUS_CANCELLED, "cancel");
-
-  const npad_region region = found.regions().at(0);
-  std::int64_t area = 0;
-  for (const npad::Run &run : found.region_runs(0)) area += run.end_column - run.first_column;
-  CHECK(area == region.area && !found.region_contour(0).empty() && found.region_contour(99).empty());
-  std::vector<std::uint8_t> mask(std::size_t(region.width) * std::size_t(region.height)), bytes(side * side);
-  found.region_mask(0, mask.data());
-  CHECK(std::int64_t(std::count(mask.begin(), mask.end(), 255)) == region.area);
-  found.map_u8(bytes.data());
-  CHECK(*std::max_element(bytes.begin(), bytes.end()) >= 128);
-  CHECK(!model.score(view(scratched(200, 44, 20)).with_roi(0, 0, 31, side)).is_anomalous());
-  THROWS(model.score(view(pixels).with_roi(0, 0, 65, side)), NPAD_STATUS_INVALID_IMAGE, "region of interest");
-}
 
 int main() {
   std::vector<std::vector<std::uint8_t>> parts;
@@ -129,23 +31,120 @@ int main() {
   const npad::Model model = npad::Model::fit(good, moved);
   CHECK(steps > 15 && model.info().find("\"images\":12") != std::string::npos);
 
-  const auto bad = scratched(200, 44, 20);
-  const std::vector<npad::Result> results = model.score(std::vector<npad::Image>{view(parts[12]), view(bad)});
-  CHECK(results.size() == 2 && results[0].verdict() == NPAD_VERDICT_GOOD && results[1].verdict() == NPAD_VERDICT_DEFECTIVE);
-  CHECK(results[1].score() == model.score(view(bad)).score());
-  std::vector<float> map(side * side);
-  npad_region region{};
-  const npad_output decision = model.score_into(view(bad), map.data(), 0, &region, 1);
-  CHECK(decision.score == results[1].score() && region.area == results[1].regions()[0].area);
+  // What the model knows.
+  CHECK(model.image_count() == 12 && model.method() == "npad" && model.device() == "cpu" && !model.backbone().empty());
+  CHECK(model.input_width() == 64 && model.input_height() == 64 && std::abs(model.false_alarm_rate() - 0.01) < 1e-9);
+  CHECK(model.threshold() > 0 && model.map_threshold() > 0 && model.review_threshold() == model.threshold());
+  model.warm_up(side, side);
+  THROWS(model.warm_up(0, side), NPAD_STATUS_INVALID_ARGUMENT, "");
 
+  // Lists and options.
+  const auto options_list = npad::options();
+  const auto size = std::find_if(options_list.begin(), options_list.end(), [](const auto &o) { return o.name == "size"; });
+  CHECK(size != options_list.end() && size->default_value == "240" && !size->range.empty() && !size->help.empty());
+  const auto methods = npad::methods();
+  CHECK(std::any_of(methods.begin(), methods.end(), [](const auto &m) { return m.name == "npad" && !m.help.empty(); }));
+  const auto devices = npad::devices();
+  CHECK(std::find(devices.begin(), devices.end(), "cpu") != devices.end());
+  CHECK(moved.get("size") == "64" && npad::Options().get("size") == "240");
+  THROWS(moved.get("sice"), NPAD_STATUS_NOT_FOUND, "sice");
+  THROWS(moved.set("sice", "1"), NPAD_STATUS_INVALID_OPTION, "sice");
+
+  // One image, and batches.
+  const auto bad = scratched(200, 44, 20);
+  const std::vector<npad::Image> batch{view(parts[12]), view(bad)};
+  const std::vector<npad::Result> results = model.score_batch(batch);
+  CHECK(results.size() == 2 && results[0].verdict() == NPAD_VERDICT_GOOD && results[1].verdict() == NPAD_VERDICT_DEFECTIVE);
+  const npad::Result &found = results[1];
+  CHECK(found.score() == model.score(view(bad)).score());
+  CHECK(model.score_batch(std::vector<npad::Image>()).empty());
+  npad::Cancellation cancellation;
+  CHECK(!cancellation.is_cancelled() && model.score_batch(batch, &cancellation).size() == 2);
+  cancellation.cancel();
+  CHECK(cancellation.is_cancelled());
+  THROWS(model.score_batch(batch, &cancellation), NPAD_STATUS_CANCELLED, "cancelled");
+
+  // The caller's memory.
+  std::vector<float> map(side * side);
+  std::vector<std::uint8_t> map_u8(side * side);
+  std::vector<npad_region> memory(1);
+  npad::Output output;
+  output.set_map(map).set_map_u8(map_u8).set_regions(memory);
+  model.score_into(view(bad), output);
+  CHECK(output.score() == found.score() && output.calibrated_score() == found.calibrated_score() && output.is_anomalous());
+  CHECK(output.region_count() == found.region_count() && output.written_region_count() == 1);
+  CHECK(std::equal(map.begin(), map.end(), found.map()) && map_u8 == found.map_u8());
+  CHECK(found.region_count() > 0 && memory[0].area == found.region(0).area);
+  std::vector<float> short_map(side * side - 1);
+  npad::Output small_output;
+  small_output.set_map(short_map);
+  THROWS(model.score_into(view(bad), small_output), NPAD_STATUS_INVALID_ARGUMENT, "4095");
+  std::vector<std::vector<float>> maps(2, std::vector<float>(side * side));
+  std::vector<npad::Output> outputs(2);
+  for (std::size_t i = 0; i < 2; ++i) outputs[i].set_map(maps[i]);
+  model.score_batch_into(batch, outputs);
+  CHECK(outputs[0].score() == results[0].score() && outputs[1].score() == found.score() && maps[1] == map);
+  THROWS(model.score_batch_into(batch, outputs, &cancellation), NPAD_STATUS_CANCELLED, "cancelled");
+  outputs.pop_back();
+  THROWS(model.score_batch_into(batch, outputs), NPAD_STATUS_INVALID_ARGUMENT, "2 images, but 1 outputs");
+#ifdef __cpp_lib_span
+  npad::Output spans;
+  std::vector<float> span_map(side * side);
+  spans.set_map(std::span(span_map)).set_map_u8(std::span(map_u8)).set_regions(std::span(memory));
+  model.score_into(view(bad), spans);
+  CHECK(span_map == map && found.map_span().size() == map.size());
+  CHECK(model.score_batch(std::span(batch)).size() == 2);
+  spans.set_map(std::span(short_map));
+  THROWS(model.score_into(view(bad), spans), NPAD_STATUS_INVALID_ARGUMENT, "4095");
+#endif
+
+  // A region's pixels, in three ways.
+  for (std::size_t i = 0; i < found.region_count(); ++i) {
+    const npad_region region = found.region(i);
+    const auto inside = found.region_mask(i);
+    const auto at = [&](int x, int y) { return inside[std::size_t((y - region.y) * region.width + x - region.x)]; };
+    CHECK(std::count(inside.begin(), inside.end(), 255) == region.area);
+    std::int64_t area = 0;
+    for (const npad::Run &run : found.region_runs(i)) {
+      area += run.column_end - run.column_begin;
+      for (int x = run.column_begin; x < run.column_end; ++x) CHECK(at(x, run.row) == 255);
+    }
+    CHECK(area == region.area);
+    const auto contour = found.region_contour(i);
+    CHECK(!contour.empty());
+    for (const npad::Point &point : contour) CHECK(at(point.x, point.y) == 255);
+  }
+  THROWS(found.region_runs(found.region_count()), NPAD_STATUS_INVALID_ARGUMENT, "");
+  THROWS(found.region_mask(found.region_count()), NPAD_STATUS_INVALID_ARGUMENT, "");
+
+  // Pictures: the result's and the output's are the same where the output has all regions.
+  memory.resize(found.region_count());
+  output.set_regions(memory);
+  model.score_into(view(bad), output);
+  CHECK(model.render(view(bad), found) == model.render(view(bad), output));
+  CHECK(model.render(view(bad), found, NPAD_PIXEL_FORMAT_BGR8) != model.render(view(bad), found));
+  THROWS(model.render(view(bad), found, NPAD_PIXEL_FORMAT_GRAY8), NPAD_STATUS_INVALID_ARGUMENT, "");
+
+  // Masks, rectangles, and cameras with 12 bits.
   std::vector<std::uint8_t> left(side * side);
-  for (int i = 0; i < side * side; ++i) left[i] = i % side < 31;
+  for (int i = 0; i < side * side; ++i) left[std::size_t(i)] = i % side < 31;
   const npad::Mask mask(left.data(), side, side);
   CHECK(!model.score(view(bad).with_mask(mask)).is_anomalous());
   const npad::Mask small(left.data(), 8, 8);
   THROWS(model.score(view(bad).with_mask(small)), NPAD_STATUS_INVALID_IMAGE, "8 x 8");
+  CHECK(!model.score(view(bad).with_roi(0, 0, 31, side)).is_anomalous());
+  CHECK(model.score(view(bad).with_roi(32, 0, 32, side)).is_anomalous());
+  THROWS(model.score(view(bad).with_roi(60, 0, 8, 8)), NPAD_STATUS_INVALID_IMAGE, "");
+  npad::Options within = quick();
+  within.set_mask(mask).clear_mask().set_roi(0, 0, 31, side);
+  CHECK(!npad::Model::fit(good, within).score(view(bad)).is_anomalous());
+  std::vector<std::uint16_t> wide(bad.size());
+  for (std::size_t i = 0; i < bad.size(); ++i) wide[i] = static_cast<std::uint16_t>(bad[i] * 4095 / 255);
+  const npad::Image mono12(wide.data(), side, side, NPAD_PIXEL_FORMAT_GRAY16);
+  CHECK(model.score(mono12.with_significant_bits(12)).is_anomalous());
+  THROWS(model.score(mono12.with_significant_bits(10)), NPAD_STATUS_INVALID_IMAGE, "");
 
-  const npad::Model loose = model.with_thresholds(results[1].score() + 1, results[1].score() - 1, model.map_threshold());
+  const npad::Model loose = model.with_thresholds(found.score() + 1, found.score() - 1, model.map_threshold());
   CHECK(loose.score(view(bad)).verdict() == NPAD_VERDICT_REVIEW);
   THROWS(model.with_thresholds(-5, -5, 1), NPAD_STATUS_INVALID_ARGUMENT, "threshold is -5");
   CHECK(model.recalibrate(good).threshold() > 0);
@@ -159,10 +158,8 @@ int main() {
   CHECK(trainer.image_count() == 1 && trainer.finish().info().find("\"images\":13") != std::string::npos);
 
   const auto bytes = model.save_memory();
-  CHECK(npad::Model::load_memory(bytes.data(), bytes.size()).score(view(bad)).score() == results[1].score());
+  CHECK(npad::Model::load_memory(bytes.data(), bytes.size()).score(view(bad)).score() == found.score());
   THROWS(npad::load_plugin("/none.so"), NPAD_STATUS_NOT_FOUND, "/none.so");
   CHECK(npad::version().size() >= 5);
-  callbacks(good);
-  lists_and_shapes(model, results[1]);
   return done();
 }

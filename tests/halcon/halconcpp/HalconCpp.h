@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <cstring>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -27,12 +27,13 @@ class HTuple {
  public:
   HTuple() = default;
   HTuple(Hlong value) : values_{value} {}
+  /// Writing past the end makes the tuple longer.
+  Hlong &operator[](Hlong index) {
+    if (index >= Length()) values_.resize(std::size_t(index) + 1);
+    return values_[std::size_t(index)];
+  }
   int I() const { return static_cast<int>(values_.at(0)); }
   Hlong Length() const { return static_cast<Hlong>(values_.size()); }
-  HTuple &Append(const HTuple &tuple) {
-    values_.insert(values_.end(), tuple.values_.begin(), tuple.values_.end());
-    return *this;
-  }
 
  private:
   friend class HRegion;
@@ -127,17 +128,22 @@ class HRegion {
     return image;
   }
 
+  void GenEmptyRegion() { *this = HRegion(); }
+
+  /// The last column belongs to a run, as the reference says. HALCON does not require an order; sorted runs are fastest.
   void GenRegionRuns(const HTuple &Row, const HTuple &ColumnBegin, const HTuple &ColumnEnd) {
+    const auto &rows = Row.values_, &begins = ColumnBegin.values_, &ends = ColumnEnd.values_;
+    if (rows.size() != begins.size() || rows.size() != ends.size()) throw std::invalid_argument("lengths differ");
     Hlong height = 0;
     width_ = 1;
-    for (Hlong i = 0; i < Row.Length(); ++i) {
-      width_ = std::max(width_, ColumnEnd.values_[std::size_t(i)] + 1);
-      height = std::max(height, Row.values_[std::size_t(i)] + 1);
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (ends[i] < begins[i] || begins[i] < 0 || rows[i] < 0) throw std::invalid_argument("not a run");
+      height = std::max(height, rows[i] + 1);
+      width_ = std::max(width_, ends[i] + 1);
     }
-    inside_.assign(std::size_t(width_ * height), 0);
-    for (std::size_t i = 0; i < Row.values_.size(); ++i)
-      for (Hlong x = ColumnBegin.values_[i]; x <= ColumnEnd.values_[i]; ++x)
-        inside_[std::size_t(Row.values_[i] * width_ + x)] = 1;
+    inside_.assign(std::size_t(height * width_), 0);
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      for (Hlong x = begins[i]; x <= ends[i]; ++x) inside_[std::size_t(rows[i] * width_ + x)] = 1;
   }
 
  private:
