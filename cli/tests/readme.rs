@@ -1,10 +1,11 @@
-//! What README shows is what works: its commands are run, its programs compiled and run.
+//! What README shows is what works: its commands are run, its programs compiled and run. The commands that need an
+//! installed npad, and the Python program, are run by `tests/install/readme.sh`.
 #![cfg(unix)]
 
 #[path = "../../tests/common/mod.rs"]
 mod common;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::Gray;
@@ -16,14 +17,50 @@ fn blocks(language: &str) -> Vec<String> {
     readme.split(&start).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
-#[test]
-fn the_commands_run() {
+/// Writes an image as a PGM file without comments, which the programs of README read, whatever the path's ending is.
+fn write(path: &Path, image: &Gray) {
+    let header = format!("P5\n{} {}\n255\n", image.width, image.height);
+    std::fs::write(path, [header.as_bytes(), &image.pixels].concat()).unwrap();
+}
+
+/// A folder with the files that README names: twenty good images, and a defective one under two names.
+fn images() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("good")).unwrap();
-    for seed in 0..10 {
-        std::fs::write(folder.path().join(format!("good/{seed}.pgm")), Gray::good(90, 90, seed).pgm()).unwrap();
+    for seed in 0..20 {
+        write(&folder.path().join(format!("good/{seed:02}.pgm")), &Gray::good(160, 120, seed));
     }
-    std::fs::write(folder.path().join("image.png"), Gray::scratched(90, 90, 40, (40, 40)).pgm()).unwrap();
+    for name in ["image.png", "image.pgm"] {
+        write(&folder.path().join(name), &Gray::scratched(160, 120, 40, (40, 40)));
+    }
+    folder
+}
+
+/// The only program in that language, written to the folder.
+fn program(language: &str, name: &str, folder: &Path) -> PathBuf {
+    let programs = blocks(language);
+    let [source] = &programs[..] else { panic!("{} programs in {language}", programs.len()) };
+    let path = folder.join(name);
+    std::fs::write(&path, source).unwrap();
+    path
+}
+
+#[test]
+fn the_commands_run() {
+    let folder = images();
+    let set = folder.path().join("dataset");
+    for (kind, count) in [("train/good", 5), ("test/good", 2), ("test/scratched", 2)] {
+        std::fs::create_dir_all(set.join(kind)).unwrap();
+        for seed in 0..count {
+            let image = match kind {
+                "test/scratched" => Gray::scratched(90, 90, seed + 40, (40, 40)),
+                "test/good" => Gray::good(90, 90, seed + 20),
+                _ => Gray::good(90, 90, seed),
+            };
+            write(&set.join(kind).join(format!("{seed}.pgm")), &image);
+        }
+    }
+    write(&folder.path().join("mask.png"), &Gray { width: 160, height: 120, pixels: vec![255; 160 * 120] });
     let tool = Path::new(env!("CARGO_BIN_EXE_npad")).parent().unwrap();
     let path = format!("{}:{}", tool.display(), std::env::var("PATH").unwrap());
     let scripts: Vec<String> = blocks("sh").into_iter().filter(|block| block.contains("npad fit")).collect();
@@ -31,7 +68,9 @@ fn the_commands_run() {
     let mut shell = Command::new("sh");
     let output = shell.args(["-e", "-c", &scripts[0]]).env("PATH", path).current_dir(folder.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(folder.path().join("maps/image.png").is_file());
+    for file in ["maps/image.png", "report.html"] {
+        assert!(folder.path().join(file).is_file(), "{file}");
+    }
 }
 
 #[test]
@@ -54,17 +93,20 @@ fn the_cmake_lines_are_those_of_the_tested_project() {
 }
 
 #[test]
+fn the_c_program_compiles_and_runs() {
+    let folder = images();
+    let program = common::c::compile(&program("c", "program.c", folder.path()), folder.path(), &[]);
+    let good = (0..20).map(|seed| format!("good/{seed:02}.pgm"));
+    let run = common::c::command(&program, folder.path()).args(good).arg("image.pgm").output().unwrap();
+    let output = common::c::text(&run);
+    assert!(output.starts_with("DEFECTIVE, "), "{output}");
+}
+
+#[test]
 fn the_cpp_program_compiles_and_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("good")).unwrap();
-    for seed in 0..20 {
-        std::fs::write(folder.path().join(format!("good/{seed:02}.png")), Gray::good(160, 120, seed).pgm()).unwrap();
-    }
-    std::fs::write(folder.path().join("image.png"), Gray::scratched(160, 120, 40, (40, 40)).pgm()).unwrap();
-    let [source] = &blocks("cpp")[..] else { panic!("one C++ program") };
-    std::fs::write(folder.path().join("program.cpp"), source).unwrap();
+    let folder = images();
     let flags = ["-isystem/usr/include/opencv4", "-lopencv_core", "-lopencv_imgcodecs"];
-    let program = common::c::compile(&folder.path().join("program.cpp"), folder.path(), &flags);
+    let program = common::c::compile(&program("cpp", "program.cpp", folder.path()), folder.path(), &flags);
     let output = common::c::text(&common::c::command(&program, folder.path()).output().unwrap());
     assert!(output.starts_with("DEFECTIVE, "), "{output}");
     assert!(folder.path().join("overlay.png").is_file());
@@ -72,14 +114,8 @@ fn the_cpp_program_compiles_and_runs() {
 
 #[test]
 fn the_csharp_program_compiles_and_runs() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("good")).unwrap();
-    for seed in 0..20 {
-        std::fs::write(folder.path().join(format!("good/{seed}.raw")), Gray::good(160, 120, seed).pixels).unwrap();
-    }
-    std::fs::write(folder.path().join("image.raw"), Gray::scratched(160, 120, 40, (40, 40)).pixels).unwrap();
-    let [source] = &blocks("csharp")[..] else { panic!("one C# program") };
-    std::fs::write(folder.path().join("program.cs"), source).unwrap();
+    let folder = images();
+    program("csharp", "program.cs", folder.path());
     let run = |command: &mut Command| {
         common::c::text(
             &command.current_dir(folder.path()).env("LD_LIBRARY_PATH", common::c::library_folder()).output().unwrap(),
@@ -92,6 +128,17 @@ fn the_csharp_program_compiles_and_runs() {
     run(Command::new("mcs").args(["-langversion:7.2", "-r:Npad.dll", "-out:program.exe", "program.cs"]));
     let output = run(Command::new("mono").arg("program.exe"));
     assert!(output.starts_with("DEFECTIVE, "), "{output}");
+}
+
+/// The Python program needs packages that a build need not have, so tests/install/readme.sh runs it, with all commands
+/// between the programs. This test keeps that script from missing one.
+#[test]
+fn every_program_has_a_command() {
+    let commands = blocks("sh").concat();
+    for name in ["program.c ", "program.cpp ", "program.cs", "program.py"] {
+        assert!(commands.contains(name), "{name}");
+    }
+    assert_eq!(blocks("python").len(), 1);
 }
 
 #[test]

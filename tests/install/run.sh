@@ -86,6 +86,9 @@ grep -q "^fine.pgm: good" cmake.txt
 grep -q "^scratched.pgm: DEFECTIVE" cmake.txt
 echo "all hosts say the same, to the last bit, and write the same model"
 
+echo "the programs and commands of README"
+"$here/readme.sh" "$prefix" "$wheel" python parts readme
+
 echo "the programs of the documentation"
 mkdir docs
 program() { python/bin/python "$here/extract.py" "$root/docs/$1.md" "$2" "${4-0}" >"docs/$3"; }

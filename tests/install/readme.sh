@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Runs the programs of README with README's own commands: readme.sh PREFIX WHEEL PYTHON_ENVIRONMENT IMAGES SCRATCH_FOLDER
+# IMAGES has a folder good and an image scratched.pgm.
+set -euo pipefail
+prefix=$(realpath "$1")
+wheel=$(realpath "$2")
+python=$(realpath "$3")
+images=$(realpath "$4")
+here=$(realpath "$(dirname "$0")")
+root=$(realpath "$here/../..")
+rm -rf "$5"
+mkdir -p "$5/home" "$5/target"
+cd "$5"
+PATH=$python/bin:$PATH
+
+# The files that README names. README's programs read PGM files without comments, as Pillow writes them.
+python - "$images" <<'END'
+import sys
+from pathlib import Path
+
+from PIL import Image
+
+images = Path(sys.argv[1])
+Path("good").mkdir()
+for path in (images / "good").iterdir():
+    Image.open(path).save(f"good/{path.name}")
+for name in "image.pgm", "image.png":
+    Image.open(images / "scratched.pgm").save(name)
+END
+block() { python "$here/extract.py" "$root/README.md" "$@" 2>/dev/null; }
+block c >program.c
+block cpp >program.cpp
+block csharp >program.cs
+block python >program.py
+
+# All commands but those for trying npad and those of the command-line tool, in README's order.
+for ((number = 0; ; number++)); do
+  commands=$(block sh "$number") || break
+  case $commands in *"make demo"* | *"npad fit"*) continue ;; esac
+  printf '%s\n' "$commands"
+done >commands.sh
+# npad has been installed and its wheel has been built by who calls this.
+make() { :; }
+export -f make
+ln -s "$prefix" home/npad
+ln -s "$(dirname "$wheel")" target/wheels
+HOME=$PWD/home NPAD=$root PIP_DISABLE_PIP_VERSION_CHECK=1 bash -euo pipefail commands.sh >out.txt 2>err.txt ||
+  { cat out.txt err.txt && exit 1; }
+[ "$(grep -c ^DEFECTIVE out.txt)" = 4 ] || { echo "not every program finds the defect:" && cat out.txt && exit 1; }
+test -s overlay.png
