@@ -10,11 +10,14 @@ use std::process::Command;
 
 use common::Gray;
 
+fn readme() -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("README.md")).unwrap()
+}
+
 /// The contents of README's code blocks in that language.
 fn blocks(language: &str) -> Vec<String> {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("README.md")).unwrap();
     let start = format!("```{language}\n");
-    readme.split(&start).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
+    readme().split(&start).skip(1).map(|rest| rest.split("```").next().unwrap().to_owned()).collect()
 }
 
 /// Writes an image as a PGM file without comments, which the programs of README read, whatever the path's ending is.
@@ -88,8 +91,9 @@ fn the_make_targets_exist() {
 fn the_cmake_lines_are_those_of_the_tested_project() {
     let project = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("tests/install/cmake/CMakeLists.txt");
     let project = std::fs::read_to_string(project).unwrap().replace("npad 0.2 ", "npad ").replace("(shared", "(app");
-    let [lines] = &blocks("cmake")[..] else { panic!("one CMake block") };
-    assert!(lines.lines().all(|line| project.contains(line)), "{lines}");
+    for line in ["find_package(npad REQUIRED)", "target_link_libraries(app npad::npad)"] {
+        assert!(project.contains(line) && readme().contains(&format!("`{line}`")), "{line}");
+    }
 }
 
 #[test]
