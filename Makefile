@@ -109,6 +109,7 @@ wheel: $(RUNTIME) | python tools
 # How fast the inner loops are on this machine, and a model of the demo's kind beside its backbone alone.
 bench: demo
 	cargo bench --bench kernels
+	cargo bench --bench preprocess
 	$(NPAD) bench $(TARGET)/demo/solar-cells.npad
 
 # npad beside anomalib's methods with the same backbone; IMAGES is a folder of good images. Installs PyTorch: 6.5 GB.

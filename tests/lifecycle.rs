@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use common::{Gray, fit, good_images, options};
 use npad::error::{Result, Status};
 use npad::exec::progress::Progress;
-use npad::image::{ImageView, Mask, MaskView};
+use npad::image::{ImageView, Mask, MaskView, Rectangle};
 use npad::math::random::Random;
 use npad::model::{Model, Options, Thresholds, Trainer, Verdict};
 
@@ -61,6 +61,23 @@ fn a_mask_of_the_fit_keeps_pixels_out_of_model_and_scores() {
     let mut trainer = Trainer::new(&options).unwrap();
     assert_eq!(trainer.add(&Gray::good(80, 60, 1).view()).unwrap_err().status(), Status::InvalidImage);
     trainer.add(&images[0].view()).unwrap();
+}
+
+#[test]
+fn a_mask_of_one_image_that_leaves_out_what_the_model_does_changes_nothing() {
+    let bytes = mask_bytes(left_half);
+    let mut options = options(&[]);
+    options.set_mask(Some(Mask::new(mask_view(&bytes)).unwrap()));
+    let model = fit(&options, &good_images(16)).unwrap();
+    let image = Gray::scratched(160, 120, 100, (30, 40));
+    let plain = model.score(&image.view()).unwrap();
+    assert_eq!(model.score(&image.view().with_mask(mask_view(&bytes)).unwrap()).unwrap(), plain);
+    let left = Rectangle { x: 0, y: 0, width: 80, height: 120 };
+    assert_eq!(model.score(&image.view().with_roi(left).unwrap()).unwrap(), plain);
+    let wider = Rectangle { width: 100, ..left };
+    assert_eq!(model.score(&image.view().with_roi(wider).unwrap()).unwrap(), plain);
+    let upper = Rectangle { height: 60, ..left };
+    assert_ne!(model.score(&image.view().with_roi(upper).unwrap()).unwrap(), plain);
 }
 
 #[test]

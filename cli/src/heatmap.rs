@@ -7,10 +7,10 @@ use std::path::{Component, Path, PathBuf};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
-use crate::output::{file_error, replace};
+use crate::output::file_error;
 use crate::picture::Picture;
 use npad::error::{Error, Result, Status};
-use npad::model::{Inspection, Model};
+use npad::model::{Inspection, Model, replace_file};
 
 /// Writes a PNG: the image on the left, the map laid over it with the regions' boxes on the right.
 pub fn write(path: &Path, picture: &Picture, model: &Model, inspection: &Inspection) -> Result<()> {
@@ -23,7 +23,7 @@ pub fn write(path: &Path, picture: &Picture, model: &Model, inspection: &Inspect
     PngEncoder::new(&mut png)
         .write_image(&rows, 2 * width as u32, height as u32, ExtendedColorType::Rgb8)
         .map_err(|e| Error::new(Status::Internal, format!("the picture {}: {e}", path.display())))?;
-    replace(path, &png).map_err(|e| file_error("cannot write the picture", path, &e))
+    replace_file(path, &png).map_err(|e| file_error("cannot write the picture", path, &e))
 }
 
 /// Which file each image's picture goes to.

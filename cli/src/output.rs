@@ -1,10 +1,11 @@
 //! Files that the tool writes: whole or not at all.
 
 use std::fs::OpenOptions;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use npad::error::{Error, Result, Status};
+use npad::model::write_file;
 
 /// The error of a file operation: [`Status::NotFound`] where the file or folder does not exist, else [`Status::Io`].
 pub fn file_error(action: &str, path: &Path, error: &io::Error) -> Error {
@@ -38,46 +39,17 @@ pub fn check_writable(what: &str, path: &Path) -> Result<()> {
         Ok(_) => OpenOptions::new().write(true).open(path).map(drop),
         Err(_) => Ok(()),
     };
-    tried.and_then(|()| temporary(&folder_of(&resolved(path))).map(drop)).map_err(|e| file_error(&action, path, &e))
+    tried
+        .and_then(|()| tempfile::tempfile_in(folder_of(&resolved(path))).map(drop))
+        .map_err(|e| file_error(&action, path, &e))
 }
 
-/// Writes a file through a temporary one beside it, so that readers see the old contents or the new, never a part.
-/// Symbolic links are followed; pipes and devices are written directly.
+/// Writes a file as [`write_file`] does.
 ///
 /// # Errors
 /// [`Status::NotFound`] or [`Status::Io`] when it cannot be written; an old file is unchanged then.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let is_special = std::fs::metadata(path).is_ok_and(|old| !old.is_file());
-    let written = if is_special { std::fs::write(path, bytes) } else { replace(&resolved(path), bytes) };
-    written.map_err(|e| file_error("cannot write", path, &e))
-}
-
-/// Replaces the file or symbolic link at `path` itself, as a whole.
-///
-/// # Errors
-/// Those of the file system; an old file is unchanged then.
-pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = temporary(&folder_of(path))?;
-    file.write_all(bytes)?;
-    if let Ok(old) = std::fs::symlink_metadata(path)
-        && old.is_file()
-    {
-        file.as_file().set_permissions(old.permissions())?;
-    }
-    file.persist(path)?;
-    Ok(())
-}
-
-fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".npad-");
-    #[cfg(unix)]
-    {
-        // As for any new file, the process's umask decides; a temporary file would else be the user's alone.
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    builder.tempfile_in(folder)
+    write_file(path, bytes).map_err(|e| file_error("cannot write", path, &e))
 }
 
 fn folder_of(path: &Path) -> PathBuf {
@@ -111,35 +83,5 @@ mod tests {
         assert_eq!(status(&file), Ok(()));
         assert_eq!(status(&file.join("report.html")), Err(Status::NotFound), "a file is no folder");
         assert_eq!(std::fs::read(&file).unwrap(), b"old");
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_no_other() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("file");
-        write(&file, b"old").unwrap();
-        write(&file, b"new").unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), b"new");
-        std::fs::create_dir(folder.path().join("taken")).unwrap();
-        std::fs::write(folder.path().join("taken/inside"), "").unwrap();
-        assert!(replace(&folder.path().join("taken"), b"new").is_err());
-        assert_eq!(names(folder.path()).len(), 2, "{:?}", names(folder.path()));
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn modes_and_symbolic_links_stay() {
-        use std::os::unix::fs::PermissionsExt;
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
-        std::fs::write(&file, "old").unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        write(&link, b"new").unwrap();
-        assert_eq!(std::fs::read(&file).unwrap(), b"new");
-        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
-        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
-        write(Path::new("/dev/null"), b"new").unwrap();
-        assert!(!std::fs::metadata("/dev/null").unwrap().is_file(), "a device stays one");
     }
 }

@@ -51,6 +51,7 @@ impl Kind {
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Count(low, usize::MAX) => write!(f, "a whole number of at least {low}"),
             Self::Count(low, high) => write!(f, "a whole number from {low} to {high}"),
             Self::Odd(low, high) => write!(f, "an odd number from {low} to {high}"),
             Self::Number(low, high) => write!(f, "a number from {low} to {high}"),

@@ -10,6 +10,7 @@ mod score;
 mod thresholds;
 
 pub use decision::{Calibration, GoodScores, Verdict};
+pub use file::{replace_file, write_file};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use options::{OptionInfo, OptionKind, Options, options};
 pub use score::{Decision, Inspection, ScoreBuffers};

@@ -77,7 +77,7 @@ const OPTIONS: &[Parameter] = &[
     Parameter {
         name: "seed",
         default: "0",
-        kind: Kind::Form("a whole number of at most 64 bits"),
+        kind: Kind::Count(0, usize::MAX),
         help: "seed of everything random in a fit",
     },
     Parameter {

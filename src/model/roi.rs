@@ -41,7 +41,7 @@ pub struct ImageRoi {
     /// Where the image has a mask or a rectangle of its own: what these and the model's mask keep.
     own: InputRoi,
     has_own: bool,
-    /// What of the network's input the image's own mask leaves out, and so the good images' mean stands in for.
+    /// What of the network's input the image's own mask leaves out of what the model knows; the good images' mean replaces it.
     replaced: Vec<bool>,
     scratch: Vec<bool>,
 }
@@ -54,8 +54,9 @@ impl Default for ImageRoi {
 }
 
 impl ImageRoi {
-    /// Takes what counts of an image. An image's own mask is new to the model, so positions that see its edge are left out,
-    /// `margin` pixels of the input wide; the map there comes from their neighbours.
+    /// Takes what counts of an image. Where an image's own mask leaves out more than the model's, its edge is new to the
+    /// model, so positions that see that edge are left out, `margin` pixels of the input wide; the map there comes from their
+    /// neighbours.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when the model's mask has another size than the image, or no pixel is left;
@@ -80,6 +81,10 @@ impl ImageRoi {
         mask.resized(width, height, threads, inside)?;
         try_resize(replaced, inside.len(), false)?;
         replaced.iter_mut().zip(&*inside).for_each(|(replaced, inside)| *replaced = !inside);
+        if let Some(fixed) = fixed {
+            replaced.iter_mut().zip(&fixed.inside).for_each(|(replaced, known)| *replaced &= known);
+            inside.iter_mut().zip(&fixed.inside).for_each(|(inside, known)| *inside |= !known);
+        }
         erode(inside, width, margin, scratch)?;
         if let Some(fixed) = fixed {
             mask.assign(image, Some(&fixed.mask), threads)?;
@@ -101,7 +106,7 @@ impl ImageRoi {
     /// statistics, anything else there would be a defect that reaches over the mask's edge.
     pub fn complete(&self, tensor: &mut [f32], mean: &[f32]) {
         let replaced = &self.replaced;
-        if !self.has_own {
+        if !self.has_own || !replaced.contains(&true) {
             return;
         }
         for (plane, mean) in tensor.chunks_exact_mut(replaced.len()).zip(mean.chunks_exact(replaced.len())) {

@@ -46,8 +46,8 @@ csharp -r:Npad.dll -out:Inspect.exe "$root/examples/csharp/Inspect.cs"
 # With Span, as for netstandard2.1, in a folder of its own, and without, as for netstandard2.0.
 mkdir span
 csharp -unsafe -define:NETCOREAPP -target:library -out:span/Npad.dll "$root"/bindings/csharp/Npad/*.cs
-csharp -define:NETCOREAPP -r:span/Npad.dll -out:span/Tests.exe "$root/bindings/csharp/Npad.Tests/Tests.cs"
-csharp -r:Npad.dll -out:Tests.exe "$root/bindings/csharp/Npad.Tests/Tests.cs"
+csharp -define:NETCOREAPP -r:span/Npad.dll -out:span/Tests.exe "$root/bindings/csharp/Npad.Tests/"*.cs
+csharp -r:Npad.dll -out:Tests.exe "$root/bindings/csharp/Npad.Tests/"*.cs
 LD_LIBRARY_PATH="$prefix/lib" mono span/Tests.exe
 LD_LIBRARY_PATH="$prefix/lib" mono Tests.exe
 LD_LIBRARY_PATH="$prefix/lib" inspect csharp mono "$PWD/Inspect.exe"

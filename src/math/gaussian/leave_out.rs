@@ -114,7 +114,10 @@ impl LeaveOut {
             let mut square = dot::<FMA>(z, z);
             if definite {
                 let mut solved = [0.0f64; MAX_GROUP];
-                (0..count).for_each(|i| solved[i] = dot::<FMA>(row(i), z));
+                // A closure might not be inlined, and lose the instruction set.
+                for i in 0..count {
+                    solved[i] = dot::<FMA>(row(i), z);
+                }
                 let mut solved = DVectorViewMut::from_slice(&mut solved, count);
                 self.gram.solve_lower_triangular_mut(&mut solved);
                 square += solved.norm_squared();

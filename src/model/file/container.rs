@@ -5,8 +5,6 @@
 //! eight hexadecimal digits and is computed over the whole file with these digits as zeros.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
-use std::path::Path;
 
 use half::f16;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
@@ -153,37 +151,6 @@ fn checksum_position(bytes: &[u8]) -> Option<usize> {
     (at + ZEROS.len() <= 8 + length).then_some(at)
 }
 
-/// Writes `bytes` to `path` so that the file is either the old or the whole new one, even after a crash: into a
-/// temporary file beside it, flushed to disk, then renamed over it.
-///
-/// # Errors
-/// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when anything else fails; the old file, if there was one, is untouched and nothing else is left behind.
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let what = format!("cannot write the model to {}; the file there, if any, is unchanged", path.display());
-    let failed = |e: &std::io::Error| Error::io(&what, e);
-    if path.is_dir() {
-        return Err(failed(&std::io::ErrorKind::IsADirectory.into()));
-    }
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".npad-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What a plain new file would get; the process's umask applies.
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(folder).map_err(|e| failed(&e))?;
-    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| failed(&e))?;
-    file.persist(path).map_err(|e| failed(&e.error))?;
-    // The rename itself reaches the disk with its folder.
-    #[cfg(unix)]
-    if let Ok(folder) = std::fs::File::open(folder) {
-        let _ = folder.sync_all();
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,17 +206,5 @@ mod tests {
         let mut newer = bytes;
         newer[at] = b'2';
         assert_eq!(Container::from_bytes(&newer).unwrap_err().status(), Status::UnsupportedModel);
-    }
-
-    #[test]
-    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("model.npad");
-        write_atomically(&path, b"old").unwrap();
-        write_atomically(&path, b"new").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"new");
-        assert_eq!(write_atomically(folder.path(), b"x").unwrap_err().status(), Status::Io);
-        assert_eq!(write_atomically(&folder.path().join("none/model"), b"x").unwrap_err().status(), Status::NotFound);
-        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -1,6 +1,7 @@
 //! Models in files and in memory.
 
 mod container;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -10,7 +11,9 @@ use std::sync::Arc;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-use self::container::{Container, write_atomically};
+pub use self::whole::{replace_file, write_file};
+
+use self::container::Container;
 use super::decision::GoodScores;
 use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options};
 use super::roi::InputRoi;
@@ -76,12 +79,13 @@ impl Model {
         Container { metadata, arrays }.to_bytes()
     }
 
-    /// Writes the model file. A failure leaves the old file, if there was one, as it was.
+    /// Writes the model file (see [`write_file`]). A failure leaves the old file, if there is one, as it was.
     ///
     /// # Errors
     /// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        write_atomically(path, &self.to_bytes()?)
+        let what = || format!("cannot write the model to {}; the file there, if any, is unchanged", path.display());
+        write_file(path, &self.to_bytes()?).map_err(|e| Error::io(what(), &e))
     }
 
     /// Reads a model file. Of `options`, the device and the threads count; everything else is the model's own.

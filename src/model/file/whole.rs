@@ -1,0 +1,135 @@
+//! Files that are written whole or not at all, even when the process or the machine stops meanwhile.
+
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{Error, ErrorKind, Result, Write};
+use std::path::{Path, PathBuf};
+
+/// Writes `bytes` to the file at `path`, which holds either its old or all of its new contents at any time. The bytes are
+/// written to a temporary file beside it, flushed to disk and renamed. Symbolic links are followed, an old file's
+/// permissions stay, and devices and pipes are written directly.
+///
+/// # Errors
+/// Those of the file system. The old file, if there is one, is unchanged then, and nothing else is left behind.
+pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(old) if old.is_dir() => return Err(ErrorKind::IsADirectory.into()),
+        Ok(old) if !old.is_file() => return OpenOptions::new().write(true).open(path)?.write_all(bytes),
+        // A file that must not be written is not replaced either.
+        Ok(_) => drop(OpenOptions::new().write(true).open(path)?),
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let path = followed(path)?;
+    replace(&path, bytes, File::sync_all)?;
+    // The rename itself reaches the disk with its folder.
+    #[cfg(unix)]
+    if let Ok(folder) = File::open(folder_of(&path)) {
+        let _ = folder.sync_all();
+    }
+    Ok(())
+}
+
+/// Replaces the file or symbolic link at `path` itself by a file of these bytes, whole or not at all, without waiting for
+/// the disk.
+///
+/// # Errors
+/// As [`write_file`].
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    replace(path, bytes, |_| Ok(()))
+}
+
+fn replace(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".npad-").suffix(".tmp");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        // What a plain new file gets; the process's umask applies.
+        builder.permissions(Permissions::from_mode(0o666));
+    }
+    // The temporary file's name would say nothing to the user.
+    let unnamed = |error: Error| match error.raw_os_error() {
+        Some(code) => Error::from_raw_os_error(code),
+        None => Error::from(error.kind()),
+    };
+    let mut file = builder.tempfile_in(folder_of(path)).map_err(unnamed)?;
+    file.write_all(bytes).map_err(unnamed)?;
+    if let Some(permissions) = permissions(path) {
+        file.as_file().set_permissions(permissions)?;
+    }
+    finish(file.as_file())?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+/// Those of the file at `path`, if there is one.
+fn permissions(path: &Path) -> Option<Permissions> {
+    let old = std::fs::symlink_metadata(path).ok()?;
+    old.is_file().then(|| old.permissions())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Where symbolic links lead, which need not exist.
+fn followed(path: &Path) -> Result<PathBuf> {
+    const MAX_LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..MAX_LINKS {
+        match std::fs::read_link(&path) {
+            Ok(target) => path = folder_of(&path).join(target),
+            Err(_) => return Ok(path),
+        }
+    }
+    Err(Error::other("too many symbolic links"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_write_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        for contents in [b"old", b"new"] {
+            write_file(&path, contents).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), contents);
+        }
+        assert_eq!(write_file(folder.path(), b"x").unwrap_err().kind(), ErrorKind::IsADirectory);
+        let error = write_file(&folder.path().join("none/file"), b"x").unwrap_err();
+        assert!(error.kind() == ErrorKind::NotFound && !error.to_string().contains(".npad-"), "{error}");
+        std::fs::create_dir(folder.path().join("taken")).unwrap();
+        assert!(replace_file(&folder.path().join("taken"), b"x").is_err());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_symbolic_links_and_devices_stay() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::write(at("file"), "old").unwrap();
+        std::fs::set_permissions(at("file"), Permissions::from_mode(0o640)).unwrap();
+        symlink("file", at("link")).unwrap();
+        symlink(at("link"), at("second")).unwrap();
+        write_file(&at("second"), b"new").unwrap();
+        assert_eq!(std::fs::read(at("file")).unwrap(), b"new");
+        assert_eq!(std::fs::metadata(at("file")).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!([at("link"), at("second")].iter().all(|link| link.is_symlink()));
+
+        symlink("later", at("dangling")).unwrap();
+        write_file(&at("dangling"), b"new").unwrap();
+        assert_eq!(std::fs::read(at("later")).unwrap(), b"new");
+        symlink("loop", at("loop")).unwrap();
+        assert!(write_file(&at("loop"), b"new").is_err() && at("loop").is_symlink());
+
+        replace_file(&at("link"), b"picture").unwrap();
+        assert!(!at("link").is_symlink() && std::fs::read(at("file")).unwrap() == b"new");
+
+        write_file(Path::new("/dev/null"), b"new").unwrap();
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+    }
+}
