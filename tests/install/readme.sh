@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the programs of README with README's own commands: readme.sh PREFIX WHEEL PYTHON_ENVIRONMENT IMAGES SCRATCH_FOLDER
-# IMAGES has a folder good and an image scratched.pgm.
+# IMAGES has a folder good and an image scratched.pgm. The Python environment has Pillow, and its packages' versions are
+# those that README's own environment gets.
 set -euo pipefail
 prefix=$(realpath "$1")
 wheel=$(realpath "$2")
@@ -11,10 +12,9 @@ root=$(realpath "$here/../..")
 rm -rf "$5"
 mkdir -p "$5/home" "$5/target"
 cd "$5"
-PATH=$python/bin:$PATH
 
 # The files that README names. README's programs read PGM files without comments, as Pillow writes them.
-python - "$images" <<'END'
+"$python/bin/python" - "$images" <<'END'
 import sys
 from pathlib import Path
 
@@ -27,7 +27,7 @@ for path in (images / "good").iterdir():
 for name in "image.pgm", "image.png":
     Image.open(images / "scratched.pgm").save(name)
 END
-block() { python "$here/extract.py" "$root/README.md" "$@" 2>/dev/null; }
+block() { "$python/bin/python" "$here/extract.py" "$root/README.md" "$@" 2>/dev/null; }
 block c >program.c
 block cpp >program.cpp
 block csharp >program.cs
@@ -44,7 +44,9 @@ make() { :; }
 export -f make
 ln -s "$prefix" home/npad
 ln -s "$(dirname "$wheel")" target/wheels
-HOME=$PWD/home NPAD=$root PIP_DISABLE_PIP_VERSION_CHECK=1 bash -euo pipefail commands.sh >out.txt 2>err.txt ||
+"$python/bin/pip" freeze --disable-pip-version-check --exclude npad >constraints.txt
+export PIP_CONSTRAINT=$PWD/constraints.txt PIP_CACHE_DIR=${PIP_CACHE_DIR-$HOME/.cache/pip} PIP_DISABLE_PIP_VERSION_CHECK=1
+HOME=$PWD/home NPAD=$root bash -euo pipefail commands.sh >out.txt 2>err.txt ||
   { cat out.txt err.txt && exit 1; }
 [ "$(grep -c ^DEFECTIVE out.txt)" = 4 ] || { echo "not every program finds the defect:" && cat out.txt && exit 1; }
 test -s overlay.png

@@ -54,7 +54,7 @@ LD_LIBRARY_PATH="$prefix/lib" inspect csharp mono "$PWD/Inspect.exe"
 
 echo "Python, from the wheel in a new environment"
 cp -r "$root/bindings/python/tests" python-tests
-NPAD_ROOT="$root" python/bin/python -m pytest -q -p no:cacheprovider python-tests
+python/bin/python -m pytest -q -p no:cacheprovider python-tests
 inspect python "$PWD/python/bin/python" "$root/examples/python/inspect_parts.py"
 
 echo "the command-line tool"

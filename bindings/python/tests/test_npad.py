@@ -409,10 +409,3 @@ def test_another_release_of_the_library_is_refused(tmp_path):
     environment = {**os.environ, "NPAD_LIBRARY": str(tmp_path / "old.so"), "PYTHONPATH": package}
     outcome = subprocess.run([sys.executable, "-c", "import npad"], env=environment, capture_output=True, text=True)
     assert outcome.returncode and "has version 3.4.5, but this package needs 0.2" in outcome.stderr
-
-
-@pytest.mark.skipif("NPAD_ROOT" not in os.environ, reason="NPAD_ROOT does not name the repository")
-def test_the_readmes_program_runs():
-    readme = (Path(os.environ["NPAD_ROOT"]) / "README.md").read_text()
-    (program,) = [part.split("```")[0] for part in readme.split("```python\n")[1:]]
-    exec(program, {"images": [part(seed) for seed in range(10)], "image": part(20)})
