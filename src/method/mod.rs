@@ -168,32 +168,17 @@ pub fn methods() -> Vec<&'static dyn Method> {
     METHODS.iter().chain(plugged_in.iter()).copied().collect()
 }
 
-/// Whether a method may have that name.
+/// Adds the method that `make` makes, which is called only when the name is free: what a method leaks, it leaks once.
 ///
 /// # Errors
-/// [`Status::Plugin`] when there is one of that name already.
-pub fn check_free(name: &str) -> Result<()> {
-    if methods().iter().any(|known| known.name() == name) {
-        return Err(name_taken(name));
-    }
-    Ok(())
-}
-
-/// Adds a method.
-///
-/// # Errors
-/// [`Status::Plugin`] when there is one of that name already, also where it has been added at the same time.
-pub fn register(method: Box<dyn Method>) -> Result<()> {
+/// [`Status::Plugin`] when there is a method of that name already, also where it is being added at the same time.
+pub fn register<M: Method + 'static>(name: &str, make: impl FnOnce() -> M) -> Result<()> {
     let mut plugged_in = PLUGGED_IN.write().unwrap_or_else(PoisonError::into_inner);
-    if METHODS.iter().chain(plugged_in.iter()).any(|known| known.name() == method.name()) {
-        return Err(name_taken(method.name()));
+    if METHODS.iter().chain(plugged_in.iter()).any(|known| known.name() == name) {
+        return Err(Error::new(Status::Plugin, format!("there is a method '{name}' already")));
     }
-    plugged_in.push(Box::leak(method));
+    plugged_in.push(Box::leak(Box::new(make())));
     Ok(())
-}
-
-fn name_taken(name: &str) -> Error {
-    Error::new(Status::Plugin, format!("there is a method '{name}' already"))
 }
 
 /// The method of that name.

@@ -17,7 +17,7 @@ use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::method::{
     Accumulator, Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
-    check_free, register,
+    register,
 };
 
 /// What a plug-in exports.
@@ -94,8 +94,13 @@ pub fn load(path: &Path) -> Result<()> {
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // SAFETY: a table that is not null, by contract.
-    let method = unsafe { checked(table).and_then(|table| PluginMethod::new(&table, file)) };
-    register(Box::new(method.map_err(|error| wrong(error.message()))?)).map_err(|error| wrong(error.message()))?;
+    let registered = unsafe {
+        checked(table).and_then(|table| {
+            let (name, make) = PluginMethod::check(&table, file)?;
+            register(&name, make)
+        })
+    };
+    registered.map_err(|error| wrong(error.message()))?;
     std::mem::forget(library);
     Ok(())
 }
@@ -134,13 +139,14 @@ struct PluginMethod {
 }
 
 impl PluginMethod {
+    /// The name of a table's method, and what makes it.
+    ///
     /// # Safety
     /// The table must be what its documentation says.
-    unsafe fn new(table: &npad_plugin, file: String) -> Result<Self> {
+    unsafe fn check(table: &npad_plugin, file: String) -> Result<(String, impl FnOnce() -> Self + use<>)> {
         let missing = |what: &str| Error::new(Status::Plugin, format!("its function '{what}' is null"));
         // SAFETY: by contract.
         let own = unsafe { name(table.name, "method") }?;
-        check_free(&own)?;
         let functions = Functions {
             name: own.clone(),
             fitter_new: table.fitter_new.ok_or_else(|| missing("fitter_new"))?,
@@ -172,14 +178,17 @@ impl PluginMethod {
                 parameters.push([name, text(parameter.default_value), text(parameter.help)]);
             }
         }
-        // Nothing fails any more, and methods live until the process ends.
-        let parameters = parameters.into_iter().map(|texts| {
-            let [name, default, help] = texts.map(|text| &*text.leak());
-            Parameter { name, default, kind: Kind::Text, help }
-        });
-        let parameters = parameters.collect();
-        let help = format!("method of the plug-in {file}");
-        Ok(Self { functions: Arc::new(functions), parameters, file, help })
+        let make = move || {
+            // Methods live until the process ends.
+            let leak = |texts: [String; 3]| {
+                let [name, default, help] = texts.map(|text| &*text.leak());
+                Parameter { name, default, kind: Kind::Text, help }
+            };
+            let parameters = parameters.into_iter().map(leak).collect();
+            let help = format!("method of the plug-in {file}");
+            Self { functions: Arc::new(functions), parameters, file, help }
+        };
+        Ok((own, make))
     }
 }
 
