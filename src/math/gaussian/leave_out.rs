@@ -115,8 +115,8 @@ impl LeaveOut {
             if definite {
                 let mut solved = [0.0f64; MAX_GROUP];
                 // A closure might not be inlined, and lose the instruction set.
-                for i in 0..count {
-                    solved[i] = dot::<FMA>(row(i), z);
+                for (row, solved) in removed.chunks_exact(row_len).zip(&mut solved) {
+                    *solved = dot::<FMA>(row, z);
                 }
                 let mut solved = DVectorViewMut::from_slice(&mut solved, count);
                 self.gram.solve_lower_triangular_mut(&mut solved);
