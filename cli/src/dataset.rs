@@ -136,7 +136,10 @@ impl Dataset {
         }
         let masks = defective.iter().filter(|t| t.mask.is_some()).count();
         if let Some(without) = defective.iter().find(|t| masks > 0 && t.mask.is_none()) {
-            return Err(failed(&format!("{} has no mask, but others have", without.path.display())));
+            return Err(failed(&format!(
+                "{} has no mask, but other defective images have one",
+                without.path.display()
+            )));
         }
         let name = root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
         Ok(Self { name: name.unwrap_or_default(), train, has_masks: masks > 0, test })

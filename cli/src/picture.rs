@@ -12,9 +12,10 @@ use npad::error::{Error, Result, Status};
 use npad::image::{ImageView, PixelFormat};
 
 /// What `--help` says of image files.
-pub const HELP: &str = "Image files are PNG, JPEG, BMP, TIFF and PNM. Grey images keep their depth: 8 bits, 16 bits or, in \
-    TIFF, 32-bit floats. White is 65535 in a 16-bit file, also where the camera delivers 10 or 12 bits (a PNM file states its \
-    own white), and 1.0 in a float file. Colour of 16 bits is rounded to 8 bits a channel. Alpha is ignored.";
+pub const HELP: &str = "Image files are PNG, JPEG, BMP, TIFF and PNM. Grey images keep their depth: 8 bits, 16 bits \
+                        or, in TIFF, 32-bit floats. White is 65535 in a 16-bit file, also where the camera delivers 10 \
+                        or 12 bits (a PNM file states its own white), and 1.0 in a float file. Colour of 16 bits is \
+                        rounded to 8 bits per channel. Alpha is ignored.";
 
 /// The largest decoded image in bytes; the limit of the image crate for the formats that it reads.
 const MAX_BYTES: usize = 512 << 20;
@@ -101,7 +102,7 @@ impl Decoded {
         match self {
             Self::Standard(decoded) => Ok(decoded),
             Self::GrayFloat(_) => {
-                let message = format!("{}: a mask has 8 or 16 bits a pixel, not floats", path.display());
+                let message = format!("{}: a mask has 8 or 16 bits per pixel, not floats", path.display());
                 Err(Error::new(Status::InvalidImage, message))
             }
         }

@@ -137,9 +137,7 @@ pub fn check_size<T: Growing>(size: usize) -> Result<()> {
     let (name, least) = (T::NAME, T::FIRST_SIZE);
     Err(Error::new(
         Status::InvalidArgument,
-        format!(
-            "the size of an {name} is {size}, but must be sizeof({name}), at least {least}: set it before the call"
-        ),
+        format!("the size of an {name} is {size}, but must be sizeof({name}), which is at least {least}"),
     ))
 }
 
@@ -164,7 +162,7 @@ impl<T: Growing> SizedArray<T> {
             return Ok(Self { first, size: T::FIRST_SIZE, count });
         }
         if first.is_null() {
-            let message = format!("{name} is null, but must point to {count} of {}", T::NAME);
+            let message = format!("{name} is null, but must point to an array of {count} {}", T::NAME);
             return Err(Error::new(Status::InvalidArgument, message));
         }
         // SAFETY: by contract.
@@ -205,7 +203,7 @@ impl<T: Growing> SizedArray<T> {
         let size = unsafe { size_at(pointer) };
         if size != self.size {
             let (name, first) = (T::NAME, self.size);
-            let message = format!("its size is {size}, but that of the first {name} is {first}: all must agree");
+            let message = format!("its size is {size}, but that of the first of the {name} is {first}: all must agree");
             return Err(Error::new(Status::InvalidArgument, message));
         }
         // SAFETY: by contract.

@@ -22,7 +22,7 @@ const PROVIDERS: &[Provider] = &[
         name: "cuda",
         indexed: true,
         dispatch: |index| Some(CUDA::default().with_device_id(index).build().error_on_failure()),
-        remedy: "it needs an NVIDIA GPU with its driver, CUDA and cuDNN, and ONNX Runtime's GPU build (PyPI: \
+        remedy: "CUDA needs an NVIDIA GPU with its driver, CUDA and cuDNN, and ONNX Runtime's GPU build (PyPI: \
                  onnxruntime-gpu) beside its provider libraries; device 'cpu' always works",
     },
 ];

@@ -230,7 +230,7 @@ fn failure(cause: &dyn Display, describe: impl FnOnce(&str) -> String) -> Error 
     let cause = cause.to_string();
     if SAYINGS.iter().any(|saying| cause.contains(saying)) {
         let message = format!(
-            "{}. There is not enough memory; use a smaller size or fewer threads, set the option tile, or close other programs",
+            "{}. Out of memory: use a smaller size or fewer threads, set the option tile, or close other programs",
             describe(&cause)
         );
         return Error::new(Status::OutOfMemory, message);
@@ -242,9 +242,9 @@ fn unfit(found: &str) -> Error {
     Error::new(
         Status::Backbone,
         format!(
-            "the ONNX file does not fit as a backbone: {found}. Expected one float input [1, 3, height, width] and 1 to \
-             {MAX_TAPS} float outputs [1, channels, rows, columns], the first dimension fixed or free; cut the network before \
-             its pooling and classifier"
+            "the ONNX file cannot be used as a backbone: {found}. Expected one float input [1, 3, height, width] and 1 \
+             to {MAX_TAPS} float outputs [1, channels, rows, columns], with a fixed or dynamic first dimension; cut \
+             the network before its pooling and classifier"
         ),
     )
 }

@@ -53,7 +53,7 @@ pub fn open(path: &Path) -> Result<()> {
         return Err(Error::new(
             Status::WrongState,
             format!(
-                "ONNX Runtime is already loaded from {}; a process can use one only. Open {} before anything else",
+                "ONNX Runtime is already loaded from {}; a process can use only one. Open {} before any other call",
                 loaded.path.display(),
                 found.display()
             ),
@@ -165,9 +165,10 @@ fn failed(tried: &[String]) -> Error {
     Error::new(
         Status::Runtime,
         format!(
-            "ONNX Runtime could not be loaded. Looked at:\n  {}\nInstall ONNX Runtime 1.{} or newer (its releases, or the \
-             {FILE_NAME}* inside PyPI's onnxruntime wheel) in one of these places: a path given to npad_runtime_open, the \
-             environment variable {VARIABLE} (file or folder), beside the npad library, or where the system's loader looks",
+            "ONNX Runtime could not be loaded. Searched:\n  {}\nInstall ONNX Runtime 1.{} or newer (its releases, or \
+             the {FILE_NAME}* inside PyPI's onnxruntime wheel) in one of these places: a path given to \
+             npad_runtime_open, the environment variable {VARIABLE} (file or folder), the folder of the npad library, \
+             or the search path of the system's loader",
             tried.join("\n  "),
             ort::MINOR_VERSION
         ),

@@ -91,7 +91,11 @@ impl Tiled {
                         taps.resize_with(parts.len(), || Array3::default((0, 0, 0)));
                     }
                     if taps.len() != parts.len() {
-                        return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
+                        return Err(unfit(format!(
+                            "{} outputs for one tile and {} for another",
+                            taps.len(),
+                            parts.len()
+                        )));
                     }
                     taps.iter_mut().zip(parts).try_for_each(|(tap, part)| {
                         let place = Place::of(part, size, [&down, &across])?;
@@ -216,7 +220,7 @@ impl Place {
     fn put(&self, part: &TapMap<'_>, whole: &mut Array3<f32>) -> Result<()> {
         if whole.dim() != self.shape {
             return Err(unfit(format!(
-                "an output of {} channels here, {} there, or of other strides",
+                "an output of {} channels for one tile and {} for another, or of different strides",
                 whole.dim().0,
                 self.shape.0
             )));

@@ -55,7 +55,8 @@ pub fn try_grow<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
 fn out_of_memory<T>(length: usize, additional: usize) -> Error {
     let bytes = (length as u128 + additional as u128) * size_of::<T>() as u128;
     let message = format!(
-        "there is no memory for a buffer of {bytes} bytes; use smaller images or a smaller size, or close other programs"
+        "out of memory: a buffer of {bytes} bytes could not be allocated; use smaller images or a smaller size, or \
+         close other programs"
     );
     Error::new(Status::OutOfMemory, message)
 }

@@ -132,8 +132,8 @@ impl Threads {
 
 fn refused(count: usize, cause: &dyn std::fmt::Display) -> Error {
     let message = format!(
-        "the system refuses {count} worker threads: {cause}. There is no memory for their stacks, or the process may not have \
-         so many threads; use fewer (option threads)"
+        "{count} worker threads could not be created: {cause}. There is no memory for their stacks, or the process has \
+         reached its limit of threads; use fewer (option threads)"
     );
     Error::new(Status::OutOfMemory, message)
 }

@@ -151,8 +151,9 @@ fn timed_out(in_use: usize, limit: usize, wait: Wait) -> Error {
         Wait::Forever | Wait::Refuse => "this call may not wait".to_owned(),
     };
     let message = format!(
-        "{in_use} calls of this model are running, at most {limit} may, and {waited}. Call from fewer threads, or change the \
-         options max_calls (how many calls run at once) or call_timeout (how long a call waits for its turn)"
+        "{in_use} calls of this model are running, at most {limit} may, and {waited}. Call from fewer threads, or \
+         change the options max_calls (maximum number of concurrent calls) or call_timeout (how long a blocked call \
+         waits)"
     );
     Error::new(Status::TimedOut, message)
 }

@@ -98,8 +98,8 @@ pub unsafe extern "C" fn npad_log_set(
     unsafe {
         guard(error, || {
             if INSIDE.get() {
-                let message = "npad_log_set was called from the log callback, which would deadlock; call it after the \
-                               callback has returned";
+                let message = "npad_log_set was called inside the log callback, where it would deadlock; call it after \
+                               the callback has returned";
                 return Err(Error::new(Status::WrongState, message));
             }
             let filter = [LevelFilter::Error, LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug]

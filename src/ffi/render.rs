@@ -25,11 +25,7 @@ impl Picture {
     unsafe fn draw(&self, model: &Model, image: &ImageView<'_>, map: Rows<'_, f32>, regions: &[Region]) -> Result<()> {
         let format = [PixelFormat::Rgb8, PixelFormat::Bgr8].into_iter().find(|format| *format as i32 == self.format);
         let format = format.ok_or_else(|| {
-            invalid(format!(
-                "the picture's pixel format is {}, but must be NPAD_PIXEL_FORMAT_RGB8 or \
-                             NPAD_PIXEL_FORMAT_BGR8",
-                self.format
-            ))
+            invalid(format!("the picture's pixel format is {}, but must be RGB8 or BGR8", self.format))
         })?;
         let (width, height) = (3 * image.width(), image.height());
         let out = unsafe { rows_out(self.pixels, self.stride, width, height, "picture") }?;

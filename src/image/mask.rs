@@ -186,7 +186,7 @@ impl Mask {
 fn empty() -> Error {
     Error::new(
         Status::InvalidImage,
-        "the mask or the region of interest leaves no pixel to look at; at least one must count",
+        "the mask or the region of interest leaves no pixel; at least one must be included",
     )
 }
 

@@ -89,11 +89,11 @@ impl<'a> ImageView<'a> {
     /// [`Status::InvalidImage`] for other numbers and other formats.
     pub fn with_significant_bits(mut self, bits: u32) -> Result<Self> {
         if self.format != PixelFormat::Gray16 {
-            let message = format!("significant bits are for Gray16 images, but this one is {:?}", self.format);
+            let message = format!("significant bits require a Gray16 image, but this one is {:?}", self.format);
             return Err(Error::new(Status::InvalidImage, message));
         }
         if !(8..=16).contains(&bits) {
-            let message = format!("the significant bits are {bits}, but must be 8 to 16");
+            let message = format!("the number of significant bits is {bits}, but must be 8 to 16");
             return Err(Error::new(Status::InvalidImage, message));
         }
         self.significant_bits = bits;
@@ -206,7 +206,7 @@ pub fn check_mask_size(mask: (usize, usize), image: (usize, usize)) -> Result<()
         return Ok(());
     }
     let ((a, b), (c, d)) = (mask, image);
-    let message = format!("the mask has {a} x {b} pixels, but the image {c} x {d}: they must be equal");
+    let message = format!("the mask has {a} x {b} pixels, but the image has {c} x {d}; they must be equal");
     Err(Error::new(Status::InvalidImage, message))
 }
 

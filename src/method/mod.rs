@@ -140,7 +140,7 @@ pub trait Method: Send + Sync {
     /// # Errors
     /// [`Status::InvalidArgument`] where the method cannot, which is the default.
     fn resume(&self, _parameters: &Parameters, _seed: u64, _state: State, _images: usize) -> Result<Box<dyn Fitter>> {
-        let message = format!("a fit of the method '{}' cannot go on; fit again with all images", self.name());
+        let message = format!("a fit of the method '{}' cannot be resumed; fit again with all images", self.name());
         Err(Error::new(Status::InvalidArgument, message))
     }
 
@@ -193,7 +193,7 @@ pub fn register(method: Box<dyn Method>) -> Result<()> {
 }
 
 fn name_taken(name: &str) -> Error {
-    Error::new(Status::Plugin, format!("there is a method '{name}' already"))
+    Error::new(Status::Plugin, format!("a method '{name}' already exists"))
 }
 
 /// The method of that name.
@@ -229,8 +229,8 @@ fn check_shape(expected: (usize, usize, usize), found: &FeatureMap) -> Result<()
     Err(Error::new(
         Status::Backbone,
         format!(
-            "the backbone gave a {found_rows} x {found_cols} grid of {found_channels} channels, but the first image's was \
-             {rows} x {cols} of {channels}; its output must depend on the input's size alone"
+            "the backbone gave a {found_rows} x {found_cols} grid of {found_channels} channels, but the first image's \
+             was {rows} x {cols} of {channels}; the shape of its outputs must depend on the input's size only"
         ),
     ))
 }

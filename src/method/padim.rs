@@ -15,19 +15,20 @@ static PARAMETERS: &[Parameter] = &[
         name: "padim.channels",
         default: "100",
         kind: Kind::Count(1, 4096),
-        help: "channels kept (all if there are fewer)",
+        help: "number of channels kept (all if there are fewer)",
     },
     Parameter {
         name: "padim.selection",
         default: "random",
         kind: Kind::Choice(&["random", "variance"]),
-        help: "which: a random choice, as in the paper, or those whose variance lies most within a position",
+        help: "which channels are kept: a random choice, as in the paper, or those with the largest share of variance \
+               within a position",
     },
     Parameter {
         name: "padim.regularisation",
         default: "0.01",
         kind: Kind::Number(1e-6, 1e6),
-        help: "variance added to every direction of a covariance, in squared feature units",
+        help: "variance added to the diagonal of each covariance, in squared feature units",
     },
 ];
 
@@ -40,7 +41,7 @@ impl Method for Padim {
     }
 
     fn help(&self) -> &'static str {
-        "one Gaussian at each position (Defard, Setkov, Loesch, Audigier 2021)"
+        "one Gaussian per position (Defard, Setkov, Loesch, Audigier 2021)"
     }
 
     fn parameters(&self) -> &'static [Parameter] {

@@ -33,32 +33,38 @@ static PARAMETERS: &[Parameter] = &[
         name: "patchcore.patch",
         default: "3",
         kind: Kind::Odd(1, 15),
-        help: "side, in grid positions, of the neighbourhood that a patch feature is the mean of",
+        help: "side of the neighbourhood that is averaged to a patch feature, in grid positions",
     },
-    Parameter { name: "patchcore.bank", default: "2000", kind: Kind::Count(1, 100_000), help: "patches in the bank" },
+    Parameter {
+        name: "patchcore.bank",
+        default: "2000",
+        kind: Kind::Count(1, 100_000),
+        help: "number of patches in \
+                                                                                               the memory bank",
+    },
     Parameter {
         name: "patchcore.candidates",
         default: "20000",
         kind: Kind::Count(1, 1_000_000),
-        help: "patches that the bank is chosen from",
+        help: "number of patches that the memory bank is selected from",
     },
     Parameter {
         name: "patchcore.projection",
         default: "64",
         kind: Kind::Count(0, 1024),
-        help: "dimensions of the random projection in which the bank is chosen; 0 chooses in all",
+        help: "dimensions of the random projection for the coreset selection; 0: no projection",
     },
     Parameter {
         name: "patchcore.neighbours",
         default: "9",
         kind: Kind::Count(1, 100),
-        help: "patches of the bank that the image score's weight looks at; 1 leaves the weight out",
+        help: "number of neighbours in the memory bank for the weight of the image score; 1: no weight",
     },
     Parameter {
         name: "patchcore.whitening",
         default: "on",
         kind: Kind::Choice(&["on", "off"]),
-        help: "whether features are whitened by one covariance first",
+        help: "whether features are whitened with one global covariance",
     },
 ];
 
@@ -71,7 +77,7 @@ impl Method for PatchCore {
     }
 
     fn help(&self) -> &'static str {
-        "distance to the nearest of a bank of patches (Roth et al. 2022)"
+        "distance to the nearest patch of a memory bank (Roth et al. 2022)"
     }
 
     fn parameters(&self) -> &'static [Parameter] {
@@ -173,7 +179,7 @@ impl Fitter for PatchCoreFitter {
             let others: Vec<usize> = (0..scorer.bank.count()).filter(|&i| origin[i] != number).collect();
             if others.is_empty() {
                 let message =
-                    "the bank has patches of one image only; give more varied images or a larger patchcore.bank";
+                    "the memory bank has patches of one image only; use more varied images or a larger patchcore.bank";
                 return Err(Error::new(Status::NotEnoughImages, message));
             }
             let others = Points::new(select(scorer.bank.rows(), &others)?)?;

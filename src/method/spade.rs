@@ -33,13 +33,13 @@ static PARAMETERS: &[Parameter] = &[
         name: "spade.images",
         default: "10",
         kind: Kind::Count(1, 1000),
-        help: "nearest good images that an image is compared with",
+        help: "number of nearest good images that an image is compared with",
     },
     Parameter {
         name: "spade.gallery",
         default: "100",
         kind: Kind::Count(2, 256),
-        help: "good images kept in the model, drawn at random where there are more",
+        help: "maximum number of good images kept in the model, chosen at random",
     },
 ];
 

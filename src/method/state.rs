@@ -89,6 +89,9 @@ impl State {
 pub fn unfit(name: &str) -> Error {
     Error::new(
         Status::InvalidModel,
-        format!("the model's array '{name}' is missing or does not fit the rest; save the model again with this npad"),
+        format!(
+            "the model's array '{name}' is missing or inconsistent with the others; save the model again with this \
+                 npad"
+        ),
     )
 }

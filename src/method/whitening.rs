@@ -58,7 +58,8 @@ impl Whitening {
         if number < 2 || !estimator.estimate(&moments, 0, number, regularisation, out) {
             return Err(Error::new(
                 Status::NotEnoughImages,
-                "the good images hardly vary, so there is no covariance to whiten patches with; add more varied ones",
+                "the good images hardly vary, so the covariance for the whitening cannot be estimated; add more varied \
+                 images",
             ));
         }
         mean.truncate(channels);

@@ -295,12 +295,17 @@ impl Fit {
             return Ok(());
         }
         if self.prior.is_some() {
-            return Err(Error::new(Status::NotEnoughImages, "there are no further good images to learn from; add one"));
+            return Err(Error::new(
+                Status::NotEnoughImages,
+                "there are no further good images; a resumed fit needs at \
+                                                            least one",
+            ));
         }
         Err(Error::new(
             Status::NotEnoughImages,
             format!(
-                "{images} good images are too few to learn from: at least {MIN_IMAGES} are needed, 20 or more recommended"
+                "{images} good images are too few for a fit: at least {MIN_IMAGES} are needed, 20 or more are \
+                 recommended"
             ),
         ))
     }
@@ -358,7 +363,7 @@ impl Fit {
         if metadata.images < RECOMMENDED_IMAGES {
             let images = metadata.images;
             log::warn!(
-                "{images} good images make an uncertain threshold; {RECOMMENDED_IMAGES} or more are recommended"
+                "the threshold is unreliable with {images} good images; {RECOMMENDED_IMAGES} or more are recommended"
             );
         }
         let core = Core {
@@ -425,7 +430,8 @@ fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureE
             })
             .map_err(|e| {
                 e.context(
-                    "finding the backbone's stride; if its input has one size only, give that as size, height x width",
+                    "determining the backbone's stride; if its input has a fixed size, set the option size to it, \
+                     height x width",
                 )
             })?;
     }

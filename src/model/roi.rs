@@ -118,7 +118,7 @@ impl ImageRoi {
 pub fn own_mask_in_a_fit() -> Error {
     Error::new(
         Status::InvalidImage,
-        "an image to learn from has a mask or a region of interest of its own; a fit takes one mask for all images, which \
-         belongs in its options",
+        "an image of the fit has a mask or a region of interest of its own; a fit takes one mask for all images: set \
+         it in the options",
     )
 }

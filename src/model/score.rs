@@ -62,9 +62,10 @@ impl Inspection {
     /// [`Status::InvalidArgument`] where somebody has put a map of another layout here.
     pub fn rows(&self) -> Result<Rows<'_, f32>> {
         let (height, width) = self.map.dim();
-        let values = self.map.as_slice().ok_or_else(|| {
-            Error::new(Status::InvalidArgument, "the anomaly map's rows are not one after the other in memory")
-        })?;
+        let values = self
+            .map
+            .as_slice()
+            .ok_or_else(|| Error::new(Status::InvalidArgument, "the anomaly map is not contiguous in memory"))?;
         Rows::from_slice(values, width, height, width)
     }
 }
@@ -309,7 +310,8 @@ impl Model {
             Some(map) => {
                 let (columns, rows) = (map.width(), map.height());
                 let message = format!(
-                    "the anomaly map is to be written to {rows} rows of {columns} values, but has {height} of {width}"
+                    "the buffer for the anomaly map has {rows} rows of {columns} values, but the map has {height} rows \
+                     of {width}"
                 );
                 return Err(Error::new(Status::InvalidArgument, message));
             }

@@ -53,13 +53,13 @@ impl Model {
         if !metadata.image.is_valid() {
             let typical = metadata.image.typical;
             return invalid(format!(
-                "the threshold is {defective}, but must exceed {typical}, a typical good image's score"
+                "the threshold is {defective}, but must exceed {typical}, the score of a typical good image"
             ));
         }
         if !metadata.map.is_valid() {
             let typical = metadata.map.typical;
             return invalid(format!(
-                "the map threshold is {map}, but must exceed {typical}, that of a typical good image"
+                "the map threshold is {map}, but must exceed {typical}, the map's maximum for a typical good image"
             ));
         }
         if !review.is_finite() || review > defective {
@@ -96,7 +96,8 @@ impl Model {
         }
         if scores.image.len() < MIN_IMAGES {
             let message = format!(
-                "{} good images are too few for a threshold: at least {MIN_IMAGES} are needed, 20 or more recommended",
+                "{} good images are too few for a threshold: at least {MIN_IMAGES} are needed, 20 or more are \
+                 recommended",
                 scores.image.len()
             );
             return Err(Error::new(Status::NotEnoughImages, message));

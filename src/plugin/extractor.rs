@@ -61,7 +61,7 @@ impl HostExtractor {
             return Err(wrong(format!("strides must be 1 to {MAX_STRIDE}, channels 1 to {MAX_CHANNELS}")));
         }
         if !table.mean.iter().all(|m| m.is_finite()) || !table.std.iter().all(|s| s.is_finite() && *s > 0.0) {
-            return Err(wrong("mean must be finite, std above 0".to_owned()));
+            return Err(wrong("mean must be finite and std above 0".to_owned()));
         }
         let extract = table.extract.ok_or_else(|| wrong("its function 'extract' is null".to_owned()))?;
         let tap = |(stride, channels): (&i32, &i32)| Tap { stride: *stride as usize, channels: *channels as usize };

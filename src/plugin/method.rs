@@ -90,7 +90,7 @@ pub fn load(path: &Path) -> Result<()> {
     // SAFETY: as above.
     let table = unsafe { entry() };
     if table.is_null() {
-        return Err(wrong("its entry point gives null"));
+        return Err(wrong("its entry point returned null"));
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // SAFETY: a table that is not null, by contract.
@@ -117,7 +117,7 @@ unsafe fn checked(table: *const npad_plugin) -> Result<npad_plugin> {
     };
     if version != NPAD_PLUGIN_ABI {
         return Err(other(format!(
-            "it speaks version {version} of the plug-in interface, this npad version {NPAD_PLUGIN_ABI}"
+            "it has version {version} of the plug-in interface, but this npad has version {NPAD_PLUGIN_ABI}"
         )));
     }
     check_size::<npad_plugin>(size).map_err(|_| other(format!("its table's size is {size}")))?;
@@ -373,7 +373,10 @@ impl Scorer for PluginScorer {
 
     fn score(&self, features: &FeatureMap, _: &Threads, out: &mut GridScore) -> Result<()> {
         if features.shape() != self.shape {
-            return Err(Error::new(Status::Backbone, "the backbone's features have another shape than in the fit"));
+            return Err(Error::new(
+                Status::Backbone,
+                "the shape of the backbone's features differs from that in the fit",
+            ));
         }
         (out.rows, out.cols) = (features.rows(), features.cols());
         out.evidence.clear();
@@ -387,7 +390,8 @@ impl Scorer for PluginScorer {
         let Some(at) = out.map.iter().position(|v| !v.is_finite() || *v < 0.0) else { return Ok(()) };
         let (value, row, column) = (out.map[at], at / out.cols, at % out.cols);
         let message = format!(
-            "the plug-in '{}' gave {value} at row {row}, column {column} of its map; values must be 0 or above and finite",
+            "the plug-in '{}' returned {value} at row {row}, column {column} of its map; values must be finite and 0 \
+             or above",
             self.functions.name
         );
         Err(Error::new(Status::Plugin, message))

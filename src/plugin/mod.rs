@@ -24,7 +24,7 @@ fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_er
     let bytes = error.message.map(|byte| byte as u8);
     let text =
         CStr::from_bytes_until_nul(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), CStr::to_string_lossy);
-    let text = if text.is_empty() { "it gave no message".into() } else { text };
+    let text = if text.is_empty() { "no message was given".into() } else { text };
     Err(Error::new(status, format!("{whose} failed with code {code}: {text}")))
 }
 

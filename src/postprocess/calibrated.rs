@@ -23,7 +23,7 @@ pub fn calibrated_map<'a>(
 ) -> Result<RowsMut<'a, u8>> {
     if (map.width(), map.height()) != (out.width(), out.height()) {
         let message = format!(
-            "the anomaly map has {} x {} values, but the rows for its bytes {} x {}: they must be equal",
+            "the anomaly map has {} x {} values, but the buffer for the 8-bit map has {} x {}; they must be equal",
             map.width(),
             map.height(),
             out.width(),

@@ -79,7 +79,7 @@ impl Regions {
         let Region { x, y, width, height, .. } = self[index];
         if (out.width(), out.height()) != (width, height) {
             let message = format!(
-                "the region's bounding box has {width} x {height} pixels, but its mask is to have {} x {}",
+                "the region's bounding box has {width} x {height} pixels, but the buffer for its mask has {} x {}",
                 out.width(),
                 out.height()
             );

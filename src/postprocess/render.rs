@@ -27,19 +27,19 @@ pub fn render(
     let (width, height) = (image.width(), image.height());
     if (map.width(), map.height()) != (width, height) {
         let message = format!(
-            "the image has {width} x {height} pixels, but the anomaly map is of one with {} x {}",
+            "the image has {width} x {height} pixels, but the anomaly map has {} x {}",
             map.width(),
             map.height()
         );
         return Err(Error::new(Status::InvalidImage, message));
     }
     if !matches!(format, PixelFormat::Rgb8 | PixelFormat::Bgr8) {
-        let message = format!("a picture of pixel format {format:?} cannot be drawn, only Rgb8 or Bgr8");
+        let message = format!("the picture's pixel format is {format:?}, but must be Rgb8 or Bgr8");
         return Err(Error::new(Status::InvalidArgument, message));
     }
     if (pixels.width(), pixels.height()) != (3 * width, height) {
         let message = format!(
-            "the picture needs {height} rows of {} bytes, but is to be drawn into {} rows of {}",
+            "the picture needs {height} rows of {} bytes, but its buffer has {} rows of {}",
             3 * width,
             pixels.height(),
             pixels.width()

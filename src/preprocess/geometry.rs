@@ -54,8 +54,8 @@ impl Geometry {
             return Err(Error::new(
                 Status::InvalidImage,
                 format!(
-                    "native geometry cannot take an image of {width} x {height} pixels: its sides may be at most \
-                     {MAX_INPUT_SIDE}. Give a smaller size, for example 512x512"
+                    "size 'native' does not support an image of {width} x {height} pixels: its sides must be at most \
+                     {MAX_INPUT_SIDE}. Set a smaller size, for example 512x512"
                 ),
             ));
         }

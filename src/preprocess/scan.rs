@@ -52,8 +52,9 @@ impl Scanner {
         let bits = image.significant_bits();
         if u32::from(largest) >= 1 << bits {
             let message = format!(
-                "the image has a value of {largest}, but values of {bits} significant bits are at most {}: give the number of \
-                 bits that the camera fills, or shift values that it aligns to the top right by {} bits",
+                "the image has a value of {largest}, but values of {bits} significant bits are at most {}: set the \
+                 number of bits that the camera delivers or, if it aligns values to the most significant bit, shift \
+                 them right by {} bits",
                 (1u32 << bits) - 1,
                 16 - bits
             );

@@ -58,7 +58,7 @@ static void honest(const char *folder) {
 static void refused(const char *folder) {
   FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "speaks version 99 of the plug-in interface");
   FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "table's size is 8: build the plug-in with");
-  FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point gives null");
+  FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point returned null");
   FAILS(npad_plugin_load(liar(folder, 4), &error), NPAD_STATUS_PLUGIN, "name of the method is 'No Name'");
   FAILS(npad_plugin_load(liar(folder, 5), &error), NPAD_STATUS_PLUGIN, "there is a method 'npad' already");
   FAILS(npad_plugin_load(liar(folder, 6), &error), NPAD_STATUS_PLUGIN, "'scorer_score' is null");

@@ -77,7 +77,7 @@ pub fn roc(scores: &[(f32, bool)], operating: (f64, f64)) -> Markup {
     };
     let labels = Labels {
         title: "ROC curve",
-        across: "good images called defective",
+        across: "good images judged defective",
         up: "defective images found",
         ticks: ["0", "25 %", "50 %", "75 %", "100 %"].map(str::to_owned).to_vec(),
     };

@@ -96,8 +96,8 @@ fn section(evaluation: &Evaluation) -> Result<Markup> {
     let calibrated: Vec<(f32, bool)> = evaluation.images.iter().map(|i| (i.calibrated, i.defective)).collect();
     let operating = (confusion.false_alarm_rate(), 1.0 - confusion.miss_rate());
     let outcomes = [
-        ("Missed: defective, but called good", true, false),
-        ("False alarms: good, but called defective", false, true),
+        ("Missed: defective, but judged good", true, false),
+        ("False alarms: good, but judged defective", false, true),
         ("Found", true, true),
         ("Good, with the highest scores", false, false),
     ]

@@ -216,7 +216,8 @@ impl NpadFitter {
         if (0..LEVELS.len()).any(|level| self.config.uses(level) && deviations[level] < LEAST_DEVIATION) {
             return Err(Error::new(
                 Status::NotEnoughImages,
-                "the good images do not vary, so no threshold can be set; show different parts, not one image again",
+                "the good images do not vary, so no threshold can be set; use images of different parts, not copies of \
+                 one image",
             ));
         }
         Ok(Fusion::new(&self.config, deviations))
@@ -391,5 +392,5 @@ impl Spread {
 }
 
 fn out_of_order() -> Error {
-    Error::new(Status::Internal, "a fitter's calls came out of order")
+    Error::new(Status::Internal, "a fitter's functions were called in the wrong order")
 }

@@ -67,7 +67,7 @@ impl Container {
         });
         let metadata = HashMap::from([("npad".to_owned(), metadata.to_string())]);
         let mut bytes = serialize(views, Some(metadata)).map_err(|e| internal(&e))?;
-        let at = checksum_position(&bytes).ok_or_else(|| internal(&"no place for the checksum"))?;
+        let at = checksum_position(&bytes).ok_or_else(|| internal(&"the header has no checksum field"))?;
         let checksum = format!("{:08x}", crc32fast::hash(&bytes));
         bytes[at..at + ZEROS.len()].copy_from_slice(checksum.as_bytes());
         Ok(bytes)
@@ -82,12 +82,12 @@ impl Container {
         let invalid =
             |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
         let (_, header) = SafeTensors::read_metadata(bytes)
-            .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another kind")))?;
+            .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another format")))?;
         let own = header
             .metadata()
             .as_ref()
             .and_then(|m| m.get("npad"))
-            .ok_or_else(|| invalid("it is a safetensors file, but npad has not written it"))?;
+            .ok_or_else(|| invalid("it is a safetensors file, but was not written by npad"))?;
         let own: serde_json::Value = serde_json::from_str(own).map_err(|e| invalid(&e.to_string()))?;
         if own["format"] != FORMAT {
             return Err(invalid("its header names another format"));
@@ -97,7 +97,10 @@ impl Container {
             Some(version) => {
                 return Err(Error::new(
                     Status::UnsupportedModel,
-                    format!("the model has format version {version}, this npad reads {VERSION}; use a newer npad"),
+                    format!(
+                        "the model has format version {version}, but this npad reads versions up to {VERSION}; use \
+                             a newer npad"
+                    ),
                 ));
             }
             None => return Err(invalid("its header has no version")),
@@ -112,7 +115,7 @@ impl Container {
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| invalid(&e.to_string()))?;
         let mut container = Self {
-            metadata: own["settings"].as_str().ok_or_else(|| invalid("its header has no settings"))?.to_owned(),
+            metadata: own["settings"].as_str().ok_or_else(|| invalid("its header has no metadata"))?.to_owned(),
             arrays: BTreeMap::new(),
         };
         for (name, view) in tensors.iter() {
@@ -159,7 +162,7 @@ fn checksum_position(bytes: &[u8]) -> Option<usize> {
 /// # Errors
 /// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when anything else fails; the old file, if there was one, is untouched and nothing else is left behind.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let what = format!("cannot write the model to {}; the file there, if any, is unchanged", path.display());
+    let what = format!("cannot write the model to {}; an existing file is unchanged", path.display());
     let failed = |e: &std::io::Error| Error::io(&what, e);
     if path.is_dir() {
         return Err(failed(&std::io::ErrorKind::IsADirectory.into()));
@@ -232,7 +235,7 @@ mod tests {
     fn foreign_and_newer_files_are_told_apart() {
         let foreign = serialize([("x", TensorView::new(Dtype::U8, vec![1], &[1]).unwrap())], None).unwrap();
         let error = Container::from_bytes(&foreign).unwrap_err();
-        assert!(error.message().contains("npad has not written it"), "{error}");
+        assert!(error.message().contains("not written by npad"), "{error}");
         let bytes = container().to_bytes().unwrap();
         let text = b"\\\"version\\\":1";
         let at = bytes.windows(text.len()).position(|w| w == text).unwrap() + text.len() - 1;

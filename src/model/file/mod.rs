@@ -166,7 +166,7 @@ impl Model {
                 let extractor = options.extractor().filter(|extractor| extractor.identity() == metadata.backbone);
                 BackboneSpec::Host(extractor.cloned().ok_or_else(|| {
                     missing(format!(
-                        "the model was fitted with the host's feature extractor '{}': give that extractor in the options",
+                        "the model was fitted with the host's feature extractor '{}': set that extractor in the options",
                         metadata.backbone.trim_start_matches(HOST)
                     ))
                 })?)
@@ -179,7 +179,8 @@ impl Model {
         let backbone = spec.open(options.device, Threads::resolve(options.threads))?;
         if backbone.identity() != metadata.backbone {
             return Err(missing(format!(
-                "the model was fitted with the backbone {}, this npad has {}: fit again, or use the npad that fitted it ({})",
+                "the model was fitted with the backbone {}, but this npad has {}: fit again, or use the npad version \
+                 that fitted it ({})",
                 metadata.backbone,
                 backbone.identity(),
                 metadata.npad_version
