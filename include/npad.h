@@ -57,7 +57,7 @@
 #include <stdint.h>
 
 /**
- * The longest side an image may have, in pixels.
+ * Maximum width and height of an image in pixels.
  */
 #define NPAD_MAX_SIDE 65535
 
@@ -369,8 +369,8 @@ typedef struct npad_model npad_model;
 /**
  * Options for fitting and loading. Every option has a default.
  *
- * Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
- * copy them.
+ * Owned by the caller, who must free it with npad_options_free(). Only one thread at a time may use it. Functions that
+ * take options copy them.
  */
 typedef struct npad_options npad_options;
 

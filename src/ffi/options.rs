@@ -18,8 +18,8 @@ use crate::plugin::extractor::HostExtractor;
 
 /// Options for fitting and loading. Every option has a default.
 ///
-/// Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
-/// copy them.
+/// Owned by the caller, who must free it with npad_options_free(). Only one thread at a time may use it. Functions that
+/// take options copy them.
 pub struct npad_options {
     pub(super) options: Options,
     /// The strings that npad_options_get() has returned since the options last changed.

@@ -1,9 +1,9 @@
-//! PaDiM (Defard, Setkov, Loesch, Audigier; ICPR 2021): one Gaussian per position over good images, on a random choice of
-//! channels; the anomaly is the Mahalanobis distance.
+//! PaDiM (Defard, Setkov, Loesch, Audigier; ICPR 2021): one Gaussian per position over good images, on randomly chosen
+//! channels; the anomaly score is the Mahalanobis distance.
 //!
-//! It is N-pad's pixel level without neighbours, so it is fitted and scored by N-pad's code with that setting. Where we
-//! differ from the paper: the threshold comes from good images scored as though they had not been learnt from, and the
-//! options `grid_step` and `peak_share` apply as to all methods; `grid_step=1` and `peak_share=0` are the paper's.
+//! It equals N-pad's pixel level without neighbours, whose code it uses. Differences from the paper: the threshold
+//! comes from held-out good images, and the options `grid_step` and `peak_share` apply as to all methods; `grid_step=1`
+//! and `peak_share=0` are the paper's.
 
 use super::npad::{Npad, NpadConfig, Selection};
 use super::{Fitter, Kind, Method, Parameter, Parameters, Scorer, State};
@@ -32,7 +32,7 @@ static PARAMETERS: &[Parameter] = &[
     },
 ];
 
-/// The method, as the registry knows it.
+/// The method in the registry.
 pub struct Padim;
 
 impl Method for Padim {

@@ -1,13 +1,14 @@
-//! PatchCore (Roth, Pemula, Zepeda, Schölkopf, Brox, Gehler; CVPR 2022): distance to the nearest of a bank of patches.
+//! PatchCore (Roth, Pemula, Zepeda, Schölkopf, Brox, Gehler; CVPR 2022): distance to the nearest patch of a memory
+//! bank.
 //!
-//! Patch features are neighbourhood means, the bank is a greedy k-centre coreset of the good images' patches, chosen in a
-//! random projection, and the image score is the largest patch distance, weighted by how lonely the matched patch is in
-//! the bank (the paper's equations 2, 5, 6 and 7).
+//! Patch features are neighbourhood means, the bank is a greedy k-centre coreset of the good images' patches, chosen in
+//! a random projection, and the image score is the largest patch distance, weighted by the distances of the matched
+//! patch's neighbours in the bank (the paper's equations 2, 5, 6 and 7).
 //!
-//! Where we differ: features may be whitened first (the default; raw distances between this backbone's channels are poor);
-//! the coreset is chosen from a bounded number of candidates out of a bounded sample of images, so that neither memory
-//! nor time grows with the number of images; and the threshold comes from good images scored against the bank without
-//! their own patches.
+//! Differences from the paper: features may be whitened first (the default; raw distances between this backbone's
+//! channels are poor); the coreset is chosen from a bounded number of candidates out of a bounded sample of images, so
+//! that neither memory nor time grows with the number of images; and the threshold comes from good images scored
+//! against the bank without their own patches.
 
 use super::features::{draw, patch_mean};
 use super::state::unfit;
@@ -68,7 +69,7 @@ static PARAMETERS: &[Parameter] = &[
     },
 ];
 
-/// The method, as the registry knows it.
+/// The method in the registry.
 pub struct PatchCore;
 
 impl Method for PatchCore {
@@ -111,7 +112,7 @@ impl Method for PatchCore {
     }
 }
 
-/// The parameters, typed.
+/// The parsed parameters.
 #[derive(Debug, Clone)]
 struct PatchCoreConfig {
     patch: usize,
@@ -192,8 +193,8 @@ impl Fitter for PatchCoreFitter {
     }
 }
 
-/// The rows in a random projection to so many dimensions, which keeps distances nearly (Johnson and Lindenstrauss 1984);
-/// none where that would not be fewer.
+/// A random projection of the rows to fewer dimensions, which nearly preserves distances (Johnson and Lindenstrauss
+/// 1984); none if there would not be fewer.
 fn project(rows: ArrayView2<'_, f32>, dimension: usize, random: &mut Random) -> Result<Option<Array2<f32>>> {
     let (number, channels) = rows.dim();
     if dimension == 0 || dimension >= channels {

@@ -1165,8 +1165,8 @@ namespace Npad.Native
     /// <summary>
     ///  Options for fitting and loading. Every option has a default.
     ///
-    ///  Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
-    ///  copy them.
+    ///  Owned by the caller, who must free it with npad_options_free(). Only one thread at a time may use it. Functions that
+    ///  take options copy them.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_options

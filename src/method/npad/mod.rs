@@ -1,21 +1,21 @@
-//! N-pad: neighbouring-pixel anomaly detection (Jang, Hwang, Park; CVPR Workshops 2023), in our reading.
+//! N-pad: neighbouring-pixel anomaly detection, after Jang, Hwang and Park (CVPR Workshops 2023).
 //!
-//! Three levels of evidence on one grid of backbone features f:
+//! It combines three levels on a grid of backbone features f:
 //!
 //! - **pixel**: a Gaussian per position from the target and its neighbours in every good image, each neighbour weighted
 //!   by `max(0, cos(f(p), f(q)))^power`. Neighbours make the estimate robust where parts are not aligned.
 //! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood.
-//! - **centroids**: K-means centroids of f over all positions, whitened by one global covariance. They know no position,
-//!   so they serve where parts may lie anywhere. Of g, as we first read the paper, they blur the map.
+//! - **centroids**: K-means centroids of f over all positions, whitened by one global covariance. They do not depend on
+//!   the position, so they suit parts that may lie anywhere. Centroids of g instead of f blur the map.
 //!
 //! The first two give Mahalanobis distances, the third the distance to the nearest centroid; maps are weighted sums of
-//! them. The paper's constants were not readable to us: each is a parameter with a default that we measured. By default
-//! the image score is the patch level's, the map that of patches and centroids, and the pixel level rests: on our data it
-//! adds nothing to the other two, at twice the model's size (`docs/accuracy.md`).
+//! them. We had no access to the paper's constants: each is a parameter with a default from our measurements. By
+//! default the image score is the patch level's, and the map combines patches and centroids. The pixel level is off: on
+//! our data it does not improve on the other two, and it doubles the model's size (`docs/accuracy.md`).
 //!
-//! Each covariance is drawn a hundredth of the way towards the mean covariance of all positions. In directions that the
-//! good images of a position hardly vary in, that puts a bound which knows the features' scales, where a multiple of the
-//! identity would not: it decides how well few or unaligned images serve.
+//! Each covariance is shrunk by 1 % towards the mean covariance of all positions. This bounds the whitening from below
+//! in directions in which a position hardly varies, in proportion to the features' scales, which a multiple of the
+//! identity would not. Accuracy with few or unaligned images depends on it.
 
 mod centroids;
 mod fit;
@@ -27,10 +27,10 @@ use super::{Fitter, Method, Scorer, State};
 use crate::error::Result;
 use crate::math::gaussian::{Regularisation, Share, Target};
 
-/// The levels' names, in the order of [`Levels`]' weights.
+/// Names of the levels, in the order of the weights in [`Levels`].
 const LEVELS: &[&str] = &["pixel", "patch", "centroids"];
 
-/// The parameters, all documented by their help texts.
+/// The parameters.
 static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "npad.levels",
@@ -132,7 +132,7 @@ static PARAMETERS: &[Parameter] = &[
     },
 ];
 
-/// The method, as the registry knows it.
+/// The method in the registry.
 pub struct Npad;
 
 impl Method for Npad {
@@ -183,16 +183,16 @@ impl Npad {
     }
 }
 
-/// Which channels the Gaussians are about.
+/// Selection of the Gaussians' channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// Those whose variance lies most within a position.
+    /// The channels with the largest share of variance within a position.
     WithinPosition,
     /// A random choice.
     Random,
 }
 
-/// The parameters, typed.
+/// The parsed parameters.
 #[derive(Debug, Clone)]
 pub struct NpadConfig {
     map_levels: [bool; 3],
@@ -242,7 +242,7 @@ impl NpadConfig {
         }
     }
 
-    /// One Gaussian per position and nothing else.
+    /// The pixel level without neighbours, for PaDiM.
     pub fn pixel_alone(channels: usize, selection: Selection, regularisation: Regularisation) -> Self {
         let pixel = [true, false, false];
         Self {
@@ -261,7 +261,7 @@ impl NpadConfig {
         }
     }
 
-    /// Whether a level is used at all.
+    /// Whether a level is used.
     fn uses(&self, level: usize) -> bool {
         self.map_levels[level] || self.image_levels[level]
     }

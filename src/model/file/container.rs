@@ -15,9 +15,9 @@ use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::method::Array;
 
-/// What the file says it is.
+/// Name of the format in the file.
 const FORMAT: &str = "npad-model";
-/// The version of the layout; a file with a higher one is refused.
+/// Version of the layout; files of a higher version are rejected.
 const VERSION: u32 = 1;
 /// The checksum's field in the header, before its digits.
 const CHECKSUM: &str = "\"checksum\":\"";
@@ -28,12 +28,12 @@ const ZEROS: &str = "00000000";
 pub struct Container {
     /// The model's metadata, as JSON.
     pub metadata: String,
-    /// Everything else, by name.
+    /// The arrays, by name.
     pub arrays: BTreeMap<String, Array>,
 }
 
 impl Container {
-    /// The file's bytes.
+    /// Serialises the contents.
     ///
     /// # Errors
     /// [`Status::Internal`] when the arrays' shapes and lengths disagree.
@@ -73,7 +73,7 @@ impl Container {
         Ok(bytes)
     }
 
-    /// Reads a file's bytes, after checking all of them.
+    /// Checks and parses the bytes of a file.
     ///
     /// # Errors
     /// [`Status::InvalidModel`] for anything that is not an intact npad model, [`Status::UnsupportedModel`] for one of a
@@ -147,7 +147,7 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
     bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]])
 }
 
-/// Where the checksum's digits stand. The metadata is JSON within JSON, so its quotes are escaped.
+/// Position of the checksum's digits. The metadata is JSON within JSON, so its quotes are escaped and cannot match.
 fn checksum_position(bytes: &[u8]) -> Option<usize> {
     let length = usize::try_from(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)).ok()?;
     let header = bytes.get(8..length.checked_add(8)?)?;
@@ -156,8 +156,8 @@ fn checksum_position(bytes: &[u8]) -> Option<usize> {
     (at + ZEROS.len() <= 8 + length).then_some(at)
 }
 
-/// Writes `bytes` to `path` so that the file is either the old or the whole new one, even after a crash: into a
-/// temporary file beside it, flushed to disk, then renamed over it.
+/// Replaces the file at `path` atomically, also with regard to crashes: writes a temporary file beside it, flushes it
+/// to disk and renames it.
 ///
 /// # Errors
 /// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when anything else fails; the old file, if there was one, is untouched and nothing else is left behind.
@@ -173,13 +173,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        // What a plain new file would get; the process's umask applies.
+        // The permissions of a new file; the process's umask applies.
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
     let mut file = builder.tempfile_in(folder).map_err(|e| failed(&e))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(|e| failed(&e))?;
     file.persist(path).map_err(|e| failed(&e.error))?;
-    // The rename itself reaches the disk with its folder.
+    // The rename is durable once the folder is flushed.
     #[cfg(unix)]
     if let Ok(folder) = std::fs::File::open(folder) {
         let _ = folder.sync_all();

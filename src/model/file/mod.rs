@@ -37,12 +37,12 @@ const SCORES: [&str; 2] = ["good_scores.image", "good_scores.map"];
 struct Header {
     #[serde(flatten)]
     metadata: Metadata,
-    /// Of a user's own backbone, whose bytes the file then holds too.
+    /// Normalisation of a custom backbone, whose bytes the file also holds.
     normalisation: Option<Normalisation>,
 }
 
 impl Model {
-    /// The model as the bytes of a model file.
+    /// Returns the bytes of a model file.
     ///
     /// # Errors
     /// [`Status::Internal`] only.
@@ -76,7 +76,7 @@ impl Model {
         Container { metadata, arrays }.to_bytes()
     }
 
-    /// Writes the model file. A failure leaves the old file, if there was one, as it was.
+    /// Writes the model file atomically: on failure, an existing file is unchanged.
     ///
     /// # Errors
     /// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when the file cannot be written.
@@ -84,13 +84,14 @@ impl Model {
         write_atomically(path, &self.to_bytes()?)
     }
 
-    /// Reads a model file. Of `options`, the device and the threads count; everything else is the model's own.
+    /// Reads a model file. Only the device, threads, call limits and feature extractor of `options` are used.
     ///
     /// # Errors
     /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
         std::thread::scope(|scope| {
-            // Loading ONNX Runtime takes as long as reading and checking the file. What fails here is said further on.
+            // Loading ONNX Runtime takes as long as reading and checking the file. A failure is reported when the
+            // backbone is opened.
             if options.extractor().is_none() {
                 scope.spawn(|| quiet(crate::backbone::warm_up));
             }
@@ -203,7 +204,7 @@ impl Model {
 }
 
 impl Metadata {
-    /// The method's parameters, typed again.
+    /// Parses the method's parameters.
     pub(super) fn parameters(&self, method: &'static dyn Method) -> Result<Parameters> {
         let mut parameters = Parameters::new(method.parameters());
         self.parameters.iter().try_for_each(|(name, value)| parameters.set(name, value))?;
