@@ -261,7 +261,7 @@ enum npad_pixel_format
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * One byte per pixel: gray.
+   * One byte per pixel: grey.
    */
   NPAD_PIXEL_FORMAT_GRAY8 = 0,
   /**

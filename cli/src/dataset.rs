@@ -6,7 +6,7 @@ use crate::output::file_error;
 use crate::picture::read_gray8;
 use npad::error::{Error, Result, Status};
 
-/// File name endings that count as images.
+/// File name extensions of images.
 const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm", "ppm", "pnm"];
 
 /// A mask: true where a pixel is defective.
@@ -25,7 +25,7 @@ impl GroundTruth {
         Self { width, height, pixels: vec![false; width * height] }
     }
 
-    /// Reads a mask file, resized to the given size by taking the nearest pixel.
+    /// Reads a mask file and resizes it to the given size by nearest neighbour.
     ///
     /// # Errors
     /// [`Status::NotFound`] or [`Status::Io`] when it cannot be read.
@@ -71,7 +71,7 @@ pub struct TestImage {
     pub path: PathBuf,
     /// The kind of defect; `good` for none.
     pub kind: String,
-    /// Its mask, for a defective one of a data set with masks.
+    /// The mask of a defective image, if the data set has masks.
     pub mask: Option<PathBuf>,
 }
 

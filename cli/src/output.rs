@@ -1,4 +1,4 @@
-//! Files that the tool writes: whole or not at all.
+//! Atomic writing of files.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind, Write};
@@ -17,7 +17,7 @@ pub fn file_error(action: &str, path: &Path, error: &io::Error) -> Error {
     }
 }
 
-/// Checks that `path` can be written later, so that long work does not end with a file that cannot be.
+/// Checks in advance that `path` can be written, so that long work does not fail at its end.
 ///
 /// # Errors
 /// [`Status::NotFound`] when its folder does not exist, [`Status::Io`] when it is a folder or must not be written.
@@ -33,7 +33,7 @@ pub fn check_writable(what: &str, path: &Path) -> Result<()> {
         return Err(Error::new(Status::NotFound, message));
     }
     let tried = match std::fs::metadata(path) {
-        // Opening a pipe would block, and a device needs no file beside it.
+        // Opening a pipe would block, and a device needs no temporary file.
         Ok(old) if !old.is_file() => return Ok(()),
         Ok(_) => OpenOptions::new().write(true).open(path).map(drop),
         Err(_) => Ok(()),
@@ -41,8 +41,8 @@ pub fn check_writable(what: &str, path: &Path) -> Result<()> {
     tried.and_then(|()| temporary(&folder_of(&resolved(path))).map(drop)).map_err(|e| file_error(&action, path, &e))
 }
 
-/// Writes a file through a temporary one beside it, so that readers see the old contents or the new, never a part.
-/// Symbolic links are followed; pipes and devices are written directly.
+/// Writes a file atomically through a temporary file beside it. Symbolic links are followed; pipes and devices are
+/// written directly.
 ///
 /// # Errors
 /// [`Status::NotFound`] or [`Status::Io`] when it cannot be written; an old file is unchanged then.
@@ -52,7 +52,7 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     written.map_err(|e| file_error("cannot write", path, &e))
 }
 
-/// Replaces the file or symbolic link at `path` itself, as a whole.
+/// Replaces the file or symbolic link at `path` itself atomically.
 ///
 /// # Errors
 /// Those of the file system; an old file is unchanged then.
@@ -73,7 +73,7 @@ fn temporary(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(".npad-");
     #[cfg(unix)]
     {
-        // As for any new file, the process's umask decides; a temporary file would else be the user's alone.
+        // Permissions of a new file, by the process's umask; a temporary file would otherwise be private.
         use std::os::unix::fs::PermissionsExt;
         builder.permissions(std::fs::Permissions::from_mode(0o666));
     }
@@ -84,7 +84,7 @@ fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Where symbolic links lead; the path itself where there is no file yet.
+/// The target of symbolic links, or the path itself if there is no file yet.
 fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

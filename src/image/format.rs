@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum PixelFormat {
-    /// One byte per pixel: gray.
+    /// One byte per pixel: grey.
     Gray8 = 0,
     /// Three bytes per pixel: red, green, blue.
     Rgb8 = 1,
@@ -55,7 +55,7 @@ impl PixelFormat {
         if self == Self::Rgb8Planar { 3 } else { 1 }
     }
 
-    /// Whether a pixel is a single gray value.
+    /// Whether a pixel is a single grey value.
     pub fn is_gray(self) -> bool {
         matches!(self, Self::Gray8 | Self::Gray16 | Self::Grayf32)
     }

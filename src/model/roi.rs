@@ -97,7 +97,7 @@ impl ImageRoi {
         if self.has_own { Some(&self.own) } else { fixed }
     }
 
-    /// Fills the tensor outside the image's own mask with the mean of the good images, scaled to this image's
+    /// Fills the tensor outside the image's own mask with the mean of the good images, shifted to this image's
     /// brightness. Any other fill would be an anomaly whose effect reaches across the mask's edge.
     pub fn complete(&self, tensor: &mut [f32], mean: &[f32]) {
         let replaced = &self.replaced;

@@ -1,4 +1,4 @@
-//! One self-contained page: the table, the charts, and what went wrong first, with pictures. No script, no network.
+//! A self-contained HTML page without scripts: the table, the charts, and pictures, wrong decisions first.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -130,7 +130,7 @@ fn kinds(evaluation: &Evaluation) -> Markup {
     }
 }
 
-/// The images that are (or are not) defective and were (or were not) called so.
+/// The images with the given ground truth and decision.
 fn outcome(evaluation: &Evaluation, title: &str, kind: (bool, bool)) -> Result<Markup> {
     let is_of_kind = |image: &Scored| (image.defective, image.called_defective) == kind;
     let all = evaluation.images.iter().filter(|image| is_of_kind(image)).count();

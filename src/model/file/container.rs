@@ -160,7 +160,8 @@ fn checksum_position(bytes: &[u8]) -> Option<usize> {
 /// to disk and renames it.
 ///
 /// # Errors
-/// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when anything else fails; the old file, if there was one, is untouched and nothing else is left behind.
+/// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when anything else fails; an existing file is
+/// then unchanged and no temporary file remains.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     let what = format!("cannot write the model to {}; an existing file is unchanged", path.display());
     let failed = |e: &std::io::Error| Error::io(&what, e);
