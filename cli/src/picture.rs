@@ -93,7 +93,7 @@ pub fn read_gray8(path: &Path) -> Result<GrayImage> {
 enum Decoded {
     /// An image that the image crate decodes, including colours of floats.
     Standard(DynamicImage),
-    /// Gray floats, which the image crate does not decode.
+    /// Grey floats, which the image crate does not decode.
     GrayFloat(Picture),
 }
 
