@@ -75,7 +75,7 @@ namespace Npad
             return mask;
         }
 
-        /// <summary>The pixels as runs, ordered by row, then by column. Restrictions as for <see
+        /// <summary>The pixels as runs, ordered by row, then by column. Restrictions as for
         /// <see cref="GetMask"/>.</summary>
         public IReadOnlyList<Run> GetRuns()
         {

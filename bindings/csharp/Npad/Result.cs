@@ -77,8 +77,7 @@ namespace Npad
         }
 
         /// <summary>Writes the map of <see cref="GetMap8"/> to unmanaged memory, which must cover the map's rows.
-        /// <paramref name="stride"/> is in bytes from row to row; 0 means rows without
-        /// padding.</summary>
+        /// <paramref name="stride"/> is in bytes; 0 means rows without padding.</summary>
         public void WriteMap8(IntPtr map, long stride = 0)
         {
             npad_error* error = null;

@@ -135,7 +135,7 @@ class Model:
     def with_thresholds(
         self, threshold: float | None = None, review: float | None = None, map_threshold: float | None = None
     ) -> Model:
-        """A copy of the model with other thresholds, in the units of raw scores. There is no review without `review`."""
+        """A copy of the model with other thresholds, in units of raw scores. No `review` means no review."""
         threshold = self.threshold if threshold is None else threshold
         review = threshold if review is None else review
         map_threshold = self.map_threshold if map_threshold is None else map_threshold
@@ -305,7 +305,7 @@ class Trainer:
         return library.npad_trainer_image_count(self._handle)
 
     def finish(self) -> Model:
-        """Finishes the fit. After a failure the trainer is unchanged: more images can be added, or finish called again."""
+        """Finishes the fit. On failure the trainer is unchanged: add more images or call finish again."""
         return Model(output("npad_trainer_finish", "npad_model_free", self._handle))
 
 
