@@ -879,8 +879,7 @@ uint32_t npad_version_number(void);
  * @return NPAD_STATUS_NOT_FOUND when there is no library at the path; NPAD_STATUS_RUNTIME when it cannot be loaded or
  *         is older than 1.17; NPAD_STATUS_WRONG_STATE when another ONNX Runtime is already in use
  */
-npad_status npad_runtime_open(const char *path,
-                              npad_error **error);
+npad_status npad_runtime_open(const char *path, npad_error **error);
 
 /**
  * Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be selected by name,
@@ -892,8 +891,7 @@ npad_status npad_runtime_open(const char *path,
  * @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_PLUGIN when it is not a plug-in, was built
  *         for another NPAD_PLUGIN_ABI, or has the name of an existing method
  */
-npad_status npad_plugin_load(const char *path,
-                             npad_error **error);
+npad_status npad_plugin_load(const char *path, npad_error **error);
 
 /**
  * Returns the number of options that npad_options_set() takes: first the general options, then the parameters of all
@@ -975,10 +973,7 @@ const char *npad_device_name(size_t index);
  * @return NPAD_STATUS_INVALID_ARGUMENT when the level is not one of npad_log_level; NPAD_STATUS_WRONG_STATE when
  *         called from the log callback
  */
-npad_status npad_log_set(npad_log_callback callback,
-                         void *user_data,
-                         int32_t level,
-                         npad_error **error);
+npad_status npad_log_set(npad_log_callback callback, void *user_data, int32_t level, npad_error **error);
 
 /**
  * Writes the model to a file atomically: on failure, an existing file is unchanged.
@@ -1012,10 +1007,7 @@ npad_status npad_model_save_memory(const npad_model *model, npad_buffer **buffer
  *         it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
  *         NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as npad_trainer_new()
  */
-npad_status npad_model_load(const char *path,
-                            const npad_options *options,
-                            npad_model **model,
-                            npad_error **error);
+npad_status npad_model_load(const char *path, const npad_options *options, npad_model **model, npad_error **error);
 
 /**
  * Loads a model from memory that holds the bytes of a model file.
@@ -1087,10 +1079,7 @@ double npad_model_false_alarm_rate(const npad_model *model);
  * @param error   receives the error, or null; may itself be null
  * @return NPAD_STATUS_INVALID_ARGUMENT when the model is null or a side is out of range; otherwise as npad_score()
  */
-npad_status npad_model_warm_up(const npad_model *model,
-                               int32_t width,
-                               int32_t height,
-                               npad_error **error);
+npad_status npad_model_warm_up(const npad_model *model, int32_t width, int32_t height, npad_error **error);
 
 /**
  * Frees a model. No other call may be using it. Null is allowed.
@@ -1157,10 +1146,7 @@ npad_options *npad_options_new(void);
  * @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is out of range; the message lists the
  *         known names or the accepted values
  */
-npad_status npad_options_set(npad_options *options,
-                             const char *key,
-                             const char *value,
-                             npad_error **error);
+npad_status npad_options_set(npad_options *options, const char *key, const char *value, npad_error **error);
 
 /**
  * Gets the current value of an option as text in UTF-8.
@@ -1182,9 +1168,7 @@ npad_status npad_options_get(npad_options *options, const char *key, const char 
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it includes no pixel
  */
-npad_status npad_options_set_mask(npad_options *options,
-                                  const npad_mask *mask,
-                                  npad_error **error);
+npad_status npad_options_set_mask(npad_options *options, const npad_mask *mask, npad_error **error);
 
 /**
  * Sets a rectangular region of interest that all images of a fit share, in pixels of the images. Pixels outside the
@@ -1234,9 +1218,7 @@ npad_status npad_options_set_progress(npad_options *options,
  * @param error      receives the error, or null; may itself be null
  * @return NPAD_STATUS_PLUGIN when a value in the table is out of range; the caller keeps ownership of `user_data`
  */
-npad_status npad_options_set_extractor(npad_options *options,
-                                       const npad_extractor *extractor,
-                                       npad_error **error);
+npad_status npad_options_set_extractor(npad_options *options, const npad_extractor *extractor, npad_error **error);
 
 /**
  * Frees options. Null is allowed.
@@ -1386,9 +1368,7 @@ const int32_t *npad_result_region_runs(const npad_result *result, size_t index, 
  * @param count   receives the number of pixels, half of the array's length; may be null
  * @return null, with a count of 0, when `result` is null, the index is too large, or memory cannot be allocated
  */
-const int32_t *npad_result_region_contour(const npad_result *result,
-                                          size_t index,
-                                          size_t *count);
+const int32_t *npad_result_region_contour(const npad_result *result, size_t index, size_t *count);
 
 /**
  * Writes the pixels of a region as a mask of its bounding box: 255 inside the region, 0 outside.
@@ -1424,10 +1404,7 @@ void npad_result_free(npad_result *result);
  *         NPAD_STATUS_BACKBONE when the backbone fails; NPAD_STATUS_PLUGIN when a plug-in or a feature extractor
  *         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
  */
-npad_status npad_score(const npad_model *model,
-                       const npad_image *image,
-                       npad_result **result,
-                       npad_error **error);
+npad_status npad_score(const npad_model *model, const npad_image *image, npad_result **result, npad_error **error);
 
 /**
  * Scores one image and writes the result to the caller's memory, so that there is no result to free. After the first
@@ -1442,10 +1419,7 @@ npad_status npad_score(const npad_model *model,
  *         `map_stride` is not a multiple of 4. On failure `output` is unchanged, and the content of the maps and
  *         regions is undefined
  */
-npad_status npad_score_into(const npad_model *model,
-                            const npad_image *image,
-                            npad_output *output,
-                            npad_error **error);
+npad_status npad_score_into(const npad_model *model, const npad_image *image, npad_output *output, npad_error **error);
 
 /**
  * Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
@@ -1585,9 +1559,7 @@ npad_status npad_trainer_resume(const npad_model *model,
  *         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
  *         has finished
  */
-npad_status npad_trainer_add_image(npad_trainer *trainer,
-                                   const npad_image *image,
-                                   npad_error **error);
+npad_status npad_trainer_add_image(npad_trainer *trainer, const npad_image *image, npad_error **error);
 
 /**
  * Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
@@ -1598,9 +1570,7 @@ npad_status npad_trainer_add_image(npad_trainer *trainer,
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_WRONG_STATE when the trainer has finished
  */
-npad_status npad_trainer_expect(npad_trainer *trainer,
-                                size_t count,
-                                npad_error **error);
+npad_status npad_trainer_expect(npad_trainer *trainer, size_t count, npad_error **error);
 
 /**
  * Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished.
@@ -1620,9 +1590,7 @@ size_t npad_trainer_image_count(const npad_trainer *trainer);
  *         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
  *         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished
  */
-npad_status npad_trainer_finish(npad_trainer *trainer,
-                                npad_model **model,
-                                npad_error **error);
+npad_status npad_trainer_finish(npad_trainer *trainer, npad_model **model, npad_error **error);
 
 /**
  * Frees a trainer. Null is allowed.
