@@ -1,9 +1,9 @@
 /*
  * npad: industrial visual anomaly detection. Learns from good images only, in seconds; scores images in milliseconds.
  *
- * THE SHORT WAY
+ * EXAMPLE
  *
- *   npad_image good[200] = {{0}};                    describe the pixels where they are, nothing is copied
+ *   npad_image good[200] = {{0}};                    views of the caller's pixels, which are not copied
  *   for (i = 0; i < 200; i++) {
  *     good[i].size = sizeof good[i];
  *     good[i].data[0] = pixels[i];
@@ -23,25 +23,25 @@
  *
  * RULES
  *
- * Structs: initialise every struct to zero and set its `size` to sizeof. Later versions may append fields; a field that is 0
- * has no effect. A program that was built against an older header therefore runs with a newer library. A library refuses
- * a struct that is larger than its own unless the surplus is 0. Functions that write an array of structs take the size of an
- * element. Structs that npad creates and passes to callbacks may grow at their end.
+ * Structs: initialise every struct to zero and set its `size` to sizeof. Later versions may append fields; 0 in an appended
+ * field has no effect, so a program built against an older header runs with a newer library. A library rejects a struct
+ * that is larger than its own unless the surplus bytes are 0. Functions that write an array of structs without `size` take
+ * the size of an element. Structs that npad creates and passes to callbacks may have fields appended.
  *
- * Errors: functions that can fail return a npad_status. Where the last parameter, `error`, is not null, it receives null
- * on success and a new npad_error on failure, which the caller frees. A failed call changes nothing unless its
- * description says so, and sets the handles that it would have returned to null. Any function may return
- * NPAD_STATUS_INVALID_ARGUMENT for a null pointer or a wrong struct size, NPAD_STATUS_OUT_OF_MEMORY, and
- * NPAD_STATUS_INTERNAL for a defect of npad. No call ends the process, prints anything or lets a panic through.
+ * Errors: functions that can fail return a npad_status. If the last parameter, `error`, is not null, it receives null on
+ * success and a new npad_error on failure, which the caller must free. A failed call has no effect unless its description
+ * says so, and sets its output handles to null. Any function may return NPAD_STATUS_INVALID_ARGUMENT for a null pointer or
+ * a wrong struct size, NPAD_STATUS_OUT_OF_MEMORY, and NPAD_STATUS_INTERNAL for a defect of npad. npad never ends the
+ * process, never prints, and never lets a panic cross the interface.
  *
- * Ownership: a handle that a function returns through a pointer is owned by the caller, who frees it once with the
- * function of its type; freeing null is allowed. Pointers that accessors return belong to the handle and live as long as it
- * does. Images are borrowed for the length of a call.
+ * Ownership: the caller owns every handle that a function returns and must free it once with the free function of its
+ * type; freeing null is allowed. Pointers that accessors return belong to the handle and are valid until it is freed.
+ * Images are borrowed for the duration of a call.
  *
- * Threads: each type says who may use it. Any number of threads may score with one model at once; a trainer and options
- * belong to one thread at a time. npad runs its own worker threads.
+ * Threads: any number of threads may use a model, result, buffer or error at once. Only one thread at a time may use a
+ * trainer or options. npad creates its own worker threads.
  *
- * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and any bytes elsewhere.
+ * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other systems.
  *
  * The library stays loaded until the process ends, since ONNX Runtime cannot be unloaded safely.
  *
@@ -57,7 +57,7 @@
 #include <stdint.h>
 
 /**
- * The longest side an image may have, in pixels.
+ * Maximum width and height of an image in pixels.
  */
 #define NPAD_MAX_SIDE 65535
 
@@ -92,7 +92,7 @@
 #define NPAD_VERSION_NUMBER (((NPAD_VERSION_MAJOR * 1000000) + (NPAD_VERSION_MINOR * 1000)) + NPAD_VERSION_PATCH)
 
 /**
- * What went wrong, in the classes a caller can react to. The numbers are part of the C ABI: they are never reused.
+ * Status codes. The numbers are part of the C ABI and are never reused.
  */
 enum npad_status
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -116,7 +116,7 @@ enum npad_status
    */
   NPAD_STATUS_INVALID_OPTION = 3,
   /**
-   * Too few good images to learn from.
+   * Too few good images for a fit, or good images that hardly vary.
    */
   NPAD_STATUS_NOT_ENOUGH_IMAGES = 4,
   /**
@@ -128,7 +128,7 @@ enum npad_status
    */
   NPAD_STATUS_INVALID_MODEL = 6,
   /**
-   * A model file was written by a newer npad or needs something this build does not have.
+   * A model file was written by a newer npad or needs a feature, plug-in or extractor that is not available.
    */
   NPAD_STATUS_UNSUPPORTED_MODEL = 7,
   /**
@@ -144,32 +144,32 @@ enum npad_status
    */
   NPAD_STATUS_BACKBONE = 10,
   /**
-   * A defect of npad itself: please report it.
+   * Internal error: a defect of npad. Please report it.
    */
   NPAD_STATUS_INTERNAL = 11,
   /**
-   * The progress callback asked to stop.
+   * The call was cancelled by the progress callback or by npad_cancellation_cancel().
    */
   NPAD_STATUS_CANCELLED = 12,
   /**
-   * A plug-in cannot be used: it is not one, speaks another version of the interface, failed, or gave results that
-   * cannot be trusted.
+   * A plug-in or a feature extractor of the host is invalid, has another interface version, failed, or returned
+   * invalid values.
    */
   NPAD_STATUS_PLUGIN = 13,
   /**
-   * There is not enough memory for what was asked.
+   * Memory could not be allocated.
    */
   NPAD_STATUS_OUT_OF_MEMORY = 14,
   /**
-   * A file, a folder or a name does not exist.
+   * A file, a folder or an option name does not exist.
    */
   NPAD_STATUS_NOT_FOUND = 15,
   /**
-   * The call does not fit the state of its handle or of the process.
+   * The call is not allowed in the current state of its handle or of the process.
    */
   NPAD_STATUS_WRONG_STATE = 16,
   /**
-   * The call waited for its turn as long as it may.
+   * The call could not start within the time that the option "call_timeout" allows.
    */
   NPAD_STATUS_TIMED_OUT = 17,
 };
@@ -182,7 +182,7 @@ typedef int32_t npad_status;
 #endif // __cplusplus
 
 /**
- * What values an option takes. The numbers are part of the C ABI.
+ * Type of an option's value. The numbers are part of the C ABI.
  */
 enum npad_option_type
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -198,11 +198,11 @@ enum npad_option_type
    */
   NPAD_OPTION_TYPE_NUMBER = 1,
   /**
-   * One of some words.
+   * One of several words.
    */
   NPAD_OPTION_TYPE_CHOICE = 2,
   /**
-   * Some of some words, joined by '+'.
+   * Any of several words, joined by '+'.
    */
   NPAD_OPTION_TYPE_FLAGS = 3,
   /**
@@ -223,7 +223,7 @@ typedef int32_t npad_option_type;
 #endif // __cplusplus
 
 /**
- * What is to be done with an image. The numbers are part of the C ABI.
+ * Verdict on an image. The numbers are part of the C ABI.
  */
 enum npad_verdict
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -231,15 +231,16 @@ enum npad_verdict
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * As the good images.
+   * The score exceeds no threshold.
    */
   NPAD_VERDICT_GOOD = 0,
   /**
-   * Above the review threshold: somebody should look. Only where a review rate or threshold is set.
+   * The score exceeds the review threshold only: a person should inspect the image. Returned only if a review rate
+   * or a review threshold is set.
    */
   NPAD_VERDICT_REVIEW = 1,
   /**
-   * Above the threshold.
+   * The score exceeds the threshold.
    */
   NPAD_VERDICT_DEFECTIVE = 2,
 };
@@ -252,7 +253,7 @@ typedef int32_t npad_verdict;
 #endif // __cplusplus
 
 /**
- * How pixels lie in memory. The numbers are part of the C ABI.
+ * Pixel formats. The numbers are part of the C ABI.
  */
 enum npad_pixel_format
 #if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
@@ -260,36 +261,37 @@ enum npad_pixel_format
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * One byte a pixel.
+   * One byte per pixel: grey.
    */
   NPAD_PIXEL_FORMAT_GRAY8 = 0,
   /**
-   * Three bytes a pixel: red, green, blue.
+   * Three bytes per pixel: red, green, blue.
    */
   NPAD_PIXEL_FORMAT_RGB8 = 1,
   /**
-   * Three bytes a pixel: blue, green, red (OpenCV's and Windows' order).
+   * Three bytes per pixel: blue, green, red (the order of OpenCV and Windows).
    */
   NPAD_PIXEL_FORMAT_BGR8 = 2,
   /**
-   * One 16-bit number a pixel, in the machine's byte order; 65535 is white, or what the significant bits say.
+   * One unsigned 16-bit number per pixel, in the machine's byte order. 65535 is white unless `significant_bits` is
+   * set.
    */
   NPAD_PIXEL_FORMAT_GRAY16 = 3,
   /**
-   * Four bytes a pixel: red, green, blue, and a fourth that is not looked at.
+   * Four bytes per pixel: red, green, blue, and a fourth that is ignored.
    */
   NPAD_PIXEL_FORMAT_RGBA8 = 4,
   /**
-   * Four bytes a pixel: blue, green, red, and a fourth that is not looked at.
+   * Four bytes per pixel: blue, green, red, and a fourth that is ignored.
    */
   NPAD_PIXEL_FORMAT_BGRA8 = 5,
   /**
-   * One 32-bit float a pixel, in the machine's byte order; 0 is black, 1 white, and values between and around them count
-   * as they are. All must be finite.
+   * One 32-bit float per pixel, in the machine's byte order. 0 is black and 1 is white; values outside this range
+   * are not clamped. All values must be finite.
    */
   NPAD_PIXEL_FORMAT_GRAYF32 = 6,
   /**
-   * Three planes of one byte a pixel: red, green, blue (HALCON's layout).
+   * Three planes of one byte per pixel: red, green, blue (the layout of HALCON).
    */
   NPAD_PIXEL_FORMAT_RGB8_PLANAR = 7,
 };
@@ -310,11 +312,11 @@ enum npad_log_level
 #endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
  {
   /**
-   * Something failed.
+   * A call failed.
    */
   NPAD_LOG_LEVEL_ERROR = 1,
   /**
-   * Something works, but may not work as wanted: for example, too few images for a reliable threshold.
+   * A call succeeded, but its result may be poor: for example, too few images for a reliable threshold.
    */
   NPAD_LOG_LEVEL_WARNING = 2,
   /**
@@ -335,23 +337,22 @@ typedef int32_t npad_log_level;
 #endif // __cplusplus
 
 /**
- * Bytes that npad has written.
+ * A block of bytes, the result of npad_model_save_memory().
  *
  * Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
  */
 typedef struct npad_buffer npad_buffer;
 
 /**
- * A request to cancel a call, for npad_score_batch() and npad_score_batch_into().
+ * A cancellation request for npad_score_batch() and npad_score_batch_into().
  *
- * Owned by the caller, who frees it with npad_cancellation_free() once no call uses it. Any number of threads may use it at
- * once. It cannot be reset: create another one for the next call.
+ * Owned by the caller, who frees it with npad_cancellation_free() once no call uses it. Any number of threads may use
+ * it at once. It cannot be reset: create a new one after a cancellation.
  */
 typedef struct npad_cancellation npad_cancellation;
 
 /**
- * Why a call failed: a status for programs and a message for people, which says what was wrong, what was expected and
- * what to do.
+ * The error of a failed call: a status code, and a message that says what was wrong, what was expected and what to do.
  *
  * Owned by the caller, who frees it with npad_error_free(). Immutable: any thread may read it.
  */
@@ -361,15 +362,15 @@ typedef struct npad_error npad_error;
  * A fitted model: the backbone's identity, statistics, thresholds and metadata.
  *
  * Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
- * score with one model at once. At most "max_calls" of these calls run at a time; further calls wait.
+ * score with one model at once. At most "max_calls" calls run at a time; further calls block.
  */
 typedef struct npad_model npad_model;
 
 /**
  * Options for fitting and loading. Every option has a default.
  *
- * Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
- * copy them.
+ * Owned by the caller, who must free it with npad_options_free(). Only one thread at a time may use it. Functions that
+ * take options copy them.
  */
 typedef struct npad_options npad_options;
 
@@ -381,10 +382,10 @@ typedef struct npad_options npad_options;
 typedef struct npad_result npad_result;
 
 /**
- * A fit in progress: takes good images one by one and finishes into a model.
+ * A fit in progress: learns good images one at a time, then computes a model.
  *
- * Its memory does not grow with the number of images. Owned by the caller, who frees it with npad_trainer_free(), also
- * after it has finished. Belongs to one thread at a time.
+ * Its memory use does not depend on the number of images. Owned by the caller, who must free it with
+ * npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time.
  */
 typedef struct npad_trainer npad_trainer;
 
@@ -410,11 +411,11 @@ typedef struct {
    */
   const uint8_t *data;
   /**
-   * Pixels per row: those of the image.
+   * Pixels per row; must be the width of the image.
    */
   int32_t width;
   /**
-   * Rows: those of the image.
+   * Rows; must be the height of the image.
    */
   int32_t height;
   /**
@@ -424,28 +425,28 @@ typedef struct {
 } npad_mask;
 
 /**
- * Progress callback. Returns true to continue and false to cancel the fit. `stage` is "learning", "statistics", "centroids"
- * or "held-out scores"; `done` of `total` steps are complete, and `total` is 0 while it is unknown. Called on the thread of
- * the call in progress. It must not call a function with the same trainer.
+ * Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning", "statistics",
+ * "centroids" or "held-out scores"; `done` of `total` steps are complete, and `total` is 0 while it is unknown. Called
+ * on the thread that called npad. It must not use the trainer of the call.
  */
 typedef bool (*npad_progress_callback)(const char *stage, size_t done, size_t total, void *user_data);
 
 /**
- * Receives the error message of a callback that fails. npad creates it and passes a pointer to the callback; later versions
- * may append fields.
+ * Receives the error message of a callback that fails. npad creates it and passes a pointer to it; later versions may
+ * append fields.
  */
 typedef struct {
   /**
-   * UTF-8, terminated by a zero byte. Empty when the callback is called.
+   * Error message: UTF-8, terminated by a zero byte. Empty when the callback is called.
    */
   char message[NPAD_CALLBACK_MESSAGE_SIZE];
 } npad_callback_error;
 
 /**
- * Computes features. `input` holds three normalised planes, red, green and blue, of `height` rows of `width` values.
- * `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) finite values.
- * Returns 0 on success; on failure returns any other number after writing the reason to `error`. May be called from several
- * threads at once.
+ * Extraction callback. `input` holds three normalised planes, red, green and blue, of `height` rows of `width` values.
+ * `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) finite
+ * values. Return 0 on success; on failure, write the reason to `error` and return any other number. Called from
+ * several threads at once.
  */
 typedef int32_t (*npad_extract_callback)(void *user_data,
                                          const float *input,
@@ -455,7 +456,7 @@ typedef int32_t (*npad_extract_callback)(void *user_data,
                                          npad_callback_error *error);
 
 /**
- * Frees the data of a table of callbacks. Called once, from any thread, when nothing uses the table any more.
+ * Frees `user_data`. Called once, from any thread, after the last use of the callbacks that receive it.
  */
 typedef void (*npad_free_callback)(void *user_data);
 
@@ -471,7 +472,7 @@ typedef struct {
    */
   size_t size;
   /**
-   * 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
+   * Name of the extractor: 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
    */
   const char *name;
   /**
@@ -479,49 +480,49 @@ typedef struct {
    */
   size_t tap_count;
   /**
-   * For each output, the input pixels per position in each direction, 1 to 64. Copied.
+   * Stride of each output: input pixels per position in each direction, 1 to 64. Copied.
    */
   const int32_t *strides;
   /**
-   * For each output, its number of planes, 1 to 8192. Copied.
+   * Number of planes of each output, 1 to 8192. Copied.
    */
   const int32_t *channels;
   /**
-   * Mean of red, green and blue, which are 0 to 1; subtracted first.
+   * Means of red, green and blue on a scale of 0 to 1; the input is (value - mean) / std.
    */
   float mean[3];
   /**
-   * Standard deviation of red, green and blue, above 0; the divisor.
+   * Standard deviations of red, green and blue on a scale of 0 to 1; must be above 0.
    */
   float std[3];
   /**
-   * Computes features. Must not be null.
+   * Extraction callback. Must not be null.
    */
   npad_extract_callback extract;
   /**
-   * Frees `user_data`. May be null.
+   * Frees `user_data` after the last use of the extractor. May be null.
    */
   npad_free_callback free;
   /**
-   * Passed to the callbacks.
+   * Passed to both callbacks.
    */
   void *user_data;
 } npad_extractor;
 
 /**
- * A view of an image in the caller's memory. npad reads it during the call and keeps no reference to it.
+ * A view of an image in the caller's memory. npad reads the pixels during the call only.
  *
- * Initialise it to zero (`npad_image image = {0};` or memset) and set `size` first: fields that you do not use must be 0.
- * A sub-image is a view with the stride of the whole image and a pointer to its own first pixel.
+ * Initialise it to zero (`npad_image image = {0};` or memset) and set `size` first. Unused fields must be 0. A
+ * sub-image is a view with the stride of the whole image and a pointer to the sub-image's first pixel.
  */
 typedef struct {
   /**
-   * sizeof(npad_image). All images of one array must have the same.
+   * sizeof(npad_image). All images of an array must have the same size value.
    */
   size_t size;
   /**
-   * The first pixel of the first row; for NPAD_PIXEL_FORMAT_RGB8_PLANAR that of the red, the green and the blue plane.
-   * Formats with one plane ignore the other two pointers.
+   * Pointers to the first pixel of each plane. NPAD_PIXEL_FORMAT_RGB8_PLANAR uses all three, in the order red,
+   * green, blue; the other formats use only the first.
    */
   const uint8_t *data[3];
   /**
@@ -533,7 +534,8 @@ typedef struct {
    */
   int32_t height;
   /**
-   * Bytes from the start of one row to the start of the next, at least the bytes of a row; 0 means rows without padding.
+   * Bytes from the start of one row to the start of the next, at least the size of a row; 0 means rows without
+   * padding.
    */
   int64_t stride;
   /**
@@ -541,8 +543,8 @@ typedef struct {
    */
   int32_t format;
   /**
-   * For NPAD_PIXEL_FORMAT_GRAY16, the bits that the camera fills, 8 to 16: 10 for Mono10, 12 for Mono12. The largest
-   * value of that many bits is white, and a larger value is an error. 0 means 16. Other formats require 0.
+   * For NPAD_PIXEL_FORMAT_GRAY16, the number of significant bits, 8 to 16: 10 for Mono10, 12 for Mono12. The largest
+   * value of that many bits is white; a larger value is an error. 0 means 16. Must be 0 for other formats.
    */
   int32_t significant_bits;
   /**
@@ -552,21 +554,21 @@ typedef struct {
    */
   const npad_mask *mask;
   /**
-   * Left edge of a rectangular region of interest, in pixels of the image. The rectangle has the effect of a mask that
-   * excludes everything else; with a mask as well, a pixel must be included by both. All four values 0 mean the whole
+   * Left edge of a rectangular region of interest, in pixels of the image. Pixels outside the rectangle are
+   * excluded, as by a mask; with a mask as well, a pixel must be included by both. All four values 0 mean the whole
    * image. For scoring only: a fit takes one rectangle for all images, see npad_options_set_roi().
    */
   int32_t roi_x;
   /**
-   * Upper edge of the rectangle.
+   * Upper edge of the region of interest, in pixels of the image.
    */
   int32_t roi_y;
   /**
-   * Width of the rectangle.
+   * Width of the region of interest, in pixels of the image.
    */
   int32_t roi_width;
   /**
-   * Height of the rectangle.
+   * Height of the region of interest, in pixels of the image.
    */
   int32_t roi_height;
 } npad_image;
@@ -574,15 +576,15 @@ typedef struct {
 /**
  * A connected defect region. Coordinates are pixels of the image; the centre of its first pixel is at (0, 0).
  *
- * npad writes it to memory of the caller, whose element size is an argument: sizeof(npad_region).
+ * npad writes regions to the caller's memory. Functions that do so take sizeof(npad_region) as an argument.
  */
 typedef struct {
   /**
-   * Left edge of the bounding box.
+   * Left edge of the bounding box in pixels.
    */
   int32_t x;
   /**
-   * Upper edge of the bounding box.
+   * Upper edge of the bounding box in pixels.
    */
   int32_t y;
   /**
@@ -594,15 +596,15 @@ typedef struct {
    */
   int32_t height;
   /**
-   * Number of pixels.
+   * Number of pixels in the region.
    */
   int64_t area;
   /**
-   * Mean x of the pixels.
+   * x coordinate of the centroid: the mean over the region's pixels.
    */
   float centroid_x;
   /**
-   * Mean y of the pixels.
+   * y coordinate of the centroid: the mean over the region's pixels.
    */
   float centroid_y;
   /**
@@ -610,7 +612,7 @@ typedef struct {
    */
   float peak;
   /**
-   * The peak on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
+   * `peak` on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
    */
   float calibrated_peak;
 } npad_region;
@@ -618,16 +620,18 @@ typedef struct {
 /**
  * The caller's memory for the result of one image, see npad_score_into().
  *
- * Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set what you want of `map`, `map_u8` and
- * `regions`. One npad_output must not be used by two calls at once; the maps of different outputs may be parts of one matrix.
+ * Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set those of `map`, `map_u8` and
+ * `regions` that npad is to write. Two calls must not use one npad_output at once. The maps of different outputs may
+ * be disjoint parts of one matrix.
  */
 typedef struct {
   /**
-   * sizeof(npad_output). All outputs of one array must have the same.
+   * sizeof(npad_output). All outputs of an array must have the same size value.
    */
   size_t size;
   /**
-   * Receives the anomaly map in the units of the raw score: rows of the image's width. Null if not wanted.
+   * Receives the anomaly map in the units of the raw score: floats, in as many rows and columns as the image has.
+   * Null for no map.
    */
   float *map;
   /**
@@ -636,16 +640,17 @@ typedef struct {
    */
   int64_t map_stride;
   /**
-   * Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): rows of the image's width. Null if not
-   * wanted.
+   * Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): bytes, in as many rows and columns as
+   * the image has. Null for no map.
    */
   uint8_t *map_u8;
   /**
-   * Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding.
+   * Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding. Padding is
+   * neither read nor written.
    */
   int64_t map_u8_stride;
   /**
-   * Receives the first `region_capacity` regions, highest peak first. Null if not wanted.
+   * Receives the first `region_capacity` regions, highest peak first. Null for no regions.
    */
   npad_region *regions;
   /**
@@ -653,7 +658,7 @@ typedef struct {
    */
   size_t region_size;
   /**
-   * Number of regions for which `regions` has room.
+   * Number of elements of `regions`. Ignored where `regions` is null.
    */
   size_t region_capacity;
   /**
@@ -673,17 +678,17 @@ typedef struct {
    */
   int32_t reserved;
   /**
-   * Written by npad: the number of defect regions, including those for which `regions` has no room.
+   * Written by npad: the total number of defect regions, which may exceed `region_capacity`.
    */
   size_t region_count;
 } npad_output;
 
 /**
- * A parameter of a plug-in's method. It is set as the option "METHOD.NAME"; the plug-in checks its value.
+ * A parameter of a plug-in's method. Users set it as the option "METHOD.NAME"; the plug-in must check its value.
  */
 typedef struct {
   /**
-   * 1 to 64 lower-case letters, digits, '-' or '_', without the method's name.
+   * Name of the parameter without the method's name: 1 to 64 lower-case letters, digits, '-' or '_'.
    */
   const char *name;
   /**
@@ -691,14 +696,14 @@ typedef struct {
    */
   const char *default_value;
   /**
-   * What it does, in one line; UTF-8.
+   * What the parameter does, in one line; UTF-8.
    */
   const char *help;
 } npad_plugin_parameter;
 
 /**
- * The features of one image: `channels` values for each position, position after position, row after row. npad creates it
- * and passes a pointer to it; later versions may append fields.
+ * The features of one image: a grid of `rows` x `cols` positions with `channels` values each, in row-major order,
+ * channels last. npad creates it and passes a pointer to it; later versions may append fields.
  */
 typedef struct {
   /**
@@ -714,7 +719,7 @@ typedef struct {
    */
   int32_t channels;
   /**
-   * 0.
+   * Always 0.
    */
   int32_t reserved;
   /**
@@ -724,20 +729,20 @@ typedef struct {
 } npad_features;
 
 /**
- * Receives `size` bytes that a scorer saves. May be called any number of times.
+ * Write callback. Appends `size` bytes to the saved scorer. May be called any number of times.
  */
 typedef void (*npad_write_callback)(void *sink, const uint8_t *data, size_t size);
 
 /**
- * A detection method of a plug-in: a shared library that exports `const npad_plugin *npad_plugin_entry(void)`, which returns
- * a table that lives as long as the library, that is, until the process ends. Fields that the plug-in does not know must be
- * 0: declare the table static, or initialise it to zero.
+ * A detection method of a plug-in. A plug-in is a shared library that exports `const npad_plugin
+ * *npad_plugin_entry(void)`. The returned table must stay valid until the process ends. Unused fields must be 0:
+ * declare the table static, or initialise it to zero.
  *
- * A method learns from feature maps and scores them. A fitter observes the maps of good images, all of one shape, and
- * finishes into a scorer. `values` are the values of the parameters as text, in the order of `parameters`. Callbacks return
- * 0 on success; on failure they return any other number after writing the reason to `error`, and create nothing. One fitter
- * is used by one thread at a time; one scorer is used by several threads at once and must not change. For the thresholds
- * npad fits several times, each time without a part of the images.
+ * A fitter learns the features of good images, all of the same shape, and computes a scorer from them. A scorer
+ * computes anomaly maps. `values` are the values of the parameters as text, in the order of `parameters`. Callbacks
+ * return 0 on success; on failure they write the reason to `error`, return any other number and create no object. A
+ * fitter is used by one thread at a time. A scorer is used by several threads at once and must be immutable. npad
+ * computes the thresholds by cross-validation: it fits several times, each time without some of the images.
  */
 typedef struct {
   /**
@@ -749,7 +754,7 @@ typedef struct {
    */
   uint32_t abi_version;
   /**
-   * 0.
+   * Must be 0.
    */
   uint32_t reserved;
   /**
@@ -757,7 +762,7 @@ typedef struct {
    */
   const char *name;
   /**
-   * The parameters of the method; null if there are none.
+   * The parameters of the method; null for none.
    */
   const npad_plugin_parameter *parameters;
   /**
@@ -769,33 +774,34 @@ typedef struct {
    */
   size_t parameter_size;
   /**
-   * Starts a fit and stores the fitter, which must not be null. The same images, parameters and seed must give the same
-   * scorer.
+   * Creates a fitter and writes it to `*fitter`; it must not be null. The same images, values and seed must give the
+   * same scorer.
    */
   int32_t (*fitter_new)(const char *const *values, uint64_t seed, void **fitter, npad_callback_error *error);
   /**
-   * Learns the features of one good image, which are valid during the call.
+   * Learns the features of one good image. `features` is valid during the call only.
    */
   int32_t (*fitter_observe)(void *fitter, const npad_features *features, npad_callback_error *error);
   /**
-   * Computes the scorer from what the fitter has learnt and stores it; it must not be null. The fitter stays usable: it may
-   * observe more images and finish again.
+   * Computes a scorer from the images learnt so far and writes it to `*scorer`; it must not be null. The fitter
+   * remains usable: it may learn more images and finish again.
    */
   int32_t (*fitter_finish)(void *fitter, void **scorer, npad_callback_error *error);
   /**
-   * Frees a fitter.
+   * Frees a fitter. Called once for each fitter.
    */
   void (*fitter_free)(void *fitter);
   /**
-   * Writes rows * cols values to `map`: the anomaly of each position, finite, 0 or above.
+   * Writes the anomaly score of each position to `map`: rows * cols finite values of 0 or above, row after row.
    */
   int32_t (*scorer_score)(const void *scorer, const npad_features *features, float *map, npad_callback_error *error);
   /**
-   * Passes to `write` the bytes that scorer_load needs.
+   * Saves a scorer: passes to `write` the bytes that `scorer_load` needs.
    */
   int32_t (*scorer_save)(const void *scorer, npad_write_callback write, void *sink, npad_callback_error *error);
   /**
-   * Creates a scorer, which must not be null, from saved bytes, which are valid during the call.
+   * Creates a scorer from the bytes that `scorer_save` wrote and writes it to `*scorer`; it must not be null. `data`
+   * is valid during the call only.
    */
   int32_t (*scorer_load)(const char *const *values,
                          const uint8_t *data,
@@ -803,7 +809,7 @@ typedef struct {
                          void **scorer,
                          npad_callback_error *error);
   /**
-   * Frees a scorer.
+   * Frees a scorer. Called once for each scorer.
    */
   void (*scorer_free)(void *scorer);
 } npad_plugin;
@@ -813,33 +819,33 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * A new request, not made yet. Null when there is no memory.
+ * Creates a cancellation request. Returns null if memory cannot be allocated.
  */
 npad_cancellation *npad_cancellation_new(void);
 
 /**
- * Cancels every call that was given this request, under way or to come: it returns NPAD_STATUS_CANCELLED after the image
- * that it is working on. Any thread. Null is allowed.
+ * Cancels all running and future calls that use this request: each returns NPAD_STATUS_CANCELLED once the image in
+ * progress is complete. May be called from any thread. Null is allowed.
  */
 void npad_cancellation_cancel(npad_cancellation *cancellation);
 
 /**
- * Whether npad_cancellation_cancel() has been called. False for null.
+ * Returns whether npad_cancellation_cancel() has been called; false if `cancellation` is null.
  */
 bool npad_cancellation_is_cancelled(const npad_cancellation *cancellation);
 
 /**
- * Frees a request. Null is allowed. No call may be using it.
+ * Frees a cancellation request. No call may be using it. Null is allowed.
  */
 void npad_cancellation_free(npad_cancellation *cancellation);
 
 /**
- * The status that the failed call returned. NPAD_STATUS_OK for null.
+ * Returns the status code of the failed call; NPAD_STATUS_OK if `error` is null.
  */
 npad_status npad_error_status(const npad_error *error);
 
 /**
- * The message, UTF-8, terminated by a zero byte. It lives as long as the error. An empty text for null.
+ * Returns the message in UTF-8; an empty string if `error` is null. Valid until the error is freed.
  */
 const char *npad_error_message(const npad_error *error);
 
@@ -849,169 +855,169 @@ const char *npad_error_message(const npad_error *error);
 void npad_error_free(npad_error *error);
 
 /**
- * The library's version as text, "MAJOR.MINOR.PATCH". Static: never freed. Any thread.
+ * Returns the library's version as text, "MAJOR.MINOR.PATCH". The string is static. May be called from any thread.
  */
 const char *npad_version_string(void);
 
 /**
- * The library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. Any thread.
+ * Returns the library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. May be called from any thread.
  *
- * When the library is loaded at run time, compare it with the header's NPAD_VERSION_NUMBER before any other call: while the
- * major version is 0, the header's major and minor version must be the library's.
+ * Programs that load the library at run time must compare it with NPAD_VERSION_NUMBER before any other call: while the
+ * major version is 0, major and minor version must be equal.
  */
 uint32_t npad_version_number(void);
 
 /**
- * Loads ONNX Runtime from a file, or from the folder that contains it.
+ * Loads ONNX Runtime from a file or from the folder that contains it.
  *
- * Needed only where the search would not find it: at the first call that needs it, npad searches the environment variable
- * NPAD_ONNXRUNTIME (a file or folder), the folder of its own library, and the places of the system's loader. A process uses
- * one ONNX Runtime only. Any thread.
+ * Needed only if the default search does not find it. The first call that needs ONNX Runtime searches the environment
+ * variable NPAD_ONNXRUNTIME (a file or folder), the folder of the npad library, and the search path of the system's
+ * loader, in this order. A process can use only one ONNX Runtime. May be called from any thread.
  *
  * @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_FOUND when the path leads to no library, NPAD_STATUS_RUNTIME when it cannot be loaded or is older
- *         than 1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
+ * @return NPAD_STATUS_NOT_FOUND when there is no library at the path; NPAD_STATUS_RUNTIME when it cannot be loaded or
+ *         is older than 1.17; NPAD_STATUS_WRONG_STATE when another ONNX Runtime is already in use
  */
-npad_status npad_runtime_open(const char *path,
-                              npad_error **error);
+npad_status npad_runtime_open(const char *path, npad_error **error);
 
 /**
- * Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be chosen by name, and
- * models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. Any thread.
+ * Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be selected by name,
+ * and models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. May be called
+ * from any thread.
  *
  * @param path   the shared library; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_PLUGIN when it is not a plug-in for this npad's
- *         interface or a method of that name exists already
+ * @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_PLUGIN when it is not a plug-in, was built
+ *         for another NPAD_PLUGIN_ABI, or has the name of an existing method
  */
-npad_status npad_plugin_load(const char *path,
-                             npad_error **error);
+npad_status npad_plugin_load(const char *path, npad_error **error);
 
 /**
- * The number of options that npad_options_set() takes: first the general options, then the parameters of every method,
- * including those of plug-ins that are loaded. Loading a plug-in appends its parameters. Any thread.
+ * Returns the number of options that npad_options_set() takes: first the general options, then the parameters of all
+ * methods, including those of loaded plug-ins. Loading a plug-in appends its parameters. May be called from any
+ * thread.
  */
 size_t npad_option_count(void);
 
 /**
- * The name of an option; null when `index` is npad_option_count() or more. Static: never freed. Any thread.
+ * Returns the name of an option; null if `index` is npad_option_count() or more. The string is static. May be called
+ * from any thread.
  */
 const char *npad_option_name(size_t index);
 
 /**
- * The type of an option's value; NPAD_OPTION_TYPE_TEXT when `index` is too large. Any thread.
+ * Returns the type of an option's value; NPAD_OPTION_TYPE_TEXT if `index` is npad_option_count() or more. May be
+ * called from any thread.
  */
 npad_option_type npad_option_get_type(size_t index);
 
 /**
- * The default of an option, as npad_options_set() takes it; may be an empty text. Null when `index` is too large. Static:
- * never freed. Any thread.
+ * Returns the default value of an option as text, which may be empty; null if `index` is npad_option_count() or more.
+ * The string is static. May be called from any thread.
  */
 const char *npad_option_default(size_t index);
 
 /**
- * The values that an option takes, in words ("a whole number from 1 to 8"). Null when `index` is too large. Static: never
- * freed. Any thread.
+ * Returns the range of an option's values in words, such as "a whole number from 1 to 8"; null if `index` is
+ * npad_option_count() or more. The string is static. May be called from any thread.
  */
 const char *npad_option_range(size_t index);
 
 /**
- * What an option does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+ * Returns what an option does, in one line; null if `index` is npad_option_count() or more. The string is static. May
+ * be called from any thread.
  */
 const char *npad_option_help(size_t index);
 
 /**
- * The number of detection methods, including those of plug-ins that are loaded; they are values of the option "method".
- * Any thread.
+ * Returns the number of detection methods, including those of loaded plug-ins. The option "method" takes their names.
+ * May be called from any thread.
  */
 size_t npad_method_count(void);
 
 /**
- * The name of a method; null when `index` is npad_method_count() or more. Static: never freed. Any thread.
+ * Returns the name of a method; null if `index` is npad_method_count() or more. The string is static. May be called
+ * from any thread.
  */
 const char *npad_method_name(size_t index);
 
 /**
- * What a method does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+ * Returns what a method does, in one line; null if `index` is npad_method_count() or more. The string is static. May
+ * be called from any thread.
  */
 const char *npad_method_help(size_t index);
 
 /**
- * The number of kinds of device that the option "device" can name. Any thread.
+ * Returns the number of device types that the option "device" takes. May be called from any thread.
  */
 size_t npad_device_count(void);
 
 /**
- * The name of a kind of device: "cpu", or "cuda" (the first one; "cuda:1" is the second). Null when `index` is
- * npad_device_count() or more. That a name is listed does not mean that this machine has the device: opening a backbone on
- * one that cannot be used is NPAD_STATUS_DEVICE. Static: never freed. Any thread.
+ * Returns the name of a device type, "cpu" or "cuda"; null if `index` is npad_device_count() or more. "cuda" is the
+ * first CUDA device, "cuda:1" the second. The list does not depend on the machine: a fit or load on a device that
+ * cannot be used returns NPAD_STATUS_DEVICE. The string is static. May be called from any thread.
  */
 const char *npad_device_name(size_t index);
 
 /**
- * Sets the log callback of the process. By default there is none: npad never writes to the standard streams.
+ * Sets the log callback of the process. There is none by default, and npad never writes to the standard streams.
  *
- * When it returns, no thread is in the callback that was set before and none will enter it: its `user_data` may be freed. It
- * waits for calls under way, so the caller must not hold a lock that the callback takes. Any thread.
+ * Waits until running calls of the previous callback have returned; afterwards the previous `user_data` may be freed.
+ * The caller must not hold a lock that the callback takes. May be called from any thread.
  *
  * @param callback   the callback; null for none
  * @param user_data  passed to the callback
- * @param level      the least severe messages to pass on, one of npad_log_level
+ * @param level      the least severe level to report, one of npad_log_level
  * @param error      receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT for another level; NPAD_STATUS_WRONG_STATE when called from a log callback
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the level is not one of npad_log_level; NPAD_STATUS_WRONG_STATE when
+ *         called from the log callback
  */
-npad_status npad_log_set(npad_log_callback callback,
-                         void *user_data,
-                         int32_t level,
-                         npad_error **error);
+npad_status npad_log_set(npad_log_callback callback, void *user_data, int32_t level, npad_error **error);
 
 /**
- * Writes the model to a file, all or nothing: on failure an older file of that name is untouched.
+ * Writes the model to a file atomically: on failure, an existing file is unchanged.
  *
- * @param model  what to save
+ * @param model  the model to save
  * @param path   the file; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_FOUND when the folder does not exist, NPAD_STATUS_IO when the file cannot be written
+ * @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written
  */
 npad_status npad_model_save(const npad_model *model, const char *path, npad_error **error);
 
 /**
- * Writes the model to memory, byte for byte what npad_model_save() writes to a file.
+ * Writes the model to memory, with the same bytes as npad_model_save() writes to a file.
  *
- * @param model   what to save
+ * @param model   the model to save
  * @param buffer  receives the bytes, null on failure
  * @param error   receives the error, or null; may itself be null
  */
 npad_status npad_model_save_memory(const npad_model *model, npad_buffer **buffer, npad_error **error);
 
 /**
- * Reads a model file.
+ * Loads a model from a file.
  *
  * @param path     the file; UTF-8 on Windows, any bytes elsewhere
- * @param options  of these, "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
+ * @param options  only "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
  *                 the defaults
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_IO when it cannot be read,
- *         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model, NPAD_STATUS_UNSUPPORTED_MODEL when it
- *         needs another npad, a plug-in or the extractor that it was fitted with, NPAD_STATUS_OUT_OF_MEMORY, or as
- *         npad_trainer_new()
+ * @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
+ *         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model; NPAD_STATUS_UNSUPPORTED_MODEL when
+ *         it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
+ *         NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as npad_trainer_new()
  */
-npad_status npad_model_load(const char *path,
-                            const npad_options *options,
-                            npad_model **model,
-                            npad_error **error);
+npad_status npad_model_load(const char *path, const npad_options *options, npad_model **model, npad_error **error);
 
 /**
- * Reads a model from the bytes of a model file.
+ * Loads a model from memory that holds the bytes of a model file.
  *
  * @param data     `size` bytes; read during the call only
- * @param size     their number
+ * @param size     the number of bytes
  * @param options  as for npad_model_load()
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return as npad_model_load(), without NPAD_STATUS_NOT_FOUND and NPAD_STATUS_IO for the model's own file
+ * @return as npad_model_load(), except for the errors of reading the model file
  */
 npad_status npad_model_load_memory(const uint8_t *data,
                                    size_t size,
@@ -1020,75 +1026,73 @@ npad_status npad_model_load_memory(const uint8_t *data,
                                    npad_error **error);
 
 /**
- * The model's metadata as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size, "images"
- * learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as the model.
- * An empty text for null.
+ * Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
+ * the number of "images" of the fit, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and others. An
+ * empty string if `model` is null. Valid until the model is freed.
  */
 const char *npad_model_info(const npad_model *model);
 
 /**
- * The name of the detection method; lives as long as the model. An empty text for null.
+ * Returns the name of the detection method; an empty string if `model` is null. Valid until the model is freed.
  */
 const char *npad_model_method(const npad_model *model);
 
 /**
- * The identity of the backbone, a name and a checksum; lives as long as the model. An empty text for null.
+ * Returns the identity of the backbone, a name and a checksum; an empty string if `model` is null. Valid until the
+ * model is freed.
  */
 const char *npad_model_backbone(const npad_model *model);
 
 /**
- * The device that the backbone runs on, as the option "device" names it; lives as long as the model. An empty text for null.
+ * Returns the device that the backbone runs on, as the option "device" names it; an empty string if `model` is null.
+ * Valid until the model is freed.
  */
 const char *npad_model_device(const npad_model *model);
 
 /**
- * Width of the network's input in pixels; images of any size are resized to it. 0 for null.
+ * Returns the width of the network's input in pixels; 0 if `model` is null. Images of any size are resized to it.
  */
 int32_t npad_model_input_width(const npad_model *model);
 
 /**
- * Height of the network's input in pixels. 0 for null.
+ * Returns the height of the network's input in pixels; 0 if `model` is null.
  */
 int32_t npad_model_input_height(const npad_model *model);
 
 /**
- * The number of good images that the model has learnt. 0 for null.
+ * Returns the number of good images that the model has learnt; 0 if `model` is null.
  */
 size_t npad_model_image_count(const npad_model *model);
 
 /**
- * The share of good images that the thresholds let through as defective, as the option "false_alarm_rate" set it. 0 for
- * null.
+ * Returns the target false-alarm rate of the threshold, as the option "false_alarm_rate" set it; 0 if `model` is null.
  */
 double npad_model_false_alarm_rate(const npad_model *model);
 
 /**
- * Prepares the model for images of one size, so that the first call that scores such an image is as fast as later ones: it
- * allocates working memory and runs everything once. Any number of threads may call it at once, also while others score.
+ * Prepares the model for images of one size: allocates working memory and scores a test image, so that the first call
+ * is as fast as later ones. Any number of threads may call it at once, also while others score.
  *
- * @param model   what to warm up
+ * @param model   the model
  * @param width   width of the images in pixels, 1 to 65535
  * @param height  height of the images in pixels, 1 to 65535
  * @param error   receives the error, or null; may itself be null
  * @return NPAD_STATUS_INVALID_ARGUMENT when the model is null or a side is out of range; otherwise as npad_score()
  */
-npad_status npad_model_warm_up(const npad_model *model,
-                               int32_t width,
-                               int32_t height,
-                               npad_error **error);
+npad_status npad_model_warm_up(const npad_model *model, int32_t width, int32_t height, npad_error **error);
 
 /**
- * Frees a model. Null is allowed. No other call may be using it.
+ * Frees a model. No other call may be using it. Null is allowed.
  */
 void npad_model_free(npad_model *model);
 
 /**
- * The bytes of a buffer; they live as long as it does. Null for null.
+ * Returns the bytes of a buffer; null if `buffer` is null. Valid until the buffer is freed.
  */
 const uint8_t *npad_buffer_data(const npad_buffer *buffer);
 
 /**
- * The number of bytes in a buffer; 0 for null.
+ * Returns the number of bytes in a buffer; 0 if `buffer` is null.
  */
 size_t npad_buffer_size(const npad_buffer *buffer);
 
@@ -1098,86 +1102,87 @@ size_t npad_buffer_size(const npad_buffer *buffer);
 void npad_buffer_free(npad_buffer *buffer);
 
 /**
- * New options, all at their defaults. Null when there is no memory.
+ * Creates options with all values at their defaults. Returns null if memory cannot be allocated.
  */
 npad_options *npad_options_new(void);
 
 /**
- * Sets an option by name, both as text in UTF-8. On failure nothing changes.
+ * Sets an option. Name and value are text in UTF-8. On failure the options are unchanged.
  *
- * npad_option_count(), npad_option_name() and so on list the options with their types, defaults, ranges and meaning. The
- * general ones are, with their defaults:
+ * npad_option_count(), npad_option_name() and related functions list all options with their types, defaults, ranges
+ * and meaning. The general options and their defaults are:
  *
  * - "method" (npad): detection method
- * - "size" (240): size of the network's input in pixels: a side (as many pixels as a square of it, in the proportions of
- *   the first image), height x width ("320x256"), or "native" (that of the first image)
- * - "device" (cpu): where the backbone runs, "cpu" or "cuda:N"; a device that cannot be used is an error, never replaced
- * - "threads" (0): worker threads; 0 takes one per core. Scores do not depend on it
- * - "max_calls" (0): calls of one model that run at once; further calls wait. 0 takes one per core
- * - "call_timeout" (none): milliseconds that such a call waits before it returns NPAD_STATUS_TIMED_OUT; 0 does not wait,
- *   "none" waits without limit
- * - "seed" (0): seed of everything random in a fit
- * - "false_alarm_rate" (0.01): share of good images that may be called defective, 0.00001 to 0.5; sets the threshold
- * - "review_rate" (0): share of good images that may be held for review, above "false_alarm_rate"; sets a second, lower
- *   threshold. 0: no review
- * - "smoothing" (4): standard deviation of the map's smoothing in pixels of the network's input, 0 to 64
- * - "grid_step" (2): side of the grid cells in positions of the backbone's finest output, 1 to 8
- * - "tile" (0): longest side, in pixels, of what the backbone runs on at once, 256 to 8192 in steps of 64; a larger input
- *   is cut into overlapping tiles, so that memory follows the tile and not the image. 0 runs all at once
- * - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
- * - "min_region_area" (1): regions of fewer pixels of the image are dropped
- * - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], 1 to 16 float outputs
- *   [1, channels, rows, columns]; where the first dimension is free, small images of a batch run together
- * - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1
- * - "npad.levels", "npad.channels" and so on: parameters of the methods
+ * - "size" (240): size of the network's input in pixels: a number N (as many pixels as an N x N square, with the
+ *   aspect ratio of the first image), height x width ("320x256"), or "native" (the size of the first image)
+ * - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
+ *   fallback
+ * - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
+ * - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. 0: one per core
+ * - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
+ *   it returns at once, "none": no limit
+ * - "seed" (0): seed of the random number generator of a fit
+ * - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the
+ *   threshold
+ * - "review_rate" (0): target share of good images that are judged defective or for review, 0 to 0.5; sets a second,
+ *   lower threshold. Must be above "false_alarm_rate" to have an effect; 0: no review
+ * - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
+ *   64
+ * - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8
+ * - "tile" (0): maximum side of a tile in pixels of the network's input, 256 to 8192 in steps of 64: larger inputs are
+ *   split into overlapping tiles, which limits memory. 0: no tiles
+ * - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0: the maximum
+ * - "min_region_area" (1): minimum area of a region in pixels of the image; smaller regions are dropped
+ * - "backbone" (empty): path of a custom ONNX backbone with one float input [1, 3, height, width] and 1 to 16 float
+ *   outputs [1, channels, rows, columns]. If the first dimension is dynamic, small images of a batch run together
+ * - "backbone_mean" (0.485,0.456,0.406), "backbone_std" (0.229,0.224,0.225): means and standard deviations of R, G and
+ *   B that the custom backbone was trained with, for values 0 to 1
+ * - "METHOD.NAME", such as "npad.levels": parameters of the methods
  *
- * @param options  what to change
+ * @param options  the options to change
  * @param key      the option's name
  * @param value    its value as text
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is not accepted; the message lists what is
+ * @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is out of range; the message lists the
+ *         known names or the accepted values
  */
-npad_status npad_options_set(npad_options *options,
-                             const char *key,
-                             const char *value,
-                             npad_error **error);
+npad_status npad_options_set(npad_options *options, const char *key, const char *value, npad_error **error);
 
 /**
- * Gets the value of an option, set or default, as text in UTF-8.
+ * Gets the current value of an option as text in UTF-8.
  *
- * @param options  what to read; it belongs to the calling thread during the call
+ * @param options  the options; no other thread may use them during the call
  * @param key      the option's name
- * @param value    receives the value, null on failure; it lives until the options are changed or freed
+ * @param value    receives the value, null on failure; valid until the options are changed or freed
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_FOUND when the name is unknown
  */
 npad_status npad_options_get(npad_options *options, const char *key, const char **value, npad_error **error);
 
 /**
- * Sets the mask that all images of a fit share. It is stored in the model, and images that are scored with the model must
- * have the mask's size. Excluded pixels neither train nor score.
+ * Sets the mask that all images of a fit share. Excluded pixels are neither learnt nor scored. The mask is stored in
+ * the model, and images that are scored with the model must have the size of the mask.
  *
- * @param options  what to change
+ * @param options  the options to change
  * @param mask     the mask, copied; null for none, the default
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it includes no pixel
  */
-npad_status npad_options_set_mask(npad_options *options,
-                                  const npad_mask *mask,
-                                  npad_error **error);
+npad_status npad_options_set_mask(npad_options *options, const npad_mask *mask, npad_error **error);
 
 /**
- * Sets a rectangular region of interest that all images of a fit share, in pixels of the images: it has the effect of a mask
- * that excludes everything else. It is stored in the model. With a mask as well, a pixel must be included by both.
+ * Sets a rectangular region of interest that all images of a fit share, in pixels of the images. Pixels outside the
+ * rectangle are excluded, as by a mask; with a mask as well, a pixel must be included by both. The rectangle is stored
+ * in the model.
  *
- * @param options  what to change
- * @param x        left edge
- * @param y        upper edge
- * @param width    width; all four 0 for none, the default
- * @param height   height
+ * @param options  the options to change
+ * @param x        left edge, 0 or more
+ * @param y        upper edge, 0 or more
+ * @param width    width, 1 or more; all four values 0 for no rectangle, the default
+ * @param height   height, 1 or more
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when a side is below 1 or the corner below 0; that the rectangle lies inside the image is
- *         checked with the first image
+ * @return NPAD_STATUS_INVALID_IMAGE when a value is out of range. The first image of the fit is checked to contain the
+ *         rectangle
  */
 npad_status npad_options_set_roi(npad_options *options,
                                  int32_t x,
@@ -1187,13 +1192,14 @@ npad_status npad_options_set_roi(npad_options *options,
                                  npad_error **error);
 
 /**
- * Sets the progress callback of fits with these options. When it returns false, the call in progress fails with
- * NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() has not learnt the image, and
- * npad_trainer_finish() leaves the trainer as it was.
+ * Sets the progress callback of fits with these options. When it returns false, the running call fails with
+ * NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() does not learn the image, and
+ * npad_trainer_finish() leaves the trainer unchanged.
  *
- * @param options    what to change
+ * @param options    the options to change
  * @param callback   the callback; null for none, the default
- * @param user_data  passed to the callback; must stay valid as long as the options and trainers created with them
+ * @param user_data  passed to the callback; must stay valid until these options and all trainers created with them are
+ *                   freed
  * @param error      receives the error, or null; may itself be null
  */
 npad_status npad_options_set_progress(npad_options *options,
@@ -1202,19 +1208,17 @@ npad_status npad_options_set_progress(npad_options *options,
                                       npad_error **error);
 
 /**
- * Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone: for a fit, or for loading a
- * model that was fitted with one.
+ * Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone, for a fit or for
+ * loading a model that was fitted with it.
  *
- * On success npad owns `user_data` and calls `free` once no options, trainer or model uses it.
+ * On success npad takes ownership of `user_data` and calls `free` when no options, trainer or model uses it any more.
  *
- * @param options    what to change
+ * @param options    the options to change
  * @param extractor  the table, copied
  * @param error      receives the error, or null; may itself be null
- * @return NPAD_STATUS_PLUGIN when a value in the table is out of range; `user_data` stays the caller's
+ * @return NPAD_STATUS_PLUGIN when a value in the table is out of range; the caller keeps ownership of `user_data`
  */
-npad_status npad_options_set_extractor(npad_options *options,
-                                       const npad_extractor *extractor,
-                                       npad_error **error);
+npad_status npad_options_set_extractor(npad_options *options, const npad_extractor *extractor, npad_error **error);
 
 /**
  * Frees options. Null is allowed.
@@ -1222,19 +1226,19 @@ npad_status npad_options_set_extractor(npad_options *options,
 void npad_options_free(npad_options *options);
 
 /**
- * Draws the anomaly map of a result over its image, for people to look at: yellow is the map threshold, red is twice the
- * threshold and more; white boxes surround the regions.
+ * Draws the anomaly map of a result over its image. Yellow is the map threshold, red twice the threshold and above;
+ * white boxes surround the regions.
  *
- * @param model   what the image was scored with
+ * @param model   the model that the image was scored with
  * @param image   the image that was scored
- * @param result  what npad_score() returned for it
- * @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+ * @param result  the result of npad_score() for the image
+ * @param pixels  receives the picture, three bytes per pixel, in as many rows and columns as the image has
  * @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
  *                is neither read nor written
  * @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
  * @param error   receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when the image's size is not that of the result, NPAD_STATUS_INVALID_ARGUMENT for another
- *         format, a null pointer, or a stride shorter than a row
+ * @return NPAD_STATUS_INVALID_IMAGE when the image and the result differ in size; NPAD_STATUS_INVALID_ARGUMENT for
+ *         another format, a null pointer, or a stride shorter than a row
  */
 npad_status npad_render(const npad_model *model,
                         const npad_image *image,
@@ -1245,19 +1249,19 @@ npad_status npad_render(const npad_model *model,
                         npad_error **error);
 
 /**
- * Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does. The
- * boxes are those of the regions that the output's array had room for.
+ * Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does.
+ * Boxes surround only the regions in the output's array.
  *
- * @param model   what the image was scored with
+ * @param model   the model that the image was scored with
  * @param image   the image that was scored
- * @param output  the output as that call left it; its `map` must not be null
- * @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+ * @param output  the output, unchanged since that call; its `map` must not be null
+ * @param pixels  receives the picture, three bytes per pixel, in as many rows and columns as the image has
  * @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
  *                is neither read nor written
  * @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
  * @param error   receives the error, or null; may itself be null
- * @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null or its description is wrong, its map is
- *         null, or a region lies outside the image
+ * @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` or its map is null, a field is out of
+ *         range, or a region lies outside the image
  */
 npad_status npad_render_output(const npad_model *model,
                                const npad_image *image,
@@ -1268,48 +1272,48 @@ npad_status npad_render_output(const npad_model *model,
                                npad_error **error);
 
 /**
- * The raw image score: 0 or above, in the method's own units; larger is more anomalous. 0 for null.
+ * Returns the raw image score, 0 or above, in the method's own units; larger is more anomalous. 0 if `result` is null.
  */
 float npad_result_score(const npad_result *result);
 
 /**
- * The image score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold, 1 as far above it; not
- * clamped. 0 for null.
+ * Returns the image score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; linear and not
+ * clamped. 0 if `result` is null.
  */
 float npad_result_calibrated_score(const npad_result *result);
 
 /**
- * Whether the score exceeds the model's threshold. False for null.
+ * Returns whether the score exceeds the model's threshold; false if `result` is null.
  */
 bool npad_result_is_anomalous(const npad_result *result);
 
 /**
- * The verdict: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
+ * Returns the verdict: good, review or defective. NPAD_VERDICT_GOOD if `result` is null.
  */
 npad_verdict npad_result_verdict(const npad_result *result);
 
 /**
- * Columns of the anomaly map: the image's width in pixels. 0 for null.
+ * Returns the width of the anomaly map in pixels, which is the image's width; 0 if `result` is null.
  */
 int32_t npad_result_width(const npad_result *result);
 
 /**
- * Rows of the anomaly map: the image's height in pixels. 0 for null.
+ * Returns the height of the anomaly map in pixels, which is the image's height; 0 if `result` is null.
  */
 int32_t npad_result_height(const npad_result *result);
 
 /**
- * The anomaly map in the units of the raw score: width * height values, row after row, without padding. It lives as long as
- * the result. Null for null.
+ * Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Null
+ * if `result` is null. Valid until the result is freed.
  */
 const float *npad_result_map(const npad_result *result);
 
 /**
- * Writes the calibrated anomaly map in 8 bits: 0 for the value of a typical good image and below, 128 and above exactly where
- * the map exceeds the map threshold, 255 for twice as far above the typical value and more.
+ * Writes the calibrated anomaly map in 8 bits: 0 at the value of a typical good image and below, 128 or more exactly
+ * where the map exceeds the map threshold, 255 at twice the threshold's distance from the typical value and above.
  *
- * @param result  what to read
- * @param map     receives the map: npad_result_height() rows of npad_result_width() bytes
+ * @param result  the result
+ * @param map     receives the map, one byte per pixel: npad_result_height() rows of npad_result_width() bytes
  * @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
  *                read nor written
  * @param error   receives the error, or null; may itself be null
@@ -1321,14 +1325,15 @@ npad_status npad_result_map_u8(const npad_result *result,
                                npad_error **error);
 
 /**
- * The number of defect regions: 8-connected pixels of the map above the model's map threshold. 0 for null.
+ * Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map
+ * values exceed the model's map threshold.
  */
 size_t npad_result_region_count(const npad_result *result);
 
 /**
  * Writes one defect region. Regions are ordered by their peaks, highest first.
  *
- * @param result       what to read
+ * @param result       the result
  * @param index        0 to npad_result_region_count() - 1
  * @param region       receives the region
  * @param region_size  sizeof(npad_region)
@@ -1342,37 +1347,35 @@ npad_status npad_result_region(const npad_result *result,
                                npad_error **error);
 
 /**
- * The pixels of a region as runs: for each run three numbers, its row, its first column, and the column after its last.
- * Runs are ordered by row, then by column. The array lives as long as the result.
+ * Returns the pixels of a region as runs. Each run is three numbers: row, first column, and last column + 1. Runs are
+ * ordered by row, then by column. Valid until the result is freed.
  *
- * @param result  what to read
+ * @param result  the result
  * @param index   0 to npad_result_region_count() - 1
- * @param count   receives the number of runs, a third of the number of values; may be null
- * @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+ * @param count   receives the number of runs, a third of the array's length; may be null
+ * @return null, with a count of 0, when `result` is null, the index is too large, or memory cannot be allocated
  */
 const int32_t *npad_result_region_runs(const npad_result *result, size_t index, size_t *count);
 
 /**
- * The outer boundary of a region as pixels of the region: for each, two numbers, x and y. Consecutive pixels are
- * 8-neighbours, clockwise, starting at the leftmost pixel of the uppermost row; the last is a neighbour of the first, which
- * is not repeated. Where the region is one pixel wide, a pixel may occur twice. Holes are not traced. The array lives as
- * long as the result.
+ * Returns the outer contour of a region as a closed chain of the region's boundary pixels. Each pixel is two numbers,
+ * x and y. Consecutive pixels are 8-neighbours, in clockwise order from the leftmost pixel of the uppermost row; the
+ * first pixel is not repeated at the end. Where the region is one pixel wide, a pixel may occur twice. Holes are not
+ * traced. Valid until the result is freed.
  *
- * @param result  what to read
+ * @param result  the result
  * @param index   0 to npad_result_region_count() - 1
- * @param count   receives the number of pixels, half of the number of values; may be null
- * @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+ * @param count   receives the number of pixels, half of the array's length; may be null
+ * @return null, with a count of 0, when `result` is null, the index is too large, or memory cannot be allocated
  */
-const int32_t *npad_result_region_contour(const npad_result *result,
-                                          size_t index,
-                                          size_t *count);
+const int32_t *npad_result_region_contour(const npad_result *result, size_t index, size_t *count);
 
 /**
  * Writes the pixels of a region as a mask of its bounding box: 255 inside the region, 0 outside.
  *
- * @param result  what to read
+ * @param result  the result
  * @param index   0 to npad_result_region_count() - 1
- * @param mask    receives the mask: as many rows as the bounding box is high, of as many bytes as it is wide
+ * @param mask    receives the mask, one byte per pixel, in as many rows and columns as the bounding box has
  * @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
  *                read nor written
  * @param error   receives the error, or null; may itself be null
@@ -1385,56 +1388,51 @@ npad_status npad_result_region_mask(const npad_result *result,
                                     npad_error **error);
 
 /**
- * Frees a result. Null is allowed. No other call may be using it.
+ * Frees a result. No other call may be using it. Null is allowed.
  */
 void npad_result_free(npad_result *result);
 
 /**
- * Scores one image. Any number of threads may call it with one model at once; at most "max_calls" run at a time, and further
- * calls wait for "call_timeout" (npad_options_set()).
+ * Scores one image. Any number of threads may call it with one model at once. At most "max_calls" calls run at a time;
+ * further calls block for at most "call_timeout", see npad_options_set().
  *
- * @param model   what to score with
+ * @param model   the model
  * @param image   the image, of any size; read during the call only
  * @param result  receives the result, null on failure
  * @param error   receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when the image's description, its mask or its region of interest is wrong;
- *         NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
- *         NPAD_STATUS_TIMED_OUT when the call waited for "call_timeout"
+ * @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
+ *         NPAD_STATUS_BACKBONE when the backbone fails; NPAD_STATUS_PLUGIN when a plug-in or a feature extractor
+ *         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
  */
-npad_status npad_score(const npad_model *model,
-                       const npad_image *image,
-                       npad_result **result,
-                       npad_error **error);
+npad_status npad_score(const npad_model *model, const npad_image *image, npad_result **result, npad_error **error);
 
 /**
- * Scores one image into the caller's memory: there is no result to free, and after a first image of the same size npad
- * allocates no memory for maps or regions. Any number of threads may call it with one model at once, each with an output of
- * its own; their maps may be parts of one matrix.
+ * Scores one image and writes the result to the caller's memory, so that there is no result to free. After the first
+ * image of a size, npad allocates no memory for maps or regions. Any number of threads may call it with one model at
+ * once, each with its own output; their maps may be disjoint parts of one matrix.
  *
- * @param model   what to score with
+ * @param model   the model
  * @param image   the image, of any size; read during the call only
- * @param output  says where the maps and regions go and receives the rest
+ * @param output  the memory for maps and regions; receives score, verdict and the number of regions
  * @param error   receives the error, or null; may itself be null
- * @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT when `output` is null or its description is wrong: a stride that is
- *         shorter than a row or, for `map`, not a multiple of 4. On failure the maps and regions may hold anything, and
- *         `output` itself is unchanged
+ * @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null, a stride is shorter than a row, or
+ *         `map_stride` is not a multiple of 4. On failure `output` is unchanged, and the content of the maps and
+ *         regions is undefined
  */
-npad_status npad_score_into(const npad_model *model,
-                            const npad_image *image,
-                            npad_output *output,
-                            npad_error **error);
+npad_status npad_score_into(const npad_model *model, const npad_image *image, npad_output *output, npad_error **error);
 
 /**
- * Scores several images, all or none. The results are those of npad_score() for each; the batch takes less time, since images
- * share passes over the model.
+ * Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
+ * the call fails and returns no results.
  *
- * @param model         what to score with
+ * @param model         the model
  * @param images        `count` images, each of any size; read during the call only
- * @param count         their number, 0 or more
- * @param cancellation  cancels the call between two images, from any thread; null for none
+ * @param count         the number of images, 0 or more
+ * @param cancellation  cancels the call between two images; null for none
  * @param results       receives `count` results, all null on failure
  * @param error         receives the error, or null; may itself be null
- * @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was cancelled
+ * @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
+ *         cancelled
  */
 npad_status npad_score_batch(const npad_model *model,
                              const npad_image *images,
@@ -1444,17 +1442,18 @@ npad_status npad_score_batch(const npad_model *model,
                              npad_error **error);
 
 /**
- * Scores several images into the caller's memory, as npad_score_into() and npad_score_batch() do.
+ * Scores a batch of images and writes the results to the caller's memory, see npad_score_batch() and
+ * npad_score_into().
  *
- * @param model         what to score with
+ * @param model         the model
  * @param images        `count` images, each of any size; read during the call only
- * @param count         their number, 0 or more
- * @param cancellation  cancels the call between two images, from any thread; null for none
- * @param outputs       `count` outputs, all of the same `size`; each says where the maps and regions of the image of the same
- *                      index go and receives the rest. No two may share memory
+ * @param count         the number of images, 0 or more
+ * @param cancellation  cancels the call between two images; null for none
+ * @param outputs       `count` outputs with the same `size`, one for the image of the same index. Their memory must
+ *                      not overlap
  * @param error         receives the error, or null; may itself be null
  * @return as npad_score_into(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
- *         cancelled. On failure the maps and regions may hold anything, and `outputs` itself is unchanged
+ *         cancelled. On failure `outputs` is unchanged, and the content of the maps and regions is undefined
  */
 npad_status npad_score_batch_into(const npad_model *model,
                                   const npad_image *images,
@@ -1464,32 +1463,33 @@ npad_status npad_score_batch_into(const npad_model *model,
                                   npad_error **error);
 
 /**
- * The raw image score above which an image is defective; 0 for null.
+ * Returns the raw image score above which an image is defective; 0 if `model` is null.
  */
 float npad_model_threshold(const npad_model *model);
 
 /**
- * The raw image score above which an image is to be reviewed; the threshold itself where there is no review. 0 for null.
+ * Returns the raw image score above which an image is for review; equal to the threshold if there is no review. 0 if
+ * `model` is null.
  */
 float npad_model_review_threshold(const npad_model *model);
 
 /**
- * The value of the anomaly map above which a pixel belongs to a region; 0 for null.
+ * Returns the value of the anomaly map above which a pixel belongs to a region; 0 if `model` is null.
  */
 float npad_model_map_threshold(const npad_model *model);
 
 /**
- * The same model with other thresholds, in the units of raw scores; the calibrated scale follows, 0.5 is the new
- * threshold. The two models share their memory; each is freed separately.
+ * Creates a copy of a model with other thresholds. The calibrated scales change so that 0.5 is the new threshold. The
+ * two models share memory; each must be freed.
  *
- * @param model          what to start from; it does not change
- * @param threshold      image scores above it are defective
- * @param review         image scores above it are to be reviewed; the threshold itself for no review
- * @param map_threshold  pixels of the anomaly map above it belong to a region
+ * @param model          the original model; it does not change
+ * @param threshold      raw image score above which an image is defective
+ * @param review         raw image score above which an image is for review; equal to `threshold` for no review
+ * @param map_threshold  value of the anomaly map above which a pixel belongs to a region
  * @param changed        receives the new model, null on failure
  * @param error          receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT when a threshold is not a number or not above a typical good image's score, or
- *         `review` exceeds `threshold`
+ * @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` or `map_threshold` is not above the
+ *         score of a typical good image, or `review` exceeds `threshold`
  */
 npad_status npad_model_with_thresholds(const npad_model *model,
                                        float threshold,
@@ -1499,17 +1499,18 @@ npad_status npad_model_with_thresholds(const npad_model *model,
                                        npad_error **error);
 
 /**
- * The same model with thresholds from good images that it has not learnt, for example for another camera or lamp. Their
- * scores replace those that the thresholds were computed from; what the model has learnt stays. The two models share their
- * memory; each is freed separately.
+ * Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
+ * change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change. The
+ * two models share memory; each must be freed.
  *
- * @param model    what to start from; it does not change
+ * @param model    the original model; it does not change
  * @param images   `count` good images; read during the call only
  * @param count    at least 2; 20 or more are recommended
- * @param options  of these, "false_alarm_rate" and "review_rate" are used; null for the model's own
+ * @param options  only "false_alarm_rate" and "review_rate" are used; null for those of the model
  * @param changed  receives the new model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; as npad_score(), the message names the image's index
+ * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
+ *         the image's index
  */
 npad_status npad_model_recalibrate(const npad_model *model,
                                    const npad_image *images,
@@ -1519,27 +1520,27 @@ npad_status npad_model_recalibrate(const npad_model *model,
                                    npad_error **error);
 
 /**
- * Starts a fit and opens the backbone.
+ * Starts a fit and loads the backbone.
  *
- * @param options  what to fit and how; null for the defaults
+ * @param options  options of the fit; null for the defaults
  * @param trainer  receives the trainer, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_RUNTIME without ONNX Runtime, NPAD_STATUS_DEVICE when the device cannot be used,
- *         NPAD_STATUS_BACKBONE, NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the backbone cannot be used,
- *         NPAD_STATUS_OUT_OF_MEMORY
+ * @return NPAD_STATUS_RUNTIME when ONNX Runtime is missing or unusable; NPAD_STATUS_DEVICE when the device cannot be
+ *         used; NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO or NPAD_STATUS_BACKBONE when the backbone's file does not exist,
+ *         cannot be read or cannot be used; NPAD_STATUS_OUT_OF_MEMORY
  */
 npad_status npad_trainer_new(const npad_options *options, npad_trainer **trainer, npad_error **error);
 
 /**
- * Resumes the fit of a model with further good images, for a new model: what the model has learnt counts as if its images had
- * been added first. Options, rates and mask are those of the model; its choice of channels and the scores of its own good
- * images, from which its thresholds were computed, are kept. The model itself does not change.
+ * Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
+ * Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
+ * model. The model itself does not change.
  *
  * @param model    the model to resume from
- * @param options  of these, the progress callback is used; null for the defaults
- * @param trainer  receives the trainer, null on failure; it needs at least one further image
+ * @param options  only the progress callback is used; null for none
+ * @param trainer  receives the trainer, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
  */
 npad_status npad_trainer_resume(const npad_model *model,
                                 const npad_options *options,
@@ -1547,53 +1548,49 @@ npad_status npad_trainer_resume(const npad_model *model,
                                 npad_error **error);
 
 /**
- * Learns one good image. Images may differ in size. A failure leaves the trainer as it was.
+ * Learns one good image. Images may differ in size. On failure the trainer is unchanged.
  *
- * @param trainer  what learns
+ * @param trainer  the trainer
  * @param image    the image; read during the call only
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask or region of interest of its own, or
- *         its size does not fit those of the options; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when
- *         a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
- *         NPAD_STATUS_WRONG_STATE when the trainer has finished
+ * @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
+ *         not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone fails;
+ *         NPAD_STATUS_PLUGIN when a plug-in or a feature extractor fails; NPAD_STATUS_OUT_OF_MEMORY;
+ *         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
+ *         has finished
  */
-npad_status npad_trainer_add_image(npad_trainer *trainer,
-                                   const npad_image *image,
-                                   npad_error **error);
+npad_status npad_trainer_add_image(npad_trainer *trainer, const npad_image *image, npad_error **error);
 
 /**
- * Announces how many images will be added, so that the progress callback receives a total. It does not limit the number.
+ * Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
+ * number of images.
  *
- * @param trainer  what learns
- * @param count    the number of images in all; 0 for unknown, the default
+ * @param trainer  the trainer
+ * @param count    the total number of images; 0 if unknown, the default
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_WRONG_STATE when the trainer has finished
  */
-npad_status npad_trainer_expect(npad_trainer *trainer,
-                                size_t count,
-                                npad_error **error);
+npad_status npad_trainer_expect(npad_trainer *trainer, size_t count, npad_error **error);
 
 /**
- * The number of good images that this trainer has learnt; 0 for null and after it has finished.
+ * Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished.
  */
 size_t npad_trainer_image_count(const npad_trainer *trainer);
 
 /**
- * Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
+ * Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images.
  *
- * After a failure, including cancellation, the trainer is as it was before the call: add images or call again. After success
- * the trainer is finished, and further calls with it return NPAD_STATUS_WRONG_STATE.
+ * After a failure, including cancellation, the trainer is unchanged: more images can be added, and the call can be
+ * repeated. After success, further calls with the trainer return NPAD_STATUS_WRONG_STATE.
  *
- * @param trainer  what has learnt; the caller must still free it
+ * @param trainer  the trainer; the caller must still free it
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (0 for a resumed fit), or when they hardly vary;
- *         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
- *         NPAD_STATUS_WRONG_STATE when the trainer has finished already
+ * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
+ *         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
+ *         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished
  */
-npad_status npad_trainer_finish(npad_trainer *trainer,
-                                npad_model **model,
-                                npad_error **error);
+npad_status npad_trainer_finish(npad_trainer *trainer, npad_model **model, npad_error **error);
 
 /**
  * Frees a trainer. Null is allowed.
@@ -1601,11 +1598,11 @@ npad_status npad_trainer_finish(npad_trainer *trainer,
 void npad_trainer_free(npad_trainer *trainer);
 
 /**
- * Learns from an array of good images and finishes, in one call.
+ * Fits a model to an array of good images in one call.
  *
  * @param images   `count` images; read during the call only
  * @param count    at least 2; 20 or more are recommended
- * @param options  what to fit and how; null for the defaults
+ * @param options  options of the fit; null for the defaults
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
  * @return as npad_trainer_new(), npad_trainer_add_image() and npad_trainer_finish(); a message about an image names its

@@ -28,7 +28,7 @@
 
 namespace npad {
 
-/// A failed call: npad's status and its message, which says what was wrong, what was expected and what to do.
+/// Exception of a failed call: a status code, and a message that says what was wrong, what was expected and what to do.
 class Error : public std::exception {
  public:
   Error(npad_status status, std::string message) : status_(status), message_(std::move(message)) {}
@@ -57,8 +57,8 @@ inline std::string version_text(std::uint32_t number) {
   return std::to_string(number / 1000000) + "." + std::to_string(number / 1000 % 1000) + "." + std::to_string(number % 1000);
 }
 
-/// Throws unless a program that was compiled with the header's version can use the library's: while the major version is 0,
-/// the minor version must be the same; later the major version, and the library must not be older.
+/// Throws if the library is not compatible with the header. While the major version is 0, major and minor version must
+/// be equal; later, the major version must be equal, and the library must not be older.
 inline void check_versions(std::uint32_t header, std::uint32_t library) {
   const bool stable = header >= 1000000;
   const bool fits = stable ? header / 1000000 == library / 1000000 && header / 1000 <= library / 1000
@@ -75,8 +75,8 @@ inline void check_library() {
   static_cast<void>(checked);
 }
 
-/// Holds the exception that a callback throws during a call, until the call has returned to C++ on the same thread. Calls may
-/// be nested, since a callback may itself call npad.
+/// Stores the exception of a callback until the call has returned to C++ on the same thread. Calls may be nested, since
+/// a callback may call npad.
 class CallbackException {
  public:
   CallbackException() noexcept : outer_(innermost()) { innermost() = this; }
@@ -84,7 +84,7 @@ class CallbackException {
   CallbackException(const CallbackException &) = delete;
   CallbackException &operator=(const CallbackException &) = delete;
 
-  /// Keeps the exception that is being handled.
+  /// Stores the current exception.
   static void keep() noexcept {
     if (innermost() != nullptr) innermost()->exception_ = std::current_exception();
   }
@@ -102,7 +102,7 @@ class CallbackException {
   std::exception_ptr exception_;
 };
 
-/// Calls `function(arguments..., &error)` and throws what a callback threw or what npad reports.
+/// Calls `function(arguments..., &error)`. Rethrows the exception of a callback, or throws the error of npad.
 template <class Function, class... Arguments>
 void call(Function function, Arguments... arguments) {
   check_library();
@@ -115,7 +115,7 @@ void call(Function function, Arguments... arguments) {
   throw Error(status, npad_error_message(error));
 }
 
-/// The handle that a `_new` function without an error parameter returned.
+/// Checks the handle that a `_new` function without an error parameter returned.
 template <class T>
 T *created(T *handle) {
   if (handle == nullptr) throw Error(NPAD_STATUS_OUT_OF_MEMORY, "there is no memory for a new handle");
@@ -127,7 +127,8 @@ T *created(T *handle) {
 /// The library's version, "MAJOR.MINOR.PATCH".
 inline std::string version() { return npad_version_string(); }
 
-/// Loads ONNX Runtime from a file or from the folder that contains it. Needed only where the search would not find it.
+/// Loads ONNX Runtime from a file or from the folder that contains it. Needed only if the default search does not find
+/// it.
 inline void open_runtime(const std::string &path) { detail::call(npad_runtime_open, path.c_str()); }
 
 /// Loads a plug-in with a detection method. It stays loaded until the process ends.
@@ -169,7 +170,7 @@ inline std::vector<MethodInfo> methods() {
   return list;
 }
 
-/// The kinds of device that the option "device" can name. This machine need not have them.
+/// The device types that the option "device" takes. The machine need not have them.
 inline std::vector<std::string> devices() {
   detail::check_library();
   std::vector<std::string> list;
@@ -178,8 +179,8 @@ inline std::vector<std::string> devices() {
   return list;
 }
 
-/// Log callback. Called from any thread, also from several at once. Exceptions that it throws are dropped, since no call
-/// could rethrow them.
+/// Log callback. Called from any thread, also from several at once. Its exceptions are ignored, since no call could
+/// rethrow them.
 using Log = std::function<void(npad_log_level level, const char *message)>;
 
 namespace detail {
@@ -195,7 +196,7 @@ inline LogSlot &log_slot() {
   return *slot;
 }
 
-/// Whether this thread is in the log callback.
+/// Whether this thread is running the log callback.
 inline bool &inside_log() noexcept {
   thread_local bool inside = false;
   return inside;
@@ -212,10 +213,10 @@ inline void log(std::int32_t level, const char *message, void *user_data) noexce
 
 }  // namespace detail
 
-/// Sets the log callback of the process; an empty function removes it. `level` is the least severe level to pass on.
+/// Sets the log callback of the process; an empty function removes it. `level` is the least severe level to report.
 ///
-/// When it returns, no thread is in the previous callback and none will enter it. It waits for calls in progress, so the
-/// caller must not hold a lock that the callback takes. Must not be called from a log callback.
+/// Waits until running calls of the previous callback have returned, so the caller must not hold a lock that the
+/// callback takes. Must not be called from a log callback.
 inline void set_log(Log log, npad_log_level level = NPAD_LOG_LEVEL_WARNING) {
   // Before the lock: another thread may hold it and wait for this callback to return.
   if (detail::inside_log())
@@ -272,7 +273,8 @@ class Image {
     return image;
   }
 
-  /// The same view of 16-bit pixels of which the camera fills 8 to 16 bits: 10 for Mono10, 12 for Mono12; 0 means 16.
+  /// The same view with the number of significant bits of 16-bit pixels, 8 to 16: 10 for Mono10, 12 for Mono12; 0 means
+  /// 16.
   Image with_significant_bits(int bits) const noexcept {
     Image image = *this;
     image.view_.significant_bits = bits;
@@ -305,8 +307,8 @@ class Image {
   npad_image view_;
 };
 
-/// Progress callback, see npad_progress_callback. Returns true to continue and false to cancel the call. An exception cancels
-/// the call too, and the call rethrows it.
+/// Progress callback, see npad_progress_callback. Return true to continue, false to cancel the call. An exception also
+/// cancels the call, which rethrows it.
 using Progress = std::function<bool(const char *stage, std::size_t done, std::size_t total)>;
 
 /// A feature extractor of the program, which replaces ONNX Runtime; see npad_extractor.
@@ -321,10 +323,10 @@ struct Extractor {
   /// 1 to 64 lower-case letters, digits, '-' or '_'.
   std::string name;
   std::vector<Output> outputs;
-  /// Mean and standard deviation of red, green and blue, which are 0 to 1.
+  /// Means and standard deviations of red, green and blue on a scale of 0 to 1.
   std::array<float, 3> mean{0, 0, 0};
   std::array<float, 3> deviation{1, 1, 1};
-  /// Computes features, see npad_extract_callback. May be called from several threads at once. When it throws, the call fails
+  /// Computes features, see npad_extract_callback. Called from several threads at once. If it throws, the call fails
   /// with an npad::Error that contains the exception's message.
   std::function<void(const float *input, int height, int width, float *const *outputs)> extract;
 };
@@ -362,8 +364,8 @@ inline void free_extractor(void *user_data) noexcept { delete static_cast<Shared
 
 }  // namespace detail
 
-/// Options for fitting and loading. Every option has a default. Belongs to one thread at a time; calls copy the options, and
-/// trainers share their callbacks, so that the options need not outlive them.
+/// Options for fitting and loading. Every option has a default. Only one thread at a time may use it. Functions copy
+/// the options, and trainers share their callbacks, so the options need not outlive trainers or models.
 class Options {
  public:
   Options() : handle_((detail::check_library(), detail::created(npad_options_new()))) {}
@@ -381,7 +383,7 @@ class Options {
     return value;
   }
 
-  /// The mask that all images of a fit share; copied.
+  /// Sets the mask that all images of a fit share; it is copied.
   Options &set_mask(const Mask &mask) {
     detail::call(npad_options_set_mask, handle_.get(), mask.get());
     return *this;
@@ -391,15 +393,15 @@ class Options {
     return *this;
   }
 
-  /// The rectangular region of interest that all images of a fit share; all four values 0 mean none.
+  /// Sets the rectangular region of interest that all images of a fit share; all four values 0 mean none.
   Options &set_roi(int x, int y, int width, int height) {
     detail::call(npad_options_set_roi, handle_.get(), std::int32_t{x}, std::int32_t{y}, std::int32_t{width},
                  std::int32_t{height});
     return *this;
   }
 
-  /// Sets the progress callback of fits with these options; an empty function removes it. Trainers that exist already keep
-  /// the one that they were created with.
+  /// Sets the progress callback of fits with these options; an empty function removes it. Existing trainers keep the
+  /// callback that they were created with.
   Options &set_progress(Progress progress) {
     auto shared = progress ? std::make_shared<Progress>(std::move(progress)) : nullptr;
     detail::call(npad_options_set_progress, handle_.get(),
@@ -409,7 +411,7 @@ class Options {
     return *this;
   }
 
-  /// A feature extractor of the program. Options, trainers and models share it.
+  /// Sets a feature extractor of the program. Options, trainers and models share it.
   Options &set_extractor(std::shared_ptr<const Extractor> extractor) {
     if (!extractor) throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the extractor is null");
     std::vector<std::int32_t> strides, channels;
@@ -436,7 +438,7 @@ class Options {
   Options &set_extractor(Extractor extractor) {
     return set_extractor(std::make_shared<const Extractor>(std::move(extractor)));
   }
-  /// The same from a table of C.
+  /// Sets a feature extractor from a C table.
   Options &set_extractor(const npad_extractor &extractor) {
     detail::call(npad_options_set_extractor, handle_.get(), &extractor);
     return *this;
@@ -453,7 +455,8 @@ class Options {
   detail::Handle<npad_options, npad_options_free> handle_;
 };
 
-/// A request to cancel a batch. Any number of threads may use it at once. It must outlive the calls that take it.
+/// A cancellation request for a batch. Any number of threads may use it at once. It must outlive the calls that take
+/// it.
 class Cancellation {
  public:
   Cancellation() : handle_((detail::check_library(), detail::created(npad_cancellation_new()))) {}
@@ -492,7 +495,7 @@ class Result {
   int width() const noexcept { return npad_result_width(get()); }
   int height() const noexcept { return npad_result_height(get()); }
 
-  /// The anomaly map: width() * height() values, row after row. It lives as long as the result.
+  /// The anomaly map: width() * height() values, row after row. Valid as long as the result.
   const float *map() const noexcept { return npad_result_map(get()); }
 #ifdef __cpp_lib_span
   std::span<const float> map_span() const noexcept { return {map(), pixels()}; }
@@ -504,12 +507,12 @@ class Result {
     map_u8_into(bytes.data());
     return bytes;
   }
-  /// The same into the caller's rows, `stride` bytes apart; 0 means rows without padding.
+  /// Writes the same to the caller's rows, `stride` bytes apart; 0 means rows without padding.
   void map_u8_into(std::uint8_t *rows, std::int64_t stride = 0) const {
     detail::call(npad_result_map_u8, get(), rows, stride);
   }
 
-  /// The number of defect regions. A defective image may have none, where "min_region_area" drops them.
+  /// The number of defect regions. A defective image may have none if "min_region_area" drops them.
   std::size_t region_count() const noexcept { return npad_result_region_count(get()); }
 
   npad_region region(std::size_t index) const {
@@ -535,7 +538,8 @@ class Result {
     return runs;
   }
 
-  /// The outer boundary of a region: pixels of the region, clockwise; the last is a neighbour of the first.
+  /// The outer contour of a region as a closed chain of its boundary pixels, clockwise; the first pixel is not
+  /// repeated.
   std::vector<Point> region_contour(std::size_t index) const {
     std::size_t count = 0;
     const std::int32_t *values = checked(npad_result_region_contour(get(), index, &count), index);
@@ -551,7 +555,7 @@ class Result {
     region_mask_into(index, bytes.data());
     return bytes;
   }
-  /// The same into the caller's rows, `stride` bytes apart; 0 means rows without padding.
+  /// Writes the same to the caller's rows, `stride` bytes apart; 0 means rows without padding.
   void region_mask_into(std::size_t index, std::uint8_t *rows, std::int64_t stride = 0) const {
     detail::call(npad_result_region_mask, get(), index, rows, stride);
   }
@@ -570,8 +574,8 @@ class Result {
   detail::Handle<npad_result, npad_result_free> handle_;
 };
 
-/// The caller's memory for the result of one image, see npad_output. What is not set is not written. It may be used for any
-/// number of images, by one call at a time.
+/// The caller's memory for the result of one image, see npad_output. Parts that are not set are not written. It can be
+/// reused for any number of images, by one call at a time.
 class Output {
  public:
   Output() noexcept : view_{} {
@@ -579,20 +583,22 @@ class Output {
     view_.region_size = sizeof(npad_region);
   }
 
-  /// Where the anomaly map goes: rows of the image's width, `stride` bytes apart; 0 means rows without padding.
+  /// Sets the memory for the anomaly map: rows of the image's width, `stride` bytes apart; 0 means rows without
+  /// padding.
   Output &set_map(float *rows, std::int64_t stride = 0) noexcept { return set_map(rows, stride, unchecked); }
-  /// The same, without padding. The vector must hold a value for each pixel and keep its memory.
+  /// Sets the memory for the anomaly map without padding. The vector must hold one value per pixel and must not be
+  /// resized.
   Output &set_map(std::vector<float> &values) noexcept { return set_map(values.data(), 0, values.size()); }
-  /// Where the calibrated map in 8 bits goes.
+  /// Sets the memory for the calibrated map in 8 bits.
   Output &set_map_u8(std::uint8_t *rows, std::int64_t stride = 0) noexcept { return set_map_u8(rows, stride, unchecked); }
   Output &set_map_u8(std::vector<std::uint8_t> &values) noexcept { return set_map_u8(values.data(), 0, values.size()); }
-  /// Where the first `capacity` regions go, highest peak first.
+  /// Sets the memory for the first `capacity` regions, highest peak first.
   Output &set_regions(npad_region *regions, std::size_t capacity) noexcept {
     view_.regions = regions;
     view_.region_capacity = capacity;
     return *this;
   }
-  /// The same for as many regions as the vector has elements; it must keep its memory.
+  /// Sets the memory for as many regions as the vector has elements. The vector must not be resized.
   Output &set_regions(std::vector<npad_region> &regions) noexcept { return set_regions(regions.data(), regions.size()); }
 #ifdef __cpp_lib_span
   Output &set_map(std::span<float> values) noexcept { return set_map(values.data(), 0, values.size()); }
@@ -604,7 +610,7 @@ class Output {
   float calibrated_score() const noexcept { return view_.calibrated_score; }
   npad_verdict verdict() const noexcept { return static_cast<npad_verdict>(view_.verdict); }
   bool is_anomalous() const noexcept { return verdict() == NPAD_VERDICT_DEFECTIVE; }
-  /// The number of regions of the image, including those for which there was no room.
+  /// The total number of regions of the image, which may exceed the capacity.
   std::size_t region_count() const noexcept { return view_.region_count; }
   /// The number of regions that were written.
   std::size_t written_region_count() const noexcept {
@@ -632,7 +638,7 @@ class Output {
     return *this;
   }
 
-  /// Throws where a vector or span is too short for the image.
+  /// Throws if a vector or span is too short for the image.
   void check(const Image &image) const {
     if (image.width() < 1 || image.height() < 1) return;  // npad refuses the image.
     const auto pixels = static_cast<std::size_t>(image.width()) * static_cast<std::size_t>(image.height());
@@ -662,7 +668,7 @@ class Model {
  public:
   explicit Model(npad_model *owned) noexcept : handle_(owned) {}
 
-  /// Learns from good images, at least two, and finishes.
+  /// Fits a model to at least two good images.
   static Model fit(const std::vector<Image> &images, const Options &options = Options()) {
     return fit(images.data(), images.size(), options);
   }
@@ -674,21 +680,21 @@ class Model {
     return Model(model);
   }
 
-  /// Reads a model file; npad_model_load() lists the options that count.
+  /// Loads a model from a file; npad_model_load() lists the options that are used.
   static Model load(const std::string &path, const Options &options = Options()) {
     npad_model *model = nullptr;
     detail::call(npad_model_load, path.c_str(), options.get(), &model);
     return Model(model);
   }
 
-  /// Reads a model from the bytes of its file.
+  /// Loads a model from the bytes of a model file.
   static Model load_memory(const void *data, std::size_t size, const Options &options = Options()) {
     npad_model *model = nullptr;
     detail::call(npad_model_load_memory, static_cast<const std::uint8_t *>(data), size, options.get(), &model);
     return Model(model);
   }
 
-  /// Writes the model file, all or nothing.
+  /// Writes the model file atomically.
   void save(const std::string &path) const { detail::call(npad_model_save, get(), path.c_str()); }
 
   /// The bytes of the model file.
@@ -699,7 +705,7 @@ class Model {
     return {npad_buffer_data(buffer), npad_buffer_data(buffer) + npad_buffer_size(buffer)};
   }
 
-  /// Prepares the model for images of one size, so that the first of them is scored as fast as later ones.
+  /// Prepares the model for images of one size, so that the first call is as fast as later ones.
   void warm_up(int width, int height) const {
     detail::call(npad_model_warm_up, get(), std::int32_t{width}, std::int32_t{height});
   }
@@ -710,7 +716,8 @@ class Model {
     return Result(result);
   }
 
-  /// Scores several images, all or none. `cancellation` may cancel the call between two images.
+  /// Scores a batch of images. If one fails, the call throws and returns no results. `cancellation` may cancel the call
+  /// between two images.
   std::vector<Result> score_batch(const std::vector<Image> &images, const Cancellation *cancellation = nullptr) const {
     return score_batch(images.data(), images.size(), cancellation);
   }
@@ -724,13 +731,13 @@ class Model {
     return results;
   }
 
-  /// Scores into the caller's memory.
+  /// Scores one image and writes the result to the caller's memory.
   void score_into(const Image &image, Output &output) const {
     output.check(image);
     detail::call(npad_score_into, get(), image.get(), &output.view_);
   }
 
-  /// Scores several images into the caller's memory, one output for each image.
+  /// Scores a batch of images and writes the results to the caller's memory, one output for each image.
   void score_batch_into(const std::vector<Image> &images, std::vector<Output> &outputs,
                         const Cancellation *cancellation = nullptr) const {
     if (images.size() != outputs.size())
@@ -781,14 +788,14 @@ class Model {
     render_into(image, result, pixels.data(), 0, format);
     return pixels;
   }
-  /// The same from the map and regions that score_into() wrote.
+  /// Draws the map and regions that score_into() wrote.
   std::vector<std::uint8_t> render(const Image &image, const Output &output,
                                    npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
     std::vector<std::uint8_t> pixels(picture_size(image));
     render_into(image, output, pixels.data(), 0, format);
     return pixels;
   }
-  /// The same into the caller's rows of the image's width, three bytes per pixel, `stride` bytes apart.
+  /// Draws to the caller's rows of the image's width, three bytes per pixel, `stride` bytes apart.
   void render_into(const Image &image, const Result &result, std::uint8_t *pixels, std::int64_t stride = 0,
                    npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
     detail::call(npad_render, get(), image.get(), result.get(), pixels, stride, static_cast<std::int32_t>(format));
@@ -813,16 +820,17 @@ class Model {
   float review_threshold() const noexcept { return npad_model_review_threshold(get()); }
   float map_threshold() const noexcept { return npad_model_map_threshold(get()); }
 
-  /// The same model with other thresholds, in the units of raw scores.
+  /// A copy of the model with other thresholds, in the units of raw scores. Both share memory.
   Model with_thresholds(float threshold, float review, float map_threshold) const {
     npad_model *model = nullptr;
     detail::call(npad_model_with_thresholds, get(), threshold, review, map_threshold, &model);
     return Model(model);
   }
 
-  /// The same model with thresholds from good images that it has not learnt, for its own rates.
+  /// A copy of the model with thresholds computed from good images that are not among those of the fit, for its own
+  /// rates. Both share memory.
   Model recalibrate(const std::vector<Image> &images) const { return recalibrate(images.data(), images.size(), nullptr); }
-  /// The same for the rates of the options.
+  /// As above, for the rates of the options.
   Model recalibrate(const std::vector<Image> &images, const Options &options) const {
     return recalibrate(images.data(), images.size(), options.get());
   }
@@ -851,8 +859,8 @@ class Model {
   detail::Handle<npad_model, npad_model_free> handle_;
 };
 
-/// A fit in progress, for images that come one by one. Belongs to one thread at a time. It shares the callbacks of the options
-/// that it was created with, which need not outlive it.
+/// A fit in progress, which learns good images one at a time. Only one thread at a time may use it. It shares the
+/// callbacks of the options that it was created with, which need not outlive it.
 class Trainer {
  public:
   explicit Trainer(const Options &options = Options()) : progress_(options.progress_) {
@@ -861,20 +869,21 @@ class Trainer {
     handle_.reset(trainer);
   }
 
-  /// Resumes the fit of a model with further good images, for a new model.
+  /// Resumes the fit of a model, to compute a new model from further good images.
   static Trainer resume(const Model &model, const Options &options = Options()) {
     npad_trainer *trainer = nullptr;
     detail::call(npad_trainer_resume, model.get(), options.get(), &trainer);
     return Trainer(trainer, options.progress_);
   }
 
-  /// Announces how many images will be added, so that the progress callback receives a total; 0 means unknown.
+  /// Sets the number of images that will be added, for the progress callback; 0 means unknown.
   void expect(std::size_t count) { detail::call(npad_trainer_expect, handle_.get(), count); }
-  /// Learns one good image. A failure, also one that the callback causes, leaves the trainer as it was.
+  /// Learns one good image. On failure, including cancellation, the trainer is unchanged.
   void add(const Image &image) { detail::call(npad_trainer_add_image, handle_.get(), image.get()); }
   std::size_t image_count() const noexcept { return npad_trainer_image_count(handle_.get()); }
 
-  /// Ends the fit. After a failure the trainer is as it was before the call: add images or call it again.
+  /// Finishes the fit. After a failure the trainer is unchanged: more images can be added, and the call can be
+  /// repeated.
   Model finish() {
     npad_model *model = nullptr;
     detail::call(npad_trainer_finish, handle_.get(), &model);

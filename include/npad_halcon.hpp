@@ -57,11 +57,11 @@ class View {
   View(const View &) = delete;
   View &operator=(const View &) = delete;
 
-  /// All of the image, whatever its domain.
+  /// The whole image, regardless of its domain.
   Image all() const { return *image_; }
-  /// The image with its reduced domain, if it has one, as region of interest; it must not outlive this view.
+  /// The image with its reduced domain, if any, as region of interest; the returned view must not outlive this object.
   Image image() const { return mask_ ? image_->with_mask(*mask_) : *image_; }
-  /// The reduced domain, null for a full one.
+  /// The reduced domain; null for a full domain.
   const Mask *mask() const { return mask_ ? &*mask_ : nullptr; }
   /// Whether both have the same size and the same domain.
   bool same_domain(const View &other) const {
@@ -76,20 +76,20 @@ class View {
   std::optional<Mask> mask_;
 };
 
-/// A fit in progress. Where the first image's domain is reduced, it becomes the mask of the options and so of the model, and
-/// all other images must have the same domain.
+/// A fit in progress. A reduced domain of the first image becomes the mask of the model, and all other images must then
+/// have the same domain.
 class Trainer {
  public:
   explicit Trainer(Options options = Options(), int significant_bits = 0)
       : options_(std::move(options)), significant_bits_(significant_bits) {}
 
-  /// Announces how many images will be added, so that the progress callback receives a total.
+  /// Sets the number of images that will be added, for the progress callback; 0 means unknown.
   void expect(std::size_t count) {
     expected_ = count;
     if (trainer_) trainer_->expect(count);
   }
 
-  /// Learns one good image. A failure leaves the trainer as it was.
+  /// Learns one good image. On failure the trainer is unchanged.
   void add(const HalconCpp::HImage &image) {
     auto view = std::make_unique<View>(image, significant_bits_);
     if (!first_) {
@@ -107,7 +107,7 @@ class Trainer {
 
   std::size_t image_count() const noexcept { return trainer_ ? trainer_->image_count() : 0; }
 
-  /// Ends the fit, see npad::Trainer::finish().
+  /// Finishes the fit, see npad::Trainer::finish().
   Model finish() {
     if (trainer_) return trainer_->finish();
     return npad::Trainer(options_).finish();
@@ -135,12 +135,12 @@ class Trainer {
   std::optional<npad::Trainer> trainer_;
 };
 
-/// Scores an image within its domain. A model that was fitted within a domain is restricted to that too.
+/// Scores an image within its domain. If the model was fitted within a domain, it is also restricted to that domain.
 inline Result score(const Model &model, const HalconCpp::HImage &image, int significant_bits = 0) {
   return model.score(View(image, significant_bits).image());
 }
 
-/// Scores several images, each within its domain, all or none.
+/// Scores a batch of images, each within its domain. If one fails, the call throws and returns no results.
 inline std::vector<Result> score_batch(const Model &model, const std::vector<HalconCpp::HImage> &images,
                                        const Cancellation *cancellation = nullptr) {
   std::vector<std::unique_ptr<View>> views;
@@ -152,7 +152,7 @@ inline std::vector<Result> score_batch(const Model &model, const std::vector<Hal
   return model.score_batch(batch, cancellation);
 }
 
-/// The anomaly map as an image of type real, a copy.
+/// A copy of the anomaly map as an image of type real.
 inline HalconCpp::HImage map(const Result &result) {
   HalconCpp::HImage image;
   image.GenImage1("real", result.width(), result.height(), const_cast<float *>(result.map()));
@@ -190,19 +190,19 @@ inline HalconCpp::HRegion region_of(const std::vector<Run> &runs) {
 
 }  // namespace detail
 
-/// A defect region with the pixels that npad found, so that the model's least region area holds here too.
+/// A defect region with the pixels that npad found, which respects the option "min_region_area".
 inline HalconCpp::HRegion region(const Result &result, std::size_t index) {
   return detail::region_of(result.region_runs(index));
 }
 
-/// The defect regions, highest peak first; empty where there is none.
+/// The defect regions, highest peak first; may be empty.
 inline std::vector<HalconCpp::HRegion> regions(const Result &result) {
   std::vector<HalconCpp::HRegion> all;
   for (std::size_t i = 0; i < result.region_count(); ++i) all.push_back(region(result, i));
   return all;
 }
 
-/// All defect regions as one region, which is empty where there is none.
+/// All defect regions as one region; may be empty.
 inline HalconCpp::HRegion defects(const Result &result) {
   std::vector<Run> runs;
   for (std::size_t i = 0; i < result.region_count(); ++i) {

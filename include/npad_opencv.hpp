@@ -11,7 +11,7 @@
 
 namespace npad::opencv {
 
-/// A view of a matrix, which must live, and keep its size, as long as the view. `significant_bits` is for CV_16UC1: 10 for
+/// A view of a matrix, which must outlive the view and keep its size. `significant_bits` is for CV_16UC1: 10 for
 /// Mono10, 12 for Mono12; 0 means 16.
 inline Image view(const cv::Mat &image, int significant_bits = 0) {
   npad_pixel_format format;
@@ -32,7 +32,7 @@ inline Image view(const cv::Mat &image, int significant_bits = 0) {
       .with_significant_bits(significant_bits);
 }
 
-/// A view of a mask, which must live as long as the view.
+/// A view of a mask, which must outlive the view.
 inline Mask mask(const cv::Mat &mask) {
   if (mask.type() != CV_8UC1 || mask.dims != 2 || mask.empty())
     throw Error(NPAD_STATUS_INVALID_IMAGE, "a mask must be a cv::Mat of type CV_8UC1, but is " +
@@ -57,12 +57,12 @@ inline std::vector<Image> views(const std::vector<cv::Mat> &images, int signific
 
 }  // namespace detail
 
-/// Learns from good images.
+/// Fits a model to good images.
 inline Model fit(const std::vector<cv::Mat> &images, const Options &options = Options(), int significant_bits = 0) {
   return Model::fit(detail::views(images, significant_bits), options);
 }
 
-/// Scores an image, or the part of it that a mask includes; an empty matrix is no mask.
+/// Scores an image, within a mask if the matrix is not empty.
 inline Result score(const Model &model, const cv::Mat &image, const cv::Mat &included = cv::Mat()) {
   if (included.empty()) return model.score(view(image));
   const Mask kept = mask(included);
@@ -74,14 +74,14 @@ inline Result score(const Model &model, const cv::Mat &image, const cv::Rect &ro
   return model.score(with_roi(view(image), roi));
 }
 
-/// Scores several images, all or none.
+/// Scores a batch of images. If one fails, the call throws and returns no results.
 inline std::vector<Result> score_batch(const Model &model, const std::vector<cv::Mat> &images,
                                        const Cancellation *cancellation = nullptr) {
   return model.score_batch(detail::views(images, 0), cancellation);
 }
 
-/// Scores an image into `map` (CV_32FC1) and, if given, `map_u8` (CV_8UC1, calibrated). Their memory is reused where size and
-/// type fit; sub-matrices may be used. The returned output refers to that memory.
+/// Scores an image into `map` (CV_32FC1) and, if given, `map_u8` (CV_8UC1, calibrated). Their memory is reused if size
+/// and type match; sub-matrices are supported. The returned output refers to that memory.
 inline Output score_into(const Model &model, const Image &image, cv::Mat &map, cv::Mat *map_u8 = nullptr) {
   Output output;
   map.create(image.height(), image.width(), CV_32FC1);
@@ -97,7 +97,8 @@ inline Output score_into(const Model &model, const cv::Mat &image, cv::Mat &map,
   return score_into(model, view(image), map, map_u8);
 }
 
-/// Scores several images into `maps` (CV_32FC1), which becomes as long as `images`; memory is reused where it fits.
+/// Scores a batch of images into `maps` (CV_32FC1), which is resized to the number of images; memory is reused if size
+/// and type match.
 inline std::vector<Output> score_batch_into(const Model &model, const std::vector<cv::Mat> &images,
                                             std::vector<cv::Mat> &maps, const Cancellation *cancellation = nullptr) {
   const std::vector<Image> views = detail::views(images, 0);
@@ -111,7 +112,8 @@ inline std::vector<Output> score_batch_into(const Model &model, const std::vecto
   return outputs;
 }
 
-/// The anomaly map (CV_32FC1) in the result's own memory: it must not be written, nor used after the result is gone.
+/// A view of the anomaly map (CV_32FC1) in the memory of the result. It must not be written to, and the result must
+/// outlive it.
 inline cv::Mat map(const Result &result) {
   return {result.height(), result.width(), CV_32FC1, const_cast<float *>(result.map())};
 }
@@ -134,14 +136,14 @@ inline std::vector<cv::Rect> regions(const Result &result) {
   return boxes;
 }
 
-/// The outer boundary of a region, for cv::polylines, cv::drawContours and the like.
+/// The outer contour of a region, for cv::polylines, cv::drawContours and similar functions.
 inline std::vector<cv::Point> contour(const Result &result, std::size_t index) {
   std::vector<cv::Point> points;
   for (const Point &point : result.region_contour(index)) points.emplace_back(point.x, point.y);
   return points;
 }
 
-/// The outer boundaries of all regions, highest peak first.
+/// The outer contours of all regions, highest peak first.
 inline std::vector<std::vector<cv::Point>> contours(const Result &result) {
   std::vector<std::vector<cv::Point>> all;
   for (std::size_t i = 0; i < result.region_count(); ++i) all.push_back(contour(result, i));

@@ -1,10 +1,10 @@
-//! The one error type of the crate: a status that programs branch on and a message that people act on.
+//! The crate's error type: a status code and a message.
 
 use std::fmt;
 
 use safer_ffi::prelude::*;
 
-/// What went wrong, in the classes a caller can react to. The numbers are part of the C ABI: they are never reused.
+/// Status codes. The numbers are part of the C ABI and are never reused.
 #[derive_ReprC]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
@@ -17,13 +17,13 @@ pub enum Status {
     InvalidImage = 2,
     /// An option's name is unknown or its value is not acceptable.
     InvalidOption = 3,
-    /// Too few good images to learn from.
+    /// Too few good images for a fit, or good images that hardly vary.
     NotEnoughImages = 4,
     /// A file could not be read or written.
     Io = 5,
     /// A model file is truncated, corrupted, or no npad model at all.
     InvalidModel = 6,
-    /// A model file was written by a newer npad or needs something this build does not have.
+    /// A model file was written by a newer npad or needs a feature, plug-in or extractor that is not available.
     UnsupportedModel = 7,
     /// ONNX Runtime's shared library is missing, too old or unusable.
     Runtime = 8,
@@ -31,20 +31,20 @@ pub enum Status {
     Device = 9,
     /// The backbone network cannot be used or failed.
     Backbone = 10,
-    /// A defect of npad itself: please report it.
+    /// Internal error: a defect of npad. Please report it.
     Internal = 11,
-    /// The progress callback asked to stop.
+    /// The call was cancelled by the progress callback or by npad_cancellation_cancel().
     Cancelled = 12,
-    /// A plug-in cannot be used: it is not one, speaks another version of the interface, failed, or gave results that
-    /// cannot be trusted.
+    /// A plug-in or a feature extractor of the host is invalid, has another interface version, failed, or returned
+    /// invalid values.
     Plugin = 13,
-    /// There is not enough memory for what was asked.
+    /// Memory could not be allocated.
     OutOfMemory = 14,
-    /// A file, a folder or a name does not exist.
+    /// A file, a folder or an option name does not exist.
     NotFound = 15,
-    /// The call does not fit the state of its handle or of the process.
+    /// The call is not allowed in the current state of its handle or of the process.
     WrongState = 16,
-    /// The call waited for its turn as long as it may.
+    /// The call could not start within the time that the option "call_timeout" allows.
     TimedOut = 17,
 }
 
@@ -59,12 +59,12 @@ pub struct Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// An error of the given class.
+    /// Creates an error.
     pub fn new(status: Status, message: impl Into<String>) -> Self {
         Self { status, message: message.into() }
     }
 
-    /// The error of an access to a file: `what` says what was tried.
+    /// Converts an I/O error; `what` describes the failed operation.
     pub fn io(what: impl fmt::Display, cause: &std::io::Error) -> Self {
         let status = match cause.kind() {
             std::io::ErrorKind::NotFound => Status::NotFound,
@@ -74,17 +74,17 @@ impl Error {
         Self::new(status, format!("{what}: {cause}"))
     }
 
-    /// The class of the error.
+    /// The status code.
     pub fn status(&self) -> Status {
         self.status
     }
 
-    /// The text for people.
+    /// The message.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The same error with where it happened put before the message.
+    /// Puts the place of the failure before the message.
     #[must_use]
     pub fn context(mut self, place: impl fmt::Display) -> Self {
         self.message = format!("{place}: {}", self.message);

@@ -1,8 +1,8 @@
 //! npad: industrial visual anomaly detection that learns from good images only.
 //!
-//! Data flows one way, and so do the modules' imports: [`error`], [`image`], [`preprocess`], [`backbone`], [`method`],
-//! [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] (numerics) and [`exec`] (threads, scratch memory, progress)
-//! serve all of them.
+//! Data and imports flow in one direction through the modules: [`error`], [`image`], [`preprocess`], [`backbone`],
+//! [`method`], [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] (numerics) and [`exec`] (threads, scratch
+//! memory, progress) serve all of them.
 //!
 //! ```
 //! use npad::image::{ImageView, PixelFormat};

@@ -255,14 +255,19 @@ fn files_survive_failed_writes_and_errors_name_them() {
     let path = folder.path().join("a model.npad");
     model.save(&path).unwrap();
     Model::load(&path, &Options::default()).unwrap();
-    for bad in [folder.path().to_owned(), folder.path().join("none/x"), path.join("below a file")] {
+    let refused = [
+        (folder.path().to_owned(), Status::Io),
+        (folder.path().join("none/x"), Status::NotFound),
+        (path.join("below a file"), Status::Io),
+    ];
+    for (bad, status) in refused {
         let error = model.save(&bad).unwrap_err();
-        assert_eq!(error.status(), Status::Io);
+        assert_eq!(error.status(), status);
         assert!(error.message().contains(&bad.display().to_string()), "{error}");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
     let error = Model::load(&folder.path().join("none"), &Options::default()).err().unwrap();
-    assert_eq!(error.status(), Status::Io);
+    assert_eq!(error.status(), Status::NotFound);
 }
 
 #[test]
@@ -415,7 +420,7 @@ fn networks_that_do_not_fit_are_explained() {
         assert!(error.message().contains(expected), "expected '{expected}' in: {error}");
     }
     let error = fit(&options(&[("backbone", "/none.onnx")]), &[]).err().unwrap();
-    assert_eq!(error.status(), Status::Io);
+    assert_eq!(error.status(), Status::NotFound);
 }
 
 #[test]
@@ -444,4 +449,21 @@ fn many_threads_score_with_one_model() {
             });
         }
     });
+}
+
+/// Models of earlier versions score as they did there.
+#[test]
+fn a_model_of_0_1_0_scores_as_it_did() {
+    let bytes = include_bytes!("fixtures/model-0.1.0.npad");
+    let model = Model::from_bytes(bytes, &options(&[])).unwrap();
+    assert_eq!((model.metadata().npad_version.as_str(), model.metadata().images), ("0.1.0", 12));
+    let (width, height) = (64, 48);
+    let pixels: Vec<u8> = (0..width * height).map(|i| ((i % width * 7 + i / width * 3) % 256) as u8).collect();
+    let image = ImageView::new(&pixels, width, height, width, PixelFormat::Gray8).unwrap();
+    let inspection = model.score(&image).unwrap();
+    // What version 0.1.0 said; instruction sets and versions of ONNX Runtime differ by rounding.
+    for (value, before) in [(inspection.score, 49.304_44), (inspection.calibrated, 4.617_258)] {
+        assert!((value / before - 1.0).abs() < 1e-3, "{value} instead of {before}");
+    }
+    assert!(inspection.regions.len() == 1 && inspection.regions[0].area == width * height);
 }

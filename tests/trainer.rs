@@ -173,7 +173,7 @@ impl FeatureExtractor for Pixels {
 
 #[test]
 fn images_count_once_however_often_the_statistics_fail_to_begin() {
-    register(Box::new(Stubborn)).unwrap();
+    register(Stubborn.name(), || Stubborn).unwrap();
     let mut options = Options::default();
     options.set_extractor(Arc::new(Pixels));
     for (key, value) in [("method", "stubborn"), ("size", "32x32")] {

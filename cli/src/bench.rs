@@ -1,4 +1,4 @@
-//! `npad bench`: a model's speed beside that of its backbone alone, in one run.
+//! `npad bench`: the speed of a model compared with that of its backbone alone.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use npad::error::Result;
 use npad::image::{ImageView, PixelFormat};
 use npad::model::Model;
 
-/// Runs before anything counts.
+/// Number of warm-up runs.
 const WARM_UP: usize = 20;
-/// Backbone and scoring take turns in rounds of so many runs, so that both see the machine in the same state.
+/// Number of runs per round. Rounds of backbone and scoring alternate, so that both run under the same conditions.
 const ROUND: usize = 10;
 
 #[derive(Args)]
@@ -74,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     report.as_object().into_iter().flatten().try_for_each(|(name, value)| print_line(&format!("{name:16} {value}")))
 }
 
-/// In milliseconds.
+/// Times in milliseconds.
 pub fn quantile(times: &mut [Duration], q: f64) -> f64 {
     times.sort();
     let at = ((times.len() - 1) as f64 * q).round() as usize;
@@ -85,7 +85,7 @@ fn round(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
 }
 
-/// The process's peak memory in megabytes, where the system tells (Linux).
+/// The process's peak memory in megabytes, on Linux only.
 fn peak_memory() -> Option<f64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;

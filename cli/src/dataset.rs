@@ -6,7 +6,7 @@ use crate::output::file_error;
 use crate::picture::read_gray8;
 use npad::error::{Error, Result, Status};
 
-/// File name endings that count as images.
+/// File name extensions of images.
 const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "bmp", "tif", "tiff", "pgm", "ppm", "pnm"];
 
 /// A mask: true where a pixel is defective.
@@ -25,7 +25,7 @@ impl GroundTruth {
         Self { width, height, pixels: vec![false; width * height] }
     }
 
-    /// Reads a mask file, resized to the given size by taking the nearest pixel.
+    /// Reads a mask file and resizes it to the given size by nearest neighbour.
     ///
     /// # Errors
     /// [`Status::NotFound`] or [`Status::Io`] when it cannot be read.
@@ -71,7 +71,7 @@ pub struct TestImage {
     pub path: PathBuf,
     /// The kind of defect; `good` for none.
     pub kind: String,
-    /// Its mask, for a defective one of a data set with masks.
+    /// The mask of a defective image, if the data set has masks.
     pub mask: Option<PathBuf>,
 }
 
@@ -136,7 +136,10 @@ impl Dataset {
         }
         let masks = defective.iter().filter(|t| t.mask.is_some()).count();
         if let Some(without) = defective.iter().find(|t| masks > 0 && t.mask.is_none()) {
-            return Err(failed(&format!("{} has no mask, but others have", without.path.display())));
+            return Err(failed(&format!(
+                "{} has no mask, but other defective images have one",
+                without.path.display()
+            )));
         }
         let name = root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
         Ok(Self { name: name.unwrap_or_default(), train, has_masks: masks > 0, test })

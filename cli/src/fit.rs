@@ -19,13 +19,13 @@ use npad::model::{Model, Options, Trainer};
 pub struct Arguments {
     /// Folder of good images
     image_dir: PathBuf,
-    /// Where to write the model
+    /// Model file to write
     #[arg(short, long, value_name = "MODEL")]
     output: PathBuf,
     /// Detection method [default: npad]
     #[arg(long)]
     method: Option<String>,
-    /// Image of the same size as all others: where it is black, they are neither learnt nor scored
+    /// Mask image of the size of all others: its black pixels are neither learnt nor scored
     #[arg(long, value_name = "IMAGE")]
     mask: Option<PathBuf>,
     #[command(flatten)]
@@ -57,10 +57,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// Decoded images that wait for the trainer.
+/// Maximum number of decoded images that wait for the trainer.
 const AHEAD: usize = 4;
 
-/// Learns from image files; the next ones are decoded while the trainer works.
+/// Learns image files; the next ones are decoded in parallel.
 pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
     let mut options = options.clone();
     options.set_progress(fit_progress());
@@ -69,7 +69,7 @@ pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
     std::thread::scope(|scope| {
         let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
         scope.spawn(move || {
-            // Sending fails once the trainer has given up.
+            // Sending fails once the trainer has failed.
             images.iter().map(|path| (path, Picture::read(path))).all(|picture| sender.send(picture).is_ok())
         });
         for (path, picture) in receiver {

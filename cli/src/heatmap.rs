@@ -1,4 +1,4 @@
-//! Pictures of images with their anomaly maps, and the files that they go to.
+//! Pictures of images with their anomaly maps, and their files.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
@@ -12,7 +12,7 @@ use crate::picture::Picture;
 use npad::error::{Error, Result, Status};
 use npad::model::{Inspection, Model, replace_file};
 
-/// Writes a PNG: the image on the left, the map laid over it with the regions' boxes on the right.
+/// Writes a PNG: the image on the left, and the image with the map and the regions' boxes on the right.
 pub fn write(path: &Path, picture: &Picture, model: &Model, inspection: &Inspection) -> Result<()> {
     let (width, height) = (picture.width, picture.height);
     let view = picture.view()?;
@@ -26,16 +26,16 @@ pub fn write(path: &Path, picture: &Picture, model: &Model, inspection: &Inspect
     replace_file(path, &png).map_err(|e| file_error("cannot write the picture", path, &e))
 }
 
-/// Which file each image's picture goes to.
+/// The files of the images' pictures.
 ///
-/// A picture has its image's file name, with `.png` added where the name ends otherwise, in the folders that lie between
-/// the image and the deepest folder that all images share. So different images have different pictures, wherever the
-/// paths given start, and none lies outside of the folder for pictures.
+/// A picture has its image's file name, with `.png` appended unless the name ends so, and its path relative to the
+/// deepest folder that all images share. Different images thus have different pictures, and no picture lies outside the
+/// output folder.
 pub struct Plan {
     folder: PathBuf,
-    /// Where each image lies, with the links and `..` of its folder resolved.
+    /// Path of each image, with the links and `..` of its folder resolved.
     images: Vec<PathBuf>,
-    /// The file of each image's picture below the folder.
+    /// Path of each image's picture relative to the folder.
     names: Vec<PathBuf>,
 }
 
@@ -59,7 +59,7 @@ impl Plan {
                 return Err(collision(folder, [&images[first], &images[number]], name));
             }
         }
-        // A picture cannot have the name of another one's folder.
+        // A picture must not have the name of another one's folder.
         for (number, name) in names.iter().enumerate() {
             if let Some(first) = name.ancestors().skip(1).find_map(|folder| taken.get(&key(folder))) {
                 return Err(collision(folder, [&images[*first], &images[number]], &names[*first]));
@@ -120,22 +120,22 @@ fn collision(folder: &Path, images: [&PathBuf; 2], name: &Path) -> Error {
     Error::new(Status::InvalidOption, message)
 }
 
-/// The absolute path, without links and `..` in its folder. A file's own link stays: the user knows it by that name.
+/// The absolute path, without links and `..` in its folder. A link of the file itself is not resolved.
 fn locate(path: &Path) -> Result<PathBuf> {
     let absolute = std::path::absolute(path).map_err(|e| file_error("cannot find", path, &e))?;
     let folder = absolute.parent().and_then(|folder| folder.canonicalize().ok());
     Ok(match (folder, absolute.file_name()) {
         (Some(folder), Some(name)) => folder.join(name),
-        // There is no such image; whoever reads it says so.
+        // The image does not exist; reading it reports the error.
         _ => absolute,
     })
 }
 
-/// The picture of an image at `path`, which may be absolute: nothing that leads out of a folder remains.
+/// Relative path of the picture of an image at `path`, without parts that would lead out of the folder.
 fn name(path: &Path) -> PathBuf {
     let parts = path.components().filter_map(|component| match component {
         Component::Normal(part) => Some(part.to_owned()),
-        // A drive of Windows: its letter tells images of two drives apart.
+        // A drive on Windows: its letter distinguishes images of two drives.
         Component::Prefix(drive) => {
             Some(drive.as_os_str().to_string_lossy().replace(|c: char| !c.is_alphanumeric(), "").into())
         }
@@ -148,7 +148,7 @@ fn name(path: &Path) -> PathBuf {
     name
 }
 
-/// What makes two names one file: everything, but on Windows and macOS not the case.
+/// Key for comparing file names, which ignore case on Windows and macOS.
 fn key(name: &Path) -> OsString {
     if cfg!(any(windows, target_os = "macos")) { name.to_string_lossy().to_lowercase().into() } else { name.into() }
 }

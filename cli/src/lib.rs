@@ -31,50 +31,51 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Learn from a folder of good images
+    /// Fit a model to a folder of good images
     Fit(fit::Arguments),
-    /// Score images: decision, score and defect regions
+    /// Score images: verdict, score and defect regions
     Score(score::Arguments),
-    /// Measure on data sets in MVTec AD's layout
+    /// Evaluate methods on data sets in MVTec AD's layout
     Eval(eval::Arguments),
-    /// Measure a model's speed on this machine
+    /// Measure the speed of a model on this machine
     Bench(bench::Arguments),
-    /// Show what a model knows of itself, or without one, all options
+    /// Show the metadata of a model or, without one, all options
     Info(info::Arguments),
 }
 
-/// Options of everything that fits.
+/// Options of commands that fit.
 #[derive(Args)]
 struct FitOptions {
-    /// Size of the network's input: a side (an area in the images' proportions), HxW, or native [default: 240]
+    /// Size of the network's input: N (the area of an N x N square, with the images' aspect ratio), HxW, or native
+    /// [default: 240]
     #[arg(long, value_name = "240|HxW|native")]
     size: Option<String>,
     /// Any option by name; `npad info` lists them
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Seed of everything random [default: 0]
+    /// Seed of the random number generator [default: 0]
     #[arg(long)]
     seed: Option<String>,
     #[command(flatten)]
     run: RunOptions,
 }
 
-/// Options of everything that runs a backbone.
+/// Options of commands that run a backbone.
 #[derive(Args)]
 struct RunOptions {
-    /// Where the backbone runs: cpu or cuda:N [default: cpu]
+    /// Device that the backbone runs on: cpu or cuda:N [default: cpu]
     #[arg(long)]
     device: Option<String>,
-    /// Worker threads; 0 takes one per core [default: 0]
+    /// Number of worker threads; 0: one per core [default: 0]
     #[arg(long)]
     threads: Option<String>,
-    /// Shared library with a detection method of its own; may be given several times
+    /// Plug-in to load, a shared library with a detection method; may be repeated
     #[arg(long, value_name = "PATH")]
     plugin: Vec<PathBuf>,
 }
 
 impl RunOptions {
-    /// The options given; loads the plug-ins.
+    /// Loads the plug-ins and returns the options.
     fn options(&self) -> Result<Options> {
         self.plugin.iter().try_for_each(|path| load_plugin(path))?;
         let mut options = Options::default();

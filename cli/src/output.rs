@@ -1,4 +1,4 @@
-//! Files that the tool writes: whole or not at all.
+//! Atomic writing of files.
 
 use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
@@ -18,7 +18,7 @@ pub fn file_error(action: &str, path: &Path, error: &io::Error) -> Error {
     }
 }
 
-/// Checks that `path` can be written later, so that long work does not end with a file that cannot be.
+/// Checks in advance that `path` can be written, so that long work does not fail at its end.
 ///
 /// # Errors
 /// [`Status::NotFound`] when its folder does not exist, [`Status::Io`] when it is a folder or must not be written.
@@ -34,7 +34,7 @@ pub fn check_writable(what: &str, path: &Path) -> Result<()> {
         return Err(Error::new(Status::NotFound, message));
     }
     let tried = match std::fs::metadata(path) {
-        // Opening a pipe would block, and a device needs no file beside it.
+        // Opening a pipe would block, and a device needs no temporary file.
         Ok(old) if !old.is_file() => return Ok(()),
         Ok(_) => OpenOptions::new().write(true).open(path).map(drop),
         Err(_) => Ok(()),
@@ -56,7 +56,7 @@ fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
-/// Where symbolic links lead; the path itself where there is no file yet.
+/// The target of symbolic links, or the path itself if there is no file yet.
 fn resolved(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| path.to_owned())
 }

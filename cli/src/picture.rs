@@ -1,4 +1,4 @@
-//! Image files, decoded to what the library takes.
+//! Decoding of image files.
 
 use std::fs::File;
 use std::io::{BufReader, Seek};
@@ -11,21 +11,22 @@ use crate::output::file_error;
 use npad::error::{Error, Result, Status};
 use npad::image::{ImageView, PixelFormat};
 
-/// What `--help` says of image files.
-pub const HELP: &str = "Image files are PNG, JPEG, BMP, TIFF and PNM. Grey images keep their depth: 8 bits, 16 bits or, in \
-    TIFF, 32-bit floats. White is 65535 in a 16-bit file, also where the camera delivers 10 or 12 bits (a PNM file states its \
-    own white), and 1.0 in a float file. Colour of 16 bits is rounded to 8 bits a channel. Alpha is ignored.";
+/// Help text about image files.
+pub const HELP: &str = "Image files are PNG, JPEG, BMP, TIFF and PNM. Grey images keep their depth: 8 bits, 16 bits \
+                        or, in TIFF, 32-bit floats. White is 65535 in a 16-bit file, also where the camera delivers 10 \
+                        or 12 bits (a PNM file states its own white), and 1.0 in a float file. Colour of 16 bits is \
+                        rounded to 8 bits per channel. Alpha is ignored.";
 
 /// The largest decoded image in bytes; the limit of the image crate for the formats that it reads.
 const MAX_BYTES: usize = 512 << 20;
 
-/// A decoded image. Grey images keep their depth (8 bits, 16 bits, floats); colour has 8 bits a channel, red first.
+/// A decoded image. Grey images keep their depth (8 bits, 16 bits, floats); colour has 8 bits per channel, red first.
 pub struct Picture {
     /// Columns.
     pub width: usize,
     /// Rows.
     pub height: usize,
-    /// How `pixels` lie in memory, without padding.
+    /// The format of `pixels`, which have no padding.
     pub format: PixelFormat,
     /// The pixels, in the machine's byte order.
     pub pixels: Vec<u8>,
@@ -64,7 +65,7 @@ impl Picture {
     /// # Errors
     /// As [`Picture::read`].
     pub fn read_mask(path: &Path) -> Result<Self> {
-        // Sixteen bits, so that no value but black becomes black.
+        // Sixteen bits, so that only black becomes black.
         let gray = decode(path)?.standard(path)?.into_luma16();
         let (width, height) = (gray.width() as usize, gray.height() as usize);
         let pixels = gray.into_raw().into_iter().map(|v| if v == 0 { 0 } else { 255 }).collect();
@@ -90,9 +91,9 @@ pub fn read_gray8(path: &Path) -> Result<GrayImage> {
 }
 
 enum Decoded {
-    /// Everything that the image crate decodes, colours of floats among it.
+    /// An image that the image crate decodes, including colours of floats.
     Standard(DynamicImage),
-    /// Grey floats, which it does not.
+    /// Grey floats, which the image crate does not decode.
     GrayFloat(Picture),
 }
 
@@ -101,7 +102,7 @@ impl Decoded {
         match self {
             Self::Standard(decoded) => Ok(decoded),
             Self::GrayFloat(_) => {
-                let message = format!("{}: a mask has 8 or 16 bits a pixel, not floats", path.display());
+                let message = format!("{}: a mask has 8 or 16 bits per pixel, not floats", path.display());
                 Err(Error::new(Status::InvalidImage, message))
             }
         }
@@ -111,7 +112,7 @@ impl Decoded {
 fn decode(path: &Path) -> Result<Decoded> {
     const ACTION: &str = "cannot read the image";
     let failed = |e: &dyn std::fmt::Display| Error::new(Status::Io, format!("{ACTION} {}: {e}", path.display()));
-    // By its contents: a wrong ending is common.
+    // The format is detected from the contents, since wrong extensions are common.
     let reader =
         ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| file_error(ACTION, path, &e))?;
     if reader.format() != Some(ImageFormat::Tiff) {
@@ -126,7 +127,7 @@ fn decode(path: &Path) -> Result<Decoded> {
     Ok(Decoded::Standard(reader.decode().map_err(|e| failed(&e))?))
 }
 
-/// A TIFF file of grey 32-bit floats; none for one of another kind.
+/// Decodes a TIFF file of grey 32-bit floats; none for other TIFF files.
 fn decode_float_tiff(file: &mut BufReader<File>) -> tiff::TiffResult<Option<Picture>> {
     let mut limits = Limits::default();
     limits.decoding_buffer_size = MAX_BYTES;
@@ -144,7 +145,7 @@ fn decode_float_tiff(file: &mut BufReader<File>) -> tiff::TiffResult<Option<Pict
     }))
 }
 
-/// Colours become 8 bits a channel, which floats outside of 0 to 1 would not survive.
+/// Checks that float colours are from 0 to 1, since they are converted to 8 bits per channel.
 fn check_colour_floats(decoded: &DynamicImage) -> Result<()> {
     let values: &[f32] = match decoded {
         DynamicImage::ImageRgb32F(image) => image.as_raw(),

@@ -24,8 +24,8 @@ pub struct Arguments {
     /// Print one JSON object per image and line
     #[arg(long)]
     json: bool,
-    /// Write a PNG of each image and its anomaly map, side by side, to this folder. Images of several folders keep the
-    /// part of their paths below the folder that they share
+    /// Write a PNG of each image and its anomaly map, side by side, to this folder. Images of several folders keep
+    /// their paths relative to the folder that they share
     #[arg(long, value_name = "DIR")]
     heatmap: Option<PathBuf>,
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! What the tool writes to its terminal: results to standard output; progress, warnings and errors to standard error.
+//! Terminal output: results to standard output; progress, warnings and errors to standard error.
 
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Write};
@@ -45,14 +45,14 @@ pub fn print_line(line: &str) -> Result<()> {
     }
 }
 
-/// Writes a line to standard error. Where that is closed, nobody reads it, and that is no reason to fail.
+/// Writes a line to standard error. A closed standard error is ignored.
 pub fn note(line: &str) {
     BARS.suspend(|| {
         let _ = writeln!(io::stderr(), "{line}");
     });
 }
 
-/// Receives the library's warnings and writes each to standard error, the same one only once.
+/// Receives the library's warnings and writes each distinct one to standard error once.
 struct Warnings(Mutex<BTreeSet<String>>);
 
 static WARNINGS: Warnings = Warnings(Mutex::new(BTreeSet::new()));
@@ -76,7 +76,7 @@ impl Log for Warnings {
 
 /// Shows the library's warnings from now on.
 pub fn show_warnings() {
-    // Fails where the program that calls this crate has a logger: its choice stands.
+    // Fails if the calling program has set a logger, which then takes precedence.
     if log::set_logger(&WARNINGS).is_ok() {
         log::set_max_level(LevelFilter::Warn);
     }

@@ -1,4 +1,4 @@
-//! Callback types and what they receive.
+//! Callback types and their arguments.
 
 use std::ffi::{c_char, c_void};
 
@@ -7,13 +7,13 @@ use safer_ffi::prelude::*;
 /// Size in bytes of a callback's error message, including the terminating zero byte.
 pub const NPAD_CALLBACK_MESSAGE_SIZE: usize = 512;
 
-/// Receives the error message of a callback that fails. npad creates it and passes a pointer to the callback; later versions
-/// may append fields.
+/// Receives the error message of a callback that fails. npad creates it and passes a pointer to it; later versions may
+/// append fields.
 #[derive_ReprC]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct npad_callback_error {
-    /// UTF-8, terminated by a zero byte. Empty when the callback is called.
+    /// Error message: UTF-8, terminated by a zero byte. Empty when the callback is called.
     pub message: [c_char; NPAD_CALLBACK_MESSAGE_SIZE],
 }
 
@@ -22,9 +22,9 @@ pub struct npad_callback_error {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum npad_log_level {
-    /// Something failed.
+    /// A call failed.
     Error = 1,
-    /// Something works, but may not work as wanted: for example, too few images for a reliable threshold.
+    /// A call succeeded, but its result may be poor: for example, too few images for a reliable threshold.
     Warning = 2,
     /// One line for each fit and each load.
     Info = 3,
@@ -37,14 +37,14 @@ pub enum npad_log_level {
 /// npad_log_set() returns NPAD_STATUS_WRONG_STATE.
 pub type npad_log_callback = Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
-/// Progress callback. Returns true to continue and false to cancel the fit. `stage` is "learning", "statistics", "centroids"
-/// or "held-out scores"; `done` of `total` steps are complete, and `total` is 0 while it is unknown. Called on the thread of
-/// the call in progress. It must not call a function with the same trainer.
+/// Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning", "statistics",
+/// "centroids" or "held-out scores"; `done` of `total` steps are complete, and `total` is 0 while it is unknown. Called
+/// on the thread that called npad. It must not use the trainer of the call.
 pub type npad_progress_callback =
     Option<unsafe extern "C" fn(stage: *const c_char, done: usize, total: usize, user_data: *mut c_void) -> bool>;
 
-/// Frees the data of a table of callbacks. Called once, from any thread, when nothing uses the table any more.
+/// Frees `user_data`. Called once, from any thread, after the last use of the callbacks that receive it.
 pub type npad_free_callback = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
-/// Receives `size` bytes that a scorer saves. May be called any number of times.
+/// Write callback. Appends `size` bytes to the saved scorer. May be called any number of times.
 pub type npad_write_callback = Option<unsafe extern "C" fn(sink: *mut c_void, data: *const u8, size: usize)>;

@@ -1,4 +1,4 @@
-//! A host's own feature extractor.
+//! Feature extractors of the host.
 
 use std::ffi::{c_char, c_void};
 
@@ -6,10 +6,10 @@ use safer_ffi::prelude::*;
 
 use super::callbacks::{npad_callback_error, npad_free_callback};
 
-/// Computes features. `input` holds three normalised planes, red, green and blue, of `height` rows of `width` values.
-/// `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) finite values.
-/// Returns 0 on success; on failure returns any other number after writing the reason to `error`. May be called from several
-/// threads at once.
+/// Extraction callback. `input` holds three normalised planes, red, green and blue, of `height` rows of `width` values.
+/// `outputs[i]` receives `channels[i]` planes of ceil(height / strides[i]) rows of ceil(width / strides[i]) finite
+/// values. Return 0 on success; on failure, write the reason to `error` and return any other number. Called from
+/// several threads at once.
 pub type npad_extract_callback = Option<
     unsafe extern "C" fn(
         user_data: *mut c_void,
@@ -31,22 +31,22 @@ pub type npad_extract_callback = Option<
 pub struct npad_extractor {
     /// sizeof(npad_extractor).
     pub size: usize,
-    /// 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
+    /// Name of the extractor: 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
     pub name: *const c_char,
     /// Number of outputs, 1 to 16.
     pub tap_count: usize,
-    /// For each output, the input pixels per position in each direction, 1 to 64. Copied.
+    /// Stride of each output: input pixels per position in each direction, 1 to 64. Copied.
     pub strides: *const i32,
-    /// For each output, its number of planes, 1 to 8192. Copied.
+    /// Number of planes of each output, 1 to 8192. Copied.
     pub channels: *const i32,
-    /// Mean of red, green and blue, which are 0 to 1; subtracted first.
+    /// Means of red, green and blue on a scale of 0 to 1; the input is (value - mean) / std.
     pub mean: [f32; 3],
-    /// Standard deviation of red, green and blue, above 0; the divisor.
+    /// Standard deviations of red, green and blue on a scale of 0 to 1; must be above 0.
     pub std: [f32; 3],
-    /// Computes features. Must not be null.
+    /// Extraction callback. Must not be null.
     pub extract: npad_extract_callback,
-    /// Frees `user_data`. May be null.
+    /// Frees `user_data` after the last use of the extractor. May be null.
     pub free: npad_free_callback,
-    /// Passed to the callbacks.
+    /// Passed to both callbacks.
     pub user_data: *mut c_void,
 }

@@ -1,5 +1,5 @@
-//! Every struct, enum, callback type and constant of the C interface that belongs to no other room, with the documentation
-//! that stands in `include/npad.h`. There is no logic here but that of [`sized`]: how structs grow.
+//! Structs, callback types and constants of the C interface, with the documentation that `include/npad.h` shows. The
+//! only logic is in [`sized`]: structs that later versions may extend.
 //!
 //! safer-ffi's derive checks at compile time that every type may cross the boundary; cbindgen reads the same definitions.
 #![allow(unsafe_code, non_camel_case_types)]
@@ -14,22 +14,22 @@ pub mod version;
 
 use std::ffi::c_void;
 
-/// A pointer that callbacks are given. Their documentation says which threads may use it.
+/// The `user_data` of a callback. The callback's documentation says which threads use it.
 #[derive(Clone, Copy)]
 pub struct UserData(*mut c_void);
 
-// SAFETY: whoever hands the pointer over promises it, by the documentation of the callbacks that it belongs to.
+// SAFETY: the host guarantees it, by the documentation of the callback.
 unsafe impl Send for UserData {}
 // SAFETY: as above.
 unsafe impl Sync for UserData {}
 
 impl UserData {
-    /// Takes a host's pointer.
+    /// Wraps the host's pointer.
     pub fn new(pointer: *mut c_void) -> Self {
         Self(pointer)
     }
 
-    /// The pointer, for a call of the host's.
+    /// The host's pointer.
     pub fn get(self) -> *mut c_void {
         self.0
     }

@@ -1,59 +1,62 @@
-//! What scoring writes to the caller's memory.
+//! Results in the caller's memory.
 
 use safer_ffi::prelude::*;
 
 /// A connected defect region. Coordinates are pixels of the image; the centre of its first pixel is at (0, 0).
 ///
-/// npad writes it to memory of the caller, whose element size is an argument: sizeof(npad_region).
+/// npad writes regions to the caller's memory. Functions that do so take sizeof(npad_region) as an argument.
 #[derive_ReprC]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct npad_region {
-    /// Left edge of the bounding box.
+    /// Left edge of the bounding box in pixels.
     pub x: i32,
-    /// Upper edge of the bounding box.
+    /// Upper edge of the bounding box in pixels.
     pub y: i32,
     /// Width of the bounding box in pixels.
     pub width: i32,
     /// Height of the bounding box in pixels.
     pub height: i32,
-    /// Number of pixels.
+    /// Number of pixels in the region.
     pub area: i64,
-    /// Mean x of the pixels.
+    /// x coordinate of the centroid: the mean over the region's pixels.
     pub centroid_x: f32,
-    /// Mean y of the pixels.
+    /// y coordinate of the centroid: the mean over the region's pixels.
     pub centroid_y: f32,
     /// Maximum of the anomaly map in the region, in the units of the raw score.
     pub peak: f32,
-    /// The peak on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
+    /// `peak` on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
     pub calibrated_peak: f32,
 }
 
 /// The caller's memory for the result of one image, see npad_score_into().
 ///
-/// Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set what you want of `map`, `map_u8` and
-/// `regions`. One npad_output must not be used by two calls at once; the maps of different outputs may be parts of one matrix.
+/// Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set those of `map`, `map_u8` and
+/// `regions` that npad is to write. Two calls must not use one npad_output at once. The maps of different outputs may
+/// be disjoint parts of one matrix.
 #[derive_ReprC]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct npad_output {
-    /// sizeof(npad_output). All outputs of one array must have the same.
+    /// sizeof(npad_output). All outputs of an array must have the same size value.
     pub size: usize,
-    /// Receives the anomaly map in the units of the raw score: rows of the image's width. Null if not wanted.
+    /// Receives the anomaly map in the units of the raw score: floats, in as many rows and columns as the image has.
+    /// Null for no map.
     pub map: *mut f32,
     /// Bytes from the start of one row of `map` to the start of the next, a multiple of 4; 0 means rows without padding.
     /// Padding is neither read nor written.
     pub map_stride: i64,
-    /// Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): rows of the image's width. Null if not
-    /// wanted.
+    /// Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): bytes, in as many rows and columns as
+    /// the image has. Null for no map.
     pub map_u8: *mut u8,
-    /// Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding.
+    /// Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding. Padding is
+    /// neither read nor written.
     pub map_u8_stride: i64,
-    /// Receives the first `region_capacity` regions, highest peak first. Null if not wanted.
+    /// Receives the first `region_capacity` regions, highest peak first. Null for no regions.
     pub regions: *mut npad_region,
     /// sizeof(npad_region). Ignored where `regions` is null.
     pub region_size: usize,
-    /// Number of regions for which `regions` has room.
+    /// Number of elements of `regions`. Ignored where `regions` is null.
     pub region_capacity: usize,
     /// Written by npad: the raw image score, 0 or above, in the method's own units; larger is more anomalous.
     pub score: f32,
@@ -63,6 +66,6 @@ pub struct npad_output {
     pub verdict: i32,
     /// Must be 0.
     pub reserved: i32,
-    /// Written by npad: the number of defect regions, including those for which `regions` has no room.
+    /// Written by npad: the total number of defect regions, which may exceed `region_capacity`.
     pub region_count: usize,
 }

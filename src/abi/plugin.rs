@@ -1,4 +1,4 @@
-//! Detection methods of others.
+//! Plug-ins: detection methods in shared libraries.
 
 use std::ffi::{c_char, c_void};
 
@@ -9,8 +9,8 @@ use super::callbacks::{npad_callback_error, npad_write_callback};
 /// Version of the interface between npad and plug-ins. npad refuses plug-ins of another version.
 pub const NPAD_PLUGIN_ABI: u32 = 2;
 
-/// The features of one image: `channels` values for each position, position after position, row after row. npad creates it
-/// and passes a pointer to it; later versions may append fields.
+/// The features of one image: a grid of `rows` x `cols` positions with `channels` values each, in row-major order,
+/// channels last. npad creates it and passes a pointer to it; later versions may append fields.
 #[derive_ReprC]
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -21,34 +21,34 @@ pub struct npad_features {
     pub cols: i32,
     /// Values per position.
     pub channels: i32,
-    /// 0.
+    /// Always 0.
     pub reserved: i32,
     /// rows * cols * channels finite values.
     pub data: *const f32,
 }
 
-/// A parameter of a plug-in's method. It is set as the option "METHOD.NAME"; the plug-in checks its value.
+/// A parameter of a plug-in's method. Users set it as the option "METHOD.NAME"; the plug-in must check its value.
 #[derive_ReprC]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct npad_plugin_parameter {
-    /// 1 to 64 lower-case letters, digits, '-' or '_', without the method's name.
+    /// Name of the parameter without the method's name: 1 to 64 lower-case letters, digits, '-' or '_'.
     pub name: *const c_char,
     /// The default value; UTF-8.
     pub default_value: *const c_char,
-    /// What it does, in one line; UTF-8.
+    /// What the parameter does, in one line; UTF-8.
     pub help: *const c_char,
 }
 
-/// A detection method of a plug-in: a shared library that exports `const npad_plugin *npad_plugin_entry(void)`, which returns
-/// a table that lives as long as the library, that is, until the process ends. Fields that the plug-in does not know must be
-/// 0: declare the table static, or initialise it to zero.
+/// A detection method of a plug-in. A plug-in is a shared library that exports `const npad_plugin
+/// *npad_plugin_entry(void)`. The returned table must stay valid until the process ends. Unused fields must be 0:
+/// declare the table static, or initialise it to zero.
 ///
-/// A method learns from feature maps and scores them. A fitter observes the maps of good images, all of one shape, and
-/// finishes into a scorer. `values` are the values of the parameters as text, in the order of `parameters`. Callbacks return
-/// 0 on success; on failure they return any other number after writing the reason to `error`, and create nothing. One fitter
-/// is used by one thread at a time; one scorer is used by several threads at once and must not change. For the thresholds
-/// npad fits several times, each time without a part of the images.
+/// A fitter learns the features of good images, all of the same shape, and computes a scorer from them. A scorer
+/// computes anomaly maps. `values` are the values of the parameters as text, in the order of `parameters`. Callbacks
+/// return 0 on success; on failure they write the reason to `error`, return any other number and create no object. A
+/// fitter is used by one thread at a time. A scorer is used by several threads at once and must be immutable. npad
+/// computes the thresholds by cross-validation: it fits several times, each time without some of the images.
 #[derive_ReprC]
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -57,18 +57,18 @@ pub struct npad_plugin {
     pub size: usize,
     /// NPAD_PLUGIN_ABI.
     pub abi_version: u32,
-    /// 0.
+    /// Must be 0.
     pub reserved: u32,
     /// Name of the method in options and model files: 1 to 64 lower-case letters, digits, '-' or '_'.
     pub name: *const c_char,
-    /// The parameters of the method; null if there are none.
+    /// The parameters of the method; null for none.
     pub parameters: *const npad_plugin_parameter,
     /// Number of parameters, at most 1000.
     pub parameter_count: usize,
     /// sizeof(npad_plugin_parameter). Ignored where `parameters` is null.
     pub parameter_size: usize,
-    /// Starts a fit and stores the fitter, which must not be null. The same images, parameters and seed must give the same
-    /// scorer.
+    /// Creates a fitter and writes it to `*fitter`; it must not be null. The same images, values and seed must give the
+    /// same scorer.
     pub fitter_new: Option<
         unsafe extern "C" fn(
             values: *const *const c_char,
@@ -77,7 +77,7 @@ pub struct npad_plugin {
             error: *mut npad_callback_error,
         ) -> i32,
     >,
-    /// Learns the features of one good image, which are valid during the call.
+    /// Learns the features of one good image. `features` is valid during the call only.
     pub fitter_observe: Option<
         unsafe extern "C" fn(
             fitter: *mut c_void,
@@ -85,14 +85,14 @@ pub struct npad_plugin {
             error: *mut npad_callback_error,
         ) -> i32,
     >,
-    /// Computes the scorer from what the fitter has learnt and stores it; it must not be null. The fitter stays usable: it may
-    /// observe more images and finish again.
+    /// Computes a scorer from the images learnt so far and writes it to `*scorer`; it must not be null. The fitter
+    /// remains usable: it may learn more images and finish again.
     pub fitter_finish: Option<
         unsafe extern "C" fn(fitter: *mut c_void, scorer: *mut *mut c_void, error: *mut npad_callback_error) -> i32,
     >,
-    /// Frees a fitter.
+    /// Frees a fitter. Called once for each fitter.
     pub fitter_free: Option<unsafe extern "C" fn(fitter: *mut c_void)>,
-    /// Writes rows * cols values to `map`: the anomaly of each position, finite, 0 or above.
+    /// Writes the anomaly score of each position to `map`: rows * cols finite values of 0 or above, row after row.
     pub scorer_score: Option<
         unsafe extern "C" fn(
             scorer: *const c_void,
@@ -101,7 +101,7 @@ pub struct npad_plugin {
             error: *mut npad_callback_error,
         ) -> i32,
     >,
-    /// Passes to `write` the bytes that scorer_load needs.
+    /// Saves a scorer: passes to `write` the bytes that `scorer_load` needs.
     pub scorer_save: Option<
         unsafe extern "C" fn(
             scorer: *const c_void,
@@ -110,7 +110,8 @@ pub struct npad_plugin {
             error: *mut npad_callback_error,
         ) -> i32,
     >,
-    /// Creates a scorer, which must not be null, from saved bytes, which are valid during the call.
+    /// Creates a scorer from the bytes that `scorer_save` wrote and writes it to `*scorer`; it must not be null. `data`
+    /// is valid during the call only.
     pub scorer_load: Option<
         unsafe extern "C" fn(
             values: *const *const c_char,
@@ -120,6 +121,6 @@ pub struct npad_plugin {
             error: *mut npad_callback_error,
         ) -> i32,
     >,
-    /// Frees a scorer.
+    /// Frees a scorer. Called once for each scorer.
     pub scorer_free: Option<unsafe extern "C" fn(scorer: *mut c_void)>,
 }

@@ -1,7 +1,7 @@
-//! Structs that grow: a program and a library of different versions agree on the bytes that both know.
+//! Structs that begin with their size, so that programs and libraries of different versions work together.
 //!
-//! The caller says how many bytes its struct has. What it lacks is zero, the value of every new field that changes nothing;
-//! what the library lacks must be zero, since the library could not do what it asks for.
+//! The caller sets the size of its struct. Fields that the caller's struct lacks are read as 0, which has no effect.
+//! Bytes beyond the library's struct must be 0, since the library cannot act on them.
 
 use std::mem::MaybeUninit;
 
@@ -12,7 +12,7 @@ use super::output::{npad_output, npad_region};
 use super::plugin::{npad_features, npad_plugin, npad_plugin_parameter};
 use crate::error::{Error, Result, Status};
 
-/// No struct will ever be larger. A larger size is a variable that was never set.
+/// Upper limit of a struct's size; a larger value is an uninitialised variable.
 const LARGEST_SIZE: usize = 4096;
 
 /// A struct of the C interface. Later releases may append fields.
@@ -22,12 +22,12 @@ const LARGEST_SIZE: usize = 4096;
 pub unsafe trait Growing: Copy {
     /// The name in C.
     const NAME: &'static str;
-    /// sizeof in the first release: no caller's can be less.
+    /// sizeof in the first release, the least that a caller may have.
     const FIRST_SIZE: usize;
 }
 
-/// Names the last field of the first release. A struct must end with it without padding, or else the next field would lie
-/// where old callers have bytes of no value.
+/// Names the last field of the first release. The struct must end there without padding, since a later field in the
+/// padding would receive uninitialised bytes from old callers.
 macro_rules! growing {
     ($($name:ident: $last:ident: $type:ty;)+) => {$(
         // SAFETY: numbers, pointers and optional functions, all of which may be zero.
@@ -53,13 +53,13 @@ growing! {
     npad_plugin: scorer_free: Option<unsafe extern "C" fn(*mut std::ffi::c_void)>;
 }
 
-/// A struct with every field zero.
+/// A struct with all fields zero.
 pub fn zeroed<T: Growing>() -> T {
     // SAFETY: a valid value by the trait's contract.
     unsafe { MaybeUninit::zeroed().assume_init() }
 }
 
-/// The size that a struct says it has.
+/// The value of a struct's size field.
 ///
 /// # Safety
 /// `pointer` must be valid for reading a `size_t`, which need not be aligned.
@@ -99,15 +99,16 @@ pub unsafe fn read<T: Growing>(pointer: *const u8, size: usize) -> Result<T> {
         return Err(Error::new(
             Status::InvalidArgument,
             format!(
-                "the last {surplus} bytes of an {name} of {size} are not 0, but this npad knows {own} bytes only: the program \
-                 was built against a newer header and uses a field that this library lacks; use the library of that header"
+                "the last {surplus} bytes of an {name} of {size} are not 0, but this npad supports only {own} bytes: \
+                 the program was built against a newer header and sets a field that this library lacks; use the \
+                 library of that header"
             ),
         ));
     }
     Ok(value)
 }
 
-/// Writes a struct to memory of `size` bytes; what this release does not know becomes zero.
+/// Writes a struct to memory of `size` bytes; bytes beyond this release's struct become zero.
 ///
 /// # Errors
 /// [`Status::InvalidArgument`] for a size that no release has had.
@@ -125,7 +126,7 @@ pub unsafe fn write<T: Growing>(pointer: *mut u8, size: usize, value: &T) -> Res
     Ok(())
 }
 
-/// Whether a caller's struct can have this size.
+/// Checks the size of a caller's struct.
 ///
 /// # Errors
 /// [`Status::InvalidArgument`] where it cannot.
@@ -136,13 +137,11 @@ pub fn check_size<T: Growing>(size: usize) -> Result<()> {
     let (name, least) = (T::NAME, T::FIRST_SIZE);
     Err(Error::new(
         Status::InvalidArgument,
-        format!(
-            "the size of an {name} is {size}, but must be sizeof({name}), at least {least}: set it before the call"
-        ),
+        format!("the size of an {name} is {size}, but must be sizeof({name}), which is at least {least}"),
     ))
 }
 
-/// An array of structs that begin with their sizes, which all agree.
+/// An array of structs that begin with their size, which must be the same for all.
 #[derive(Clone, Copy)]
 pub struct SizedArray<T> {
     first: *const T,
@@ -151,7 +150,7 @@ pub struct SizedArray<T> {
 }
 
 impl<T: Growing> SizedArray<T> {
-    /// An array of `count` structs that goes by `name`.
+    /// An array of `count` structs; error messages call it `name`.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] for null, or a first struct whose size is wrong.
@@ -163,7 +162,7 @@ impl<T: Growing> SizedArray<T> {
             return Ok(Self { first, size: T::FIRST_SIZE, count });
         }
         if first.is_null() {
-            let message = format!("{name} is null, but must point to {count} of {}", T::NAME);
+            let message = format!("{name} is null, but must point to an array of {count} {}", T::NAME);
             return Err(Error::new(Status::InvalidArgument, message));
         }
         // SAFETY: by contract.
@@ -186,7 +185,7 @@ impl<T: Growing> SizedArray<T> {
         self.count == 0
     }
 
-    /// Where struct `index` lies.
+    /// Address of struct `index`.
     pub fn pointer(&self, index: usize) -> *const T {
         self.first.cast::<u8>().wrapping_add(index * self.size).cast()
     }
@@ -204,7 +203,7 @@ impl<T: Growing> SizedArray<T> {
         let size = unsafe { size_at(pointer) };
         if size != self.size {
             let (name, first) = (T::NAME, self.size);
-            let message = format!("its size is {size}, but that of the first {name} is {first}: all must agree");
+            let message = format!("its size is {size}, but that of the first of the {name} is {first}: all must agree");
             return Err(Error::new(Status::InvalidArgument, message));
         }
         // SAFETY: by contract.

@@ -1,4 +1,4 @@
-//! The taps of a backbone on one grid.
+//! Assembly of a backbone's taps on one grid.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,28 +10,28 @@ use crate::exec::memory::{try_reserve, try_resize};
 use crate::math::filters::{Interpolation, bilinear_axis};
 use crate::math::kernels::dispatch;
 
-/// Joins taps on one grid: that of the finest tap, or one coarser by a whole step.
+/// Assembles taps on one grid: that of the finest tap, or one coarser by an integer step.
 ///
-/// Coarser taps are resized bilinearly (half-pixel centres, edges clamped), finer ones averaged over cells. A coarser grid
-/// costs a scorer a quarter of the positions and loses little, since a cell still averages all that it covers.
+/// Coarser taps are resized bilinearly (half-pixel centres, edges clamped), finer ones averaged over cells. A step of 2
+/// leaves a quarter of the positions to score and loses little, since a cell averages all positions that it covers.
 pub struct Assembler {
     step: usize,
-    /// What each column of the grid takes from each tap.
+    /// Samples of each tap for each column of the grid.
     columns: Vec<Weighting>,
-    /// Each thread's row of one tap.
+    /// One row of a tap for each thread.
     scratch: Vec<Vec<f32>>,
 }
 
 impl Assembler {
-    /// For a grid of cells of `step` x `step` positions of the finest tap.
+    /// Creates the assembler for grid cells of `step` x `step` positions of the finest tap.
     pub fn new(step: usize) -> Self {
         Self { step, columns: Vec::new(), scratch: Vec::new() }
     }
 
-    /// Writes the taps' joint features to `out`, channels in the taps' order.
+    /// Writes the features of all taps to `out`, with channels in the order of the taps.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when a value is not finite, since nothing downstream could be trusted; [`Status::OutOfMemory`].
+    /// [`Status::Backbone`] when a value is not finite; [`Status::OutOfMemory`].
     pub fn run(&mut self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
         let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
         let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
@@ -56,7 +56,8 @@ impl Assembler {
     }
 }
 
-/// What a position of the grid takes from one axis of a tap: the mean of a range, the first of which may count differently.
+/// The samples of a tap for a position of the grid along one axis: the mean of a range, whose first element may have
+/// another weight.
 struct Weighting {
     range: Range<usize>,
     first: f32,
@@ -64,8 +65,8 @@ struct Weighting {
 }
 
 impl Weighting {
-    /// Of cell `at` of `cells`, on an axis of `length`: the mean of what the cell covers where there are fewer cells, else
-    /// the two that the cell's centre lies between.
+    /// The samples for cell `at` of `cells` on an axis of `length`: the mean of the covered positions if there are
+    /// fewer cells, else the two positions around the cell's centre.
     fn of(at: usize, length: usize, cells: usize) -> Self {
         if length > cells {
             let range = covered(at, length, cells);
@@ -77,8 +78,8 @@ impl Weighting {
     }
 }
 
-/// The positions of `length` that cell `at` of fewer `cells` covers: whole steps where they fill the cells, as for the finest
-/// tap, else all that it touches.
+/// The positions that cell `at` of `cells` covers on an axis of `length`: whole steps if these fill the cells, as for
+/// the finest tap, else all positions that the cell touches.
 fn covered(at: usize, length: usize, cells: usize) -> Range<usize> {
     let step = length.div_ceil(cells);
     if length.div_ceil(step) == cells {
@@ -87,11 +88,11 @@ fn covered(at: usize, length: usize, cells: usize) -> Range<usize> {
     at * length / cells..((at + 1) * length).div_ceil(cells)
 }
 
-/// Channels and columns that change from planes to positions together.
+/// Block size for the transposition from planes to positions.
 const BLOCK: usize = 8;
 
-/// Joins the taps on row `y` of `rows` of the grid, and returns whether all values are finite. `columns` has what each
-/// column of the grid takes from each tap.
+/// Assembles row `y` of `rows` of the grid and returns whether all values are finite. `columns` has the samples for
+/// each column and tap.
 fn join_row(
     taps: &[TapMap<'_>],
     at: (usize, usize),
@@ -129,11 +130,11 @@ fn join_row_body<const FMA: bool>(
         }
         offset += tap.channels;
     }
-    // Without its sign, a float that is not finite is the largest of integers; a maximum vectorises where a search does not.
+    // Without the sign bit, non-finite floats are the largest integers. A maximum vectorises, a search does not.
     row.iter().fold(0, |largest, v| (v.to_bits() & !(1 << 31)).max(largest)) < f32::INFINITY.to_bits()
 }
 
-/// Rows of a tap blended into one, which still has the tap's columns, position after position.
+/// Blends rows of a tap into one with the tap's columns, position after position.
 #[inline(always)]
 fn down(tap: &TapMap<'_>, weighting: &Weighting, out: &mut [f32]) {
     if tap.channels < BLOCK || tap.cols < BLOCK {
@@ -142,7 +143,7 @@ fn down(tap: &TapMap<'_>, weighting: &Weighting, out: &mut [f32]) {
     down_blocks::<BLOCK>(tap, weighting, out);
 }
 
-/// By blocks of `N` x `N`, of which the last overlap the ones before.
+/// In blocks of `N` x `N`, of which the last may overlap the ones before.
 #[inline(always)]
 fn down_blocks<const N: usize>(tap: &TapMap<'_>, weighting: &Weighting, out: &mut [f32]) {
     for c in (0..tap.channels).step_by(N) {
@@ -163,7 +164,7 @@ fn down_blocks<const N: usize>(tap: &TapMap<'_>, weighting: &Weighting, out: &mu
     }
 }
 
-/// `N` columns of channel `c` from `x` on, its rows blended.
+/// `N` columns of channel `c` from `x` on, with blended rows.
 #[inline(always)]
 fn blend<const N: usize>(tap: &TapMap<'_>, weighting: &Weighting, c: usize, x: usize) -> [f32; N] {
     let Weighting { range, first, rest } = weighting;

@@ -1,4 +1,4 @@
-//! Where the backbone runs: one string, one table of ONNX Runtime execution providers.
+//! Devices: a table that maps a name to an ONNX Runtime execution provider.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,19 +15,19 @@ struct Provider {
     remedy: &'static str,
 }
 
-/// Adding a device is adding a line here.
+/// The supported devices.
 const PROVIDERS: &[Provider] = &[
     Provider { name: "cpu", indexed: false, dispatch: |_| None, remedy: "" },
     Provider {
         name: "cuda",
         indexed: true,
         dispatch: |index| Some(CUDA::default().with_device_id(index).build().error_on_failure()),
-        remedy: "it needs an NVIDIA GPU with its driver, CUDA and cuDNN, and ONNX Runtime's GPU build (PyPI: \
+        remedy: "CUDA needs an NVIDIA GPU with its driver, CUDA and cuDNN, and ONNX Runtime's GPU build (PyPI: \
                  onnxruntime-gpu) beside its provider libraries; device 'cpu' always works",
     },
 ];
 
-/// The devices that a device string can name, without their indices. Whether this machine has them shows when they are used.
+/// Names of the supported devices, without indices. The machine need not have them.
 pub fn device_names() -> Vec<&'static str> {
     PROVIDERS.iter().map(|provider| provider.name).collect()
 }
@@ -40,15 +40,15 @@ pub struct Device {
 }
 
 impl Device {
-    /// The processor that the program runs on.
+    /// The CPU.
     pub const CPU: Self = Self { provider: 0, index: 0 };
 
-    /// The provider to register with a session; none for the CPU, which ONNX Runtime always has.
+    /// The provider to register with a session; none for the CPU, which is built in.
     pub(super) fn dispatch(self) -> Option<ExecutionProviderDispatch> {
         (PROVIDERS[self.provider].dispatch)(self.index)
     }
 
-    /// The error for a device that ONNX Runtime could not use because of `cause`.
+    /// The error for a device that ONNX Runtime cannot use.
     pub(super) fn unusable(self, cause: &dyn fmt::Display) -> Error {
         let remedy = PROVIDERS[self.provider].remedy;
         Error::new(Status::Device, format!("device '{self}' cannot be used: {cause}. What to do: {remedy}"))

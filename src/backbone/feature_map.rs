@@ -1,11 +1,11 @@
-//! The map of feature vectors that everything after the backbone works on.
+//! Maps of feature vectors.
 
 use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3};
 
 use crate::error::Result;
 use crate::exec::memory::try_resize;
 
-/// A vector of channels for each position of a grid: an array of rows x columns x channels.
+/// A feature vector for each position of a grid: an array of rows x columns x channels.
 ///
 /// It is always in standard layout, position after position, so that kernels can work on its values as a slice.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -48,7 +48,7 @@ impl FeatureMap {
         self.0.as_slice().expect(LAYOUT)
     }
 
-    /// All values, position after position, to be changed.
+    /// All values, position after position, mutable.
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
         self.0.as_slice_mut().expect(LAYOUT)
     }
@@ -58,21 +58,20 @@ impl FeatureMap {
         self.0.view()
     }
 
-    /// The array, to be changed.
+    /// The array, mutable.
     pub fn view_mut(&mut self) -> ArrayViewMut3<'_, f32> {
         self.0.view_mut()
     }
 
-    /// One position a row, one channel a column.
+    /// A matrix with one row per position and one column per channel.
     pub fn vectors(&self) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((self.positions(), self.channels()), self.as_slice()).expect(LAYOUT)
     }
 
-    /// Gives it another shape (rows, columns, channels) in the same memory where that suffices. Its values are then to be
-    /// written.
+    /// Changes the shape (rows, columns, channels) and reuses the memory if it suffices. The values are then undefined.
     ///
     /// # Errors
-    /// [`crate::error::Status::OutOfMemory`]; it is then empty.
+    /// [`crate::error::Status::OutOfMemory`]; the map is then empty.
     pub fn reshape(&mut self, shape: (usize, usize, usize)) -> Result<()> {
         if self.shape() != shape {
             let (mut values, _) = std::mem::take(&mut self.0).into_raw_vec_and_offset();
@@ -83,7 +82,7 @@ impl FeatureMap {
     }
 }
 
-/// What holds of every map.
+/// The invariant of every map.
 const LAYOUT: &str = "a map in standard layout";
 
 impl From<Array3<f32>> for FeatureMap {

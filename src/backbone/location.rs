@@ -1,4 +1,4 @@
-//! Where shared libraries lie on disk: this one, to find ONNX Runtime beside it, and ONNX Runtime itself.
+//! Paths of loaded shared libraries: this one, to find ONNX Runtime beside it, and ONNX Runtime itself.
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -7,7 +7,7 @@ use std::path::PathBuf;
 /// The folder of the shared library (or program) that contains this code.
 pub fn own_directory() -> Option<PathBuf> {
     let path = module_file(own_directory as *const () as *const c_void)?;
-    // On Unix, the main program is named as it was started, which may be without a folder.
+    // On Unix, the main program has the name that it was started with, which may lack a folder.
     if path.components().count() < 2 { executable_directory() } else { Some(path.parent()?.to_owned()) }
 }
 
@@ -38,7 +38,7 @@ pub fn module_file(address: *const c_void) -> Option<PathBuf> {
     use std::ffi::OsString;
     use std::os::windows::ffi::OsStringExt;
 
-    /// Longer than any path that Windows gives.
+    /// Longer than any path on Windows.
     const LONGEST: usize = 32 * 1024;
     let module = windows::module(windows::UNCHANGED_COUNT, address)?;
     let mut name = vec![0u16; LONGEST];

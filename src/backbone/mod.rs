@@ -24,10 +24,10 @@ use ndarray::ArrayView3;
 use crate::error::Result;
 use crate::preprocess::{InputSize, Normalisation};
 
-/// What the identity of a host's own feature extractor starts with, before its name.
+/// Prefix of the identity of a host's feature extractor.
 pub const HOST: &str = "host/";
 
-/// The most outputs that a backbone may have.
+/// Maximum number of outputs of a backbone.
 pub const MAX_TAPS: usize = 16;
 
 /// One output of a backbone for one image: `channels` planes of `rows * cols` values.

@@ -25,7 +25,7 @@ pub const BUILTIN: &str = "efficientnet-lite0-stage5";
 /// The normalisation that the embedded backbone was trained with.
 const BUILTIN_NORMALISATION: Normalisation = Normalisation { mean: [0.498; 3], std: [0.502; 3] };
 
-/// A network's file and how its input is normalised.
+/// A network's file and the normalisation of its input.
 pub struct Network {
     name: &'static str,
     bytes: Bytes,
@@ -43,12 +43,12 @@ impl Network {
         Self { name: BUILTIN, bytes: Bytes::Embedded(BUILTIN_ONNX), normalisation: BUILTIN_NORMALISATION }
     }
 
-    /// A user's own network.
+    /// A custom network.
     pub fn onnx(bytes: Arc<[u8]>, normalisation: Normalisation) -> Self {
         Self { name: "onnx", bytes: Bytes::Shared(bytes), normalisation }
     }
 
-    /// Its name and checksum.
+    /// Name and checksum.
     fn identity(&self) -> String {
         format!("{}/{:08x}", self.name, crc32fast::hash(self.bytes()))
     }
@@ -63,35 +63,35 @@ impl Network {
 
 /// An ONNX network with one image input and one or more feature maps as outputs.
 ///
-/// `ort` runs a session only through `&mut`, so there is a pool: each concurrent caller gets a session of its own, and
-/// later ones reuse it. All models of a process that use the same network in the same way share it.
+/// `ort` runs a session only through `&mut`, so each concurrent caller takes a session from a pool. All models of a
+/// process with the same network, device and number of threads share the pool.
 pub struct OnnxBackbone {
     network: Network,
     device: Device,
     threads: usize,
     identity: String,
-    /// Whether a run takes several images.
+    /// Whether a run accepts several images.
     several: bool,
     sessions: Pool<BoundSession>,
 }
 
-/// Pixels that a run takes together. Two images of the usual sizes cost a twentieth less than one after the other, since
-/// threads meet half as often; more of them no longer fit in a processor's caches.
+/// Maximum number of pixels per run. Two images of the usual sizes take 5 % less time together, since threads
+/// synchronise half as often; more no longer fit in the caches.
 const PIXELS: usize = 2 * 256 * 256;
 
-/// What to do about a network that fails on several images.
+/// Advice for a network that fails on several images.
 const ONE: &str = "; if it takes one image at a time, give its first dimension the size 1";
 
-/// What two users of one backbone must agree on: name, checksum and length of the network, bits of its normalisation,
-/// device, and threads of a run.
+/// Key of a shared backbone: name, checksum and length of the network, bits of its normalisation, device, and number of
+/// threads.
 type Key = (String, usize, [u32; 6], Device, usize);
 
 /// The backbones in use.
 static SHARED: LazyLock<Mutex<HashMap<Key, Weak<OnnxBackbone>>>> = LazyLock::new(Mutex::default);
 
 impl OnnxBackbone {
-    /// Opens the network on a device with so many threads for each run; or returns the backbone that another user in the
-    /// process has opened in the same way. It is freed with the last user.
+    /// Returns the network on a device with `threads` threads for each run, shared with other users in the process that
+    /// open the same. It is freed with the last user.
     ///
     /// # Errors
     /// [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when the device cannot be used, [`Status::Backbone`] when
@@ -101,8 +101,8 @@ impl OnnxBackbone {
         let normalisation = [r, g, b, u, v, w].map(f32::to_bits);
         let identity = network.identity();
         let key = (identity.clone(), network.bytes().len(), normalisation, device, threads);
-        // Locked while one is opened: whoever else wants the same must wait for it, and different ones are rarely opened
-        // at the same moment.
+        // Locked while a backbone is opened, so that others that need the same one wait for it. Different ones are
+        // rarely opened at the same time.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let open = shared.get(&key).and_then(Weak::upgrade);
         // Different networks may have the same checksum.
@@ -131,7 +131,7 @@ impl OnnxBackbone {
         let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(&e))?;
         let builder = builder.with_intra_threads(self.threads).map_err(|e| failed(&e))?;
         let builder = builder.with_inter_threads(1).map_err(|e| failed(&e))?;
-        // Threads that spin after a run would steal the cores from the scoring that follows it.
+        // Threads that spin after a run would take the cores from the scoring that follows.
         let mut builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
         let Some(provider) = self.device.dispatch() else {
             return builder.commit_from_memory(self.network.bytes()).map_err(|e| failed(&e));
@@ -195,7 +195,7 @@ impl FeatureExtractor for OnnxBackbone {
     fn warm_up(&self, size: InputSize, images: usize, calls: usize) -> Result<()> {
         let max_batch = self.max_batch(size).min(images);
         let inputs = try_vec(max_batch * 3 * size.height * size.width, 0.0)?;
-        // Whole batches, and what is left of a call's images.
+        // Full batches, and the remaining images of the call.
         let batches = [max_batch, images % max_batch.max(1)];
         self.sessions.warm_up(
             calls,
@@ -221,16 +221,16 @@ impl FeatureExtractor for OnnxBackbone {
     }
 }
 
-/// The error for a failure of ONNX Runtime: [`Status::OutOfMemory`] where that is the cause, else [`Status::Backbone`] with
-/// the message that `describe` makes of the cause.
+/// Converts an error of ONNX Runtime: [`Status::OutOfMemory`] if that is the cause, else [`Status::Backbone`] with the
+/// message of `describe`.
 fn failure(cause: &dyn Display, describe: impl FnOnce(&str) -> String) -> Error {
-    // ONNX Runtime has no code of its own for it: what its arena, the C++ library and its thread pool say.
+    // ONNX Runtime has no error code for it; these are the messages of its arena, the C++ library and its thread pool.
     const SAYINGS: [&str; 5] =
         ["Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "pthread_create failed"];
     let cause = cause.to_string();
     if SAYINGS.iter().any(|saying| cause.contains(saying)) {
         let message = format!(
-            "{}. There is not enough memory; use a smaller size or fewer threads, set the option tile, or close other programs",
+            "{}. Out of memory: use a smaller size or fewer threads, set the option tile, or close other programs",
             describe(&cause)
         );
         return Error::new(Status::OutOfMemory, message);
@@ -242,9 +242,9 @@ fn unfit(found: &str) -> Error {
     Error::new(
         Status::Backbone,
         format!(
-            "the ONNX file does not fit as a backbone: {found}. Expected one float input [1, 3, height, width] and 1 to \
-             {MAX_TAPS} float outputs [1, channels, rows, columns], the first dimension fixed or free; cut the network before \
-             its pooling and classifier"
+            "the ONNX file cannot be used as a backbone: {found}. Expected one float input [1, 3, height, width] and 1 \
+             to {MAX_TAPS} float outputs [1, channels, rows, columns], with a fixed or dynamic first dimension; cut \
+             the network before its pooling and classifier"
         ),
     )
 }
@@ -253,8 +253,8 @@ fn bound(session: Session) -> Result<BoundSession> {
     BoundSession::new(session).map_err(|e| unfit(&e.to_string()))
 }
 
-/// The checks that need no run; unknown (dynamic) dimensions are -1 and checked when the network runs. Returns whether a run
-/// takes several images, which needs a free first dimension of the input and of all outputs.
+/// Checks inputs and outputs without a run; dynamic dimensions are -1 and are checked when the network runs. Returns
+/// whether a run accepts several images, which requires a dynamic first dimension of the input and all outputs.
 fn takes_several(session: &Session) -> Result<bool> {
     let rank_four = |outlet: &Outlet| match outlet.dtype() {
         ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } if shape.len() == 4 => Ok(shape.to_vec()),

@@ -1,8 +1,8 @@
 //! Finding and loading ONNX Runtime's shared library, once per process.
 //!
-//! In order: the path given to [`open`], the environment variable `NPAD_ONNXRUNTIME`, the folder of this library and the
-//! `lib` beside it, the system's loader. The first two are a user's explicit choice, so a library that is wrong there is an error and the
-//! search does not go on behind the user's back.
+//! Search order: the path given to [`open`], the environment variable `NPAD_ONNXRUNTIME`, the folder of this library
+//! and the `lib` folder beside it, the system's loader. The first two are explicit choices of the user, so an unusable
+//! library there is an error and the search ends.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -30,8 +30,8 @@ struct Loaded {
 
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 
-/// Loads ONNX Runtime from `path`, a file or the folder that holds it. Needed only where the search would not find it. Does
-/// nothing where that file is loaded already.
+/// Loads ONNX Runtime from `path`, a file or the folder that contains it. Needed only if the search does not find it.
+/// Does nothing if that file is already loaded.
 ///
 /// # Errors
 /// [`Status::NotFound`] when there is no such file, or no ONNX Runtime in the folder; [`Status::Runtime`] when it cannot be
@@ -53,7 +53,7 @@ pub fn open(path: &Path) -> Result<()> {
         return Err(Error::new(
             Status::WrongState,
             format!(
-                "ONNX Runtime is already loaded from {}; a process can use one only. Open {} before anything else",
+                "ONNX Runtime is already loaded from {}; a process can use only one. Open {} before any other call",
                 loaded.path.display(),
                 found.display()
             ),
@@ -63,12 +63,12 @@ pub fn open(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether two paths lead to one file, however they are spelt.
+/// Whether two paths refer to the same file.
 fn same_file(a: &Path, b: &Path) -> bool {
     a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b)
 }
 
-/// The process-wide environment, loaded by the search order at the first call.
+/// The process-wide environment. The first call loads ONNX Runtime by the search order.
 pub(super) fn environment() -> Result<Environment> {
     let mut loaded = lock();
     if loaded.is_none() {
@@ -77,7 +77,7 @@ pub(super) fn environment() -> Result<Environment> {
     loaded.as_ref().map(|l| l.environment.clone()).ok_or_else(|| Error::new(Status::Internal, "no environment"))
 }
 
-/// Loads ONNX Runtime ahead of its use, where it is to be found.
+/// Loads ONNX Runtime in advance, if it is found.
 pub fn warm_up() {
     let _ = environment();
 }
@@ -118,7 +118,7 @@ fn search() -> Result<Loaded> {
     })
 }
 
-/// `path` itself if it is a file, else the library in that folder: by its plain name or else with a version suffix.
+/// `path` itself if it is a file, else the library in that folder, by its plain name or with a version suffix.
 fn library_in(path: &Path) -> Option<PathBuf> {
     if path.is_file() {
         return Some(path.to_owned());
@@ -138,18 +138,18 @@ fn is_runtime(name: &str) -> bool {
 }
 
 fn load(path: &Path) -> std::result::Result<Loaded, String> {
-    // `ort` looks for a relative path beside the program first, which is not what the user means.
+    // `ort` resolves a relative path against the program's folder first.
     let absolute = if path.is_file() { std::path::absolute(path).map_err(|e| chain(&e))? } else { path.to_owned() };
     let builder = ort::init_from(absolute).map_err(|e| match &e {
-        // It does not give its cause as an error's source.
+        // `ort` does not report the cause as the error's source.
         LoadDynamicError::Dlopen { error, .. } => chain(error),
         _ => chain(&e),
     })?;
     let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| chain(&e))?;
-    // Failures come back as errors; a library does not write to its host's standard error.
+    // Failures are returned as errors; npad does not write to the host's standard error.
     environment.set_log_level(LogLevel::Fatal);
     stay_loaded();
-    // Where the system's loader has searched, only it knows what it found.
+    // Only the system's loader knows which file it found.
     let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());
     log::info!("loaded ONNX Runtime from {}", path.display());
     Ok(Loaded { environment, path })
@@ -165,9 +165,10 @@ fn failed(tried: &[String]) -> Error {
     Error::new(
         Status::Runtime,
         format!(
-            "ONNX Runtime could not be loaded. Looked at:\n  {}\nInstall ONNX Runtime 1.{} or newer (its releases, or the \
-             {FILE_NAME}* inside PyPI's onnxruntime wheel) in one of these places: a path given to npad_runtime_open, the \
-             environment variable {VARIABLE} (file or folder), beside the npad library, or where the system's loader looks",
+            "ONNX Runtime could not be loaded. Searched:\n  {}\nInstall ONNX Runtime 1.{} or newer (its releases, or \
+             the {FILE_NAME}* inside PyPI's onnxruntime wheel) in one of these places: a path given to \
+             npad_runtime_open, the environment variable {VARIABLE} (file or folder), the folder of the npad library, \
+             or the search path of the system's loader",
             tried.join("\n  "),
             ort::MINOR_VERSION
         ),

@@ -37,7 +37,7 @@ struct Binding {
 }
 
 impl BoundSession {
-    /// Of a session with one input and at most [`MAX_TAPS`] outputs.
+    /// Wraps a session with one input and at most [`MAX_TAPS`] outputs.
     ///
     /// # Errors
     /// When a name cannot be passed on.
@@ -52,10 +52,10 @@ impl BoundSession {
         })
     }
 
-    /// Runs on `input`, whose shape that is, and returns the outputs, which stay until the next run.
+    /// Runs on `input` of the given shape and returns the outputs, which are valid until the next run.
     ///
     /// # Errors
-    /// What ONNX Runtime says.
+    /// Errors of ONNX Runtime.
     pub fn run(&mut self, shape: [usize; 4], input: &[f32]) -> ort::Result<&[DynValue]> {
         assert_eq!(input.len(), shape.iter().product::<usize>(), "the input has its shape");
         match self.bindings.iter().position(|binding| binding.shape == shape) {

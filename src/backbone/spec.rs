@@ -1,4 +1,4 @@
-//! Where a backbone comes from.
+//! Sources of a backbone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use super::{Device, FeatureExtractor};
 use crate::error::{Error, Result};
 use crate::preprocess::Normalisation;
 
-/// Which backbone a model uses.
+/// The backbone of a model.
 #[derive(Clone)]
 pub enum BackboneSpec {
     /// The network embedded in this library.
     Builtin,
-    /// A user's own network, which travels inside the model file.
+    /// A custom network, which the model file contains.
     Onnx {
         /// The file's contents.
         bytes: Arc<[u8]>,
-        /// How pixel values become its input.
+        /// The normalisation of its input.
         normalisation: Normalisation,
     },
-    /// The host's own feature extractor, which a model file can only name.
+    /// A feature extractor of the host; the model file contains only its name.
     Host(Arc<dyn FeatureExtractor>),
 }
 
 impl BackboneSpec {
-    /// Reads a user's own network from an ONNX file.
+    /// Reads a custom network from an ONNX file.
     ///
     /// # Errors
     /// [`NotFound`](crate::error::Status::NotFound) or [`Io`](crate::error::Status::Io) when the file cannot be read.
@@ -35,8 +35,8 @@ impl BackboneSpec {
         Ok(Self::Onnx { bytes: bytes.into(), normalisation })
     }
 
-    /// Opens it on a device with so many threads for each run, or shares the one that is open already; a host's extractor
-    /// decides on both for itself.
+    /// Opens the backbone on a device with `threads` threads for each run, or shares the one that is already open. A
+    /// host's extractor ignores both.
     ///
     /// # Errors
     /// As [`OnnxBackbone::shared`].

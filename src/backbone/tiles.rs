@@ -1,9 +1,9 @@
-//! A backbone run tile by tile, so that its memory follows the tile instead of the image.
+//! Runs a backbone on tiles, so that its memory depends on the tile size instead of the image size.
 //!
-//! The widest layers of a network hold a hundred channels at half the image's resolution: 2 GB for 5 megapixels. What comes
-//! out is small, so tiles are cut from the network's input and their outputs put together; everything after that sees one
-//! image. Each tile is run with a border of [`OVERLAP`] pixels whose outputs are dropped. A network sees farther than that,
-//! but little of what it sees there counts; a model is fitted and used with the same tiles.
+//! The widest layers of a network hold a hundred channels at half the image's resolution: 2 GB for 5 megapixels. The
+//! outputs are small, so only the network's input is split into tiles, and their outputs are merged. Each tile has a
+//! border of [`OVERLAP`] pixels whose outputs are dropped. The receptive field is larger, but pixels beyond the border
+//! have little influence, and a model is fitted and used with the same tiles.
 
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
-/// Pixels around a tile that its outputs may depend on.
+/// Width of the border of a tile in pixels.
 const OVERLAP: usize = 64;
-/// Tiles begin at multiples of this many pixels. Strides are powers of two up to it.
+/// Tiles start at multiples of this many pixels. Strides must be powers of two up to it.
 const ALIGNMENT: usize = 64;
 
-/// The shortest and the longest side of a tile.
+/// Minimum and maximum side of a tile.
 const SIDES: RangeInclusive<usize> = 256..=8192;
 
 /// Runs another extractor on tiles.
@@ -38,14 +38,14 @@ struct Scratch {
     taps: Vec<Array3<f32>>,
 }
 
-/// Along one axis, the pixels that a tile stands for and those that it is run on.
+/// Along one axis: the pixels of a tile without and with its border.
 #[derive(Debug, Clone, PartialEq)]
 struct Span {
     core: Range<usize>,
     window: Range<usize>,
 }
 
-/// Cuts an axis into as few tiles of at most `tile` pixels as will do, all of about the same length.
+/// Splits an axis into the minimum number of tiles of at most `tile` pixels, of about equal length.
 fn spans(length: usize, tile: usize) -> impl Iterator<Item = Span> {
     let core = length.div_ceil(length.div_ceil(tile)).next_multiple_of(ALIGNMENT);
     let span = move |start: usize| {
@@ -56,17 +56,17 @@ fn spans(length: usize, tile: usize) -> impl Iterator<Item = Span> {
 }
 
 impl Tiled {
-    /// Whether tiles may have that side: 0 (no tiles), or a multiple of 64 from 256 to 8192.
+    /// Whether a tile size is valid: 0 (no tiles), or a multiple of 64 from 256 to 8192.
     pub fn accepts(tile: usize) -> bool {
         tile == 0 || (SIDES.contains(&tile) && tile.is_multiple_of(ALIGNMENT))
     }
 
-    /// Tiles of at most `tile` pixels a side; with 0, the extractor as it is.
+    /// Creates an extractor with tiles of at most `tile` x `tile` pixels; 0 for no tiles.
     pub fn over(inner: Arc<dyn FeatureExtractor>, tile: usize) -> Arc<dyn FeatureExtractor> {
         if tile == 0 { inner } else { Arc::new(Self { inner, tile, scratch: Pool::default() }) }
     }
 
-    /// Whether an image is one tile.
+    /// Whether an image fits in one tile.
     fn holds(&self, size: InputSize) -> bool {
         size.height.max(size.width) <= self.tile
     }
@@ -91,7 +91,11 @@ impl Tiled {
                         taps.resize_with(parts.len(), || Array3::default((0, 0, 0)));
                     }
                     if taps.len() != parts.len() {
-                        return Err(unfit(format!("{} outputs here, {} there", taps.len(), parts.len())));
+                        return Err(unfit(format!(
+                            "{} outputs for one tile and {} for another",
+                            taps.len(),
+                            parts.len()
+                        )));
                     }
                     taps.iter_mut().zip(parts).try_for_each(|(tap, part)| {
                         let place = Place::of(part, size, [&down, &across])?;
@@ -184,7 +188,7 @@ fn tap_map(tap: &Array3<f32>) -> TapMap<'_> {
     TapMap { channels, rows, cols, data: tap.as_slice().expect("made in standard layout") }
 }
 
-/// What of a tile's output counts, and where in the whole image's it belongs.
+/// The part of a tile's output to keep, and its position in the whole output.
 struct Place {
     /// Of the whole: planes, rows, columns.
     shape: (usize, usize, usize),
@@ -201,7 +205,7 @@ impl Place {
         Ok(Self { shape: (part.channels, rows, cols), to: [to_rows, to_cols], from: [from_rows, from_cols] })
     }
 
-    /// Along one axis: cells of the whole, those of them that the tile stands for, and these among the tile's `cells`.
+    /// Along one axis: cells of the whole output, those of the tile among them, and the same among the tile's `cells`.
     fn along(span: &Span, pixels: usize, cells: usize) -> Result<(usize, Range<usize>, Range<usize>)> {
         let mut strides = (0..=ALIGNMENT.ilog2()).map(|power| 1 << power);
         let stride = strides
@@ -212,11 +216,11 @@ impl Place {
         Ok((pixels.div_ceil(stride), to.clone(), first..first + to.len()))
     }
 
-    /// Copies what counts of `part`.
+    /// Copies the part of a tile's output to keep.
     fn put(&self, part: &TapMap<'_>, whole: &mut Array3<f32>) -> Result<()> {
         if whole.dim() != self.shape {
             return Err(unfit(format!(
-                "an output of {} channels here, {} there, or of other strides",
+                "an output of {} channels for one tile and {} for another, or of different strides",
                 whole.dim().0,
                 self.shape.0
             )));

@@ -2,9 +2,9 @@
 
 /// An empty vector with room for `length` values, in huge pages where the system has them.
 ///
-/// The system hands out memory page by page when it is first touched. With pages of 4 KB that takes longer than to read a
-/// model's file, and longer still while ONNX Runtime is loaded at the same time; and a score, which goes through all of a
-/// model, keeps looking up where the pages are.
+/// The system maps memory page by page on first access. With pages of 4 KB that takes longer than reading a model's
+/// file, and even longer while ONNX Runtime is loaded at the same time. Scoring, which reads the whole model, would
+/// also cause many TLB misses.
 pub fn with_capacity<T>(length: usize) -> Vec<T> {
     let values = Vec::with_capacity(length);
     #[cfg(target_os = "linux")]
@@ -16,7 +16,7 @@ pub fn with_capacity<T>(length: usize) -> Vec<T> {
 #[allow(unsafe_code)]
 fn advise(start: usize, length: usize) {
     const PAGE: usize = 4096;
-    /// Below, there is hardly a whole huge page (2 MB) inside.
+    /// A smaller array hardly contains a whole huge page (2 MB).
     const LEAST: usize = 4 << 20;
     let (first, end) = (start.next_multiple_of(PAGE), (start + length) / PAGE * PAGE);
     if length >= LEAST && end > first {

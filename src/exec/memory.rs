@@ -1,14 +1,14 @@
 //! Fallible allocation for buffers whose size follows from images and models.
 //!
-//! The standard library ends the process where an allocation fails. Buffers that a user's image or model makes large are
-//! therefore reserved first, so that a failure becomes [`Status::OutOfMemory`].
+//! The standard library aborts the process when an allocation fails. Large buffers are therefore reserved first, so
+//! that a failure becomes [`Status::OutOfMemory`].
 
 use crate::error::{Error, Result, Status};
 
 /// A vector of `length` copies of `value`.
 ///
 /// # Errors
-/// [`Status::OutOfMemory`] when the memory cannot be had.
+/// [`Status::OutOfMemory`] when the memory cannot be allocated.
 pub fn try_vec<T: Clone>(length: usize, value: T) -> Result<Vec<T>> {
     let mut values = Vec::new();
     try_resize(&mut values, length, value)?;
@@ -18,7 +18,7 @@ pub fn try_vec<T: Clone>(length: usize, value: T) -> Result<Vec<T>> {
 /// A copy of `values`.
 ///
 /// # Errors
-/// [`Status::OutOfMemory`] when the memory cannot be had.
+/// [`Status::OutOfMemory`] when the memory cannot be allocated.
 pub fn try_copy<T: Copy>(values: &[T]) -> Result<Vec<T>> {
     let mut copy = Vec::new();
     try_reserve(&mut copy, values.len())?;
@@ -26,10 +26,10 @@ pub fn try_copy<T: Copy>(values: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
-/// Resizes a vector, filling what is new with `value`.
+/// Resizes a vector, with new elements set to `value`.
 ///
 /// # Errors
-/// [`Status::OutOfMemory`] when the memory cannot be had; the vector is unchanged.
+/// [`Status::OutOfMemory`] when the memory cannot be allocated; the vector is unchanged.
 pub fn try_resize<T: Clone>(values: &mut Vec<T>, length: usize, value: T) -> Result<()> {
     try_reserve(values, length.saturating_sub(values.len()))?;
     values.resize(length, value);
@@ -39,7 +39,7 @@ pub fn try_resize<T: Clone>(values: &mut Vec<T>, length: usize, value: T) -> Res
 /// Reserves room for `additional` more values.
 ///
 /// # Errors
-/// [`Status::OutOfMemory`] when the memory cannot be had; the vector is unchanged.
+/// [`Status::OutOfMemory`] when the memory cannot be allocated; the vector is unchanged.
 pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
     values.try_reserve_exact(additional).map_err(|_| out_of_memory::<T>(values.len(), additional))
 }
@@ -47,7 +47,7 @@ pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
 /// Reserves room for `additional` more values and, as `Vec::push` does, for later ones: for vectors that grow in small steps.
 ///
 /// # Errors
-/// [`Status::OutOfMemory`] when the memory cannot be had; the vector is unchanged.
+/// [`Status::OutOfMemory`] when the memory cannot be allocated; the vector is unchanged.
 pub fn try_grow<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
     values.try_reserve(additional).map_err(|_| out_of_memory::<T>(values.len(), additional))
 }
@@ -55,7 +55,8 @@ pub fn try_grow<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
 fn out_of_memory<T>(length: usize, additional: usize) -> Error {
     let bytes = (length as u128 + additional as u128) * size_of::<T>() as u128;
     let message = format!(
-        "there is no memory for a buffer of {bytes} bytes; use smaller images or a smaller size, or close other programs"
+        "out of memory: a buffer of {bytes} bytes could not be allocated; use smaller images or a smaller size, or \
+         close other programs"
     );
     Error::new(Status::OutOfMemory, message)
 }

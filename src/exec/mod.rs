@@ -1,9 +1,9 @@
-//! Threads, working memory and progress of long calls. npad lives in somebody else's process, so all of it is private: no
-//! global thread pool, no more threads than were asked for.
+//! Threads, working memory and progress of long calls. npad runs in the host's process, so it uses no global thread
+//! pool and no more threads than requested.
 //!
 //! # Threads
 //!
-//! Three kinds of threads take turns, each where it is best:
+//! There are three kinds of threads:
 //!
 //! - Fits run long loops with uneven work, for which rayon's work stealing is right: [`Threads::run`] enters a rayon pool of
 //!   npad's own.
@@ -12,7 +12,7 @@
 //!   next while an [`Awake`] guard lives, and sleep between scores.
 //! - The backbone runs on ONNX Runtime's own threads, which do not spin after a run; npad's workers sleep meanwhile.
 //!
-//! All models and trainers of a process that ask for the same number of threads share them ([`Threads::shared`]).
+//! All models and trainers of a process with the same number of threads share them ([`Threads::shared`]).
 
 pub mod huge_pages;
 pub mod memory;
@@ -40,7 +40,7 @@ pub struct Threads {
 }
 
 impl Threads {
-    /// The threads that all of the process share who ask for `count` (see [`Threads::new`]). They end with the last user.
+    /// The shared threads of the process for `count` (see [`Threads::new`]). They end with their last user.
     ///
     /// # Errors
     /// As [`Threads::new`].
@@ -56,10 +56,10 @@ impl Threads {
         Ok(threads)
     }
 
-    /// `count` threads, the caller's among them; 0 stands for one per available core.
+    /// `count` threads, including the caller's; 0 for one per available core.
     ///
     /// # Errors
-    /// [`Status::OutOfMemory`] when the system refuses the threads.
+    /// [`Status::OutOfMemory`] when the threads cannot be created.
     pub fn new(count: usize) -> Result<Self> {
         let count = Self::resolve(count);
         let spin_pool = SpinPool::new(count - 1).map_err(|e| refused(count, &e))?;
@@ -71,14 +71,14 @@ impl Threads {
         if count > 0 { count } else { std::thread::available_parallelism().map_or(1, usize::from) }
     }
 
-    /// Starts the threads of a fit, so that it is known at once whether the system gives them.
+    /// Starts the threads of a fit, so that a failure is reported early.
     ///
     /// # Errors
-    /// [`Status::OutOfMemory`] when it does not.
+    /// [`Status::OutOfMemory`] when the threads cannot be created.
     pub fn start(&self) -> Result<()> {
         if self.rayon.get().is_none() {
             let pool = self.new_rayon().map_err(|e| refused(self.count, &e))?;
-            // Where another thread was faster, its pool stays.
+            // If another thread was faster, its pool is kept.
             let _ = self.rayon.set(pool);
         }
         Ok(())
@@ -104,9 +104,8 @@ impl Threads {
         self.spin_pool.chunks(data, size, &mut none, |(), index, chunk| work(index, chunk));
     }
 
-    /// [`Threads::chunks`] whose `work` also gets working memory that its thread alone uses meanwhile. `prepare` brings each
-    /// thread's to the size that is needed, before the loop and whether or not the thread will take part: what one loop
-    /// has prepared, a later one of the same sizes need not allocate.
+    /// [`Threads::chunks`] with working memory for each thread. `prepare` resizes the memory of every thread before the
+    /// loop, even of threads that will not take part, so that later loops of the same sizes do not allocate.
     ///
     /// # Errors
     /// Those of `prepare`; then no work is done.
@@ -124,7 +123,7 @@ impl Threads {
         Ok(())
     }
 
-    /// Wakes the workers for the loops to come, and keeps them awake between these as long as the guard lives.
+    /// Wakes the workers and keeps them awake between loops while the guard lives.
     pub fn awake(&self) -> Awake<'_> {
         self.spin_pool.awake()
     }
@@ -132,8 +131,8 @@ impl Threads {
 
 fn refused(count: usize, cause: &dyn std::fmt::Display) -> Error {
     let message = format!(
-        "the system refuses {count} worker threads: {cause}. There is no memory for their stacks, or the process may not have \
-         so many threads; use fewer (option threads)"
+        "{count} worker threads could not be created: {cause}. There is no memory for their stacks, or the process has \
+         reached its limit of threads; use fewer (option threads)"
     );
     Error::new(Status::OutOfMemory, message)
 }

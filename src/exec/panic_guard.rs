@@ -1,16 +1,16 @@
 //! Panics inside npad print nothing.
 //!
-//! npad lives in somebody else's process. A panic in its code is caught at the C boundary and becomes an error with the
-//! panic's text; the standard library would also print it to the host's standard error, from a hook that is one for the
-//! whole process. npad therefore replaces that hook once, by one that returns silently on threads that run npad's code and
-//! calls the hook that was there before for all other panics. A hook that the host sets later replaces npad's.
+//! A panic in npad is caught at the C boundary and becomes an error with the panic's text. The process-wide panic hook
+//! would also print it to the host's standard error. npad therefore replaces the hook once, by one that returns
+//! silently on threads that run npad's code and calls the previous hook for all other panics. A hook that the host sets
+//! later replaces npad's.
 
 use std::cell::Cell;
 use std::panic::{set_hook, take_hook};
 use std::sync::Once;
 
 thread_local! {
-    /// How many calls of [`quiet`] this thread is in.
+    /// Nesting depth of [`quiet`] on this thread.
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
@@ -39,7 +39,7 @@ pub(super) fn quiet_thread() {
 
 fn install_hook() {
     static INSTALLED: Once = Once::new();
-    // A thread that is unwinding must not change the hook. Such a thread has printed its panic already.
+    // A thread that is unwinding must not change the hook; its panic has already been printed.
     if std::thread::panicking() {
         return;
     }

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Status};
 
-/// Where a fit stands.
+/// Progress of a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step<'a> {
-    /// What is being done: "learning", "statistics", "centroids" or "held-out scores".
+    /// The current stage: "learning", "statistics", "centroids" or "held-out scores".
     pub stage: &'a str,
-    /// Steps done of this stage.
+    /// Completed steps of this stage.
     pub done: usize,
-    /// Its number of steps; 0 where it is not known.
+    /// Total steps of this stage; 0 if unknown.
     pub total: usize,
 }
 
-/// A flag that cancels a call in progress. Clones share it; any thread may set it, and it cannot be taken back.
+/// A flag that cancels running calls. Clones share it. Any thread may set it; it cannot be reset.
 #[derive(Debug, Clone, Default)]
 pub struct Cancellation(Arc<AtomicBool>);
 
@@ -36,7 +36,7 @@ impl Cancellation {
         self.0.load(Ordering::Acquire)
     }
 
-    /// Passes while the flag is not set.
+    /// Fails if the flag is set.
     ///
     /// # Errors
     /// [`Status::Cancelled`] when it is.
@@ -48,23 +48,23 @@ impl Cancellation {
     }
 }
 
-/// Returns whether to go on.
+/// Progress callback. Returns true to continue, false to cancel.
 type Callback = dyn Fn(Step<'_>) -> bool + Send + Sync;
 
-/// Tells the user of each step. By default nobody listens.
+/// Reports each step to the progress callback. There is none by default.
 #[derive(Clone, Default)]
 pub struct Progress(Option<Arc<Callback>>);
 
 impl Progress {
-    /// Calls `listen` on the thread of the call in progress; it returns whether to go on.
+    /// Sets the callback. It is called on the thread that called npad, and returns true to continue, false to cancel.
     pub fn new(listen: impl Fn(Step<'_>) -> bool + Send + Sync + 'static) -> Self {
         Self(Some(Arc::new(listen)))
     }
 
-    /// Tells of a step.
+    /// Reports a step.
     ///
     /// # Errors
-    /// [`Status::Cancelled`] when the user does not want to go on.
+    /// [`Status::Cancelled`] when the callback returns false.
     pub fn report(&self, stage: &str, done: usize, total: usize) -> Result<()> {
         if self.0.as_ref().is_none_or(|listen| listen(Step { stage, done, total })) {
             return Ok(());

@@ -1,8 +1,8 @@
-//! Rows of a matrix in somebody's memory, which need not be contiguous and need not be initialised.
+//! Rows of a matrix in memory that need not be contiguous or initialised.
 //!
-//! A caller may give npad a part of a larger matrix to write to, and the rest of the matrix to another thread. A slice from
-//! the first value to the last would also cover what lies between the rows, which belongs to that other thread. The types
-//! here keep a pointer instead and make slices of single rows only:
+//! A caller may pass a part of a larger matrix to npad while another thread writes the rest. A slice from the first
+//! value to the last would also cover the gaps between the rows, which belong to that other thread. These types hold a
+//! pointer instead and create slices of single rows only:
 //!
 //! - [`Rows`] can be read, like `&[T]`;
 //! - [`RowsMut`] can be read and written, like `&mut [T]`;
@@ -15,24 +15,24 @@ use std::ptr::NonNull;
 use super::Threads;
 use crate::error::{Error, Result, Status};
 
-/// Rows that one task of a parallel loop writes.
+/// Number of rows per task of a parallel loop.
 const ROWS_PER_TASK: usize = 16;
 
-/// Rows of initialised values, shared with whoever else reads them.
+/// Shared rows of initialised values.
 #[derive(Debug)]
 pub struct Rows<'a, T> {
     extent: Extent<T>,
     memory: PhantomData<&'a [T]>,
 }
 
-/// Rows of initialised values that nobody else reads or writes.
+/// Exclusive rows of initialised values.
 #[derive(Debug)]
 pub struct RowsMut<'a, T> {
     extent: Extent<T>,
     memory: PhantomData<&'a mut [T]>,
 }
 
-/// Rows that are to be written and that nobody else reads or writes. Their memory may be uninitialised.
+/// Exclusive rows to be written, whose memory may be uninitialised.
 #[derive(Debug)]
 pub struct RowsOut<'a, T> {
     extent: Extent<T>,
@@ -216,7 +216,7 @@ impl<'a, T: Copy> RowsOut<'a, T> {
     }
 }
 
-/// Where rows lie. It does not say what may be done with them.
+/// Position of rows in memory, without access rights.
 #[derive(Debug)]
 struct Extent<T> {
     start: NonNull<T>,
@@ -261,7 +261,7 @@ impl<T> Extent<T> {
         Ok(Self { start, width, height, stride })
     }
 
-    /// Values from the first of the first row to the last of the last.
+    /// Number of values from the start of the first row to the end of the last.
     fn length(width: usize, height: usize, stride: usize) -> Result<usize> {
         if width == 0 || height == 0 || stride < width {
             return Err(invalid(format!(

@@ -1,34 +1,34 @@
 //! Reusable working memory, and the limit of the calls that may use it at once.
 //!
-//! Memory that one call needs is kept for the next, so that steady work allocates nothing. Memory of one call that its
-//! threads share is handed out by [`Threads::chunks_with`](super::Threads::chunks_with) instead, one value for each thread.
+//! The memory of a call is kept for the next one, so that repeated calls do not allocate. Per-thread memory within a
+//! call is provided by [`Threads::chunks_with`](super::Threads::chunks_with).
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result, Status};
 
-/// How long a call waits for its turn where as many as may run are running.
+/// How long a call waits when the maximum number of calls is running.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Wait {
-    /// Until another call ends.
+    /// Waits until another call ends.
     #[default]
     Forever,
-    /// At most so long; then the call fails with [`Status::TimedOut`].
+    /// Waits at most this long; then the call fails with [`Status::TimedOut`].
     For(Duration),
-    /// Not at all: the call fails with [`Status::TimedOut`] at once.
+    /// Does not wait: the call fails with [`Status::TimedOut`] at once.
     Refuse,
 }
 
 /// Pools with a limit up to this have room for all their values from the start.
 const LARGE: usize = 1024;
 
-/// A pool of slots, each of which holds a value that is made when the slot is first used and kept between uses.
+/// A pool of slots. The value of a slot is created on first use and kept between uses.
 pub struct Pool<T> {
     slots: Mutex<Slots<T>>,
     returned: Condvar,
     limit: usize,
-    /// Held during [`Pool::warm_up`]: two that each hold some slots would wait for each other's.
+    /// Held during [`Pool::warm_up`], since two concurrent warm-ups could deadlock.
     warming_up: Mutex<()>,
 }
 
@@ -46,12 +46,12 @@ impl<T> Pool<T> {
         Self { slots, returned: Condvar::new(), limit, warming_up: Mutex::new(()) }
     }
 
-    /// The most slots that are in use at once.
+    /// The maximum number of slots in use.
     pub fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Takes a slot, with an idle value if there is one. It comes back when the guard is dropped.
+    /// Takes a slot, with an idle value if there is one. Dropping the guard returns it.
     ///
     /// # Errors
     /// [`Status::TimedOut`] when all slots are in use for longer than `wait`.
@@ -59,13 +59,13 @@ impl<T> Pool<T> {
         self.take(wait).map_err(|in_use| timed_out(in_use, self.limit, wait))
     }
 
-    /// Calls `work` with an idle value, or a new one where all are in use. Waits where no more slots may be in use.
+    /// Calls `work` with an idle value, or a new one if all are in use. Waits when all slots are in use.
     pub fn with<R>(&self, new: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
         let Ok(result) = self.try_with(|| Ok::<T, std::convert::Infallible>(new()), |value| Ok(work(value)));
         result
     }
 
-    /// [`Pool::with`] where making a value or the work may fail.
+    /// [`Pool::with`] for fallible functions.
     ///
     /// # Errors
     /// Those of `new` and `work`.
@@ -83,9 +83,9 @@ impl<T> Pool<T> {
         self.lock().idle.push(value);
     }
 
-    /// Calls `work` with the values of `count` different slots (at most the limit) and makes those that are missing, so that
-    /// as many callers at once find everything ready. Waits until other calls have returned their slots; must not be called
-    /// by a thread that holds one.
+    /// Calls `work` with the values of `count` different slots (at most the limit) and creates missing values, so that
+    /// `count` concurrent callers need not. Waits until other calls have returned their slots; must not be called by a
+    /// thread that holds one.
     ///
     /// # Errors
     /// Those of `new` and `work`.
@@ -105,7 +105,7 @@ impl<T> Pool<T> {
         Ok(())
     }
 
-    /// Takes a slot; where that fails, returns how many are in use.
+    /// Takes a slot, or returns the number of slots in use.
     fn take(&self, wait: Wait) -> std::result::Result<Slot<'_, T>, usize> {
         let start = Instant::now();
         let mut slots = self.lock();
@@ -127,7 +127,7 @@ impl<T> Pool<T> {
         }
         slots.in_use += 1;
         let value = slots.idle.pop();
-        // Coming back must not allocate.
+        // Returning a slot must not allocate.
         let in_use = slots.in_use;
         slots.idle.reserve(in_use);
         Ok(Slot { pool: self, value })
@@ -151,8 +151,9 @@ fn timed_out(in_use: usize, limit: usize, wait: Wait) -> Error {
         Wait::Forever | Wait::Refuse => "this call may not wait".to_owned(),
     };
     let message = format!(
-        "{in_use} calls of this model are running, at most {limit} may, and {waited}. Call from fewer threads, or change the \
-         options max_calls (how many calls run at once) or call_timeout (how long a call waits for its turn)"
+        "{in_use} calls of this model are running, at most {limit} may, and {waited}. Call from fewer threads, or \
+         change the options max_calls (maximum number of concurrent calls) or call_timeout (how long a blocked call \
+         waits)"
     );
     Error::new(Status::TimedOut, message)
 }
@@ -165,7 +166,7 @@ pub struct Slot<'a, T> {
 }
 
 impl<T> Slot<'_, T> {
-    /// The slot's value, made by `new` where the slot is empty.
+    /// The slot's value, created by `new` if the slot is empty.
     ///
     /// # Errors
     /// Those of `new`.
@@ -189,7 +190,7 @@ impl<T> Drop for Slot<'_, T> {
         slots.in_use -= 1;
         let waiting = slots.waiting > 0;
         drop(slots);
-        // A notification is a system call even where nobody waits.
+        // A notification is a system call even without waiters.
         if waiting {
             self.pool.returned.notify_one();
         }

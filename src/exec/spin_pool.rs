@@ -18,12 +18,12 @@ use super::sync::{
     yield_now,
 };
 
-/// A worker that has found no new job for this long sleeps, even while an [`Awake`] guard lives. Longer than any pause
-/// between the loops of a score.
+/// A worker that finds no new job for this long sleeps, even while an [`Awake`] guard lives. It is longer than any
+/// pause between the loops of a score.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// The pool. It runs one caller's loop at a time; loops that other callers start meanwhile run on their own threads alone,
-/// which is what serves several callers at once best.
+/// The pool. It runs one caller's loop at a time; loops that other callers start meanwhile run on their own threads
+/// alone, which is fastest for several concurrent callers.
 pub struct SpinPool {
     shared: Arc<Shared>,
     workers: Vec<JoinHandle<()>>,
@@ -34,9 +34,9 @@ struct Shared {
     wake: Condvar,
     /// Generation counter, incremented on every wake-up and every new job.
     generation: AtomicUsize,
-    /// How many [`Awake`] guards live.
+    /// Number of live [`Awake`] guards.
     awake: AtomicUsize,
-    /// Whether a caller's loop occupies the workers.
+    /// Whether a caller's loop is running on the workers.
     occupied: AtomicBool,
 }
 
@@ -47,8 +47,8 @@ struct State {
     closed: bool,
 }
 
-/// A loop on its caller's stack. It is valid while it stands in [`State`], and for a worker that has joined until that
-/// worker has left.
+/// A loop on its caller's stack. It is valid while [`State`] points to it and until every worker that has joined has
+/// left.
 #[derive(Clone, Copy)]
 struct JobPointer(*const Job<'static>);
 
@@ -60,7 +60,7 @@ struct Job<'a> {
     /// Called with the thread's number (0 for the caller, then the workers) and the index.
     work: &'a (dyn Fn(usize, usize) + Sync),
     count: usize,
-    /// The next index that no thread has taken.
+    /// The next free index.
     next: AtomicUsize,
     /// Workers that have started on the job.
     joined: AtomicUsize,
@@ -70,7 +70,7 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    /// Works on one index after the other until none is left.
+    /// Processes indices until none is left.
     fn run(&self, thread: usize) {
         let indices =
             std::iter::from_fn(|| Some(self.next.fetch_add(1, Ordering::Relaxed)).filter(|index| *index < self.count));
@@ -99,7 +99,7 @@ impl Shared {
         }
     }
 
-    /// What a worker does until the pool is dropped.
+    /// The main loop of a worker.
     fn work(&self, thread: usize) {
         let mut known = 0;
         loop {
@@ -125,7 +125,7 @@ impl Shared {
         }
     }
 
-    /// Spins until there is a generation after `known`, nobody asks for it any more, or patience is over.
+    /// Spins until there is a generation after `known`, no [`Awake`] guard lives, or the time limit is reached.
     fn spin(&self, known: usize) {
         let start = Instant::now();
         while self.awake.load(Ordering::Relaxed) > 0 && start.elapsed() < PATIENCE {

@@ -4,8 +4,7 @@ use std::ffi::{CStr, CString, c_char};
 use super::{free, guard_value, try_box};
 use crate::error::{Error, Status};
 
-/// Why a call failed: a status for programs and a message for people, which says what was wrong, what was expected and
-/// what to do.
+/// The error of a failed call: a status code, and a message that says what was wrong, what was expected and what to do.
 ///
 /// Owned by the caller, who frees it with npad_error_free(). Immutable: any thread may read it.
 pub struct npad_error {
@@ -13,14 +12,14 @@ pub struct npad_error {
     message: Cow<'static, CStr>,
 }
 
-/// What is reported when not even an error can be allocated. Never freed.
+/// The error that is returned when an error cannot be allocated. Never freed.
 static NO_MEMORY: npad_error = npad_error {
     status: Status::OutOfMemory,
-    message: Cow::Borrowed(c"there is no memory left, not even for the message of an error; close other programs"),
+    message: Cow::Borrowed(c"out of memory: even the error's message could not be allocated; close other programs"),
 };
 
 impl npad_error {
-    /// The status to return, and the error for the caller.
+    /// Returns the status code and the caller's error.
     pub(super) fn into_raw(error: &Error) -> (Status, *mut Self) {
         let status = error.status();
         let made =
@@ -29,7 +28,7 @@ impl npad_error {
     }
 }
 
-/// Text for C; none where there is no memory. A zero byte inside becomes a space.
+/// Converts to a C string, with zero bytes replaced by spaces. Returns none if memory cannot be allocated.
 fn c_string(text: &str) -> Option<CString> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(text.len() + 1).ok()?;
@@ -38,13 +37,13 @@ fn c_string(text: &str) -> Option<CString> {
     CString::from_vec_with_nul(bytes).ok()
 }
 
-/// The status that the failed call returned. NPAD_STATUS_OK for null.
+/// Returns the status code of the failed call; NPAD_STATUS_OK if `error` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_error_status(error: *const npad_error) -> Status {
     guard_value(Status::Internal, || unsafe { error.as_ref() }.map_or(Status::Ok, |e| e.status))
 }
 
-/// The message, UTF-8, terminated by a zero byte. It lives as long as the error. An empty text for null.
+/// Returns the message in UTF-8; an empty string if `error` is null. Valid until the error is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_error_message(error: *const npad_error) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { error.as_ref() }.map_or(c"".as_ptr(), |e| e.message.as_ptr()))

@@ -4,7 +4,7 @@ use crate::abi::sized::{SizedArray, read_sized};
 use crate::error::{Error, Result, Status};
 use crate::image::{ImageView, MaskView, PixelFormat, Rectangle};
 
-/// A length or coordinate of the caller's, which must not be negative.
+/// Converts a length or coordinate of the caller, which must not be negative.
 fn natural(value: i64, what: &str, expected: &str) -> Result<usize> {
     usize::try_from(value).map_err(|_| invalid(format!("the {what} is {value}, but must {expected}")))
 }
@@ -13,12 +13,12 @@ fn invalid(message: impl Into<String>) -> Error {
     Error::new(Status::InvalidImage, message)
 }
 
-/// A caller's stride in bytes, of which 0 stands for rows of `row` bytes without padding.
+/// The caller's stride in bytes; 0 means rows of `row` bytes without padding.
 fn stride(value: i64, row: usize, what: &str) -> Result<usize> {
     if value == 0 { Ok(row) } else { natural(value, what, "not be negative") }
 }
 
-/// The view of a mask.
+/// Creates the view of a mask.
 ///
 /// # Safety
 /// `mask` must be valid, and its data must cover its geometry as long as the view lives.
@@ -36,7 +36,7 @@ pub unsafe fn mask_view<'a>(mask: *const npad_mask) -> Result<MaskView<'a>> {
     MaskView::new(unsafe { std::slice::from_raw_parts(mask.data, bytes) }, width, height, stride)
 }
 
-/// The view of an image, after checking everything that can be checked.
+/// Checks an image's description and creates its view.
 ///
 /// # Safety
 /// `image` must be null or valid, and its pointers must cover its geometry as long as the view lives.
@@ -51,7 +51,7 @@ pub unsafe fn image_view<'a>(image: *const npad_image) -> Result<ImageView<'a>> 
 /// The image's pointers must cover its geometry as long as the view lives.
 unsafe fn view_of<'a>(image: &npad_image) -> Result<ImageView<'a>> {
     let format = PixelFormat::all().into_iter().find(|format| *format as i32 == image.format).ok_or_else(|| {
-        invalid(format!("the pixel format is {}, which is not one of npad_pixel_format", image.format))
+        invalid(format!("the pixel format is {}, but must be one of npad_pixel_format", image.format))
     })?;
     let pointers = &image.data[..format.planes()];
     if pointers.iter().any(|plane| plane.is_null()) {
@@ -81,7 +81,7 @@ unsafe fn view_of<'a>(image: &npad_image) -> Result<ImageView<'a>> {
     }
 }
 
-/// A rectangular region of interest; none where all four are 0.
+/// A rectangular region of interest; none if all four values are 0.
 pub fn rectangle(x: i32, y: i32, width: i32, height: i32) -> Result<Option<Rectangle>> {
     if (x, y, width, height) == (0, 0, 0, 0) {
         return Ok(None);
@@ -90,13 +90,13 @@ pub fn rectangle(x: i32, y: i32, width: i32, height: i32) -> Result<Option<Recta
     match (side(x), side(y), side(width), side(height)) {
         (Some(x), Some(y), Some(width @ 1..), Some(height @ 1..)) => Ok(Some(Rectangle { x, y, width, height })),
         _ => Err(invalid(format!(
-            "the region of interest is {width} x {height} pixels at ({x}, {y}), but its sides must be 1 or more and its \
-             corner 0 or more; all four 0 stand for the whole image"
+            "the region of interest is {width} x {height} pixels at ({x}, {y}), but its sides must be 1 or more and \
+             its corner 0 or more; all four values 0 mean the whole image"
         ))),
     }
 }
 
-/// The views of an array of images, one by one; a failure names the image.
+/// Creates the views of an array of images, one at a time. An error names the image.
 ///
 /// # Safety
 /// `images` must be null or point to `count` valid images.

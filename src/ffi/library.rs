@@ -13,31 +13,31 @@ const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_V
     Err(_) => panic!("a version without zero bytes"),
 };
 
-/// The library's version as text, "MAJOR.MINOR.PATCH". Static: never freed. Any thread.
+/// Returns the library's version as text, "MAJOR.MINOR.PATCH". The string is static. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_version_string() -> *const c_char {
     guard_value(VERSION.as_ptr(), || VERSION.as_ptr())
 }
 
-/// The library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. Any thread.
+/// Returns the library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. May be called from any thread.
 ///
-/// When the library is loaded at run time, compare it with the header's NPAD_VERSION_NUMBER before any other call: while the
-/// major version is 0, the header's major and minor version must be the library's.
+/// Programs that load the library at run time must compare it with NPAD_VERSION_NUMBER before any other call: while the
+/// major version is 0, major and minor version must be equal.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_version_number() -> u32 {
     guard_value(0, || NPAD_VERSION_NUMBER)
 }
 
-/// Loads ONNX Runtime from a file, or from the folder that contains it.
+/// Loads ONNX Runtime from a file or from the folder that contains it.
 ///
-/// Needed only where the search would not find it: at the first call that needs it, npad searches the environment variable
-/// NPAD_ONNXRUNTIME (a file or folder), the folder of its own library, and the places of the system's loader. A process uses
-/// one ONNX Runtime only. Any thread.
+/// Needed only if the default search does not find it. The first call that needs ONNX Runtime searches the environment
+/// variable NPAD_ONNXRUNTIME (a file or folder), the folder of the npad library, and the search path of the system's
+/// loader, in this order. A process can use only one ONNX Runtime. May be called from any thread.
 ///
 /// @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_FOUND when the path leads to no library, NPAD_STATUS_RUNTIME when it cannot be loaded or is older
-///         than 1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
+/// @return NPAD_STATUS_NOT_FOUND when there is no library at the path; NPAD_STATUS_RUNTIME when it cannot be loaded or
+///         is older than 1.17; NPAD_STATUS_WRONG_STATE when another ONNX Runtime is already in use
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_runtime_open(path: *const c_char, error: *mut *mut npad_error) -> Status {
     unsafe {
@@ -48,13 +48,14 @@ pub unsafe extern "C" fn npad_runtime_open(path: *const c_char, error: *mut *mut
     }
 }
 
-/// Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be chosen by name, and
-/// models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. Any thread.
+/// Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be selected by name,
+/// and models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. May be called
+/// from any thread.
 ///
 /// @param path   the shared library; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_PLUGIN when it is not a plug-in for this npad's
-///         interface or a method of that name exists already
+/// @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_PLUGIN when it is not a plug-in, was built
+///         for another NPAD_PLUGIN_ABI, or has the name of an existing method
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_plugin_load(path: *const c_char, error: *mut *mut npad_error) -> Status {
     unsafe { guard(error, || load_plugin(self::path(path, "path")?)) }

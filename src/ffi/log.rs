@@ -10,23 +10,23 @@ use crate::abi::UserData;
 use crate::abi::callbacks::{npad_log_callback, npad_log_level};
 use crate::error::{Error, Status};
 
-/// A callback with its data. Calls under way hold a reference each, so that whoever unregisters it can wait for them.
+/// A callback with its data. Each running call holds a reference, so that npad_log_set() can wait for them.
 struct Receiver {
     callback: unsafe extern "C" fn(i32, *const c_char, *mut c_void),
     user_data: UserData,
 }
 
-/// Passes messages to the callback.
+/// Forwards messages to the callback.
 struct Dispatcher {
     receiver: Mutex<Option<Arc<Receiver>>>,
-    /// Notified when a call has returned.
+    /// Notified when a callback has returned.
     returned: Condvar,
 }
 
 static DISPATCHER: Dispatcher = Dispatcher { receiver: Mutex::new(None), returned: Condvar::new() };
 
 thread_local! {
-    /// Whether this thread is in the callback.
+    /// Whether this thread is running the callback.
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -35,7 +35,7 @@ impl Dispatcher {
         self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the receiver and waits until nobody is in the old one's callback.
+    /// Replaces the receiver and waits until no thread is running the old one's callback.
     fn replace(&self, receiver: Option<Receiver>) {
         let mut current = self.lock();
         let old = std::mem::replace(&mut *current, receiver.map(Arc::new));
@@ -64,10 +64,10 @@ impl Log for Dispatcher {
         };
         let message = CString::new(record.args().to_string()).unwrap_or_default();
         INSIDE.set(true);
-        // SAFETY: whoever set the callback promised that it may be called with its data until npad_log_set() has returned.
+        // SAFETY: the host keeps the callback and its data valid until npad_log_set() has replaced it.
         unsafe { (receiver.callback)(level as i32, message.as_ptr(), receiver.user_data.get()) };
         INSIDE.set(false);
-        // Under the lock, so that nobody misses it between looking and waiting.
+        // Under the lock, so that `replace` cannot miss it between its check and its wait.
         let lock = self.lock();
         drop(receiver);
         drop(lock);
@@ -77,16 +77,17 @@ impl Log for Dispatcher {
     fn flush(&self) {}
 }
 
-/// Sets the log callback of the process. By default there is none: npad never writes to the standard streams.
+/// Sets the log callback of the process. There is none by default, and npad never writes to the standard streams.
 ///
-/// When it returns, no thread is in the callback that was set before and none will enter it: its `user_data` may be freed. It
-/// waits for calls under way, so the caller must not hold a lock that the callback takes. Any thread.
+/// Waits until running calls of the previous callback have returned; afterwards the previous `user_data` may be freed.
+/// The caller must not hold a lock that the callback takes. May be called from any thread.
 ///
 /// @param callback   the callback; null for none
 /// @param user_data  passed to the callback
-/// @param level      the least severe messages to pass on, one of npad_log_level
+/// @param level      the least severe level to report, one of npad_log_level
 /// @param error      receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT for another level; NPAD_STATUS_WRONG_STATE when called from a log callback
+/// @return NPAD_STATUS_INVALID_ARGUMENT when the level is not one of npad_log_level; NPAD_STATUS_WRONG_STATE when
+///         called from the log callback
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_log_set(
     callback: npad_log_callback,
@@ -97,8 +98,8 @@ pub unsafe extern "C" fn npad_log_set(
     unsafe {
         guard(error, || {
             if INSIDE.get() {
-                let message = "npad_log_set was called from inside the log callback, for whose end it would wait; call it \
-                               after the callback has returned";
+                let message = "npad_log_set was called inside the log callback, where it would deadlock; call it after \
+                               the callback has returned";
                 return Err(Error::new(Status::WrongState, message));
             }
             let filter = [LevelFilter::Error, LevelFilter::Warn, LevelFilter::Info, LevelFilter::Debug]
@@ -108,7 +109,7 @@ pub unsafe extern "C" fn npad_log_set(
                     Error::new(Status::InvalidArgument, message)
                 })?;
             DISPATCHER.replace(callback.map(|callback| Receiver { callback, user_data: UserData::new(user_data) }));
-            // Fails where it is set already, by an earlier call or by a Rust program with a logger of its own.
+            // Fails if a logger is set already, by an earlier call or by a Rust host.
             let _ = log::set_logger(&DISPATCHER);
             log::set_max_level(*filter);
             Ok(())

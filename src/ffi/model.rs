@@ -10,7 +10,7 @@ use crate::model::Model;
 /// A fitted model: the backbone's identity, statistics, thresholds and metadata.
 ///
 /// Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
-/// score with one model at once. At most "max_calls" of these calls run at a time; further calls wait.
+/// score with one model at once. At most "max_calls" calls run at a time; further calls block.
 pub struct npad_model {
     pub(super) model: Model,
     info: CString,
@@ -19,7 +19,7 @@ pub struct npad_model {
     device: CString,
 }
 
-/// Bytes that npad has written.
+/// A block of bytes, the result of npad_model_save_memory().
 ///
 /// Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
 pub struct npad_buffer {
@@ -49,12 +49,12 @@ impl npad_model {
     }
 }
 
-/// Writes the model to a file, all or nothing: on failure an older file of that name is untouched.
+/// Writes the model to a file atomically: on failure, an existing file is unchanged.
 ///
-/// @param model  what to save
+/// @param model  the model to save
 /// @param path   the file; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_FOUND when the folder does not exist, NPAD_STATUS_IO when the file cannot be written
+/// @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_save(
     model: *const npad_model,
@@ -64,9 +64,9 @@ pub unsafe extern "C" fn npad_model_save(
     unsafe { guard(error, || borrow(model, "model")?.model.save(self::path(path, "path")?)) }
 }
 
-/// Writes the model to memory, byte for byte what npad_model_save() writes to a file.
+/// Writes the model to memory, with the same bytes as npad_model_save() writes to a file.
 ///
-/// @param model   what to save
+/// @param model   the model to save
 /// @param buffer  receives the bytes, null on failure
 /// @param error   receives the error, or null; may itself be null
 #[unsafe(no_mangle)]
@@ -85,17 +85,17 @@ pub unsafe extern "C" fn npad_model_save_memory(
     }
 }
 
-/// Reads a model file.
+/// Loads a model from a file.
 ///
 /// @param path     the file; UTF-8 on Windows, any bytes elsewhere
-/// @param options  of these, "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
+/// @param options  only "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
 ///                 the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_IO when it cannot be read,
-///         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model, NPAD_STATUS_UNSUPPORTED_MODEL when it
-///         needs another npad, a plug-in or the extractor that it was fitted with, NPAD_STATUS_OUT_OF_MEMORY, or as
-///         npad_trainer_new()
+/// @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
+///         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model; NPAD_STATUS_UNSUPPORTED_MODEL when
+///         it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
+///         NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as npad_trainer_new()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_load(
     path: *const c_char,
@@ -112,14 +112,14 @@ pub unsafe extern "C" fn npad_model_load(
     }
 }
 
-/// Reads a model from the bytes of a model file.
+/// Loads a model from memory that holds the bytes of a model file.
 ///
 /// @param data     `size` bytes; read during the call only
-/// @param size     their number
+/// @param size     the number of bytes
 /// @param options  as for npad_model_load()
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return as npad_model_load(), without NPAD_STATUS_NOT_FOUND and NPAD_STATUS_IO for the model's own file
+/// @return as npad_model_load(), except for the errors of reading the model file
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_load_memory(
     data: *const u8,
@@ -144,61 +144,62 @@ pub unsafe extern "C" fn npad_model_load_memory(
     }
 }
 
-/// The model's metadata as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size, "images"
-/// learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as the model.
-/// An empty text for null.
+/// Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
+/// the number of "images" of the fit, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and others. An
+/// empty string if `model` is null. Valid until the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.info) })
 }
 
-/// The name of the detection method; lives as long as the model. An empty text for null.
+/// Returns the name of the detection method; an empty string if `model` is null. Valid until the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_method(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.method) })
 }
 
-/// The identity of the backbone, a name and a checksum; lives as long as the model. An empty text for null.
+/// Returns the identity of the backbone, a name and a checksum; an empty string if `model` is null. Valid until the
+/// model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_backbone(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.backbone) })
 }
 
-/// The device that the backbone runs on, as the option "device" names it; lives as long as the model. An empty text for null.
+/// Returns the device that the backbone runs on, as the option "device" names it; an empty string if `model` is null.
+/// Valid until the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_device(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.device) })
 }
 
-/// Width of the network's input in pixels; images of any size are resized to it. 0 for null.
+/// Returns the width of the network's input in pixels; 0 if `model` is null. Images of any size are resized to it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_input_width(model: *const npad_model) -> i32 {
     guard_value(0, || unsafe { npad_model::read(model, |m| m.metadata().input.width as i32) })
 }
 
-/// Height of the network's input in pixels. 0 for null.
+/// Returns the height of the network's input in pixels; 0 if `model` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_input_height(model: *const npad_model) -> i32 {
     guard_value(0, || unsafe { npad_model::read(model, |m| m.metadata().input.height as i32) })
 }
 
-/// The number of good images that the model has learnt. 0 for null.
+/// Returns the number of good images that the model has learnt; 0 if `model` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_image_count(model: *const npad_model) -> usize {
     guard_value(0, || unsafe { npad_model::read(model, |m| m.metadata().images) })
 }
 
-/// The share of good images that the thresholds let through as defective, as the option "false_alarm_rate" set it. 0 for
-/// null.
+/// Returns the target false-alarm rate of the threshold, as the option "false_alarm_rate" set it; 0 if `model` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_false_alarm_rate(model: *const npad_model) -> f64 {
     guard_value(0.0, || unsafe { npad_model::read(model, |m| m.metadata().false_alarm_rate) })
 }
 
-/// Prepares the model for images of one size, so that the first call that scores such an image is as fast as later ones: it
-/// allocates working memory and runs everything once. Any number of threads may call it at once, also while others score.
+/// Prepares the model for images of one size: allocates working memory and scores a test image, so that the first call
+/// is as fast as later ones. Any number of threads may call it at once, also while others score.
 ///
-/// @param model   what to warm up
+/// @param model   the model
 /// @param width   width of the images in pixels, 1 to 65535
 /// @param height  height of the images in pixels, 1 to 65535
 /// @param error   receives the error, or null; may itself be null
@@ -223,19 +224,19 @@ pub unsafe extern "C" fn npad_model_warm_up(
     }
 }
 
-/// Frees a model. Null is allowed. No other call may be using it.
+/// Frees a model. No other call may be using it. Null is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_free(model: *mut npad_model) {
     guard_value((), || unsafe { free(model) });
 }
 
-/// The bytes of a buffer; they live as long as it does. Null for null.
+/// Returns the bytes of a buffer; null if `buffer` is null. Valid until the buffer is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_buffer_data(buffer: *const npad_buffer) -> *const u8 {
     guard_value(std::ptr::null(), || unsafe { buffer.as_ref() }.map_or(std::ptr::null(), |b| b.bytes.as_ptr()))
 }
 
-/// The number of bytes in a buffer; 0 for null.
+/// Returns the number of bytes in a buffer; 0 if `buffer` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_buffer_size(buffer: *const npad_buffer) -> usize {
     guard_value(0, || unsafe { buffer.as_ref() }.map_or(0, |b| b.bytes.len()))

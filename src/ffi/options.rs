@@ -18,16 +18,16 @@ use crate::plugin::extractor::HostExtractor;
 
 /// Options for fitting and loading. Every option has a default.
 ///
-/// Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
-/// copy them.
+/// Owned by the caller, who must free it with npad_options_free(). Only one thread at a time may use it. Functions that
+/// take options copy them.
 pub struct npad_options {
     pub(super) options: Options,
-    /// What npad_options_get() has returned since the options last changed.
+    /// The strings that npad_options_get() has returned since the options last changed.
     values: BTreeMap<String, CString>,
 }
 
 impl npad_options {
-    /// Changes the options; values that were returned before end with the change.
+    /// Changes the options and frees the strings that were returned before.
     fn change(&mut self, work: impl FnOnce(&mut Options) -> Result<()>) -> Result<()> {
         work(&mut self.options)?;
         self.values.clear();
@@ -35,7 +35,7 @@ impl npad_options {
     }
 }
 
-/// New options, all at their defaults. Null when there is no memory.
+/// Creates options with all values at their defaults. Returns null if memory cannot be allocated.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_options_new() -> *mut npad_options {
     guard_value(std::ptr::null_mut(), || {
@@ -43,39 +43,44 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
     })
 }
 
-/// Sets an option by name, both as text in UTF-8. On failure nothing changes.
+/// Sets an option. Name and value are text in UTF-8. On failure the options are unchanged.
 ///
-/// npad_option_count(), npad_option_name() and so on list the options with their types, defaults, ranges and meaning. The
-/// general ones are, with their defaults:
+/// npad_option_count(), npad_option_name() and related functions list all options with their types, defaults, ranges
+/// and meaning. The general options and their defaults are:
 ///
 /// - "method" (npad): detection method
-/// - "size" (240): size of the network's input in pixels: a side (as many pixels as a square of it, in the proportions of
-///   the first image), height x width ("320x256"), or "native" (that of the first image)
-/// - "device" (cpu): where the backbone runs, "cpu" or "cuda:N"; a device that cannot be used is an error, never replaced
-/// - "threads" (0): worker threads; 0 takes one per core. Scores do not depend on it
-/// - "max_calls" (0): calls of one model that run at once; further calls wait. 0 takes one per core
-/// - "call_timeout" (none): milliseconds that such a call waits before it returns NPAD_STATUS_TIMED_OUT; 0 does not wait,
-///   "none" waits without limit
-/// - "seed" (0): seed of everything random in a fit
-/// - "false_alarm_rate" (0.01): share of good images that may be called defective, 0.00001 to 0.5; sets the threshold
-/// - "review_rate" (0): share of good images that may be held for review, above "false_alarm_rate"; sets a second, lower
-///   threshold. 0: no review
-/// - "smoothing" (4): standard deviation of the map's smoothing in pixels of the network's input, 0 to 64
-/// - "grid_step" (2): side of the grid cells in positions of the backbone's finest output, 1 to 8
-/// - "tile" (0): longest side, in pixels, of what the backbone runs on at once, 256 to 8192 in steps of 64; a larger input
-///   is cut into overlapping tiles, so that memory follows the tile and not the image. 0 runs all at once
-/// - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
-/// - "min_region_area" (1): regions of fewer pixels of the image are dropped
-/// - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], 1 to 16 float outputs
-///   [1, channels, rows, columns]; where the first dimension is free, small images of a batch run together
-/// - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1
-/// - "npad.levels", "npad.channels" and so on: parameters of the methods
+/// - "size" (240): size of the network's input in pixels: a number N (as many pixels as an N x N square, with the
+///   aspect ratio of the first image), height x width ("320x256"), or "native" (the size of the first image)
+/// - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
+///   fallback
+/// - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
+/// - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. 0: one per core
+/// - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
+///   it returns at once, "none": no limit
+/// - "seed" (0): seed of the random number generator of a fit
+/// - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the
+///   threshold
+/// - "review_rate" (0): target share of good images that are judged defective or for review, 0 to 0.5; sets a second,
+///   lower threshold. Must be above "false_alarm_rate" to have an effect; 0: no review
+/// - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
+///   64
+/// - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8
+/// - "tile" (0): maximum side of a tile in pixels of the network's input, 256 to 8192 in steps of 64: larger inputs are
+///   split into overlapping tiles, which limits memory. 0: no tiles
+/// - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0: the maximum
+/// - "min_region_area" (1): minimum area of a region in pixels of the image; smaller regions are dropped
+/// - "backbone" (empty): path of a custom ONNX backbone with one float input [1, 3, height, width] and 1 to 16 float
+///   outputs [1, channels, rows, columns]. If the first dimension is dynamic, small images of a batch run together
+/// - "backbone_mean" (0.485,0.456,0.406), "backbone_std" (0.229,0.224,0.225): means and standard deviations of R, G and
+///   B that the custom backbone was trained with, for values 0 to 1
+/// - "METHOD.NAME", such as "npad.levels": parameters of the methods
 ///
-/// @param options  what to change
+/// @param options  the options to change
 /// @param key      the option's name
 /// @param value    its value as text
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is not accepted; the message lists what is
+/// @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is out of range; the message lists the
+///         known names or the accepted values
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_options_set(
     options: *mut npad_options,
@@ -92,11 +97,11 @@ pub unsafe extern "C" fn npad_options_set(
     }
 }
 
-/// Gets the value of an option, set or default, as text in UTF-8.
+/// Gets the current value of an option as text in UTF-8.
 ///
-/// @param options  what to read; it belongs to the calling thread during the call
+/// @param options  the options; no other thread may use them during the call
 /// @param key      the option's name
-/// @param value    receives the value, null on failure; it lives until the options are changed or freed
+/// @param value    receives the value, null on failure; valid until the options are changed or freed
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_FOUND when the name is unknown
 #[unsafe(no_mangle)]
@@ -124,10 +129,10 @@ pub unsafe extern "C" fn npad_options_get(
     }
 }
 
-/// Sets the mask that all images of a fit share. It is stored in the model, and images that are scored with the model must
-/// have the mask's size. Excluded pixels neither train nor score.
+/// Sets the mask that all images of a fit share. Excluded pixels are neither learnt nor scored. The mask is stored in
+/// the model, and images that are scored with the model must have the size of the mask.
 ///
-/// @param options  what to change
+/// @param options  the options to change
 /// @param mask     the mask, copied; null for none, the default
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it includes no pixel
@@ -149,17 +154,18 @@ pub unsafe extern "C" fn npad_options_set_mask(
     }
 }
 
-/// Sets a rectangular region of interest that all images of a fit share, in pixels of the images: it has the effect of a mask
-/// that excludes everything else. It is stored in the model. With a mask as well, a pixel must be included by both.
+/// Sets a rectangular region of interest that all images of a fit share, in pixels of the images. Pixels outside the
+/// rectangle are excluded, as by a mask; with a mask as well, a pixel must be included by both. The rectangle is stored
+/// in the model.
 ///
-/// @param options  what to change
-/// @param x        left edge
-/// @param y        upper edge
-/// @param width    width; all four 0 for none, the default
-/// @param height   height
+/// @param options  the options to change
+/// @param x        left edge, 0 or more
+/// @param y        upper edge, 0 or more
+/// @param width    width, 1 or more; all four values 0 for no rectangle, the default
+/// @param height   height, 1 or more
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when a side is below 1 or the corner below 0; that the rectangle lies inside the image is
-///         checked with the first image
+/// @return NPAD_STATUS_INVALID_IMAGE when a value is out of range. The first image of the fit is checked to contain the
+///         rectangle
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_options_set_roi(
     options: *mut npad_options,
@@ -181,13 +187,14 @@ pub unsafe extern "C" fn npad_options_set_roi(
     }
 }
 
-/// Sets the progress callback of fits with these options. When it returns false, the call in progress fails with
-/// NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() has not learnt the image, and
-/// npad_trainer_finish() leaves the trainer as it was.
+/// Sets the progress callback of fits with these options. When it returns false, the running call fails with
+/// NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() does not learn the image, and
+/// npad_trainer_finish() leaves the trainer unchanged.
 ///
-/// @param options    what to change
+/// @param options    the options to change
 /// @param callback   the callback; null for none, the default
-/// @param user_data  passed to the callback; must stay valid as long as the options and trainers created with them
+/// @param user_data  passed to the callback; must stay valid until these options and all trainers created with them are
+///                   freed
 /// @param error      receives the error, or null; may itself be null
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_options_set_progress(
@@ -203,7 +210,7 @@ pub unsafe extern "C" fn npad_options_set_progress(
             let progress = callback.map_or_else(Progress::default, |callback| {
                 Progress::new(move |step| {
                     let stage = CString::new(step.stage).unwrap_or_default();
-                    // SAFETY: the caller promises that the callback may be called with its data.
+                    // SAFETY: the caller guarantees that the callback may be called with its data.
                     callback(stage.as_ptr(), step.done, step.total, user_data.get())
                 })
             });
@@ -215,15 +222,15 @@ pub unsafe extern "C" fn npad_options_set_progress(
     }
 }
 
-/// Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone: for a fit, or for loading a
-/// model that was fitted with one.
+/// Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone, for a fit or for
+/// loading a model that was fitted with it.
 ///
-/// On success npad owns `user_data` and calls `free` once no options, trainer or model uses it.
+/// On success npad takes ownership of `user_data` and calls `free` when no options, trainer or model uses it any more.
 ///
-/// @param options    what to change
+/// @param options    the options to change
 /// @param extractor  the table, copied
 /// @param error      receives the error, or null; may itself be null
-/// @return NPAD_STATUS_PLUGIN when a value in the table is out of range; `user_data` stays the caller's
+/// @return NPAD_STATUS_PLUGIN when a value in the table is out of range; the caller keeps ownership of `user_data`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_options_set_extractor(
     options: *mut npad_options,
@@ -251,7 +258,7 @@ pub unsafe extern "C" fn npad_options_free(options: *mut npad_options) {
     guard_value((), || unsafe { free(options) });
 }
 
-/// The options behind a pointer that may be null for the defaults.
+/// The options, or the defaults if the pointer is null.
 ///
 /// # Safety
 /// `options` must be null or live.

@@ -12,7 +12,7 @@ use crate::image::{ImageView, PixelFormat};
 use crate::model::Model;
 use crate::postprocess::{Region, render};
 
-/// Where a picture goes, as the caller describes it.
+/// The caller's memory for a picture.
 struct Picture {
     pixels: *mut u8,
     stride: i64,
@@ -25,7 +25,7 @@ impl Picture {
     unsafe fn draw(&self, model: &Model, image: &ImageView<'_>, map: Rows<'_, f32>, regions: &[Region]) -> Result<()> {
         let format = [PixelFormat::Rgb8, PixelFormat::Bgr8].into_iter().find(|format| *format as i32 == self.format);
         let format = format.ok_or_else(|| {
-            invalid(format!("a picture of pixel format {} cannot be drawn, only RGB8 or BGR8", self.format))
+            invalid(format!("the picture's pixel format is {}, but must be RGB8 or BGR8", self.format))
         })?;
         let (width, height) = (3 * image.width(), image.height());
         let out = unsafe { rows_out(self.pixels, self.stride, width, height, "picture") }?;
@@ -34,19 +34,19 @@ impl Picture {
     }
 }
 
-/// Draws the anomaly map of a result over its image, for people to look at: yellow is the map threshold, red is twice the
-/// threshold and more; white boxes surround the regions.
+/// Draws the anomaly map of a result over its image. Yellow is the map threshold, red twice the threshold and above;
+/// white boxes surround the regions.
 ///
-/// @param model   what the image was scored with
+/// @param model   the model that the image was scored with
 /// @param image   the image that was scored
-/// @param result  what npad_score() returned for it
-/// @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+/// @param result  the result of npad_score() for the image
+/// @param pixels  receives the picture, three bytes per pixel, in as many rows and columns as the image has
 /// @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
 ///                is neither read nor written
 /// @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
 /// @param error   receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when the image's size is not that of the result, NPAD_STATUS_INVALID_ARGUMENT for another
-///         format, a null pointer, or a stride shorter than a row
+/// @return NPAD_STATUS_INVALID_IMAGE when the image and the result differ in size; NPAD_STATUS_INVALID_ARGUMENT for
+///         another format, a null pointer, or a stride shorter than a row
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_render(
     model: *const npad_model,
@@ -67,19 +67,19 @@ pub unsafe extern "C" fn npad_render(
     }
 }
 
-/// Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does. The
-/// boxes are those of the regions that the output's array had room for.
+/// Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does.
+/// Boxes surround only the regions in the output's array.
 ///
-/// @param model   what the image was scored with
+/// @param model   the model that the image was scored with
 /// @param image   the image that was scored
-/// @param output  the output as that call left it; its `map` must not be null
-/// @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+/// @param output  the output, unchanged since that call; its `map` must not be null
+/// @param pixels  receives the picture, three bytes per pixel, in as many rows and columns as the image has
 /// @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
 ///                is neither read nor written
 /// @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
 /// @param error   receives the error, or null; may itself be null
-/// @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null or its description is wrong, its map is
-///         null, or a region lies outside the image
+/// @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` or its map is null, a field is out of
+///         range, or a region lies outside the image
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_render_output(
     model: *const npad_model,

@@ -15,13 +15,13 @@ use crate::postprocess::{Region, calibrated_map};
 /// Owned by the caller, who frees it with npad_result_free(). Immutable: any number of threads may read it at once.
 pub struct npad_result {
     inspection: Inspection,
-    /// The scale of the map.
+    /// The map's calibrated scale.
     calibration: Calibration,
-    /// Of each region; made when first asked for.
+    /// Runs and contour of each region, computed on first use.
     shapes: Vec<Shape>,
 }
 
-/// What is made of a region's pixels for C.
+/// Runs and contour of a region for C.
 #[derive(Default)]
 struct Shape {
     runs: OnceLock<Vec<i32>>,
@@ -47,12 +47,12 @@ impl npad_result {
 
     fn region(&self, index: usize) -> Result<&Region> {
         let regions = &self.inspection.regions;
-        let missing = || invalid(format!("region {index} does not exist: there are {}", regions.len()));
+        let missing = || invalid(format!("region {index} does not exist: the result has {}", regions.len()));
         regions.get(index).ok_or_else(missing)
     }
 }
 
-/// A region as C sees it.
+/// Converts a region for C.
 fn c_region(region: &Region, calibration: Calibration) -> npad_region {
     let mut out = zeroed::<npad_region>();
     (out.x, out.y) = (region.x as i32, region.y as i32);
@@ -85,10 +85,10 @@ impl RegionArray {
         Ok(Self { first, size, capacity })
     }
 
-    /// Writes as many regions as there is room for.
+    /// Writes as many regions as fit.
     ///
     /// # Safety
-    /// The array must have room for as many elements as was said.
+    /// The array must have room for `capacity` elements.
     pub unsafe fn write(&self, regions: &[Region], calibration: Calibration) -> Result<()> {
         for (index, region) in regions.iter().take(self.capacity).enumerate() {
             // SAFETY: by contract.
@@ -99,10 +99,10 @@ impl RegionArray {
         Ok(())
     }
 
-    /// Reads the first regions back, as far as drawing them needs; all must lie in an image of `width` x `height`.
+    /// Reads the first regions back for drawing. All must lie inside an image of `width` x `height` pixels.
     ///
     /// # Safety
-    /// The array must hold as many elements as was said, of which the first `count` have been written.
+    /// The array must have room for `capacity` elements, of which the first `count` have been written.
     pub unsafe fn read(&self, count: usize, (width, height): (usize, usize)) -> Result<Vec<Region>> {
         let count = count.min(self.capacity);
         let mut regions = Vec::new();
@@ -119,8 +119,8 @@ impl RegionArray {
             let Some(((x, width), (y, height))) = box_of else {
                 let npad_region { x, y, width: w, height: h, .. } = own;
                 return Err(invalid(format!(
-                    "region {index} is {w} x {h} pixels at ({x}, {y}), which is not inside the image: the output must be as \
-                     npad_score_into() left it"
+                    "region {index} is {w} x {h} pixels at ({x}, {y}), which is not inside the image: the output must \
+                     be unchanged since npad_score_into() wrote it"
                 )));
             };
             let (area, peak) = (usize::try_from(own.area).unwrap_or(0), own.peak);
@@ -137,55 +137,55 @@ unsafe fn read<T>(result: *const npad_result, fallback: T, of: impl FnOnce(&Insp
     unsafe { result.as_ref() }.map_or(fallback, |r| of(&r.inspection))
 }
 
-/// The raw image score: 0 or above, in the method's own units; larger is more anomalous. 0 for null.
+/// Returns the raw image score, 0 or above, in the method's own units; larger is more anomalous. 0 if `result` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_score(result: *const npad_result) -> f32 {
     guard_value(0.0, || unsafe { read(result, 0.0, |i| i.score) })
 }
 
-/// The image score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold, 1 as far above it; not
-/// clamped. 0 for null.
+/// Returns the image score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; linear and not
+/// clamped. 0 if `result` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_calibrated_score(result: *const npad_result) -> f32 {
     guard_value(0.0, || unsafe { read(result, 0.0, |i| i.calibrated) })
 }
 
-/// Whether the score exceeds the model's threshold. False for null.
+/// Returns whether the score exceeds the model's threshold; false if `result` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_is_anomalous(result: *const npad_result) -> bool {
     guard_value(false, || unsafe { read(result, false, |i| i.anomalous()) })
 }
 
-/// The verdict: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
+/// Returns the verdict: good, review or defective. NPAD_VERDICT_GOOD if `result` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_verdict(result: *const npad_result) -> Verdict {
     guard_value(Verdict::Good, || unsafe { read(result, Verdict::Good, |i| i.verdict) })
 }
 
-/// Columns of the anomaly map: the image's width in pixels. 0 for null.
+/// Returns the width of the anomaly map in pixels, which is the image's width; 0 if `result` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_width(result: *const npad_result) -> i32 {
     guard_value(0, || unsafe { read(result, 0, |i| i.map.ncols() as i32) })
 }
 
-/// Rows of the anomaly map: the image's height in pixels. 0 for null.
+/// Returns the height of the anomaly map in pixels, which is the image's height; 0 if `result` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_height(result: *const npad_result) -> i32 {
     guard_value(0, || unsafe { read(result, 0, |i| i.map.nrows() as i32) })
 }
 
-/// The anomaly map in the units of the raw score: width * height values, row after row, without padding. It lives as long as
-/// the result. Null for null.
+/// Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Null
+/// if `result` is null. Valid until the result is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_map(result: *const npad_result) -> *const f32 {
     guard_value(std::ptr::null(), || unsafe { read(result, std::ptr::null(), |i| i.map.as_ptr()) })
 }
 
-/// Writes the calibrated anomaly map in 8 bits: 0 for the value of a typical good image and below, 128 and above exactly where
-/// the map exceeds the map threshold, 255 for twice as far above the typical value and more.
+/// Writes the calibrated anomaly map in 8 bits: 0 at the value of a typical good image and below, 128 or more exactly
+/// where the map exceeds the map threshold, 255 at twice the threshold's distance from the typical value and above.
 ///
-/// @param result  what to read
-/// @param map     receives the map: npad_result_height() rows of npad_result_width() bytes
+/// @param result  the result
+/// @param map     receives the map, one byte per pixel: npad_result_height() rows of npad_result_width() bytes
 /// @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
 ///                read nor written
 /// @param error   receives the error, or null; may itself be null
@@ -208,7 +208,8 @@ pub unsafe extern "C" fn npad_result_map_u8(
     }
 }
 
-/// The number of defect regions: 8-connected pixels of the map above the model's map threshold. 0 for null.
+/// Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map
+/// values exceed the model's map threshold.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_region_count(result: *const npad_result) -> usize {
     guard_value(0, || unsafe { read(result, 0, |i| i.regions.len()) })
@@ -216,7 +217,7 @@ pub unsafe extern "C" fn npad_result_region_count(result: *const npad_result) ->
 
 /// Writes one defect region. Regions are ordered by their peaks, highest first.
 ///
-/// @param result       what to read
+/// @param result       the result
 /// @param index        0 to npad_result_region_count() - 1
 /// @param region       receives the region
 /// @param region_size  sizeof(npad_region)
@@ -241,8 +242,8 @@ pub unsafe extern "C" fn npad_result_region(
     }
 }
 
-/// A list of numbers of one region's shape, made by `make` when first asked for; null and a count of 0 where there is no such
-/// region or no memory for it.
+/// Returns a list of numbers of a region's shape, which `make` computes on first use; null and a count of 0 if the
+/// region does not exist or memory cannot be allocated.
 ///
 /// # Safety
 /// `result` must be null or live, `count` null or valid for a write.
@@ -257,7 +258,7 @@ unsafe fn numbers(
     let found = unsafe { result.as_ref() }.and_then(|result| {
         let cell = cell(result.shapes.get(index)?);
         if cell.get().is_none() {
-            // Where another thread was faster, its list stays.
+            // If another thread was faster, its list is kept.
             let _ = cell.set(make(&result.inspection).ok()?);
         }
         cell.get()
@@ -269,13 +270,13 @@ unsafe fn numbers(
     found.map_or(std::ptr::null(), |numbers| numbers.as_ptr())
 }
 
-/// The pixels of a region as runs: for each run three numbers, its row, its first column, and the column after its last.
-/// Runs are ordered by row, then by column. The array lives as long as the result.
+/// Returns the pixels of a region as runs. Each run is three numbers: row, first column, and last column + 1. Runs are
+/// ordered by row, then by column. Valid until the result is freed.
 ///
-/// @param result  what to read
+/// @param result  the result
 /// @param index   0 to npad_result_region_count() - 1
-/// @param count   receives the number of runs, a third of the number of values; may be null
-/// @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+/// @param count   receives the number of runs, a third of the array's length; may be null
+/// @return null, with a count of 0, when `result` is null, the index is too large, or memory cannot be allocated
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_region_runs(
     result: *const npad_result,
@@ -294,15 +295,15 @@ pub unsafe extern "C" fn npad_result_region_runs(
     })
 }
 
-/// The outer boundary of a region as pixels of the region: for each, two numbers, x and y. Consecutive pixels are
-/// 8-neighbours, clockwise, starting at the leftmost pixel of the uppermost row; the last is a neighbour of the first, which
-/// is not repeated. Where the region is one pixel wide, a pixel may occur twice. Holes are not traced. The array lives as
-/// long as the result.
+/// Returns the outer contour of a region as a closed chain of the region's boundary pixels. Each pixel is two numbers,
+/// x and y. Consecutive pixels are 8-neighbours, in clockwise order from the leftmost pixel of the uppermost row; the
+/// first pixel is not repeated at the end. Where the region is one pixel wide, a pixel may occur twice. Holes are not
+/// traced. Valid until the result is freed.
 ///
-/// @param result  what to read
+/// @param result  the result
 /// @param index   0 to npad_result_region_count() - 1
-/// @param count   receives the number of pixels, half of the number of values; may be null
-/// @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+/// @param count   receives the number of pixels, half of the array's length; may be null
+/// @return null, with a count of 0, when `result` is null, the index is too large, or memory cannot be allocated
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_region_contour(
     result: *const npad_result,
@@ -323,9 +324,9 @@ pub unsafe extern "C" fn npad_result_region_contour(
 
 /// Writes the pixels of a region as a mask of its bounding box: 255 inside the region, 0 outside.
 ///
-/// @param result  what to read
+/// @param result  the result
 /// @param index   0 to npad_result_region_count() - 1
-/// @param mask    receives the mask: as many rows as the bounding box is high, of as many bytes as it is wide
+/// @param mask    receives the mask, one byte per pixel, in as many rows and columns as the bounding box has
 /// @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
 ///                read nor written
 /// @param error   receives the error, or null; may itself be null
@@ -348,7 +349,7 @@ pub unsafe extern "C" fn npad_result_region_mask(
     }
 }
 
-/// Frees a result. Null is allowed. No other call may be using it.
+/// Frees a result. No other call may be using it. Null is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_free(result: *mut npad_result) {
     guard_value((), || unsafe { free(result) });

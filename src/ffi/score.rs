@@ -13,16 +13,16 @@ use crate::image::ImageView;
 use crate::model::{Decision, Model, ScoreBuffers};
 use crate::postprocess::Region;
 
-/// Scores one image. Any number of threads may call it with one model at once; at most "max_calls" run at a time, and further
-/// calls wait for "call_timeout" (npad_options_set()).
+/// Scores one image. Any number of threads may call it with one model at once. At most "max_calls" calls run at a time;
+/// further calls block for at most "call_timeout", see npad_options_set().
 ///
-/// @param model   what to score with
+/// @param model   the model
 /// @param image   the image, of any size; read during the call only
 /// @param result  receives the result, null on failure
 /// @param error   receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when the image's description, its mask or its region of interest is wrong;
-///         NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
-///         NPAD_STATUS_TIMED_OUT when the call waited for "call_timeout"
+/// @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
+///         NPAD_STATUS_BACKBONE when the backbone fails; NPAD_STATUS_PLUGIN when a plug-in or a feature extractor
+///         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_score(
     model: *const npad_model,
@@ -40,17 +40,17 @@ pub unsafe extern "C" fn npad_score(
     }
 }
 
-/// Scores one image into the caller's memory: there is no result to free, and after a first image of the same size npad
-/// allocates no memory for maps or regions. Any number of threads may call it with one model at once, each with an output of
-/// its own; their maps may be parts of one matrix.
+/// Scores one image and writes the result to the caller's memory, so that there is no result to free. After the first
+/// image of a size, npad allocates no memory for maps or regions. Any number of threads may call it with one model at
+/// once, each with its own output; their maps may be disjoint parts of one matrix.
 ///
-/// @param model   what to score with
+/// @param model   the model
 /// @param image   the image, of any size; read during the call only
-/// @param output  says where the maps and regions go and receives the rest
+/// @param output  the memory for maps and regions; receives score, verdict and the number of regions
 /// @param error   receives the error, or null; may itself be null
-/// @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT when `output` is null or its description is wrong: a stride that is
-///         shorter than a row or, for `map`, not a multiple of 4. On failure the maps and regions may hold anything, and
-///         `output` itself is unchanged
+/// @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null, a stride is shorter than a row, or
+///         `map_stride` is not a multiple of 4. On failure `output` is unchanged, and the content of the maps and
+///         regions is undefined
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_score_into(
     model: *const npad_model,
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn npad_score_into(
     }
 }
 
-/// The caller's output of one image while it is made.
+/// The caller's output of one image.
 struct Output {
     fields: npad_output,
     regions: RegionArray,
@@ -103,10 +103,10 @@ impl Output {
         unsafe { self.regions.write(regions, model.metadata().map) }
     }
 
-    /// Writes the decision to where the output came from.
+    /// Writes the decision to the caller's struct.
     ///
     /// # Safety
-    /// `place` must be what the fields were read from.
+    /// `place` must be the struct that the fields were read from.
     unsafe fn finish(mut self, decision: Decision, place: *mut npad_output) -> Result<()> {
         let Decision { score, calibrated, verdict } = decision;
         (self.fields.score, self.fields.calibrated_score, self.fields.verdict) = (score, calibrated, verdict as i32);
@@ -114,7 +114,7 @@ impl Output {
     }
 }
 
-/// The views of a batch; a failure names the image.
+/// Creates the views of a batch. An error names the image.
 ///
 /// # Safety
 /// As [`image_views`].
@@ -128,16 +128,17 @@ unsafe fn batch<'a>(images: *const npad_image, count: usize) -> Result<Vec<Image
     Ok(batch)
 }
 
-/// Scores several images, all or none. The results are those of npad_score() for each; the batch takes less time, since images
-/// share passes over the model.
+/// Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
+/// the call fails and returns no results.
 ///
-/// @param model         what to score with
+/// @param model         the model
 /// @param images        `count` images, each of any size; read during the call only
-/// @param count         their number, 0 or more
-/// @param cancellation  cancels the call between two images, from any thread; null for none
+/// @param count         the number of images, 0 or more
+/// @param cancellation  cancels the call between two images; null for none
 /// @param results       receives `count` results, all null on failure
 /// @param error         receives the error, or null; may itself be null
-/// @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was cancelled
+/// @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
+///         cancelled
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_score_batch(
     model: *const npad_model,
@@ -172,17 +173,18 @@ pub unsafe extern "C" fn npad_score_batch(
     }
 }
 
-/// Scores several images into the caller's memory, as npad_score_into() and npad_score_batch() do.
+/// Scores a batch of images and writes the results to the caller's memory, see npad_score_batch() and
+/// npad_score_into().
 ///
-/// @param model         what to score with
+/// @param model         the model
 /// @param images        `count` images, each of any size; read during the call only
-/// @param count         their number, 0 or more
-/// @param cancellation  cancels the call between two images, from any thread; null for none
-/// @param outputs       `count` outputs, all of the same `size`; each says where the maps and regions of the image of the same
-///                      index go and receives the rest. No two may share memory
+/// @param count         the number of images, 0 or more
+/// @param cancellation  cancels the call between two images; null for none
+/// @param outputs       `count` outputs with the same `size`, one for the image of the same index. Their memory must
+///                      not overlap
 /// @param error         receives the error, or null; may itself be null
 /// @return as npad_score_into(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
-///         cancelled. On failure the maps and regions may hold anything, and `outputs` itself is unchanged
+///         cancelled. On failure `outputs` is unchanged, and the content of the maps and regions is undefined
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_score_batch_into(
     model: *const npad_model,

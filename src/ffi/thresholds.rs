@@ -7,35 +7,36 @@ use crate::abi::image::npad_image;
 use crate::error::Status;
 use crate::model::Thresholds;
 
-/// The raw image score above which an image is defective; 0 for null.
+/// Returns the raw image score above which an image is defective; 0 if `model` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_threshold(model: *const npad_model) -> f32 {
     guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.thresholds().defective))
 }
 
-/// The raw image score above which an image is to be reviewed; the threshold itself where there is no review. 0 for null.
+/// Returns the raw image score above which an image is for review; equal to the threshold if there is no review. 0 if
+/// `model` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_review_threshold(model: *const npad_model) -> f32 {
     guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.thresholds().review))
 }
 
-/// The value of the anomaly map above which a pixel belongs to a region; 0 for null.
+/// Returns the value of the anomaly map above which a pixel belongs to a region; 0 if `model` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_map_threshold(model: *const npad_model) -> f32 {
     guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.thresholds().map))
 }
 
-/// The same model with other thresholds, in the units of raw scores; the calibrated scale follows, 0.5 is the new
-/// threshold. The two models share their memory; each is freed separately.
+/// Creates a copy of a model with other thresholds. The calibrated scales change so that 0.5 is the new threshold. The
+/// two models share memory; each must be freed.
 ///
-/// @param model          what to start from; it does not change
-/// @param threshold      image scores above it are defective
-/// @param review         image scores above it are to be reviewed; the threshold itself for no review
-/// @param map_threshold  pixels of the anomaly map above it belong to a region
+/// @param model          the original model; it does not change
+/// @param threshold      raw image score above which an image is defective
+/// @param review         raw image score above which an image is for review; equal to `threshold` for no review
+/// @param map_threshold  value of the anomaly map above which a pixel belongs to a region
 /// @param changed        receives the new model, null on failure
 /// @param error          receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT when a threshold is not a number or not above a typical good image's score, or
-///         `review` exceeds `threshold`
+/// @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` or `map_threshold` is not above the
+///         score of a typical good image, or `review` exceeds `threshold`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_with_thresholds(
     model: *const npad_model,
@@ -55,17 +56,18 @@ pub unsafe extern "C" fn npad_model_with_thresholds(
     }
 }
 
-/// The same model with thresholds from good images that it has not learnt, for example for another camera or lamp. Their
-/// scores replace those that the thresholds were computed from; what the model has learnt stays. The two models share their
-/// memory; each is freed separately.
+/// Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
+/// change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change. The
+/// two models share memory; each must be freed.
 ///
-/// @param model    what to start from; it does not change
+/// @param model    the original model; it does not change
 /// @param images   `count` good images; read during the call only
 /// @param count    at least 2; 20 or more are recommended
-/// @param options  of these, "false_alarm_rate" and "review_rate" are used; null for the model's own
+/// @param options  only "false_alarm_rate" and "review_rate" are used; null for those of the model
 /// @param changed  receives the new model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; as npad_score(), the message names the image's index
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
+///         the image's index
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_recalibrate(
     model: *const npad_model,

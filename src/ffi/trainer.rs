@@ -7,22 +7,22 @@ use crate::abi::image::npad_image;
 use crate::error::Status;
 use crate::model::{Model, Trainer};
 
-/// A fit in progress: takes good images one by one and finishes into a model.
+/// A fit in progress: learns good images one at a time, then computes a model.
 ///
-/// Its memory does not grow with the number of images. Owned by the caller, who frees it with npad_trainer_free(), also
-/// after it has finished. Belongs to one thread at a time.
+/// Its memory use does not depend on the number of images. Owned by the caller, who must free it with
+/// npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time.
 pub struct npad_trainer {
     trainer: Trainer,
 }
 
-/// Starts a fit and opens the backbone.
+/// Starts a fit and loads the backbone.
 ///
-/// @param options  what to fit and how; null for the defaults
+/// @param options  options of the fit; null for the defaults
 /// @param trainer  receives the trainer, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_RUNTIME without ONNX Runtime, NPAD_STATUS_DEVICE when the device cannot be used,
-///         NPAD_STATUS_BACKBONE, NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the backbone cannot be used,
-///         NPAD_STATUS_OUT_OF_MEMORY
+/// @return NPAD_STATUS_RUNTIME when ONNX Runtime is missing or unusable; NPAD_STATUS_DEVICE when the device cannot be
+///         used; NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO or NPAD_STATUS_BACKBONE when the backbone's file does not exist,
+///         cannot be read or cannot be used; NPAD_STATUS_OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_new(
     options: *const npad_options,
@@ -39,15 +39,15 @@ pub unsafe extern "C" fn npad_trainer_new(
     }
 }
 
-/// Resumes the fit of a model with further good images, for a new model: what the model has learnt counts as if its images had
-/// been added first. Options, rates and mask are those of the model; its choice of channels and the scores of its own good
-/// images, from which its thresholds were computed, are kept. The model itself does not change.
+/// Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
+/// Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
+/// model. The model itself does not change.
 ///
 /// @param model    the model to resume from
-/// @param options  of these, the progress callback is used; null for the defaults
-/// @param trainer  receives the trainer, null on failure; it needs at least one further image
+/// @param options  only the progress callback is used; null for none
+/// @param trainer  receives the trainer, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume
+/// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_resume(
     model: *const npad_model,
@@ -65,15 +65,16 @@ pub unsafe extern "C" fn npad_trainer_resume(
     }
 }
 
-/// Learns one good image. Images may differ in size. A failure leaves the trainer as it was.
+/// Learns one good image. Images may differ in size. On failure the trainer is unchanged.
 ///
-/// @param trainer  what learns
+/// @param trainer  the trainer
 /// @param image    the image; read during the call only
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask or region of interest of its own, or
-///         its size does not fit those of the options; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when
-///         a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
-///         NPAD_STATUS_WRONG_STATE when the trainer has finished
+/// @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
+///         not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone fails;
+///         NPAD_STATUS_PLUGIN when a plug-in or a feature extractor fails; NPAD_STATUS_OUT_OF_MEMORY;
+///         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
+///         has finished
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_add_image(
     trainer: *mut npad_trainer,
@@ -83,10 +84,11 @@ pub unsafe extern "C" fn npad_trainer_add_image(
     unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.add(&image_view(image)?)) }
 }
 
-/// Announces how many images will be added, so that the progress callback receives a total. It does not limit the number.
+/// Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
+/// number of images.
 ///
-/// @param trainer  what learns
-/// @param count    the number of images in all; 0 for unknown, the default
+/// @param trainer  the trainer
+/// @param count    the total number of images; 0 if unknown, the default
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_WRONG_STATE when the trainer has finished
 #[unsafe(no_mangle)]
@@ -98,23 +100,23 @@ pub unsafe extern "C" fn npad_trainer_expect(
     unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.expect(count)) }
 }
 
-/// The number of good images that this trainer has learnt; 0 for null and after it has finished.
+/// Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) -> usize {
     guard_value(0, || unsafe { trainer.as_ref() }.map_or(0, |t| t.trainer.images()))
 }
 
-/// Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
+/// Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images.
 ///
-/// After a failure, including cancellation, the trainer is as it was before the call: add images or call again. After success
-/// the trainer is finished, and further calls with it return NPAD_STATUS_WRONG_STATE.
+/// After a failure, including cancellation, the trainer is unchanged: more images can be added, and the call can be
+/// repeated. After success, further calls with the trainer return NPAD_STATUS_WRONG_STATE.
 ///
-/// @param trainer  what has learnt; the caller must still free it
+/// @param trainer  the trainer; the caller must still free it
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (0 for a resumed fit), or when they hardly vary;
-///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
-///         NPAD_STATUS_WRONG_STATE when the trainer has finished already
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
+///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
+///         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_finish(
     trainer: *mut npad_trainer,
@@ -136,11 +138,11 @@ pub unsafe extern "C" fn npad_trainer_free(trainer: *mut npad_trainer) {
     guard_value((), || unsafe { free(trainer) });
 }
 
-/// Learns from an array of good images and finishes, in one call.
+/// Fits a model to an array of good images in one call.
 ///
 /// @param images   `count` images; read during the call only
 /// @param count    at least 2; 20 or more are recommended
-/// @param options  what to fit and how; null for the defaults
+/// @param options  options of the fit; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return as npad_trainer_new(), npad_trainer_add_image() and npad_trainer_finish(); a message about an image names its

@@ -1,25 +1,26 @@
-//! How pixels lie in memory.
+//! Pixel formats.
 
-/// How pixels lie in memory. The numbers are part of the C ABI.
+/// Pixel formats. The numbers are part of the C ABI.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum PixelFormat {
-    /// One byte a pixel.
+    /// One byte per pixel: grey.
     Gray8 = 0,
-    /// Three bytes a pixel: red, green, blue.
+    /// Three bytes per pixel: red, green, blue.
     Rgb8 = 1,
-    /// Three bytes a pixel: blue, green, red (OpenCV's and Windows' order).
+    /// Three bytes per pixel: blue, green, red (the order of OpenCV and Windows).
     Bgr8 = 2,
-    /// One 16-bit number a pixel, in the machine's byte order; 65535 is white, or what the significant bits say.
+    /// One unsigned 16-bit number per pixel, in the machine's byte order. 65535 is white unless `significant_bits` is
+    /// set.
     Gray16 = 3,
-    /// Four bytes a pixel: red, green, blue, and a fourth that is not looked at.
+    /// Four bytes per pixel: red, green, blue, and a fourth that is ignored.
     Rgba8 = 4,
-    /// Four bytes a pixel: blue, green, red, and a fourth that is not looked at.
+    /// Four bytes per pixel: blue, green, red, and a fourth that is ignored.
     Bgra8 = 5,
-    /// One 32-bit float a pixel, in the machine's byte order; 0 is black, 1 white, and values between and around them count
-    /// as they are. All must be finite.
+    /// One 32-bit float per pixel, in the machine's byte order. 0 is black and 1 is white; values outside this range
+    /// are not clamped. All values must be finite.
     Grayf32 = 6,
-    /// Three planes of one byte a pixel: red, green, blue (HALCON's layout).
+    /// Three planes of one byte per pixel: red, green, blue (the layout of HALCON).
     Rgb8Planar = 7,
 }
 
@@ -40,7 +41,7 @@ impl PixelFormat {
         }
     }
 
-    /// Where in the bytes of a pixel (of its plane, where there are several) red, green and blue stand.
+    /// Byte offsets of red, green and blue within a pixel of their plane.
     pub fn channel_offsets(self) -> [usize; 3] {
         match self {
             Self::Rgb8 | Self::Rgba8 => [0, 1, 2],
@@ -54,7 +55,7 @@ impl PixelFormat {
         if self == Self::Rgb8Planar { 3 } else { 1 }
     }
 
-    /// Whether a pixel is one grey value.
+    /// Whether a pixel is a single grey value.
     pub fn is_gray(self) -> bool {
         matches!(self, Self::Gray8 | Self::Gray16 | Self::Grayf32)
     }

@@ -1,7 +1,7 @@
-//! Masks: which pixels of an image count.
+//! Masks, which exclude pixels of an image.
 //!
-//! Pixels outside never reach a model or a score. The preprocessor continues the image smoothly from the mask's edge,
-//! because a hard edge is itself an anomaly to a backbone; filling with one value was rejected for that.
+//! Excluded pixels affect neither a model nor a score. The preprocessor extrapolates the image smoothly across the
+//! mask's edge, since a hard edge, as from filling with a constant, would itself be an anomaly.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,7 +11,7 @@ use crate::exec::Threads;
 use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::rows::RowsMut;
 
-/// A view of a mask in the caller's memory, one byte a pixel: 0 leaves the pixel out, anything else keeps it.
+/// A view of a mask in the caller's memory, one byte per pixel: 0 excludes the pixel, any other value includes it.
 #[derive(Debug, Clone, Copy)]
 pub struct MaskView<'a> {
     data: &'a [u8],
@@ -24,7 +24,7 @@ impl<'a> MaskView<'a> {
     /// A view of `height` rows of `width` bytes, `stride` bytes apart.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when the size, the stride or the length of `data` do not fit together.
+    /// [`Status::InvalidImage`] when size, stride and length of `data` are inconsistent.
     pub fn new(data: &'a [u8], width: usize, height: usize, stride: usize) -> Result<Self> {
         let view = ImageView::new(data, width, height, stride, PixelFormat::Gray8);
         view.map(|_| Self { data, width, height, stride }).map_err(|e| e.context("the mask"))
@@ -41,7 +41,7 @@ impl<'a> MaskView<'a> {
     }
 }
 
-/// A mask of the library's own: at least one pixel of `width` x `height` counts.
+/// An owned mask of `width` x `height` pixels that includes at least one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mask {
     width: usize,
@@ -63,7 +63,7 @@ impl Mask {
         Self { width, height, inside }.checked()
     }
 
-    /// The mask of an image of `width` x `height` pixels that keeps a rectangle.
+    /// The mask of an image of `width` x `height` pixels that includes a rectangle.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when the rectangle is empty or does not lie inside, [`Status::OutOfMemory`].
@@ -81,7 +81,8 @@ impl Mask {
         Self { width: 0, height: 0, inside: Vec::new() }
     }
 
-    /// Becomes what an image's mask, its rectangle and `shared`, a mask of the same size, all keep. Reuses its storage.
+    /// Becomes the intersection of an image's mask, its rectangle and `shared`, a mask of the same size. Reuses its
+    /// storage.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when no pixel is left, [`Status::OutOfMemory`].
@@ -116,7 +117,7 @@ impl Mask {
         if is_any(&self.inside) { Ok(self) } else { Err(empty()) }
     }
 
-    /// The pixels, row after row: true for those that count.
+    /// The pixels, row after row: true for included ones.
     pub fn inside(&self) -> &[bool] {
         &self.inside
     }
@@ -131,7 +132,7 @@ impl Mask {
         (self.width, self.height)
     }
 
-    /// Eight pixels a byte, each row from a byte of its own.
+    /// Packs the mask: eight pixels per byte, each row starting at a byte.
     pub fn to_bits(&self) -> Vec<u8> {
         let rows = self.inside.chunks_exact(self.width);
         rows.flat_map(|row| row.chunks(8))
@@ -139,7 +140,7 @@ impl Mask {
             .collect()
     }
 
-    /// Reads what [`Mask::to_bits`] wrote; none where the length does not fit or no pixel is left.
+    /// Unpacks the bytes of [`Mask::to_bits`]; none if the length is wrong or no pixel is included.
     pub fn from_bits(bits: &[u8], width: usize, height: usize) -> Option<Self> {
         let row = width.div_ceil(8);
         if width == 0 || row.checked_mul(height) != Some(bits.len()) {
@@ -150,7 +151,7 @@ impl Mask {
         Self { width, height, inside }.checked().ok()
     }
 
-    /// Sets what is outside to 0 in a map, whose size may differ from the mask's.
+    /// Sets excluded pixels of a map to 0. The map's size may differ from the mask's.
     pub fn clear_outside(&self, map: &mut RowsMut<'_, f32>) {
         let (width, height) = (map.width(), map.height());
         for y in 0..height {
@@ -164,7 +165,7 @@ impl Mask {
         }
     }
 
-    /// The mask resized to `width` x `height`, into `resized`: a pixel is inside where it shows something of the inside.
+    /// The mask resized to `width` x `height`, into `resized`: a pixel is included if it covers any included pixel.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`].
@@ -186,20 +187,20 @@ impl Mask {
 fn empty() -> Error {
     Error::new(
         Status::InvalidImage,
-        "the mask or the region of interest leaves no pixel to look at; at least one must count",
+        "the mask or the region of interest leaves no pixel; at least one must be included",
     )
 }
 
-/// Whether any is true. Without an early end, which would keep the loop from being vectorised.
+/// Whether any value is true, without an early exit, which would prevent vectorisation.
 fn is_any(inside: &[bool]) -> bool {
     inside.chunks(1 << 12).any(|inside| inside.iter().fold(false, |any, inside| any | inside))
 }
 
-/// Takes away from `inside`, rows of `width` pixels, what is nearer than `margin` pixels (in rows or columns) to its
-/// edge; an image's own border is no edge. Where nothing would be left, nothing is taken. `scratch` is working memory.
+/// Erodes `inside`, rows of `width` pixels, by a square of radius `margin`; the border of the image is not an edge. If
+/// nothing would be left, `inside` is unchanged. `scratch` is working memory.
 ///
 /// # Errors
-/// [`Status::OutOfMemory`]; nothing is taken then.
+/// [`Status::OutOfMemory`]; `inside` is then unchanged.
 pub(crate) fn erode(inside: &mut [bool], width: usize, margin: usize, scratch: &mut Vec<bool>) -> Result<()> {
     try_resize(scratch, 2 * inside.len(), false)?;
     let (rows, eroded) = scratch.split_at_mut(inside.len());

@@ -4,7 +4,7 @@ use super::{MaskView, PixelFormat, Rectangle};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_vec;
 
-/// The longest side an image may have, in pixels.
+/// Maximum width and height of an image in pixels.
 pub const MAX_SIDE: usize = 65_535;
 
 /// A view of an image in the caller's memory; row `y` of a plane starts `y * stride` bytes after its first pixel.
@@ -25,7 +25,7 @@ impl<'a> ImageView<'a> {
     /// need not be padded to the stride.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when the size, the stride or the length of `data` do not fit together.
+    /// [`Status::InvalidImage`] when size, stride and length of `data` are inconsistent.
     pub fn new(data: &'a [u8], width: usize, height: usize, stride: usize, format: PixelFormat) -> Result<Self> {
         if format.planes() != 1 {
             return Err(Error::new(Status::InvalidImage, format!("a {format:?} image needs three planes, not one")));
@@ -58,7 +58,7 @@ impl<'a> ImageView<'a> {
         Ok(Self { planes, width, height, stride, format, significant_bits: 16, mask: None, roi: None })
     }
 
-    /// The same view with a mask: pixels that it leaves out are neither looked at nor scored.
+    /// Adds a mask. Excluded pixels are ignored and not scored.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when the mask has another size.
@@ -68,8 +68,8 @@ impl<'a> ImageView<'a> {
         Ok(self)
     }
 
-    /// The same view with a rectangle as region of interest: pixels outside are neither looked at nor scored. With a mask,
-    /// the pixels that both keep count.
+    /// Adds a rectangular region of interest. Pixels outside are ignored and not scored. With a mask as well, a pixel
+    /// must be included by both.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when the rectangle is empty or does not lie inside the image.
@@ -79,21 +79,21 @@ impl<'a> ImageView<'a> {
         Ok(self)
     }
 
-    /// The same view of a GRAY16 image whose values have so many bits, 8 to 16: white is `2^bits - 1` instead of 65535. A
-    /// higher value is an error when the image is used.
+    /// Sets the number of significant bits of a GRAY16 image, 8 to 16: white is `2^bits - 1` instead of 65535. A higher
+    /// value is an error when the image is used.
     ///
     /// Shifting 10- or 12-bit values up to 16 bits instead gives values that are smaller by a factor of at most
     /// `1 - 2^-bits`, a quarter of a grey level of 255 at 10 bits.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] for other numbers and other formats.
+    /// [`Status::InvalidImage`] for another number or format.
     pub fn with_significant_bits(mut self, bits: u32) -> Result<Self> {
         if self.format != PixelFormat::Gray16 {
-            let message = format!("significant bits are for Gray16 images, but this one is {:?}", self.format);
+            let message = format!("significant bits require a Gray16 image, but this one is {:?}", self.format);
             return Err(Error::new(Status::InvalidImage, message));
         }
         if !(8..=16).contains(&bits) {
-            let message = format!("the significant bits are {bits}, but must be 8 to 16");
+            let message = format!("the number of significant bits is {bits}, but must be 8 to 16");
             return Err(Error::new(Status::InvalidImage, message));
         }
         self.significant_bits = bits;
@@ -110,7 +110,7 @@ impl<'a> ImageView<'a> {
         self.roi
     }
 
-    /// The bits of a GRAY16 image's values: 16 unless [`ImageView::with_significant_bits`] said otherwise.
+    /// The number of significant bits of a GRAY16 image: 16 unless set by [`ImageView::with_significant_bits`].
     pub fn significant_bits(&self) -> u32 {
         self.significant_bits
     }
@@ -151,7 +151,7 @@ impl<'a> ImageView<'a> {
         self.height
     }
 
-    /// How pixels lie in memory.
+    /// The pixel format.
     pub fn format(&self) -> PixelFormat {
         self.format
     }
@@ -161,14 +161,13 @@ impl<'a> ImageView<'a> {
         &self.planes[plane][y * self.stride..][..self.width * self.format.bytes_per_pixel()]
     }
 
-    /// What the values of a GRAY16 image are divided by, so that 255 is white. For 16 bits it is 257, which gives a widened
-    /// byte back exactly.
+    /// Divisor that scales the values of a GRAY16 image to 0 to 255. For 16 bits it is 257, which restores a widened
+    /// byte exactly.
     pub(crate) fn gray16_divisor(&self) -> f32 {
         ((1u32 << self.significant_bits) - 1) as f32 / 255.0
     }
 
-    /// Writes row `y` as red, green and blue bytes, three for each pixel, for people to look at. Values beyond black and white
-    /// are clamped.
+    /// Writes row `y` as red, green and blue bytes for display. Values outside black and white are clamped.
     pub fn write_rgb(&self, y: usize, pixels: &mut [u8]) {
         let (step, divisor) = (self.format.bytes_per_pixel(), self.gray16_divisor());
         for channel in 0..3 {
@@ -197,7 +196,7 @@ impl<'a> ImageView<'a> {
     }
 }
 
-/// Refuses a mask of another size than its image.
+/// Checks that a mask has the size of its image.
 ///
 /// # Errors
 /// [`Status::InvalidImage`].
@@ -206,7 +205,7 @@ pub fn check_mask_size(mask: (usize, usize), image: (usize, usize)) -> Result<()
         return Ok(());
     }
     let ((a, b), (c, d)) = (mask, image);
-    let message = format!("the mask has {a} x {b} pixels, but the image {c} x {d}: they must be equal");
+    let message = format!("the mask has {a} x {b} pixels, but the image has {c} x {d}; they must be equal");
     Err(Error::new(Status::InvalidImage, message))
 }
 

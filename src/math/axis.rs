@@ -1,8 +1,8 @@
-//! Linear maps along the axes of a plane: resizing, moving, smoothing, and any chain of these as one.
+//! Linear maps along the axes of a plane: resizing, shifting, smoothing, and compositions of these.
 //!
-//! All that happens to an anomaly map between the grid and the image is linear and separable, so a chain of steps is two
-//! small banded matrices, made once for a model, and a plane costs a few multiplications a pixel whatever the chain.
-//! Doing the steps one after the other, as was done before, took ten times as long.
+//! All steps between the grid and the anomaly map are linear and separable, so their composition is two small banded
+//! matrices, computed once for a model. A plane then costs a few multiplications per pixel; separate steps took ten
+//! times as long.
 
 use super::filters::bilinear_axis;
 use super::kernels::{dispatch, fma};
@@ -14,7 +14,7 @@ use crate::exec::memory::try_resize;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
     inputs: usize,
-    /// Weights of one output.
+    /// Number of weights per output.
     taps: usize,
     /// First input of each output.
     start: Vec<usize>,
@@ -23,7 +23,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Output by output, pairs of an input and its weight, which add up where an input comes again.
+    /// Builds the map from pairs of an input and its weight for each output; weights of the same input are added.
     fn new(inputs: usize, outputs: impl Iterator<Item = Vec<(usize, f64)>>) -> Self {
         let rows: Vec<(usize, Vec<f64>)> = outputs
             .map(|pairs| {
@@ -89,7 +89,7 @@ impl Axis {
         Self::new(length, (0..length).map(|at| around(at).collect()))
     }
 
-    /// This map and then `next`, as one.
+    /// The composition of this map and then `next`.
     pub fn then(&self, next: &Self) -> Self {
         Self::new(
             self.inputs,
@@ -106,12 +106,12 @@ impl Axis {
         self
     }
 
-    /// Whether every output is its input.
+    /// Whether this is the identity.
     pub fn is_identity(&self) -> bool {
         self.inputs == self.start.len() && self.taps == 1 && self.weights.iter().all(|weight| *weight == 1.0)
     }
 
-    /// The first input of one output, and the weights of it and those that follow; some at the end may be zero.
+    /// The first input of an output and the weights from it on; trailing weights may be zero.
     pub fn output(&self, output: usize) -> (usize, &[f32]) {
         (self.start[output], &self.weights[output * self.taps..][..self.taps])
     }
@@ -140,10 +140,10 @@ pub struct Separable {
     lines: Vec<f32>,
 }
 
-/// Output rows that one task makes.
+/// Number of output rows per task.
 const ROWS: usize = 16;
 
-/// A plane that has been mapped along its rows, from which rows of the image follow one by one.
+/// A plane that has been mapped along its rows, from which single output rows are computed.
 pub struct Lines<'a> {
     down: &'a Axis,
     lines: &'a [f32],
@@ -151,7 +151,7 @@ pub struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Adds row `y` of the image to `out`.
+    /// Adds output row `y` to `out`.
     pub fn add_row(&self, y: usize, out: &mut [f32]) {
         let (start, weights) = self.down.output(y);
         add_lines(&self.lines[start * self.cols..], weights, &mut out[..self.cols]);
@@ -182,7 +182,7 @@ impl Separable {
         Ok(Lines { down, lines, cols })
     }
 
-    /// Adds the image of `plane` to `out`; the rows of both are contiguous.
+    /// Maps `plane` and adds the result to `out`; the rows of both are contiguous.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
@@ -195,7 +195,7 @@ impl Separable {
     }
 }
 
-/// Adds the weighted sum of as many lines of its length as there are weights to `out`.
+/// Adds the weighted sum of lines to `out`: one line per weight, each as long as `out`.
 pub fn add_lines(lines: &[f32], weights: &[f32], out: &mut [f32]) {
     dispatch!(add_lines_body(lines: &[f32], weights: &[f32], out: &mut [f32]))
 }
@@ -210,7 +210,7 @@ fn add_lines_body<const FMA: bool>(lines: &[f32], weights: &[f32], out: &mut [f3
         sums.copy_from_slice(out);
         for (line, weight) in lines.chunks(cols).zip(weights) {
             let line = &line[block * LANES..][..LANES];
-            // Closures might not be inlined, and lose the instruction set.
+            // Closures might not be inlined and would then lose the instruction set.
             for (sum, value) in sums.iter_mut().zip(line) {
                 *sum = fma::<FMA>(*value, *weight, *sum);
             }

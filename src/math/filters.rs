@@ -1,19 +1,19 @@
-//! Filters of planes and feature maps: where resizing samples, shifting, neighbourhood mean. Those of anomaly maps are
-//! [`super::axis`]'s.
+//! Filters of planes and feature maps: sampling positions for resizing, shifts, neighbourhood means. [`super::axis`]
+//! has those of anomaly maps.
 
 use ndarray::{ArrayView3, ArrayViewMut3, s};
 
 use super::kernels::dispatch;
 use crate::exec::Threads;
 
-/// Where an output coordinate falls between two input coordinates: `(1 - weight) * low + weight * high`.
+/// Position of an output coordinate between two input coordinates: `(1 - weight) * low + weight * high`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Interpolation {
     /// The lower input coordinate.
     pub low: usize,
-    /// The one above, or the same at the edge.
+    /// The upper input coordinate, equal to `low` at the edge.
     pub high: usize,
-    /// The share of `high`.
+    /// The weight of `high`.
     pub weight: f32,
 }
 
@@ -25,12 +25,12 @@ pub fn bilinear_axis(at: usize, length_in: usize, length_out: usize) -> Interpol
     Interpolation { low, high: (low + 1).min(length_in - 1), weight: (position - low as f64) as f32 }
 }
 
-/// Writes `planes` (planes x rows x columns) moved by `(dy, dx)` to `out`, edges replicated:
-/// `out[n, y, x] = planes[n, y + dy, x + dx]`. Both arrays are in standard layout.
+/// Writes `planes` (planes x rows x columns) shifted by `(dy, dx)` to `out`, edges replicated: `out[n, y, x] =
+/// planes[n, y + dy, x + dx]`. Both arrays are in standard layout.
 pub fn shift(planes: ArrayView3<'_, f32>, (dy, dx): (isize, isize), threads: &Threads, out: ArrayViewMut3<'_, f32>) {
     let (_, rows, cols) = planes.dim();
     let clamp = |at: usize, by: isize, length: usize| at.saturating_add_signed(by).min(length - 1);
-    // What lies inside a row, between its replicated ends.
+    // The part inside a row, between its replicated ends.
     let inside = clamp(0, dx, cols)..clamp(cols - 1, dx, cols) + 1;
     let before = dx.min(0).unsigned_abs().min(cols - 1);
     threads.chunks(out.into_slice().expect(ORDER), cols, |index, out| {
@@ -55,7 +55,7 @@ pub fn box_mean(map: ArrayView3<'_, f32>, k: usize, threads: &Threads, out: Arra
     });
 }
 
-/// What the kernels need of arrays.
+/// Requirements of the kernels.
 const ORDER: &str = "an array in standard layout";
 
 /// Row `y` of the mean; `stride` is the number of channels.

@@ -1,7 +1,7 @@
 //! Lloyd's K-means on a sample of bounded size.
 //!
-//! Starting from the first points of a random sample, as the reference does: k-means++ seeding was not worth its cost,
-//! since hundreds of centroids over smooth features cover the data either way.
+//! It starts from the first points of a random sample, as the reference does. k-means++ seeding did not improve
+//! results: hundreds of centroids over smooth features cover the data either way.
 
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
@@ -12,19 +12,19 @@ use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::{try_copy, try_vec};
 
-/// Points that one task assigns.
+/// Number of points per task.
 const CHUNK: usize = 256;
 
-/// Centroids and which one each point is nearest to.
+/// Centroids and the assignment of the points.
 #[derive(Debug, Clone, Default)]
 pub struct Clusters {
-    /// One a row.
+    /// One centroid per row.
     pub centroids: Array2<f32>,
-    /// For each point, the index of the centroid whose mean it went into.
+    /// Index of the centroid of each point.
     pub assignment: Vec<u32>,
 }
 
-/// Clusters the rows of `points` around `count` centroids (fewer if there are fewer points) in so many rounds.
+/// Clusters the rows of `points` around `count` centroids (fewer if there are fewer points) in `rounds` iterations.
 ///
 /// # Errors
 /// [`crate::error::Status::OutOfMemory`].
@@ -52,7 +52,7 @@ pub fn kmeans(points: ArrayView2<'_, f32>, count: usize, rounds: usize, threads:
     Ok(Clusters { centroids, assignment })
 }
 
-/// Moves each centroid to the mean of its points; one without points stays where it is.
+/// Moves each centroid to the mean of its points; a centroid without points is unchanged.
 fn move_to_means(points: ArrayView2<'_, f32>, assignment: &[u32], centroids: &mut Array2<f32>) {
     let mut sums = Array2::<f64>::zeros(centroids.dim());
     let mut members = vec![0usize; centroids.nrows()];

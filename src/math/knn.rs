@@ -1,7 +1,7 @@
 //! Exact nearest neighbours by brute force on blocked products.
 //!
-//! With hundreds of dimensions and thousands of points, trees and graphs gain nothing over a pass at the machine's peak,
-//! and an approximate answer would make scores depend on the order of insertion.
+//! With hundreds of dimensions and thousands of points, trees and graphs are not faster than blocked products, and
+//! approximate search would make scores depend on the order of insertion.
 
 use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
@@ -13,7 +13,7 @@ use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_vec;
 
-/// Points to be searched.
+/// The points to search.
 #[derive(Debug, Clone)]
 pub struct Points {
     rows: Array2<f32>,
@@ -21,7 +21,7 @@ pub struct Points {
 }
 
 impl Points {
-    /// The rows of `rows`, which stand one after the other.
+    /// Prepares the rows of `rows`, which must be contiguous.
     ///
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
@@ -30,17 +30,17 @@ impl Points {
         Ok(Self { rows, panels })
     }
 
-    /// Their number.
+    /// The number of points.
     pub fn count(&self) -> usize {
         self.rows.nrows()
     }
 
-    /// All of them.
+    /// All points.
     pub fn rows(&self) -> ArrayView2<'_, f32> {
         self.rows.view()
     }
 
-    /// One of them.
+    /// One point.
     pub fn row(&self, index: usize) -> &[f32] {
         self.rows.row(index).to_slice().expect("a row's values stand one after the other")
     }
@@ -51,13 +51,13 @@ impl Points {
     }
 }
 
-/// Greedy k-centre: starting with the first point, again and again the one that is farthest from all chosen so far, until
-/// there are `count` (fewer if there are fewer points). Its radius is at most twice the best possible (Gonzalez 1985).
+/// Greedy k-centre: starts with the first point and repeatedly adds the point that is farthest from all chosen ones, up
+/// to `count` points. The radius is at most twice the optimum (Gonzalez 1985).
 ///
 /// # Errors
 /// [`crate::error::Status::OutOfMemory`].
 pub fn k_centre(points: ArrayView2<'_, f32>, count: usize, threads: &Threads) -> Result<Vec<usize>> {
-    /// Points that one task measures.
+    /// Number of points per task.
     const CHUNK: usize = 1024;
     let (number, dimension) = points.dim();
     let values = as_slice(points);

@@ -1,9 +1,10 @@
 //! Cholesky factor and triangular inverse of small symmetric matrices, in f64, by nalgebra.
 //!
-//! One such pair per grid position turns a covariance into a whitener, 900 of 100 x 100 in a default fit. On two threads
-//! nalgebra takes 156 ms for these where a loop of our own over rows took 117 (`benches/kernels.rs`), 3 % of a fit; it needs
-//! no instruction set of its own, so whiteners are the same on every processor. The inverse is solved for column by column
-//! below the diagonal, since nalgebra's inverse of a triangular matrix does not skip the zeros above it and takes twice as long.
+//! One such pair per grid position turns a covariance into a whitener, 900 of 100 x 100 in a default fit. On two
+//! threads nalgebra takes 156 ms for these where a hand-written loop over rows took 117 (`benches/kernels.rs`), 3 % of
+//! a fit; it is compiled for one instruction set only, so whiteners are the same on every processor. The inverse is
+//! solved for column by column below the diagonal, since nalgebra's inverse of a triangular matrix does not skip the
+//! zeros above it and takes twice as long.
 //!
 //! Matrices are symmetric or lower triangular: only their lower triangle is read and written.
 
@@ -22,7 +23,7 @@ pub fn try_zeros(n: usize) -> Result<DMatrix<f64>> {
 
 /// Replaces the lower triangle of `matrix` with its Cholesky factor L, `matrix = L L'`, in its own memory.
 ///
-/// Returns false, leaving `matrix` empty, when it is not positive definite (or holds a NaN).
+/// Returns false and leaves `matrix` empty when it is not positive definite or contains a NaN.
 pub fn cholesky(matrix: &mut DMatrix<f64>) -> bool {
     let Some(factor) = std::mem::take(matrix).cholesky() else { return false };
     *matrix = factor.unpack_dirty();
@@ -57,7 +58,7 @@ mod tests {
             invert_lower(&factor, &mut whitener);
             let white = &whitener * &covariance * whitener.transpose();
             prop_assert!((white - DMatrix::identity(n, n)).amax() < 1e-6);
-            // A whitener's squares are the inverse covariance, whose eigenvalues are those of the covariance, inverted.
+            // W' W is the inverse covariance, whose eigenvalues are the inverse of those of the covariance.
             let mut inverse = (whitener.transpose() * &whitener).symmetric_eigenvalues().as_slice().to_vec();
             let mut expected: Vec<f64> = covariance.symmetric_eigenvalues().iter().map(|value| 1.0 / value).collect();
             inverse.sort_by(f64::total_cmp);

@@ -1,5 +1,5 @@
-//! Numerics: kernels on plain slices, decompositions by nalgebra, arrays by ndarray. Nothing here knows ONNX Runtime, files or
-//! a global thread pool, and no result depends on the number of threads.
+//! Numerics: kernels on plain slices, decompositions by nalgebra, arrays by ndarray. Independent of ONNX Runtime, files
+//! and global thread pools. No result depends on the number of threads.
 
 pub mod axis;
 pub mod filters;

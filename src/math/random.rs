@@ -1,6 +1,6 @@
-//! A small seeded generator. Its sequence is part of what makes a fit reproducible, so it is our own and never changes.
+//! A seeded random number generator. Fits are reproducible across versions only if its sequence never changes.
 
-/// SplitMix64 (Steele, Lea, Flood 2014): one addition and two multiplications a number, any seed is good.
+/// SplitMix64 (Steele, Lea, Flood 2014): one addition and two multiplications per number; any seed is suitable.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
 
@@ -24,7 +24,7 @@ impl Random {
         ((u128::from(self.next_u64()) * bound as u128) >> 64) as usize
     }
 
-    /// `count` distinct numbers of `0..bound` in random order (all of them where `count` is larger).
+    /// `count` distinct numbers of `0..bound` in random order (all of them if `count` is larger).
     pub fn choose(&mut self, count: usize, bound: usize) -> Vec<usize> {
         let mut all: Vec<usize> = (0..bound).collect();
         let count = count.min(bound);

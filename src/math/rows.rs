@@ -1,4 +1,4 @@
-//! Matrices that hold one vector a row, whose memory is asked for before it is used.
+//! Matrices with one vector per row and fallible allocation.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -13,7 +13,7 @@ pub fn try_zeros(count: usize, dimension: usize) -> Result<Array2<f32>> {
     Ok(from_vec(try_vec(count * dimension, 0.0)?, dimension))
 }
 
-/// Values row after row as a matrix of rows of `dimension` values, which they fill.
+/// Converts values, row after row, to a matrix with rows of `dimension` values.
 pub fn from_vec(values: Vec<f32>, dimension: usize) -> Array2<f32> {
     Array2::from_shape_vec((values.len() / dimension, dimension), values).expect("whole rows")
 }
@@ -30,7 +30,7 @@ pub fn select(rows: ArrayView2<'_, f32>, indices: &[usize]) -> Result<Array2<f32
     Ok(selected)
 }
 
-/// The values of rows that stand one after the other.
+/// The values of contiguous rows.
 pub fn as_slice<'a>(rows: ArrayView2<'a, f32>) -> &'a [f32] {
     rows.to_slice().expect("rows that stand one after the other")
 }

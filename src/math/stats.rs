@@ -2,15 +2,14 @@
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
-/// Degrees of freedom from which the expansion about the normal distribution is exact to six digits, while statrs' inverse
-/// loses them.
+/// Degrees of freedom from which the expansion about the normal distribution is exact to six digits, while statrs'
+/// inverse is less precise.
 const NEARLY_NORMAL: f64 = 1e4;
 
-/// The value that a variable with Student's t distribution of `freedom` degrees of freedom stays below with probability
-/// `p`, between 0 and 1.
+/// The `p`-quantile of Student's t distribution with `freedom` degrees of freedom; `p` is between 0 and 1.
 ///
 /// # Panics
-/// Where `freedom` is not above zero.
+/// When `freedom` is not above zero.
 pub fn t_quantile(p: f64, freedom: f64) -> f64 {
     if freedom >= NEARLY_NORMAL {
         // The first term in 1 / freedom (Fisher and Cornish 1960).

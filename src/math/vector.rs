@@ -1,7 +1,7 @@
 //! Products and distances of pairs of vectors.
 //!
-//! Sums run in `LANES` lanes that the compiler keeps in registers, and these are added up at the end: a single sum would
-//! wait for each addition, and may not be reordered, since floating-point addition is not associative.
+//! Sums are accumulated in `LANES` lanes in registers and added at the end. A single sum would be limited by the
+//! latency of each addition, and the compiler must not reorder it, since floating-point addition is not associative.
 
 use std::iter::Sum;
 use std::ops::Add;

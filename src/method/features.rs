@@ -1,4 +1,4 @@
-//! The feature maps that the levels are about: selected channels, patch means, and a pixel's weighted neighbours.
+//! The features of the levels: selected channels, patch means, and weighted neighbours of a position.
 
 use crate::backbone::FeatureMap;
 use crate::error::Result;
@@ -32,7 +32,7 @@ pub fn patch_mean(map: &FeatureMap, k: usize, threads: &Threads, out: &mut Featu
     Ok(())
 }
 
-/// Appends the features of `count` random positions (all if there are fewer) to `rows` and returns how many these are.
+/// Appends the features of `count` random positions (all if there are fewer) to `rows` and returns their number.
 pub fn draw(features: &FeatureMap, count: usize, random: &mut Random, rows: &mut Vec<f32>) -> Result<usize> {
     let positions = random.choose(count, features.positions());
     try_reserve(rows, positions.len() * features.channels())?;
@@ -40,17 +40,18 @@ pub fn draw(features: &FeatureMap, count: usize, random: &mut Random, rows: &mut
     Ok(positions.len())
 }
 
-/// The neighbours of one position and how much each counts.
+/// The neighbours of one position and their weights.
 #[derive(Default)]
 pub struct Neighbours {
-    /// One padded row per neighbour, the target among them; a window over the edge repeats the edge.
+    /// One padded row per neighbour, including the target. Positions beyond the edge repeat the edge.
     pub rows: Vec<f32>,
     /// `max(0, cos(target, neighbour))^power`.
     pub weights: Vec<f32>,
 }
 
 impl Neighbours {
-    /// Collects the window of the given radius around position `p` of a padded map. With radius 0 the target counts once, fully.
+    /// Collects the window of the given radius around position `p` of a padded map. With radius 0 it holds the target
+    /// only, with weight 1.
     pub fn collect(&mut self, map: &FeatureMap, p: usize, radius: usize, power: f64) {
         self.rows.clear();
         self.weights.clear();

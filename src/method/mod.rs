@@ -1,5 +1,5 @@
-//! Detection methods behind one small trait pair: a fitter observes the feature maps of good images and finishes into
-//! an immutable scorer. The registry is the one list that a new method is added to.
+//! Detection methods. A fitter learns the feature maps of good images and computes an immutable scorer. A new method is
+//! added to the registry only.
 
 mod features;
 mod npad;
@@ -22,74 +22,75 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 
-/// What a scorer says about one image, on the grid of its feature map.
+/// Anomaly scores of one image, on the grid of its feature map.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GridScore {
     /// Grid rows.
     pub rows: usize,
     /// Grid columns.
     pub cols: usize,
-    /// How anomalous each position is: `rows * cols` values, 0 or above.
+    /// The anomaly score of each position: `rows * cols` values, 0 or above.
     pub map: Vec<f32>,
-    /// What the image score is the maximum of, where that is not `map`: as many values, or none.
+    /// The values that the image score is computed from, if these are not `map`: `rows * cols` values, or empty.
     pub evidence: Vec<f32>,
 }
 
 /// Learns from the feature maps of good images.
 ///
-/// The caller keeps a bounded [`Sample`] of the maps for what has to look at them twice. A method that needs no more learns
-/// from it alone; one whose statistics take in every image has an [`Accumulator`] besides.
+/// The caller keeps a bounded [`Sample`] of the maps for computations that need them repeatedly. A method may learn
+/// from the sample only, or add every image to its statistics with an [`Accumulator`].
 pub trait Fitter: Send {
-    /// The statistics that every image enters; none for a method that learns from the sample alone, which is the default.
+    /// The statistics of all images; none, the default, for a method that learns from the sample only.
     fn accumulator(&mut self) -> Option<&mut dyn Accumulator> {
         None
     }
 
-    /// Computes the scorer. A failure leaves the fitter as it was; it may take further images and finish again.
+    /// Computes the scorer. The fitter remains usable: it may learn further images and finish again, also after a
+    /// failure.
     ///
     /// # Errors
-    /// [`Status::NotEnoughImages`] or whatever makes the statistics unusable, [`Status::Cancelled`] by the progress callback.
+    /// [`Status::NotEnoughImages`] or another status when the statistics are unusable, [`Status::Cancelled`] by the
+    /// progress callback.
     fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome>;
 }
 
-/// Statistics that add up image by image, so that memory does not grow with their number.
+/// Statistics that are accumulated image by image, so that memory use does not depend on the number of images.
 ///
-/// The order of calls is `prepare`, then `observe` for every image, those of the sample included.
+/// `prepare` is called first, then `observe` for every image, including those of the sample.
 pub trait Accumulator {
-    /// Starts the statistics anew and decides from a first sample what they are about (the choice of channels, say).
+    /// Resets the statistics and makes decisions from a first sample, such as the selection of channels.
     ///
     /// # Errors
-    /// Whatever makes the sample unusable.
+    /// When the sample is unusable.
     fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()>;
 
-    /// Adds one image. A failure leaves the statistics as they were.
+    /// Adds one image. On failure the statistics are unchanged.
     ///
     /// # Errors
     /// [`Status::Backbone`] when the map's shape differs from the sample's.
     fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()>;
 }
 
-/// What a fit ends in.
+/// The result of a fit.
 pub struct FitOutcome {
     /// The scorer.
     pub scorer: Box<dyn Scorer>,
-    /// For images of the sample, at most all, and each of their shifts: the score as though it had not been learnt from.
+    /// Held-out scores of images of the sample, for each of their shifts.
     pub held_out: Vec<Vec<GridScore>>,
 }
 
 /// Scores feature maps. Immutable, and may be called from several threads at once.
 pub trait Scorer: Send + Sync {
-    /// The shape of the feature maps that it takes: rows, columns, channels.
+    /// The shape of the feature maps: rows, columns, channels.
     fn shape(&self) -> (usize, usize, usize);
 
     /// Scores one image into `out`.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when the map's shape is another.
+    /// [`Status::Backbone`] when the map has another shape.
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()>;
 
-    /// The same for several maps at once, which may then share a pass over the model. The scores are those of
-    /// [`Scorer::score`] to the last bit.
+    /// Scores several maps together, which takes less time. The scores are bit-identical to those of [`Scorer::score`].
     ///
     /// # Errors
     /// As [`Scorer::score`].
@@ -97,8 +98,8 @@ pub trait Scorer: Send + Sync {
         features.iter().zip(out).try_for_each(|(features, out)| self.score(features, threads, out))
     }
 
-    /// Makes working memory ahead, so that `calls` calls of [`Scorer::score_all`] at once with `maps` feature maps each find
-    /// it ready. Optional: what is missing is made when it is needed.
+    /// Allocates the working memory of `calls` concurrent calls of [`Scorer::score_all`] with `maps` feature maps each.
+    /// Optional: missing memory is allocated on use.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
@@ -106,7 +107,7 @@ pub trait Scorer: Send + Sync {
         Ok(())
     }
 
-    /// Everything that [`Method::load`] needs to rebuild it.
+    /// The state that [`Method::load`] restores a scorer from.
     ///
     /// # Errors
     /// [`Status::Plugin`] when a plug-in fails.
@@ -115,17 +116,17 @@ pub trait Scorer: Send + Sync {
 
 /// A detection method by name.
 pub trait Method: Send + Sync {
-    /// Its name in options and model files.
+    /// Name in options and model files.
     fn name(&self) -> &str;
 
-    /// What it is, in one line.
+    /// Description in one line.
     fn help(&self) -> &str;
 
-    /// Its parameters, each named `METHOD.something`.
+    /// Parameters, named `METHOD.NAME`.
     fn parameters(&self) -> &[Parameter];
 
     /// The displacements `(dy, dx)`, in pixels of the network's input, at which an image is scored; the maps are
-    /// shifted back and averaged. The first is always none.
+    /// shifted back and averaged. The first is always `(0, 0)`.
     fn shifts(&self, parameters: &Parameters) -> Vec<(isize, isize)>;
 
     /// Starts a fit.
@@ -134,66 +135,51 @@ pub trait Method: Send + Sync {
     /// [`Status::Plugin`] when a plug-in fails.
     fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>>;
 
-    /// Goes on with a fit that ended in a scorer with this state after so many images. The fitter's held-out scores are
-    /// then comparable with those of the first fit.
+    /// Resumes a fit that resulted in a scorer with this state after `images` images. Held-out scores are comparable
+    /// with those of the first fit.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] where the method cannot, which is the default.
+    /// [`Status::InvalidArgument`] when the method cannot resume a fit, which is the default.
     fn resume(&self, _parameters: &Parameters, _seed: u64, _state: State, _images: usize) -> Result<Box<dyn Fitter>> {
-        let message = format!("a fit of the method '{}' cannot go on; fit again with all images", self.name());
+        let message = format!("a fit of the method '{}' cannot be resumed; fit again with all images", self.name());
         Err(Error::new(Status::InvalidArgument, message))
     }
 
-    /// The file name of the plug-in that it comes from; none if it is built in.
+    /// File name of the plug-in; none for a built-in method.
     fn plugin(&self) -> Option<&str> {
         None
     }
 
-    /// Rebuilds a scorer.
+    /// Restores a scorer.
     ///
     /// # Errors
-    /// [`Status::InvalidModel`] when the state does not fit together.
+    /// [`Status::InvalidModel`] when the state is inconsistent.
     fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>>;
 }
 
-/// The methods that are built in.
+/// The built-in methods.
 static METHODS: &[&dyn Method] = &[&npad::Npad, &padim::Padim, &patchcore::PatchCore, &spade::Spade];
 
 /// The methods of plug-ins, which stay loaded until the process ends.
 static PLUGGED_IN: RwLock<Vec<&'static dyn Method>> = RwLock::new(Vec::new());
 
-/// All methods, built in and plugged in.
+/// All methods: built-in ones and those of plug-ins.
 pub fn methods() -> Vec<&'static dyn Method> {
     let plugged_in = PLUGGED_IN.read().unwrap_or_else(PoisonError::into_inner);
     METHODS.iter().chain(plugged_in.iter()).copied().collect()
 }
 
-/// Whether a method may have that name.
+/// Adds the method that `make` returns. `make` is called only if the name is free, so that refused methods leak nothing.
 ///
 /// # Errors
-/// [`Status::Plugin`] when there is one of that name already.
-pub fn check_free(name: &str) -> Result<()> {
-    if methods().iter().any(|known| known.name() == name) {
-        return Err(name_taken(name));
-    }
-    Ok(())
-}
-
-/// Adds a method.
-///
-/// # Errors
-/// [`Status::Plugin`] when there is one of that name already, also where it has been added at the same time.
-pub fn register(method: Box<dyn Method>) -> Result<()> {
+/// [`Status::Plugin`] when a method of that name exists already, also if another thread has just added it.
+pub fn register<M: Method + 'static>(name: &str, make: impl FnOnce() -> M) -> Result<()> {
     let mut plugged_in = PLUGGED_IN.write().unwrap_or_else(PoisonError::into_inner);
-    if METHODS.iter().chain(plugged_in.iter()).any(|known| known.name() == method.name()) {
-        return Err(name_taken(method.name()));
+    if METHODS.iter().chain(plugged_in.iter()).any(|known| known.name() == name) {
+        return Err(Error::new(Status::Plugin, format!("a method '{name}' already exists")));
     }
-    plugged_in.push(Box::leak(method));
+    plugged_in.push(Box::leak(Box::new(make())));
     Ok(())
-}
-
-fn name_taken(name: &str) -> Error {
-    Error::new(Status::Plugin, format!("there is a method '{name}' already"))
 }
 
 /// The method of that name.
@@ -208,16 +194,16 @@ pub fn method(name: &str) -> Result<&'static dyn Method> {
     })
 }
 
-/// Images that are scored held out: enough for a threshold at the usual false-alarm rates.
+/// Maximum number of held-out images: enough for a threshold at the usual false-alarm rates.
 const HELD_OUT: usize = 100;
 
-/// The numbers of the sample's images that are scored held out, spread over all of it.
+/// Indices of the sample's images that are scored held out, evenly spread.
 fn held_out_images(sample: &Sample) -> Vec<usize> {
     let (count, all) = (sample.images().len().min(HELD_OUT), sample.images().len());
     (0..count).map(|k| k * all / count).collect()
 }
 
-/// Whether a feature map has the shape of those learnt from.
+/// Checks that a feature map has the shape of those of the fit.
 ///
 /// # Errors
 /// [`Status::Backbone`] when it has another.
@@ -229,8 +215,8 @@ fn check_shape(expected: (usize, usize, usize), found: &FeatureMap) -> Result<()
     Err(Error::new(
         Status::Backbone,
         format!(
-            "the backbone gave a {found_rows} x {found_cols} grid of {found_channels} channels, but the first image's was \
-             {rows} x {cols} of {channels}; its output must depend on the input's size alone"
+            "the backbone gave a {found_rows} x {found_cols} grid of {found_channels} channels, but the first image's \
+             was {rows} x {cols} of {channels}; the shape of its outputs must depend on the input's size only"
         ),
     ))
 }

@@ -1,9 +1,9 @@
-//! PaDiM (Defard, Setkov, Loesch, Audigier; ICPR 2021): one Gaussian per position over good images, on a random choice of
-//! channels; the anomaly is the Mahalanobis distance.
+//! PaDiM (Defard, Setkov, Loesch, Audigier; ICPR 2021): one Gaussian per position over good images, on randomly chosen
+//! channels; the anomaly score is the Mahalanobis distance.
 //!
-//! It is N-pad's pixel level without neighbours, so it is fitted and scored by N-pad's code with that setting. Where we
-//! differ from the paper: the threshold comes from good images scored as though they had not been learnt from, and the
-//! options `grid_step` and `peak_share` apply as to all methods; `grid_step=1` and `peak_share=0` are the paper's.
+//! It equals N-pad's pixel level without neighbours, whose code it uses. Differences from the paper: the threshold
+//! comes from held-out good images, and the options `grid_step` and `peak_share` apply as to all methods; `grid_step=1`
+//! and `peak_share=0` are the paper's.
 
 use super::npad::{Npad, NpadConfig, Selection};
 use super::{Fitter, Kind, Method, Parameter, Parameters, Scorer, State};
@@ -15,23 +15,24 @@ static PARAMETERS: &[Parameter] = &[
         name: "padim.channels",
         default: "100",
         kind: Kind::Count(1, 4096),
-        help: "channels kept (all if there are fewer)",
+        help: "number of channels kept (all if there are fewer)",
     },
     Parameter {
         name: "padim.selection",
         default: "random",
         kind: Kind::Choice(&["random", "variance"]),
-        help: "which: a random choice, as in the paper, or those whose variance lies most within a position",
+        help: "which channels are kept: a random choice, as in the paper, or those with the largest share of variance \
+               within a position",
     },
     Parameter {
         name: "padim.regularisation",
         default: "0.01",
         kind: Kind::Number(1e-6, 1e6),
-        help: "variance added to every direction of a covariance, in squared feature units",
+        help: "variance added to the diagonal of each covariance, in squared feature units",
     },
 ];
 
-/// The method, as the registry knows it.
+/// The method in the registry.
 pub struct Padim;
 
 impl Method for Padim {
@@ -40,7 +41,7 @@ impl Method for Padim {
     }
 
     fn help(&self) -> &'static str {
-        "one Gaussian at each position (Defard, Setkov, Loesch, Audigier 2021)"
+        "one Gaussian per position (Defard, Setkov, Loesch, Audigier 2021)"
     }
 
     fn parameters(&self) -> &'static [Parameter] {

@@ -1,11 +1,11 @@
-//! Method parameters: declared once in a table, set by name, checked when set.
+//! Parameters of methods: declared in a table, set by name, checked when set.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::error::{Error, Result, Status};
 
-/// What values a parameter takes.
+/// Type and range of a parameter.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
     /// A whole number within bounds, both included.
@@ -20,16 +20,16 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Any of these words, joined by `+`.
     Set(&'static [&'static str]),
-    /// Any text: a plug-in checks it.
+    /// Any text; the plug-in checks it.
     Text,
     /// The path of a file, or empty.
     Path,
-    /// Text of the form that is described.
+    /// Text of the described form.
     Form(&'static str),
 }
 
 impl Kind {
-    /// Whether it takes that value, as far as the kind alone tells.
+    /// Whether the kind accepts a value.
     fn accepts(self, value: &str) -> bool {
         let within = |low, high| value.parse::<f64>().is_ok_and(|n: f64| n >= low && n <= high);
         let count = |low, high| value.parse::<usize>().is_ok_and(|n| (low..=high).contains(&n));
@@ -70,24 +70,24 @@ impl fmt::Display for Kind {
 pub struct Parameter {
     /// `METHOD.something`.
     pub name: &'static str,
-    /// The value where none is set.
+    /// Default value.
     pub default: &'static str,
-    /// What values it takes.
+    /// Type and range.
     pub kind: Kind,
-    /// What it does.
+    /// What the parameter does, in one line.
     pub help: &'static str,
 }
 
 impl Parameter {
-    /// Checks a value as far as the kind alone tells.
+    /// Checks a value against the kind.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for a value that it does not take.
+    /// [`Status::InvalidOption`] when the value is not accepted.
     pub fn check(&self, value: &str) -> Result<()> {
         if self.kind.accepts(value) { Ok(()) } else { Err(self.refusal(value)) }
     }
 
-    /// The error for a value that it does not take.
+    /// The error for a value that is not accepted.
     pub fn refusal(&self, value: &str) -> Error {
         Error::new(Status::InvalidOption, format!("{} is '{value}', but must be {}", self.name, self.kind))
     }
@@ -101,15 +101,15 @@ pub struct Parameters {
 }
 
 impl Parameters {
-    /// All at their defaults.
+    /// All parameters at their defaults.
     pub fn new(table: &'static [Parameter]) -> Self {
         Self { table, set: BTreeMap::new() }
     }
 
-    /// Sets one.
+    /// Sets a parameter.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for an unknown name or a value that it does not take.
+    /// [`Status::InvalidOption`] for an unknown name or a value that is not accepted.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
         let parameter = self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
         parameter.check(value)?;
@@ -117,7 +117,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// The value of one, as text.
+    /// The value of a parameter as text.
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for an unknown name.

@@ -1,13 +1,14 @@
-//! PatchCore (Roth, Pemula, Zepeda, Schölkopf, Brox, Gehler; CVPR 2022): distance to the nearest of a bank of patches.
+//! PatchCore (Roth, Pemula, Zepeda, Schölkopf, Brox, Gehler; CVPR 2022): distance to the nearest patch of a memory
+//! bank.
 //!
-//! Patch features are neighbourhood means, the bank is a greedy k-centre coreset of the good images' patches, chosen in a
-//! random projection, and the image score is the largest patch distance, weighted by how lonely the matched patch is in
-//! the bank (the paper's equations 2, 5, 6 and 7).
+//! Patch features are neighbourhood means, the bank is a greedy k-centre coreset of the good images' patches, chosen in
+//! a random projection, and the image score is the largest patch distance, weighted by the distances of the matched
+//! patch's neighbours in the bank (the paper's equations 2, 5, 6 and 7).
 //!
-//! Where we differ: features may be whitened first (the default; raw distances between this backbone's channels are poor);
-//! the coreset is chosen from a bounded number of candidates out of a bounded sample of images, so that neither memory
-//! nor time grows with the number of images; and the threshold comes from good images scored against the bank without
-//! their own patches.
+//! Differences from the paper: features may be whitened first (the default; raw distances between this backbone's
+//! channels are poor); the coreset is chosen from a bounded number of candidates out of a bounded sample of images, so
+//! that neither memory nor time grows with the number of images; and the threshold comes from good images scored
+//! against the bank without their own patches.
 
 use super::features::{draw, patch_mean};
 use super::state::unfit;
@@ -33,36 +34,42 @@ static PARAMETERS: &[Parameter] = &[
         name: "patchcore.patch",
         default: "3",
         kind: Kind::Odd(1, 15),
-        help: "side, in grid positions, of the neighbourhood that a patch feature is the mean of",
+        help: "side of the neighbourhood that is averaged to a patch feature, in grid positions",
     },
-    Parameter { name: "patchcore.bank", default: "2000", kind: Kind::Count(1, 100_000), help: "patches in the bank" },
+    Parameter {
+        name: "patchcore.bank",
+        default: "2000",
+        kind: Kind::Count(1, 100_000),
+        help: "number of patches in \
+                                                                                               the memory bank",
+    },
     Parameter {
         name: "patchcore.candidates",
         default: "20000",
         kind: Kind::Count(1, 1_000_000),
-        help: "patches that the bank is chosen from",
+        help: "number of patches that the memory bank is selected from",
     },
     Parameter {
         name: "patchcore.projection",
         default: "64",
         kind: Kind::Count(0, 1024),
-        help: "dimensions of the random projection in which the bank is chosen; 0 chooses in all",
+        help: "dimensions of the random projection for the coreset selection; 0: no projection",
     },
     Parameter {
         name: "patchcore.neighbours",
         default: "9",
         kind: Kind::Count(1, 100),
-        help: "patches of the bank that the image score's weight looks at; 1 leaves the weight out",
+        help: "number of neighbours in the memory bank for the weight of the image score; 1: no weight",
     },
     Parameter {
         name: "patchcore.whitening",
         default: "on",
         kind: Kind::Choice(&["on", "off"]),
-        help: "whether features are whitened by one covariance first",
+        help: "whether features are whitened with one global covariance",
     },
 ];
 
-/// The method, as the registry knows it.
+/// The method in the registry.
 pub struct PatchCore;
 
 impl Method for PatchCore {
@@ -71,7 +78,7 @@ impl Method for PatchCore {
     }
 
     fn help(&self) -> &'static str {
-        "distance to the nearest of a bank of patches (Roth et al. 2022)"
+        "distance to the nearest patch of a memory bank (Roth et al. 2022)"
     }
 
     fn parameters(&self) -> &'static [Parameter] {
@@ -105,7 +112,7 @@ impl Method for PatchCore {
     }
 }
 
-/// The parameters, typed.
+/// The parsed parameters.
 #[derive(Debug, Clone)]
 struct PatchCoreConfig {
     patch: usize,
@@ -173,7 +180,7 @@ impl Fitter for PatchCoreFitter {
             let others: Vec<usize> = (0..scorer.bank.count()).filter(|&i| origin[i] != number).collect();
             if others.is_empty() {
                 let message =
-                    "the bank has patches of one image only; give more varied images or a larger patchcore.bank";
+                    "the memory bank has patches of one image only; use more varied images or a larger patchcore.bank";
                 return Err(Error::new(Status::NotEnoughImages, message));
             }
             let others = Points::new(select(scorer.bank.rows(), &others)?)?;
@@ -186,8 +193,8 @@ impl Fitter for PatchCoreFitter {
     }
 }
 
-/// The rows in a random projection to so many dimensions, which keeps distances nearly (Johnson and Lindenstrauss 1984);
-/// none where that would not be fewer.
+/// A random projection of the rows to fewer dimensions, which nearly preserves distances (Johnson and Lindenstrauss
+/// 1984); none if there would not be fewer.
 fn project(rows: ArrayView2<'_, f32>, dimension: usize, random: &mut Random) -> Result<Option<Array2<f32>>> {
     let (number, channels) = rows.dim();
     if dimension == 0 || dimension >= channels {

@@ -1,4 +1,4 @@
-//! A bounded random sample of the images seen, as feature maps in f16.
+//! A bounded random sample of the images of a fit, as feature maps in f16.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::exec::memory::try_vec;
 use crate::math::random::Random;
 
-/// Memory that a sample may take, in bytes.
+/// Maximum memory of a sample in bytes.
 const BUDGET: usize = 384 << 20;
-/// The bounds of its size, in images.
+/// Bounds of a sample's size in images.
 const FEWEST: usize = 16;
 const MOST: usize = 256;
 
@@ -47,7 +47,7 @@ impl HalfMap {
 /// One image of the sample.
 #[derive(Debug, Clone)]
 pub struct SampleImage {
-    /// Its feature map at each of the method's shifts; the first is the one that was learnt from.
+    /// Feature maps at each of the method's shifts; the first is the learnt one.
     pub maps: Vec<HalfMap>,
 }
 
@@ -65,7 +65,7 @@ impl Sample {
         Self { images: Vec::new(), capacity: None, seen: 0, random: Random::new(seed) }
     }
 
-    /// The images, in no particular order once there were more than it holds.
+    /// The images. Their order is undefined once there were more than the sample holds.
     pub fn images(&self) -> &[SampleImage] {
         &self.images
     }
@@ -75,12 +75,12 @@ impl Sample {
         self.seen
     }
 
-    /// Whether it holds as many images as it can.
+    /// Whether the sample is full.
     pub fn is_full(&self) -> bool {
         self.capacity.is_some_and(|capacity| self.images.len() >= capacity)
     }
 
-    /// Whether `features` has the shape of the sample's maps.
+    /// Checks that `features` has the shape of the sample's maps.
     ///
     /// # Errors
     /// [`crate::error::Status::Backbone`] when it has another.
@@ -89,7 +89,7 @@ impl Sample {
         check_shape(first.shape, features)
     }
 
-    /// Draws what becomes of the next image, which would take so many bytes. Nothing changes until it is accepted.
+    /// Draws whether and where the next image, of `bytes` bytes, is stored. The sample is unchanged until `accept`.
     pub fn offer(&self, bytes: usize) -> Offer {
         let capacity = self.capacity.unwrap_or_else(|| (BUDGET / bytes.max(1)).clamp(FEWEST, MOST));
         let mut random = self.random.clone();
@@ -97,7 +97,7 @@ impl Sample {
         Offer { place: (place < capacity).then_some(place), capacity, random }
     }
 
-    /// Counts the offered image and keeps it where the offer has a place for it.
+    /// Counts the offered image and stores it if the offer has a place.
     pub fn accept(&mut self, offer: Offer, image: Option<SampleImage>) {
         self.seen += 1;
         self.capacity = Some(offer.capacity);
@@ -110,9 +110,9 @@ impl Sample {
     }
 }
 
-/// What becomes of an image that is offered to a [`Sample`].
+/// The decision about an image that is offered to a [`Sample`].
 pub struct Offer {
-    /// Where it goes; none if it is not kept.
+    /// The place of the image; none if it is not stored.
     pub place: Option<usize>,
     capacity: usize,
     random: Random,

@@ -1,12 +1,12 @@
-//! SPADE (Cohen, Hoshen; arXiv:2005.02357): the nearest good images by a global feature, then, pixel by pixel, the nearest
-//! of their features wherever in these images.
+//! SPADE (Cohen, Hoshen; arXiv:2005.02357): finds the nearest good images by a global feature, then for each pixel the
+//! nearest feature at any position of these images.
 //!
 //! The image score is the mean distance to the K nearest images (the paper's equation 2), the map the mean distance to the
 //! nearest pixel features in their gallery (equation 4).
 //!
-//! Where we differ: the global feature is the mean of all channels rather than a last layer, which a truncated backbone
-//! does not have; features are whitened, since raw distances are poor with ours; and the gallery is a bounded sample of
-//! the good images.
+//! Differences from the paper: the global feature is the mean of all channels rather than a last layer, which a
+//! truncated backbone does not have; features are whitened, since raw distances of this backbone's features perform
+//! poorly; and the gallery is a bounded sample of the good images.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -33,22 +33,22 @@ static PARAMETERS: &[Parameter] = &[
         name: "spade.images",
         default: "10",
         kind: Kind::Count(1, 1000),
-        help: "nearest good images that an image is compared with",
+        help: "number of nearest good images that an image is compared with",
     },
     Parameter {
         name: "spade.gallery",
         default: "100",
         kind: Kind::Count(2, 256),
-        help: "good images kept in the model, drawn at random where there are more",
+        help: "maximum number of good images kept in the model, chosen at random",
     },
 ];
 
-/// Features that the whitening is estimated from.
+/// Number of features that the whitening is estimated from.
 const WHITENING_SAMPLE: usize = 10_000;
-/// Positions that one task compares.
+/// Number of positions per task.
 const CHUNK: usize = 60;
 
-/// The method, as the registry knows it.
+/// The method in the registry.
 pub struct Spade;
 
 impl Method for Spade {
@@ -115,7 +115,7 @@ impl Fitter for SpadeFitter {
             .map(|&number| {
                 sample.images()[number].maps[0].read(&mut features)?;
                 let mut white = whitening.apply_all(features.vectors(), threads)?;
-                // As the model file rounds them, so that a model scores the same before and after.
+                // Rounded as in the model file, so that a model scores the same before and after saving.
                 white.mapv_inplace(|v| f16::from_f32(v).to_f32());
                 GalleryImage::new(white)
             })
@@ -135,7 +135,7 @@ impl Fitter for SpadeFitter {
     }
 }
 
-/// A good image: its whitened features, ready to be searched, and their mean.
+/// A good image: its whitened features, prepared for the search, and their mean.
 struct GalleryImage {
     features: Points,
     mean: Vec<f32>,

@@ -1,4 +1,4 @@
-//! A scorer's contents as named arrays: what the model file stores and a method reads back.
+//! A scorer's state as named arrays, which the model file stores.
 
 use std::collections::BTreeMap;
 
@@ -85,10 +85,13 @@ impl State {
     }
 }
 
-/// The error for an array that is not what the method saved.
+/// The error for a missing or inconsistent array.
 pub fn unfit(name: &str) -> Error {
     Error::new(
         Status::InvalidModel,
-        format!("the model's array '{name}' is missing or does not fit the rest; save the model again with this npad"),
+        format!(
+            "the model's array '{name}' is missing or inconsistent with the others; save the model again with this \
+                 npad"
+        ),
     )
 }

@@ -1,7 +1,7 @@
-//! One global whitening of feature vectors: after it, Euclidean distances are Mahalanobis distances.
+//! Global whitening of feature vectors, after which Euclidean distances are Mahalanobis distances.
 //!
-//! Channels of a backbone differ in scale by orders of magnitude and are correlated; raw Euclidean distances between them
-//! mostly measure a few loud channels.
+//! Channels of a backbone differ in scale by orders of magnitude and are correlated; raw Euclidean distances mostly
+//! measure the few channels of largest variance.
 
 use ndarray::{Array2, ArrayView1, ArrayView2, s};
 use rayon::prelude::*;
@@ -17,9 +17,9 @@ use crate::math::knn::Points;
 use crate::math::linalg;
 use crate::math::rows::{as_slice, from_vec, try_zeros};
 
-/// The covariance is drawn towards the identity by this share, which keeps directions without variance harmless.
+/// Shrinkage of the covariance towards the identity, which bounds the effect of directions without variance.
 const SHRINKAGE: f64 = 1e-3 / 1.001;
-/// Vectors that one task whitens or measures.
+/// Number of vectors per task.
 const CHUNK: usize = 60;
 
 /// `x -> W (x - mean)`, whose result has the identity as its covariance.
@@ -32,7 +32,7 @@ pub struct Whitening {
 }
 
 impl Whitening {
-    /// Of the rows of `rows`.
+    /// Estimates the whitening from the rows of `rows`.
     ///
     /// # Errors
     /// [`Status::NotEnoughImages`] when they do not vary, [`Status::OutOfMemory`].
@@ -58,11 +58,12 @@ impl Whitening {
         if number < 2 || !estimator.estimate(&moments, 0, number, regularisation, out) {
             return Err(Error::new(
                 Status::NotEnoughImages,
-                "the good images hardly vary, so there is no covariance to whiten patches with; add more varied ones",
+                "the good images hardly vary, so the covariance for the whitening cannot be estimated; add more varied \
+                 images",
             ));
         }
         mean.truncate(channels);
-        // The unbiased covariance plus a share of its mean variance, which is that of the estimate but for its scale.
+        // The unbiased covariance plus a share of its mean variance, which equals the shrunk estimate up to scale.
         let scale = ((1.0 - SHRINKAGE) * (number - 1) as f64 / number as f64).sqrt();
         let mut matrix = try_zeros(channels, channels)?;
         matrix.indexed_iter_mut().for_each(|(at, w)| *w = (estimator.whitener()[at] * scale) as f32);
@@ -73,7 +74,7 @@ impl Whitening {
         Ok(Self { panels: Panels::from_rows(as_slice(matrix.view()), mean.len())?, mean, matrix })
     }
 
-    /// Whitens rows on this thread. `relative` is memory to be used again.
+    /// Whitens rows on this thread. `relative` is working memory.
     pub fn apply(&self, rows: &[f32], relative: &mut Vec<f32>, white: &mut [f32]) {
         relative.clear();
         for row in rows.chunks_exact(self.mean.len()) {
@@ -82,7 +83,7 @@ impl Whitening {
         multiply(relative, &self.panels, white);
     }
 
-    /// Whitens many rows.
+    /// Whitens rows on all threads.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`].

@@ -1,13 +1,12 @@
 //! Thresholds from good images alone.
 //!
-//! Each good image is scored as though it had not been learnt from, and the threshold is set so that a further good
-//! image exceeds it with the target probability. Two estimates are made and the higher one taken, since a line that
-//! stops for nothing is what users forgive least:
+//! Good images are scored held out, and the threshold is set so that a further good image exceeds it with the target
+//! probability. It is the higher of two estimates, since false alarms that stop a line cost users most:
 //!
 //! - the upper prediction bound of a log-normal distribution: scores are positive and skewed, and the bound widens by
 //!   itself when there are few images;
-//! - from [`ENOUGH_FOR_A_TAIL`] images on, the quantile of a generalised Pareto distribution fitted to the highest scores
-//!   (peaks over threshold, Pickands 1975), which sees tails heavier than that.
+//! - from [`ENOUGH_FOR_A_TAIL`] images on, the quantile of a generalised Pareto distribution fitted to the highest
+//!   scores (peaks over threshold, Pickands 1975), which covers heavier tails.
 //!
 //! The conformal order statistic, exact for any distribution, was rejected: at a rate of 1 % it rests on the one or two
 //! most unusual of the good images and jumps with them.
@@ -18,28 +17,29 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result, Status};
 use crate::math::stats::t_quantile;
 
-/// Scores from which a tail can be told.
+/// Number of scores from which the tail is estimated.
 const ENOUGH_FOR_A_TAIL: usize = 50;
-/// The share of the scores that counts as their tail.
+/// Share of the scores that form the tail.
 const TAIL: f64 = 0.2;
-/// Bounds of the tail's shape: beyond, a few scores cannot tell.
+/// Bounds of the tail's shape parameter, since few scores do not determine it.
 const SHAPE: std::ops::RangeInclusive<f64> = -0.25..=0.4;
 
-/// What is to be done with an image. The numbers are part of the C ABI.
+/// Verdict on an image. The numbers are part of the C ABI.
 #[derive_ReprC]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
 pub enum Verdict {
-    /// As the good images.
+    /// The score exceeds no threshold.
     Good = 0,
-    /// Above the review threshold: somebody should look. Only where a review rate or threshold is set.
+    /// The score exceeds the review threshold only: a person should inspect the image. Returned only if a review rate
+    /// or a review threshold is set.
     Review = 1,
-    /// Above the threshold.
+    /// The score exceeds the threshold.
     Defective = 2,
 }
 
 impl Verdict {
-    /// A word for people.
+    /// The verdict as a word.
     pub fn word(self) -> &'static str {
         match self {
             Self::Good => "good",
@@ -49,7 +49,7 @@ impl Verdict {
     }
 }
 
-/// Raw scores of good images that the model had not learnt from, of which thresholds are made.
+/// Raw scores of held-out good images, from which the thresholds are computed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct GoodScores {
     /// Image scores.
@@ -58,7 +58,8 @@ pub struct GoodScores {
     pub map: Vec<f32>,
 }
 
-/// A score's scale: a typical good image is 0, the threshold 0.5, and what lies as far above it 1.
+/// The calibrated scale: 0 is a typical good image, 0.5 the threshold, and 1 as far above the threshold as the typical
+/// image is below it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// The median score of held-out good images.
@@ -82,7 +83,7 @@ impl Calibration {
         0.5 * (score - self.typical) / (self.threshold - self.typical)
     }
 
-    /// Whether the numbers make sense; a model file may hold anything.
+    /// Whether the values are usable; those of a model file are not trusted.
     pub fn is_valid(&self) -> bool {
         self.typical.is_finite() && self.threshold.is_finite() && self.threshold > self.typical
     }
@@ -111,7 +112,7 @@ fn median(sorted: &[f32]) -> f32 {
 
 fn bound(sorted: &[f32], rate: f64) -> f32 {
     let bound = prediction_bound(sorted, rate).max(tail_quantile(sorted, rate));
-    // Images without any variation would put the threshold on the typical score itself.
+    // Without variation the threshold would equal the typical score.
     let typical = f64::from(median(sorted));
     bound.max(typical + 1e-3 * typical.abs() + 1e-6) as f32
 }

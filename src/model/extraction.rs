@@ -12,37 +12,38 @@ use crate::image::ImageView;
 use crate::math::filters::shift;
 use crate::preprocess::{InputSize, Preprocessor};
 
-/// What the extraction of all images of a model or a fit has in common.
+/// Settings of the extraction that all images of a model or a fit share.
 #[derive(Clone, Copy)]
 pub struct Pipeline<'a> {
     /// The network.
     pub backbone: &'a dyn FeatureExtractor,
-    /// The displacements `(dy, dx)`, in pixels of the network's input, at which each image is looked at.
+    /// The displacements `(dy, dx)`, in pixels of the network's input, at which the features of each image are
+    /// extracted.
     pub displacements: &'a [(isize, isize)],
     /// The region of interest that all images share.
     pub roi: Option<&'a InputRoi>,
-    /// Pixels of the network's input along the edge of an image's own mask that do not count.
+    /// Width of the excluded margin along the edge of an image's own mask, in pixels of the network's input.
     pub margin: usize,
     /// The mean of the good images' tensors; empty in a fit, whose images have no masks of their own.
     pub mean: &'a [f32],
-    /// The threads that help.
+    /// The worker threads.
     pub threads: &'a Threads,
 }
 
-/// Working memory of turning images into feature maps.
+/// Working memory of the extraction.
 pub struct Extraction {
     preprocessor: Preprocessor,
     assembler: Assembler,
     /// The network's input for the latest image, not displaced.
     tensor: Vec<f32>,
-    /// Inputs of one run of the backbone, one after the other.
+    /// Inputs of one run of the backbone, consecutively.
     inputs: Vec<f32>,
-    /// What counts of each image of the latest run.
+    /// The region of interest of each image of the latest run.
     rois: Vec<ImageRoi>,
 }
 
 impl Extraction {
-    /// For one backbone, input size and grid.
+    /// Creates the working memory for a backbone, input size and grid.
     pub fn new(backbone: &dyn FeatureExtractor, size: InputSize, grid_step: usize) -> Self {
         Self {
             preprocessor: Preprocessor::new(size, backbone.normalisation()),
@@ -53,8 +54,8 @@ impl Extraction {
         }
     }
 
-    /// The feature maps of each image at each displacement, image after image; as many inputs run through the backbone
-    /// together as it takes. The threads are awake when the maps have come.
+    /// Extracts the feature maps of each image at each displacement, image after image, in the largest batches that the
+    /// backbone supports. The worker threads are awake afterwards.
     ///
     /// # Errors
     /// With the number of the image: [`Status::Backbone`](crate::error::Status::Backbone) when the backbone fails or gives
@@ -82,7 +83,7 @@ impl Extraction {
                 if waiting < batch && done + waiting < out.len() {
                     continue;
                 }
-                // Threads that wait would take the cores from the backbone.
+                // Spinning threads would take the cores from the backbone.
                 drop(awake.take());
                 let inputs = if alone { &self.tensor } else { &self.inputs[..waiting * self.tensor.len()] };
                 let (size, assembler) = (self.preprocessor.size(), &mut self.assembler);
@@ -100,12 +101,13 @@ impl Extraction {
         &self.tensor
     }
 
-    /// What counts of an image of the latest run, where not all of it does; `shared` is what all images share.
+    /// The region of interest of an image of the latest run, or none for the whole image; `shared` is that of all
+    /// images.
     pub fn roi<'a>(&'a self, index: usize, shared: Option<&'a InputRoi>) -> Option<&'a InputRoi> {
         self.rois[index].get(shared)
     }
 
-    /// Turns image `index` of a run into the network's input; of its pixels, only those inside the mask have an influence.
+    /// Converts image `index` of a run to the network's input. Pixels outside the mask have no influence.
     pub fn load(&mut self, index: usize, image: &ImageView<'_>, pipeline: Pipeline<'_>) -> Result<()> {
         let Pipeline { roi, margin, mean, threads, .. } = pipeline;
         let _awake = threads.awake();
@@ -120,7 +122,7 @@ impl Extraction {
         Ok(())
     }
 
-    /// Writes the loaded image moved by `(dy, dx)` to place `number` of the inputs.
+    /// Writes the loaded image, displaced by `(dy, dx)`, to input `number`.
     fn displace(&mut self, displacement: (isize, isize), number: usize, threads: &Threads) -> Result<()> {
         let _awake = threads.awake();
         let (size, length) = (self.preprocessor.size(), self.tensor.len());
@@ -137,7 +139,7 @@ impl Extraction {
     }
 }
 
-/// Runs the backbone once and joins its outputs. An error comes with the number of the input that failed.
+/// Runs the backbone once and joins its outputs. An error carries the number of the input that failed.
 fn extract<'a>(
     backbone: &dyn FeatureExtractor,
     inputs: &[f32],
@@ -149,7 +151,7 @@ fn extract<'a>(
     let (mut awake, mut at) = (None, 0);
     let consume = &mut |number: usize, taps: &[TapMap<'_>]| {
         at = number;
-        // Not earlier: threads that wait would take the cores from the backbone.
+        // Not earlier: spinning threads would take the cores from the backbone.
         awake.get_or_insert_with(|| threads.awake());
         assembler.run(taps, threads, &mut out[number])
     };

@@ -1,4 +1,4 @@
-//! Learning from good images, one by one.
+//! Fitting a model to good images, one image at a time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,17 +23,17 @@ use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, Sam
 use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
 
-/// The fewest good images: with one there is no variation to learn.
+/// Minimum number of good images: a single image shows no variation.
 pub const MIN_IMAGES: usize = 2;
-/// Good images from which a threshold can be relied on.
+/// Number of good images from which the threshold is reliable.
 const RECOMMENDED_IMAGES: usize = 20;
 
-/// Learns from good images and finishes into a [`Model`]. Belongs to one thread at a time.
+/// Learns good images and computes a [`Model`]. Only one thread may use it at a time.
 ///
-/// Memory does not grow with the number of images: they enter the method's statistics one by one, and a sample of
-/// bounded size serves the choice of channels, the centroids and the threshold.
+/// Memory use does not depend on the number of images: each is added to the method's statistics, and a sample of
+/// bounded size serves the selection of channels, the centroids and the threshold.
 ///
-/// A call that fails leaves the trainer as it was. Once a model has come out, every further call is
+/// A failed call leaves the trainer unchanged. After a successful [`Trainer::finish`], every call returns
 /// [`Status::WrongState`].
 pub struct Trainer {
     /// None once finished.
@@ -43,20 +43,20 @@ pub struct Trainer {
 struct Fit {
     config: FitConfig,
     progress: Progress,
-    /// Images that will come, for the progress callback; 0 where it is not known.
+    /// Total number of images, for the progress callback; 0 if unknown.
     expected: usize,
     spec: BackboneSpec,
     backbone: Arc<dyn FeatureExtractor>,
     device: Device,
     threads: Arc<Threads>,
-    /// How the model may be called.
+    /// Call limits of the model.
     call_limit: usize,
     wait: Wait,
     fitter: Box<dyn Fitter>,
     sample: Sample,
-    /// Whether the fitter's statistics have begun.
+    /// Whether the fitter's statistics have been started.
     prepared: bool,
-    /// What a model that the fit goes on from brings along.
+    /// State of the model that the fit resumes.
     prior: Option<PriorFit>,
     /// None before the first image.
     input: Option<Input>,
@@ -66,7 +66,7 @@ struct Fit {
     features: Vec<FeatureMap>,
 }
 
-/// What is fitted and how; the same for a first fit and one that goes on.
+/// Configuration of a fit, whether new or resumed.
 struct FitConfig {
     method: &'static dyn Method,
     parameters: Parameters,
@@ -87,7 +87,7 @@ struct PriorFit {
     good_scores: GoodScores,
 }
 
-/// What follows from the first image.
+/// State that depends on the first image.
 struct Input {
     size: InputSize,
     roi: Option<InputRoi>,
@@ -139,18 +139,18 @@ impl Trainer {
         Ok(Self { fit: Some(fit) })
     }
 
-    /// Goes on from a model with further good images: what it has learnt counts as if its images had come first, but for
-    /// the choice of channels, the fusion of levels and the scores of its own held-out images, which stay as they are.
-    /// Everything else is the model's too; of `options`, the progress callback counts.
+    /// Resumes the fit of a model with further good images. The statistics become those of a fit to all images; the
+    /// selected channels, the fusion of levels and the held-out scores of the images already learnt are kept. All
+    /// options are those of the model, except for the progress callback of `options`.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] when the model's method cannot go on.
+    /// [`Status::InvalidArgument`] when the model's method cannot resume a fit.
     pub fn resume(model: &Model, options: &Options) -> Result<Self> {
         let Model { metadata, good_scores, core } = model;
         core.threads.start()?;
         let method = method(&metadata.method)?;
         let parameters = metadata.parameters(method)?;
-        // Another seed than the first fit's: the images are others.
+        // A different seed than that of the first fit, since the images are different.
         let seed = metadata.seed.wrapping_add(metadata.images as u64);
         let fit = Fit {
             fitter: method.resume(&parameters, seed, core.scorer.state()?, metadata.images)?,
@@ -185,7 +185,7 @@ impl Trainer {
         Ok(Self { fit: Some(fit) })
     }
 
-    /// Announces how many images will come, so that the progress callback has a total.
+    /// Sets the total number of images for the progress callback.
     ///
     /// # Errors
     /// [`Status::WrongState`] once finished.
@@ -194,7 +194,7 @@ impl Trainer {
         Ok(())
     }
 
-    /// Good images learnt so far, without those of a model that the fit goes on from; 0 once finished.
+    /// Number of good images learnt, without those of a model that the fit resumes; 0 once finished.
     pub fn images(&self) -> usize {
         self.fit.as_ref().map_or(0, |fit| fit.sample.seen())
     }
@@ -208,14 +208,13 @@ impl Trainer {
         self.fit()?.add(image)
     }
 
-    /// Ends the fit: computes the model and its thresholds, the latter from held-out good images.
+    /// Finishes the fit: computes the model, and its thresholds from held-out good images.
     ///
-    /// After a failure, and so after the progress callback has cancelled, further images may be added and `finish` called
-    /// again.
+    /// After a failure, including cancellation, further images may be added and `finish` may be called again.
     ///
     /// # Errors
-    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`] (without any in a fit that goes on from a model), or when
-    /// they vary too little; [`Status::Cancelled`] by the progress callback.
+    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`] (1 for a resumed fit) or when the images vary too
+    /// little; [`Status::Cancelled`] by the progress callback.
     pub fn finish(&mut self) -> Result<Model> {
         let model = self.fit()?.finish()?;
         self.fit = None;
@@ -237,7 +236,7 @@ impl Fit {
         if self.sample.is_full() {
             self.prepare()?;
         }
-        // What the first image decides counts only once it has been learnt.
+        // The first image's geometry is stored only after the image has been learnt.
         let mut first = None;
         let input = match &mut self.input {
             Some(input) => input,
@@ -267,7 +266,7 @@ impl Fit {
         if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
             accumulator.observe(&maps[0], &self.threads)?;
         }
-        // Nothing fails any more.
+        // Nothing can fail from here on.
         self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum += v);
         self.sample.accept(offer, kept);
         self.features = features;
@@ -275,7 +274,7 @@ impl Fit {
         Ok(())
     }
 
-    /// Begins the statistics and adds the images that have waited in the sample, unless that is done.
+    /// Starts the statistics with the images of the sample, unless they have been started.
     fn prepare(&mut self) -> Result<()> {
         if let Some(accumulator) = self.fitter.accumulator().filter(|_| !self.prepared) {
             accumulator.prepare(&self.sample, &self.threads)?;
@@ -295,12 +294,17 @@ impl Fit {
             return Ok(());
         }
         if self.prior.is_some() {
-            return Err(Error::new(Status::NotEnoughImages, "there are no further good images to learn from; add one"));
+            return Err(Error::new(
+                Status::NotEnoughImages,
+                "there are no further good images; a resumed fit needs at \
+                                                            least one",
+            ));
         }
         Err(Error::new(
             Status::NotEnoughImages,
             format!(
-                "{images} good images are too few to learn from: at least {MIN_IMAGES} are needed, 20 or more recommended"
+                "{images} good images are too few for a fit: at least {MIN_IMAGES} are needed, 20 or more are \
+                 recommended"
             ),
         ))
     }
@@ -309,7 +313,7 @@ impl Fit {
         self.check_enough()?;
         let result = self.prepare().and_then(|()| self.model());
         if result.is_err() && !self.sample.is_full() {
-            // Images that come later take part in all decisions, as if this call had not been.
+            // Later images affect all decisions, as if this call had not been made.
             self.prepared = false;
         }
         result
@@ -358,7 +362,7 @@ impl Fit {
         if metadata.images < RECOMMENDED_IMAGES {
             let images = metadata.images;
             log::warn!(
-                "{images} good images make an uncertain threshold; {RECOMMENDED_IMAGES} or more are recommended"
+                "the threshold is unreliable with {images} good images; {RECOMMENDED_IMAGES} or more are recommended"
             );
         }
         let core = Core {
@@ -368,7 +372,7 @@ impl Fit {
             shifts: config.shifts.clone(),
             threads: threads.clone(),
             roi: roi.clone(),
-            // As the model file rounds it, so that a model scores the same before and after.
+            // Rounded as in the model file, so that a model scores the same before and after saving.
             mean: self.sum.iter().map(|sum| f16::from_f32(sum / metadata.images as f32).to_f32()).collect(),
             contexts: Pool::new(self.call_limit),
             wait: self.wait,
@@ -378,13 +382,13 @@ impl Fit {
     }
 }
 
-/// What the sample needs for an image whose feature maps are like this one.
+/// Bytes that the sample needs for an image with such feature maps.
 fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
     size_of::<f16>() * map.as_slice().len() * config.shifts.len()
 }
 
 impl FitConfig {
-    /// What the mask and the rectangle of the fit both keep of images like this one.
+    /// The pixels that the mask and the rectangle of the fit include, for images of this size.
     fn mask_of(&self, image: &ImageView<'_>, threads: &Threads) -> Result<Option<Mask>> {
         let mask = self.mask.as_deref();
         mask.map_or(Ok(()), |mask| InputRoi::check_mask(mask, image))?;
@@ -399,7 +403,7 @@ impl FitConfig {
         let size = input_size(self.geometry, image, backbone)?;
         let mask = self.mask_of(image, threads)?;
         let roi = mask.map(|mask| InputRoi::fixed(mask, size, threads)).transpose()?;
-        // What a network says of its first dimension may not hold: better known now than with the first batch.
+        // Checks now, not at the first batch, that a dynamic first dimension really works.
         let max_batch = backbone.max_batch(size);
         if max_batch > 1 {
             backbone.extract(&vec![0.0; max_batch * 3 * size.height * size.width], size, &mut |_, _| Ok(()))?;
@@ -412,7 +416,7 @@ fn owned(parameters: &Parameters) -> BTreeMap<String, String> {
     parameters.values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
-/// The network's input size for images like this one; all but a fixed one need the backbone's coarsest stride.
+/// The network's input size for images of this size; unless it is fixed, it depends on the backbone's coarsest stride.
 fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<InputSize> {
     const PROBE: usize = 256;
     let mut stride = 1;
@@ -425,7 +429,8 @@ fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureE
             })
             .map_err(|e| {
                 e.context(
-                    "finding the backbone's stride; if its input has one size only, give that as size, height x width",
+                    "determining the backbone's stride; if its input has a fixed size, set the option size to it, \
+                     height x width",
                 )
             })?;
     }

@@ -1,4 +1,4 @@
-//! The whole: learn from good images, score products, save and load.
+//! Models: fit to good images, score, save and load.
 
 mod decision;
 mod extraction;
@@ -27,10 +27,10 @@ use crate::exec::scratch::{Pool, Wait};
 use crate::method::Scorer;
 use crate::preprocess::InputSize;
 
-/// What a model knows of itself; the model file stores it as text.
+/// A model's metadata; the model file stores it as JSON.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metadata {
-    /// The npad that fitted it.
+    /// Version of the npad that fitted the model.
     pub npad_version: String,
     /// The detection method.
     pub method: String,
@@ -40,31 +40,31 @@ pub struct Metadata {
     pub input: InputSize,
     /// Side of the grid's cells, in positions of the backbone's finest output.
     pub grid_step: usize,
-    /// Longest side of the tiles that the backbone runs on, in pixels of its input; 0 for all at once.
+    /// Maximum side of a tile in pixels of the network's input; 0 for no tiles.
     #[serde(default)]
     pub tile: usize,
-    /// How grids become maps and scores.
+    /// Options of the map and the image score.
     #[serde(flatten)]
     pub output: MapOptions,
     /// The seed of the fit.
     pub seed: u64,
-    /// Good images that it learnt from.
+    /// Number of good images learnt.
     pub images: usize,
-    /// Images, out of these, whose held-out scores the thresholds rest on.
+    /// Number of held-out images whose scores the thresholds were computed from.
     pub held_out: usize,
-    /// The false-alarm rate that the thresholds aim at.
+    /// Target false-alarm rate of the thresholds.
     pub false_alarm_rate: f64,
-    /// The share of good images that may be called good no more, but defective neither; 0 where there is no review.
+    /// Target share of good images that are judged defective or for review; 0 for no review.
     pub review_rate: f64,
-    /// The image score's scale.
+    /// Calibrated scale of the image score.
     pub image: Calibration,
-    /// The image score above which somebody should look: at most the threshold, equal to it where there is no review.
+    /// Image score above which an image is for review: at most the threshold, and equal to it if there is no review.
     pub review: f32,
     /// The anomaly map's scale: its maximum exceeds the threshold at the same rate.
     pub map: Calibration,
     /// Name and checksum of the backbone.
     pub backbone: String,
-    /// Columns and rows of the mask that all images share, if there is one.
+    /// Columns and rows of the mask that all images share; none without a mask.
     pub mask: Option<(usize, usize)>,
     /// File name of the plug-in that the method comes from, if it is not built in.
     pub plugin: Option<String>,
@@ -82,26 +82,26 @@ impl Metadata {
     }
 }
 
-/// How the grids of a method become the anomaly map and the image score.
+/// Options of the anomaly map and the image score.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MapOptions {
     /// Standard deviation of the map's smoothing, in pixels of the network's input.
     pub smoothing: f64,
-    /// The share of the map's highest values whose mean is the image score; 0 takes the maximum.
+    /// Share of the map's highest values whose mean is the image score; 0 for the maximum.
     pub peak_share: f64,
-    /// Regions of fewer pixels of the image are left out.
+    /// Minimum area of a region in pixels of the image.
     pub min_region_area: usize,
 }
 
-/// A fitted model. Immutable: any number of threads may score with it at once. Models that differ in their thresholds
-/// alone share everything else.
+/// A fitted model. Immutable: any number of threads may score with it at once. Models that differ only in their
+/// thresholds share everything else.
 pub struct Model {
     metadata: Metadata,
     good_scores: GoodScores,
     core: Arc<Core>,
 }
 
-/// What a model's thresholds do not change.
+/// The parts of a model that do not depend on its thresholds.
 struct Core {
     backbone: Arc<dyn FeatureExtractor>,
     spec: BackboneSpec,
@@ -111,20 +111,20 @@ struct Core {
     roi: Option<roi::InputRoi>,
     /// The mean of the good images' tensors: red, green and blue plane of the network's input.
     mean: Vec<f32>,
-    /// As many as calls may run at once.
+    /// Working memory, one slot for each concurrent call.
     contexts: Pool<score::Context>,
-    /// How long a call waits for its turn.
+    /// How long a call waits for a slot.
     wait: Wait,
     device: Device,
 }
 
 impl Model {
-    /// What the model knows of itself.
+    /// The model's metadata.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
     }
 
-    /// Where the backbone runs, as the option `device` names it.
+    /// The device that the backbone runs on, as the option `device` names it.
     pub fn device(&self) -> Device {
         self.core.device
     }

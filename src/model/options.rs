@@ -1,4 +1,4 @@
-//! What a user may choose, by name: for fitting and for opening a model.
+//! Options for fitting and loading.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,81 +17,82 @@ use crate::image::{Mask, Rectangle};
 use crate::method::{Kind, Method, Parameter, Parameters, method, methods};
 use crate::preprocess::{Geometry, Normalisation};
 
-/// The coarsest grid.
+/// Upper limit of the grid step.
 pub(super) const MAX_GRID_STEP: usize = 8;
-/// The widest smoothing.
+/// Upper limit of the smoothing.
 pub(super) const MAX_SMOOTHING: f64 = 64.0;
-/// The most worker threads, and the most calls of a model at once.
+/// Upper limit of the numbers of threads and of concurrent calls.
 const MAX_THREADS: usize = 1024;
-/// The longest wait that can be asked for, in milliseconds.
+/// Upper limit of the call timeout in milliseconds.
 const MAX_WAIT_MS: f64 = 1e9;
 
-/// The options but for the methods' parameters, with their defaults.
+/// The general options; the methods' parameters are separate.
 const OPTIONS: &[Parameter] = &[
     Parameter { name: "method", default: "npad", kind: Kind::Form("the name of a method"), help: "detection method" },
     Parameter {
         name: "size",
         default: "240",
         kind: Kind::Form("a side ('240'), height x width ('320x256') or 'native'"),
-        help: "size of the network's input in pixels: a side (as many pixels as a square of it, in the proportions of the first \
-               image), height x width, or the first image's own size",
+        help: "size of the network's input in pixels: a number N (as many pixels as an N x N square, with the aspect \
+               ratio of the first image), height x width, or 'native' (the size of the first image)",
     },
     Parameter {
         name: "grid_step",
         default: "2",
         kind: Kind::Count(1, MAX_GRID_STEP),
-        help: "side of the grid's cells in positions of the backbone's finest output: 1 is finest, 2 a quarter of the cost",
+        help: "side of a grid cell in positions of the backbone's finest output: 1 is finest, 2 takes a quarter of the \
+               time",
     },
     Parameter {
         name: "tile",
         default: "0",
         kind: Kind::Form("0 or a multiple of 64 from 256 to 8192"),
-        help: "longest side, in pixels of the network's input, of what the backbone runs on at once: a larger input is cut into \
-               overlapping tiles, which bounds memory; 0 runs all at once",
+        help: "maximum side of a tile in pixels of the network's input: larger inputs are split into overlapping \
+               tiles, which limits memory; 0: no tiles",
     },
     Parameter {
         name: "device",
         default: "cpu",
         kind: Kind::Form("cpu, cuda or cuda:N"),
-        help: "where the backbone runs; a device that cannot be used is an error, never replaced",
+        help: "device that the backbone runs on; an unusable device is an error, there is no fallback",
     },
     Parameter {
         name: "threads",
         default: "0",
         kind: Kind::Count(0, MAX_THREADS),
-        help: "worker threads; 0 takes one per core. Results do not depend on their number",
+        help: "number of worker threads; 0: one per core. Results do not depend on it",
     },
     Parameter {
         name: "max_calls",
         default: "0",
         kind: Kind::Count(0, MAX_THREADS),
-        help: "scoring calls of one model that run at once, each with its own working memory; further calls wait. 0: one per \
-               core",
+        help: "maximum number of concurrent scoring calls of a model, each with its own working memory; further calls \
+               block. 0: one per core",
     },
     Parameter {
         name: "call_timeout",
         default: "none",
         kind: Kind::NumberOr(0.0, MAX_WAIT_MS, &["none"]),
-        help: "milliseconds that a scoring call waits until it may run; 0 refuses at once, 'none' waits without limit",
+        help: "milliseconds that a blocked scoring call waits before it fails; 0: it fails at once, 'none': no limit",
     },
     Parameter {
         name: "seed",
         default: "0",
         kind: Kind::Count(0, usize::MAX),
-        help: "seed of everything random in a fit",
+        help: "seed of the random number generator of a fit",
     },
     Parameter {
         name: "false_alarm_rate",
         default: "0.01",
         kind: Kind::Number(1e-5, 0.5),
-        help: "share of good images that may be called defective; sets the threshold",
+        help: "target share of good images that are judged defective; sets the threshold",
     },
     Parameter {
         name: "review_rate",
         default: "0",
         kind: Kind::Number(0.0, 0.5),
-        help: "share of good images that may be held for review, at least false_alarm_rate; sets a second, lower threshold. 0: \
-               no review",
+        help: "target share of good images that are judged defective or for review; sets a second, lower threshold. \
+               Must be above false_alarm_rate to have an effect; 0: no review",
     },
     Parameter {
         name: "smoothing",
@@ -103,35 +104,35 @@ const OPTIONS: &[Parameter] = &[
         name: "peak_share",
         default: "0.01",
         kind: Kind::Number(0.0, 1.0),
-        help: "share of the map's highest values whose mean is the image score; 0 takes the maximum",
+        help: "share of the map's highest values whose mean is the image score; 0: the maximum",
     },
     Parameter {
         name: "min_region_area",
         default: "1",
         kind: Kind::Count(1, usize::MAX),
-        help: "regions of fewer pixels of the image are left out",
+        help: "minimum area of a region in pixels of the image; smaller regions are dropped",
     },
     Parameter {
         name: "backbone",
         default: "",
         kind: Kind::Path,
-        help: "ONNX file of your own backbone; empty takes the built-in one",
+        help: "path of a custom ONNX backbone; empty: the built-in backbone",
     },
     Parameter {
         name: "backbone_mean",
         default: "0.485,0.456,0.406",
         kind: Kind::Form("three numbers, R,G,B"),
-        help: "mean of R, G and B that your backbone was trained with, for values 0 to 1",
+        help: "means of R, G and B that the custom backbone was trained with, for values 0 to 1",
     },
     Parameter {
         name: "backbone_std",
         default: "0.229,0.224,0.225",
         kind: Kind::Form("three numbers above 0, R,G,B"),
-        help: "standard deviation of R, G and B that your backbone was trained with",
+        help: "standard deviations of R, G and B that the custom backbone was trained with, for values 0 to 1",
     },
 ];
 
-/// What values an option takes. The numbers are part of the C ABI.
+/// Type of an option's value. The numbers are part of the C ABI.
 #[derive_ReprC]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(i32)]
@@ -140,9 +141,9 @@ pub enum OptionKind {
     Integer = 0,
     /// A real number.
     Number = 1,
-    /// One of some words.
+    /// One of several words.
     Choice = 2,
-    /// Some of some words, joined by '+'.
+    /// Any of several words, joined by '+'.
     Flags = 3,
     /// Text.
     Text = 4,
@@ -163,22 +164,22 @@ impl OptionKind {
     }
 }
 
-/// An option, for programs that show or check what can be set.
+/// Description of an option.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OptionInfo {
-    /// Its name in [`Options::set`].
+    /// Name, as [`Options::set`] takes it.
     pub name: &'static str,
-    /// What values it takes.
+    /// Type of its value.
     pub kind: OptionKind,
-    /// The value where none is set.
+    /// Default value.
     pub default: &'static str,
-    /// What values it takes, for people.
+    /// Range of values, in words.
     pub range: String,
-    /// What it does.
+    /// What the option does, in one line.
     pub help: &'static str,
 }
 
-/// All options: those of every fit and load first, then the parameters of each method, `METHOD.name`.
+/// All options: first the general ones, then the parameters of each method, named `METHOD.name`.
 pub fn options() -> Vec<OptionInfo> {
     let parameters = methods().into_iter().flat_map(|method| method.parameters().to_vec());
     let all = OPTIONS.iter().copied().chain(parameters);
@@ -192,10 +193,10 @@ pub fn options() -> Vec<OptionInfo> {
     .collect()
 }
 
-/// Everything that can be chosen. [`Options::default`] is a good start for any product.
+/// Options for fitting and loading. Every option has a default.
 #[derive(Clone)]
 pub struct Options {
-    /// The texts of the options that have been set, without the methods' parameters.
+    /// Values of the general options that have been set, as text.
     values: BTreeMap<&'static str, String>,
     method: &'static dyn Method,
     parameters: BTreeMap<&'static str, Parameters>,
@@ -257,7 +258,7 @@ impl Options {
         }
         let option = option(key)?;
         option.check(value)?;
-        // As far as the option's kind has not checked it.
+        // The option's kind has not checked these formats.
         let refused = || option.refusal(value);
         let count = || value.parse().map_err(|_| refused());
         let number = || value.parse().map_err(|_| refused());
@@ -287,7 +288,7 @@ impl Options {
         Ok(())
     }
 
-    /// The value of the option `key` as text: what was set, else the default.
+    /// The value of the option `key` as text, set or default.
     ///
     /// # Errors
     /// [`Status::InvalidOption`] when the key is unknown.
@@ -300,28 +301,28 @@ impl Options {
         Ok(self.values.get(option.name).map_or(option.default, String::as_str).to_owned())
     }
 
-    /// The region of interest that all images of a fit share; none for all of the image.
+    /// Sets the mask that all images of a fit share; none for the whole image.
     pub fn set_mask(&mut self, mask: Option<Mask>) {
         self.mask = mask.map(Arc::new);
     }
 
-    /// A rectangle as region of interest that all images of a fit share, together with a mask where both are set; none for
-    /// all of the image. It must lie inside the images, which then have one size.
+    /// Sets a rectangular region of interest that all images of a fit share; none for the whole image. It must lie
+    /// inside the images, which must all have the same size. With a mask as well, a pixel must be included by both.
     pub fn set_roi(&mut self, roi: Option<Rectangle>) {
         self.roi = roi;
     }
 
-    /// Who is told of a fit's progress and may stop it.
+    /// Sets the progress callback of a fit, which may cancel it.
     pub fn set_progress(&mut self, progress: Progress) {
         self.progress = progress;
     }
 
-    /// A feature extractor of the host's own, in place of an ONNX backbone.
+    /// Sets a feature extractor of the host, which replaces the ONNX backbone.
     pub fn set_extractor(&mut self, extractor: Arc<dyn FeatureExtractor>) {
         self.extractor = Some(extractor);
     }
 
-    /// The seed of everything random.
+    /// The seed of the random number generator.
     pub fn seed(&self) -> u64 {
         self.seed
     }
@@ -349,12 +350,12 @@ impl Options {
         self.parameters.entry(owner.name()).or_insert_with(|| Parameters::new(owner.parameters()))
     }
 
-    /// The most calls of a model that run at once.
+    /// The maximum number of concurrent calls of a model.
     pub(super) fn call_limit(&self) -> usize {
         Threads::resolve(self.max_calls)
     }
 
-    /// How long a call waits for its turn.
+    /// How long a call waits until it may run.
     pub(super) fn wait(&self) -> Wait {
         match self.call_timeout {
             None => Wait::Forever,
@@ -374,7 +375,7 @@ impl Options {
     }
 }
 
-/// The method whose parameter an option is; none for an option of every fit or load.
+/// The method that an option is a parameter of; none for a general option.
 fn owner(key: &str) -> Result<Option<&'static dyn Method>> {
     let owner = key.split_once('.').map(|(owner, _)| method(owner).map_err(|e| e.context(format!("option '{key}'"))));
     owner.transpose()

@@ -1,4 +1,4 @@
-//! The region of interest of an image in the network's input: that of the model and the image's own.
+//! The region of interest of an image in the network's input, from the model and the image.
 
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -6,7 +6,7 @@ use crate::exec::memory::try_resize;
 use crate::image::{ImageView, Mask, check_mask_size, erode};
 use crate::preprocess::InputSize;
 
-/// Which pixels of the image and of the network's input count.
+/// The included pixels of the image and of the network's input.
 #[derive(Debug, Clone)]
 pub struct InputRoi {
     /// In the image.
@@ -16,7 +16,7 @@ pub struct InputRoi {
 }
 
 impl InputRoi {
-    /// The region of interest that a model was fitted with: its statistics know the edge, so all of it counts.
+    /// The region of interest that a model was fitted with. It needs no margin, since the statistics cover its edge.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`].
@@ -36,12 +36,12 @@ impl InputRoi {
     }
 }
 
-/// What counts of one image, for one image after the other.
+/// The region of interest of the current image; its memory is reused.
 pub struct ImageRoi {
-    /// Where the image has a mask or a rectangle of its own: what these and the model's mask keep.
+    /// If the image has a mask or a rectangle: the pixels that these and the model's mask include.
     own: InputRoi,
     has_own: bool,
-    /// What of the network's input the image's own mask leaves out of what the model knows; the good images' mean replaces it.
+    /// The pixels that the image's own mask excludes and the model's includes; the good images' mean replaces them.
     replaced: Vec<bool>,
     scratch: Vec<bool>,
 }
@@ -54,9 +54,8 @@ impl Default for ImageRoi {
 }
 
 impl ImageRoi {
-    /// Takes what counts of an image. Where an image's own mask leaves out more than the model's, its edge is new to the
-    /// model, so positions that see that edge are left out, `margin` pixels of the input wide; the map there comes from their
-    /// neighbours.
+    /// Sets the region of interest of an image. The model has not learnt an edge of the image's own mask inside its own, so
+    /// a margin of `margin` pixels of the input along it is excluded; the map there is interpolated.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when the model's mask has another size than the image, or no pixel is left;
@@ -97,13 +96,13 @@ impl ImageRoi {
         Ok(())
     }
 
-    /// What counts, where not all of the image does; `fixed` is what the model was fitted with.
+    /// The region of interest, or none for the whole image; `fixed` is that of the model.
     pub fn get<'a>(&'a self, fixed: Option<&'a InputRoi>) -> Option<&'a InputRoi> {
         if self.has_own { Some(&self.own) } else { fixed }
     }
 
-    /// Puts the mean of the good images, as bright as this one, where an image's own mask leaves its tensor empty: to the
-    /// statistics, anything else there would be a defect that reaches over the mask's edge.
+    /// Fills the tensor outside the image's own mask with the mean of the good images, shifted to this image's
+    /// brightness. Any other fill would be an anomaly whose effect reaches across the mask's edge.
     pub fn complete(&self, tensor: &mut [f32], mean: &[f32]) {
         let replaced = &self.replaced;
         if !self.has_own || !replaced.contains(&true) {
@@ -123,7 +122,7 @@ impl ImageRoi {
 pub fn own_mask_in_a_fit() -> Error {
     Error::new(
         Status::InvalidImage,
-        "an image to learn from has a mask or a region of interest of its own; a fit takes one mask for all images, which \
-         belongs in its options",
+        "an image of the fit has a mask or a region of interest of its own; a fit takes one mask for all images: set \
+         it in the options",
     )
 }

@@ -1,4 +1,4 @@
-//! Scoring: pixels in; score, decision, anomaly map and regions out.
+//! Scoring: computes score, verdict, anomaly map and regions of an image.
 
 use std::time::{Duration, Instant};
 
@@ -17,36 +17,38 @@ use crate::method::GridScore;
 use crate::postprocess::{MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, peak, render};
 use crate::preprocess::{InputSize, Normalisation};
 
-/// Grid cells along the edge of an image's own mask that do not count: one for the neighbourhoods that methods look at,
-/// one for what the backbone itself sees across the edge.
+/// Width of the excluded margin along the edge of an image's own mask, in grid cells: one for the methods'
+/// neighbourhoods and one for the backbone's receptive field.
 const EDGE: usize = 2;
 
-/// Images that are scored together. Each more saves less, and takes its feature maps' memory.
+/// Maximum number of images that are scored together. Each further image saves less time and needs memory for its
+/// feature maps.
 const GROUP: usize = 8;
 
-/// What npad says about one image, but for its map.
+/// Score and verdict of an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Decision {
     /// The raw image score, in the method's own units: 0 or above, larger is more anomalous.
     pub score: f32,
     /// The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped.
     pub calibrated: f32,
-    /// What is to be done with the image.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// What npad says about one image.
+/// The result of scoring one image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inspection {
     /// The raw image score, in the method's own units: 0 or above, larger is more anomalous.
     pub score: f32,
     /// The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped.
     pub calibrated: f32,
-    /// What is to be done with the image.
+    /// The verdict.
     pub verdict: Verdict,
-    /// The anomaly map in the raw score's units: the image's rows and columns; 0 where a mask leaves pixels out.
+    /// The anomaly map in the units of the raw score, in as many rows and columns as the image has; 0 in excluded
+    /// pixels.
     pub map: Array2<f32>,
-    /// Regions of the map above its threshold, at least as large as the model's least, highest peak first.
+    /// Regions of the map above its threshold with at least the minimum area, highest peak first.
     pub regions: Regions,
 }
 
@@ -59,12 +61,13 @@ impl Inspection {
     /// The anomaly map by rows.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] where somebody has put a map of another layout here.
+    /// [`Status::InvalidArgument`] when the caller has replaced the map by one of another layout.
     pub fn rows(&self) -> Result<Rows<'_, f32>> {
         let (height, width) = self.map.dim();
-        let values = self.map.as_slice().ok_or_else(|| {
-            Error::new(Status::InvalidArgument, "the anomaly map's rows are not one after the other in memory")
-        })?;
+        let values = self
+            .map
+            .as_slice()
+            .ok_or_else(|| Error::new(Status::InvalidArgument, "the anomaly map is not contiguous in memory"))?;
         Rows::from_slice(values, width, height, width)
     }
 }
@@ -72,17 +75,17 @@ impl Inspection {
 /// Working memory of one scoring.
 pub struct Context {
     extraction: Extraction,
-    /// Of each image of a group, and of each of its displacements.
+    /// Grids of each image of a group at each displacement.
     features: Vec<FeatureMap>,
     grids: Vec<GridScore>,
     combiner: Combiner,
     resizer: Resizer,
     finder: RegionFinder,
-    /// The map of an image whose caller does not want one: regions need it.
+    /// Map for the regions, if the caller requests no map.
     map: Vec<f32>,
 }
 
-/// Turns the grids of one image's displacements into its smooth map and its image score.
+/// Computes the smoothed map and the image score from the grids of an image's displacements.
 #[derive(Default)]
 pub struct Combiner {
     smoother: Smoother,
@@ -92,7 +95,7 @@ pub struct Combiner {
 }
 
 impl Combiner {
-    /// The image score and the smooth map of the network's input size, from the pixels that are `inside` alone.
+    /// Computes the image score and the smoothed map of the network's input size from the pixels that are `inside`.
     pub fn run(
         &mut self,
         grids: &[GridScore],
@@ -116,7 +119,7 @@ impl Combiner {
     }
 }
 
-/// Where a score writes the anomaly map of an image, as rows of the image's size. By default nowhere.
+/// The caller's buffers for the anomaly map of an image, of the image's size. None by default.
 #[derive(Default)]
 pub struct ScoreBuffers<'a> {
     /// The map in the raw score's units.
@@ -126,17 +129,18 @@ pub struct ScoreBuffers<'a> {
 }
 
 impl Model {
-    /// Scores one image. Steady use reuses its working memory; the result is the caller's.
+    /// Scores one image. Working memory is reused; the result is allocated.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when the image or its mask cannot be used, [`Status::Backbone`] when the backbone fails or
-    /// gives values that are not finite, [`Status::OutOfMemory`], [`Status::TimedOut`] when the option `call_timeout` ends
-    /// the wait for the call's turn.
+    /// [`Status::InvalidImage`] when the image or its mask cannot be used, [`Status::Backbone`] when the backbone fails
+    /// or gives values that are not finite, [`Status::OutOfMemory`], [`Status::TimedOut`] when the call could not start
+    /// within the option `call_timeout`.
     pub fn score(&self, image: &ImageView<'_>) -> Result<Inspection> {
         self.score_to(image, image.width(), image.height())
     }
 
-    /// Scores one image with a map of `width` x `height` instead of the image's own size; regions are in its pixels.
+    /// Scores one image with a map of `width` x `height` pixels instead of the image's size. Regions are in pixels of
+    /// the map.
     ///
     /// # Errors
     /// As [`Model::score`]; [`Status::InvalidArgument`] when a side is 0.
@@ -152,12 +156,12 @@ impl Model {
         Ok(Inspection { score, calibrated, verdict, map, regions })
     }
 
-    /// Scores several images; those of a group share one pass over the model. The results are those of [`Model::score`] to
-    /// the last bit.
+    /// Scores a batch of images, in less time than one at a time. The results are bit-identical to those of
+    /// [`Model::score`].
     ///
     /// # Errors
-    /// As [`Model::score`], of the first image that fails; its number is in the message. [`Status::Cancelled`] by
-    /// `cancellation`, which is looked at between images.
+    /// As [`Model::score`], for the first image that fails; the message has its index. [`Status::Cancelled`] by
+    /// `cancellation`, which is checked between images.
     pub fn score_batch(
         &self,
         images: &[ImageView<'_>],
@@ -178,12 +182,12 @@ impl Model {
         Ok(decisions.into_iter().zip(maps).zip(regions).map(inspection).collect())
     }
 
-    /// Scores one image, writes its map to the caller's memory and hands its regions to `found`, whose error it returns.
-    /// After a first image of the same size it needs no memory of its own.
+    /// Scores one image, writes its map to the caller's memory and passes its regions to `found`, whose error it
+    /// returns. After the first image of a size it allocates no memory.
     ///
     /// # Errors
-    /// As [`Model::score`]; [`Status::InvalidArgument`] when a buffer has another size than the image. The buffers may then
-    /// hold anything.
+    /// As [`Model::score`]; [`Status::InvalidArgument`] when a buffer has another size than the image. The content of
+    /// the buffers is then undefined.
     pub fn score_into(
         &self,
         image: &ImageView<'_>,
@@ -199,8 +203,8 @@ impl Model {
         })
     }
 
-    /// Scores several images as [`Model::score_batch`], writes their maps to the caller's memory and hands each one's number
-    /// and regions to `found`, in order. There is one element of `buffers` for each image.
+    /// Scores a batch of images as [`Model::score_batch`], writes their maps to the caller's memory and passes each
+    /// image's index and regions to `found`, in order. `buffers` has one element for each image.
     ///
     /// # Errors
     /// As [`Model::score_batch`] and [`Model::score_into`].
@@ -234,8 +238,8 @@ impl Model {
         Ok(decisions)
     }
 
-    /// Makes everything ready for images of a size, as many calls at once as may run, so that the first image takes no longer
-    /// than those that follow. Waits until calls under way have ended.
+    /// Prepares the model for images of a size and the maximum number of concurrent calls, so that the first call is as
+    /// fast as later ones. Waits until running calls have ended.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] for a size that no image has, [`Status::Backbone`], [`Status::OutOfMemory`].
@@ -258,14 +262,14 @@ impl Model {
         )
     }
 
-    /// Calls `work` with a context once it is this call's turn.
+    /// Calls `work` with a context, once one is available.
     fn with_context<R>(&self, work: impl FnOnce(&mut Context) -> Result<R>) -> Result<R> {
         let mut slot = self.core.contexts.acquire(self.core.wait)?;
         work(slot.get_or_try_init(|| Ok(self.new_context()))?)
     }
 
-    /// Scores at most [`GROUP`] images on the grid, each at every displacement, into the context's grids. An error comes with
-    /// its image's number. The threads are awake when the grids have come.
+    /// Scores at most [`GROUP`] images on the grid, each at every displacement, into the context's grids. An error
+    /// carries the image's index. The worker threads are awake afterwards.
     fn grids(
         &self,
         context: &mut Context,
@@ -285,7 +289,8 @@ impl Model {
         Ok(awake)
     }
 
-    /// From the grids of image `index` of the group to its map of (columns, rows), its regions and its decision.
+    /// Computes map, regions and decision of image `index` of the group from its grids; the map has (columns, rows)
+    /// pixels.
     fn conclude<'a>(
         &self,
         context: &'a mut Context,
@@ -309,7 +314,8 @@ impl Model {
             Some(map) => {
                 let (columns, rows) = (map.width(), map.height());
                 let message = format!(
-                    "the anomaly map is to be written to {rows} rows of {columns} values, but has {height} of {width}"
+                    "the buffer for the anomaly map has {rows} rows of {columns} values, but the map has {height} rows \
+                     of {width}"
                 );
                 return Err(Error::new(Status::InvalidArgument, message));
             }
@@ -343,8 +349,8 @@ impl Model {
         }
     }
 
-    /// Draws an image with its anomaly map laid over it and boxes around its regions, for people to look at: `pixels` has the
-    /// image's rows, three bytes a pixel in the order of `format`.
+    /// Draws the anomaly map and boxes around the regions over an image. `pixels` has the image's rows and columns,
+    /// three bytes per pixel in the order of `format`.
     ///
     /// # Errors
     /// As [`render`].
@@ -371,7 +377,7 @@ impl Model {
         Ok(pixels)
     }
 
-    /// The time of the backbone's runs alone that scoring this image takes: the yardstick of `npad bench`.
+    /// Measures the time of the backbone's runs for this image, which `npad bench` reports.
     ///
     /// # Errors
     /// As [`Model::score`].
@@ -387,7 +393,7 @@ impl Model {
         })
     }
 
-    /// The mean of the good images as the network sees them, as RGB of the network's input size: a typical product.
+    /// The mean of the good images as RGB, of the network's input size.
     pub fn typical_image(&self) -> Vec<u8> {
         let Normalisation { mean, std } = self.core.backbone.normalisation();
         let plane = self.core.mean.len() / 3;
@@ -416,7 +422,7 @@ fn blank_map(width: usize, height: usize) -> Result<Array2<f32>> {
     Array2::from_shape_vec((height, width), try_vec(length, 0.0)?).map_err(shape_error)
 }
 
-/// The rows of a map that [`blank_map`] made.
+/// The rows of a map from [`blank_map`].
 fn rows_of(map: &mut Array2<f32>) -> Result<RowsOut<'_, f32>> {
     let (height, width) = map.dim();
     let values = map.as_slice_mut().ok_or_else(|| Error::new(Status::Internal, "an anomaly map with gaps"))?;

@@ -1,4 +1,4 @@
-//! Other thresholds for a fitted model: given, or made from further good images.
+//! Replaces the thresholds of a fitted model by given ones, or computes them from other good images.
 
 use super::decision::{Calibration, GoodScores, exceeded_at};
 use super::{Metadata, Model};
@@ -7,7 +7,7 @@ use crate::image::ImageView;
 use crate::model::MIN_IMAGES;
 use crate::postprocess::maximum;
 
-/// Where a model draws its lines, in the units of raw scores.
+/// The thresholds of a model, in the units of raw scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Thresholds {
     /// Image scores above it are for review; equal to `defective` where there is no review.
@@ -19,7 +19,7 @@ pub struct Thresholds {
 }
 
 impl Metadata {
-    /// Sets all thresholds from scores of good images, for the metadata' own rates.
+    /// Computes all thresholds from scores of good images, for the rates in the metadata.
     pub(super) fn calibrate(&mut self, scores: &GoodScores) -> Result<()> {
         self.image = Calibration::new(&scores.image, self.false_alarm_rate)?;
         self.map = Calibration::new(&scores.map, self.false_alarm_rate)?;
@@ -40,7 +40,7 @@ impl Model {
         Thresholds { review: *review, defective: image.threshold, map: map.threshold }
     }
 
-    /// The same model with other thresholds. The calibrated scale follows: 0.5 is the new threshold.
+    /// Returns the model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] when a threshold is not a number, `defective` or `map` does not exceed the score of a
@@ -53,13 +53,13 @@ impl Model {
         if !metadata.image.is_valid() {
             let typical = metadata.image.typical;
             return invalid(format!(
-                "the threshold is {defective}, but must exceed {typical}, a typical good image's score"
+                "the threshold is {defective}, but must exceed {typical}, the score of a typical good image"
             ));
         }
         if !metadata.map.is_valid() {
             let typical = metadata.map.typical;
             return invalid(format!(
-                "the map threshold is {map}, but must exceed {typical}, that of a typical good image"
+                "the map threshold is {map}, but must exceed {typical}, the map's maximum for a typical good image"
             ));
         }
         if !review.is_finite() || review > defective {
@@ -70,8 +70,8 @@ impl Model {
         Ok(self.with_settings(metadata, self.good_scores.clone()))
     }
 
-    /// The same model with thresholds from good images that it has not learnt from, for its own rates or others. It
-    /// forgets the scores that its thresholds rested on before.
+    /// Returns the model with thresholds computed from good images that are not among those of the fit, for its own
+    /// rates or others. Their scores replace the held-out scores of the model.
     ///
     /// # Errors
     /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], [`Status::InvalidOption`] for a rate that is not
@@ -96,7 +96,8 @@ impl Model {
         }
         if scores.image.len() < MIN_IMAGES {
             let message = format!(
-                "{} good images are too few for a threshold: at least {MIN_IMAGES} are needed, 20 or more recommended",
+                "{} good images are too few for a threshold: at least {MIN_IMAGES} are needed, 20 or more are \
+                 recommended",
                 scores.image.len()
             );
             return Err(Error::new(Status::NotEnoughImages, message));

@@ -1,4 +1,4 @@
-//! A host's own feature extractor: for programs that have an inference engine already and need no second one.
+//! Feature extractors of the host, for programs that already have an inference engine.
 
 use std::ffi::c_void;
 
@@ -21,7 +21,7 @@ struct Tap {
     channels: usize,
 }
 
-/// The extractor behind the crate's trait.
+/// Implements the crate's trait for a host's extractor.
 pub struct HostExtractor {
     identity: String,
     taps: Vec<Tap>,
@@ -33,13 +33,14 @@ pub struct HostExtractor {
 }
 
 impl HostExtractor {
-    /// Checks the table and takes it over. On failure `free` is not called: `user_data` stays the caller's.
+    /// Checks the table and takes ownership of it. On failure `free` is not called, and the caller keeps ownership of
+    /// `user_data`.
     ///
     /// # Errors
-    /// [`Status::Plugin`] when something in the table is out of its range.
+    /// [`Status::Plugin`] when a value in the table is out of range.
     ///
     /// # Safety
-    /// The table must be what its documentation says.
+    /// The table must fulfil its documentation.
     pub unsafe fn new(table: &npad_extractor) -> Result<Self> {
         let wrong = |text: String| Error::new(Status::Plugin, format!("the feature extractor cannot be used: {text}"));
         // SAFETY: by contract.
@@ -61,7 +62,7 @@ impl HostExtractor {
             return Err(wrong(format!("strides must be 1 to {MAX_STRIDE}, channels 1 to {MAX_CHANNELS}")));
         }
         if !table.mean.iter().all(|m| m.is_finite()) || !table.std.iter().all(|s| s.is_finite() && *s > 0.0) {
-            return Err(wrong("mean must be finite, std above 0".to_owned()));
+            return Err(wrong("mean must be finite and std above 0".to_owned()));
         }
         let extract = table.extract.ok_or_else(|| wrong("its function 'extract' is null".to_owned()))?;
         let tap = |(stride, channels): (&i32, &i32)| Tap { stride: *stride as usize, channels: *channels as usize };
@@ -85,7 +86,7 @@ impl Tap {
 }
 
 impl HostExtractor {
-    /// Sets all outputs for an input of that size to NaN, so that a value that is not written is noticed.
+    /// Sets all outputs for an input of that size to NaN, so that missing values are detected.
     fn clear(&self, outputs: &mut [Vec<f32>], size: InputSize) -> Result<()> {
         for (output, tap) in outputs.iter_mut().zip(&self.taps) {
             let (rows, cols) = tap.shape(size);

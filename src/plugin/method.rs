@@ -1,4 +1,4 @@
-//! Detection methods from shared libraries of others.
+//! Detection methods from plug-ins.
 
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
@@ -17,16 +17,16 @@ use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::method::{
     Accumulator, Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
-    check_free, register,
+    register,
 };
 
-/// What a plug-in exports.
+/// Name of the function that a plug-in exports.
 const ENTRY: &CStr = c"npad_plugin_entry";
 
-/// Groups of images, each of which is scored by a fit of the others, for the thresholds.
+/// Number of folds of the cross-validation for the thresholds.
 const FOLDS: usize = 5;
 
-/// The most parameters of a method.
+/// Maximum number of parameters of a method.
 const MAX_PARAMETERS: usize = 1000;
 
 /// The functions of a checked table.
@@ -48,7 +48,7 @@ impl Functions {
         call(&format!("the plug-in '{}', {what},", self.name), Status::Plugin, callback)
     }
 
-    /// As [`Functions::call`], of a function that stores a fitter or scorer.
+    /// [`Functions::call`] for a function that returns a fitter or scorer.
     fn make(
         &self,
         what: &str,
@@ -67,8 +67,8 @@ impl Functions {
 /// Loads the shared library at `path` and registers its method. It stays loaded until the process ends.
 ///
 /// # Errors
-/// [`Status::NotFound`] when there is no such file; [`Status::Plugin`] when it is not a plug-in of this interface's version, or
-/// its method's name is taken.
+/// [`Status::NotFound`] when there is no such file; [`Status::Plugin`] when it is not a plug-in of this interface
+/// version, or a method of its name exists already.
 pub fn load(path: &Path) -> Result<()> {
     let unusable = |status: Status, text: &str| {
         Error::new(status, format!("the plug-in {} cannot be used: {text}", path.display()))
@@ -76,7 +76,7 @@ pub fn load(path: &Path) -> Result<()> {
     let wrong = |text: &str| unusable(Status::Plugin, text);
     // SAFETY: loading runs the library's initialisers: the user trusts it by naming it.
     let library = unsafe { Library::new(path) }.map_err(|error| {
-        // A plain file name may also lie where the system's loader looks.
+        // A plain file name may also be found on the loader's search path.
         let status = if path.exists() { Status::Plugin } else { Status::NotFound };
         unusable(status, &with_causes(&error))
     })?;
@@ -90,17 +90,22 @@ pub fn load(path: &Path) -> Result<()> {
     // SAFETY: as above.
     let table = unsafe { entry() };
     if table.is_null() {
-        return Err(wrong("its entry point gives null"));
+        return Err(wrong("its entry point returned null"));
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // SAFETY: a table that is not null, by contract.
-    let method = unsafe { checked(table).and_then(|table| PluginMethod::new(&table, file)) };
-    register(Box::new(method.map_err(|error| wrong(error.message()))?)).map_err(|error| wrong(error.message()))?;
+    let registered = unsafe {
+        checked(table).and_then(|table| {
+            let (name, make) = PluginMethod::check(&table, file)?;
+            register(&name, make)
+        })
+    };
+    registered.map_err(|error| wrong(error.message()))?;
     std::mem::forget(library);
     Ok(())
 }
 
-/// The table, as far as this npad knows it.
+/// Reads the fields of the table that this npad knows.
 ///
 /// # Safety
 /// `table` must point to a table of some version; all begin with their size and their version.
@@ -117,7 +122,7 @@ unsafe fn checked(table: *const npad_plugin) -> Result<npad_plugin> {
     };
     if version != NPAD_PLUGIN_ABI {
         return Err(other(format!(
-            "it speaks version {version} of the plug-in interface, this npad version {NPAD_PLUGIN_ABI}"
+            "it has version {version} of the plug-in interface, but this npad has version {NPAD_PLUGIN_ABI}"
         )));
     }
     check_size::<npad_plugin>(size).map_err(|_| other(format!("its table's size is {size}")))?;
@@ -125,7 +130,7 @@ unsafe fn checked(table: *const npad_plugin) -> Result<npad_plugin> {
     unsafe { read_sized(table) }
 }
 
-/// A plug-in's method, as the registry knows it.
+/// A plug-in's method in the registry.
 struct PluginMethod {
     functions: Arc<Functions>,
     parameters: Vec<Parameter>,
@@ -134,13 +139,14 @@ struct PluginMethod {
 }
 
 impl PluginMethod {
+    /// The name of a table's method, and what makes it.
+    ///
     /// # Safety
-    /// The table must be what its documentation says.
-    unsafe fn new(table: &npad_plugin, file: String) -> Result<Self> {
+    /// The table must fulfil its documentation.
+    unsafe fn check(table: &npad_plugin, file: String) -> Result<(String, impl FnOnce() -> Self + use<>)> {
         let missing = |what: &str| Error::new(Status::Plugin, format!("its function '{what}' is null"));
         // SAFETY: by contract.
         let own = unsafe { name(table.name, "method") }?;
-        check_free(&own)?;
         let functions = Functions {
             name: own.clone(),
             fitter_new: table.fitter_new.ok_or_else(|| missing("fitter_new"))?,
@@ -172,18 +178,21 @@ impl PluginMethod {
                 parameters.push([name, text(parameter.default_value), text(parameter.help)]);
             }
         }
-        // Nothing fails any more, and methods live until the process ends.
-        let parameters = parameters.into_iter().map(|texts| {
-            let [name, default, help] = texts.map(|text| &*text.leak());
-            Parameter { name, default, kind: Kind::Text, help }
-        });
-        let parameters = parameters.collect();
-        let help = format!("method of the plug-in {file}");
-        Ok(Self { functions: Arc::new(functions), parameters, file, help })
+        let make = move || {
+            // Methods live until the process ends.
+            let leak = |texts: [String; 3]| {
+                let [name, default, help] = texts.map(|text| &*text.leak());
+                Parameter { name, default, kind: Kind::Text, help }
+            };
+            let parameters = parameters.into_iter().map(leak).collect();
+            let help = format!("method of the plug-in {file}");
+            Self { functions: Arc::new(functions), parameters, file, help }
+        };
+        Ok((own, make))
     }
 }
 
-/// Parameters' values as the callbacks take them.
+/// Values of the parameters for the callbacks.
 struct Values(Vec<CString>);
 
 impl Values {
@@ -192,7 +201,7 @@ impl Values {
             let message = || Error::new(Status::InvalidOption, format!("{name} must not contain a zero byte"));
             CString::new(value).map_err(|_| message())
         };
-        // In the order of the table, as `values` keeps it.
+        // In the order of the table.
         parameters.values().map(text).collect::<Result<_>>().map(Self)
     }
 
@@ -243,14 +252,14 @@ impl Method for PluginMethod {
     }
 }
 
-/// All that a new fit needs.
+/// The arguments of a new fit.
 struct Start {
     functions: Arc<Functions>,
     values: Values,
     seed: u64,
 }
 
-/// A fit in the plug-in.
+/// A fitter of the plug-in.
 struct Handle {
     functions: Arc<Functions>,
     fitter: *mut c_void,
@@ -373,7 +382,10 @@ impl Scorer for PluginScorer {
 
     fn score(&self, features: &FeatureMap, _: &Threads, out: &mut GridScore) -> Result<()> {
         if features.shape() != self.shape {
-            return Err(Error::new(Status::Backbone, "the backbone's features have another shape than in the fit"));
+            return Err(Error::new(
+                Status::Backbone,
+                "the shape of the backbone's features differs from that in the fit",
+            ));
         }
         (out.rows, out.cols) = (features.rows(), features.cols());
         out.evidence.clear();
@@ -387,7 +399,8 @@ impl Scorer for PluginScorer {
         let Some(at) = out.map.iter().position(|v| !v.is_finite() || *v < 0.0) else { return Ok(()) };
         let (value, row, column) = (out.map[at], at / out.cols, at % out.cols);
         let message = format!(
-            "the plug-in '{}' gave {value} at row {row}, column {column} of its map; values must be 0 or above and finite",
+            "the plug-in '{}' returned {value} at row {row}, column {column} of its map; values must be finite and 0 \
+             or above",
             self.functions.name
         );
         Err(Error::new(Status::Plugin, message))

@@ -1,8 +1,8 @@
-//! What others add at run time, through tables of C callbacks: feature extractors of a host's own, and detection methods
-//! from shared libraries.
+//! Extensions through tables of C callbacks: feature extractors of the host, and detection methods from shared
+//! libraries.
 //!
-//! Nothing that a callback gives is trusted: shapes follow from what was declared, outputs are filled with NaN first so
-//! that what is left out is seen, and every value is checked.
+//! Results of callbacks are not trusted: shapes follow from the table, outputs are filled with NaN first so that
+//! missing values are detected, and every value is checked.
 #![allow(unsafe_code)]
 
 pub mod extractor;
@@ -14,7 +14,7 @@ use crate::abi::callbacks::npad_callback_error;
 use crate::abi::sized::zeroed;
 use crate::error::{Error, Result, Status};
 
-/// Calls `callback` with a place for its message; anything but 0 is a failure.
+/// Calls `callback` with a buffer for its error message; any result but 0 is a failure.
 fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_error) -> i32) -> Result<()> {
     let mut error = zeroed::<npad_callback_error>();
     let code = callback(&raw mut error);
@@ -24,11 +24,11 @@ fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_er
     let bytes = error.message.map(|byte| byte as u8);
     let text =
         CStr::from_bytes_until_nul(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), CStr::to_string_lossy);
-    let text = if text.is_empty() { "it gave no message".into() } else { text };
+    let text = if text.is_empty() { "no message was given".into() } else { text };
     Err(Error::new(status, format!("{whose} failed with code {code}: {text}")))
 }
 
-/// All that an error says, with its causes.
+/// The text of an error with its causes.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -43,7 +43,7 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// A name that options, model files and messages can carry.
+/// Checks a name for options, model files and messages.
 ///
 /// # Safety
 /// `name` must be null or a string that ends with a zero byte.

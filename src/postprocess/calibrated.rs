@@ -4,9 +4,9 @@ use crate::error::{Error, Result, Status};
 use crate::exec::rows::{Rows, RowsMut, RowsOut};
 use crate::math::kernels::dispatch;
 
-/// A map's value on the calibrated scale in eight bits: 0 for that of a `typical` good image and below, 128 and above exactly
-/// where the value exceeds `threshold`, which itself exceeds `typical`, and 255 from twice as far above `typical` on. What
-/// is not a number does not exceed the threshold and gives 0.
+/// Converts a map value to 8 bits: 0 at `typical`, the value of a typical good image, and below; 128 or more exactly if
+/// the value exceeds `threshold`, which must exceed `typical`; 255 at twice the threshold's distance from `typical` and
+/// above. NaN becomes 0.
 pub fn calibrated_byte(value: f32, typical: f32, threshold: f32) -> u8 {
     byte(value, typical, threshold, scale(typical, threshold))
 }
@@ -23,7 +23,7 @@ pub fn calibrated_map<'a>(
 ) -> Result<RowsMut<'a, u8>> {
     if (map.width(), map.height()) != (out.width(), out.height()) {
         let message = format!(
-            "the anomaly map has {} x {} values, but the rows for its bytes {} x {}: they must be equal",
+            "the anomaly map has {} x {} values, but the buffer for the 8-bit map has {} x {}; they must be equal",
             map.width(),
             map.height(),
             out.width(),
@@ -35,7 +35,7 @@ pub fn calibrated_map<'a>(
     Ok(out.write(0, |y, row| bytes(map.row(y), typical, threshold, scale, row)))
 }
 
-/// Bytes for each unit of the map.
+/// Factor from units of the map to bytes.
 fn scale(typical: f32, threshold: f32) -> f32 {
     (127.5 / (f64::from(threshold) - f64::from(typical))) as f32
 }
@@ -49,10 +49,10 @@ fn bytes_body<const FMA: bool>(values: &[f32], typical: f32, threshold: f32, sca
     out.iter_mut().zip(values).for_each(|(out, value)| *out = byte(*value, typical, threshold, scale));
 }
 
-/// Rounding may take a value to the wrong side of the threshold, which the comparison with the threshold itself corrects.
+/// Rounding may move a value to the wrong side of the threshold; the comparison with the threshold corrects that.
 #[inline(always)]
 fn byte(value: f32, typical: f32, threshold: f32, scale: f32) -> u8 {
-    // The conversion to an integer gives 0 for what is not a number.
+    // The conversion to an integer maps NaN to 0.
     let level = ((value - typical) * scale + 0.5).clamp(0.0, 255.0) as i32;
     (if value > threshold { level.max(128) } else { level.min(127) }) as u8
 }

@@ -1,14 +1,14 @@
-//! The outer boundary of a region, by Moore-neighbour tracing.
+//! The outer contour of a region, by Moore-neighbour tracing.
 
 use super::{Region, Run};
 use crate::error::Result;
 use crate::exec::memory::{try_grow, try_vec};
 
-/// The outer boundary as described at [`Regions::contour`](super::Regions::contour).
+/// The outer contour, see [`Regions::contour`](super::Regions::contour).
 ///
-/// From each pixel, its eight neighbours are searched clockwise, beginning behind the last one outside. The trace ends where it
-/// would leave the first pixel for the second again (Jacob's criterion): passing the first pixel is not enough, since a
-/// region may hang together by it alone.
+/// The eight neighbours of each pixel are searched clockwise, starting after the last pixel outside. The trace ends
+/// when it would move from the first pixel to the second again (Jacob's criterion). Reaching the first pixel is not
+/// sufficient, since it may be the only connection between two parts of the region.
 pub(super) fn outer_boundary(region: &Region, runs: &[Run]) -> Result<Vec<(i32, i32)>> {
     // A frame of one pixel, so that every pixel of the region has eight neighbours.
     let stride = region.width + 2;
@@ -30,7 +30,7 @@ pub(super) fn outer_boundary(region: &Region, runs: &[Run]) -> Result<Vec<(i32, 
     let point = |at: usize| ((region.x + at % stride) as i32 - 1, (region.y + at / stride) as i32 - 1);
 
     let first = index(runs[0].start, runs[0].y);
-    // Nothing is to the left of the first pixel and above it.
+    // The pixels to the left of and above the first pixel are outside.
     let Some(leave) = search(first, 0) else {
         return Ok(vec![point(first)]);
     };
@@ -39,7 +39,7 @@ pub(super) fn outer_boundary(region: &Region, runs: &[Run]) -> Result<Vec<(i32, 
         try_grow(&mut points, 1)?;
         points.push(point(at));
         at = neighbour(at, direction);
-        // Two steps back from the direction it came by is the last one outside, or behind it.
+        // The search starts two directions back, at or after the last pixel outside.
         direction = search(at, direction + 6).unwrap_or(direction);
         if (at, direction) == (first, leave) {
             return Ok(points);
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(contour(&["#", "#", "#"]), [(0, 0), (0, 1), (0, 2), (0, 1)]);
         let ring = [(1, 0), (2, 1), (1, 2), (0, 1)];
         assert_eq!(contour(&[".#.", "#.#", ".#."]), ring, "a hole has no part in it");
-        // The first pixel holds both arms together, so the trace passes it before it is done.
+        // The first pixel connects both arms, so the trace passes it before it ends.
         assert_eq!(contour(&[".#.", "#.#"]), [(1, 0), (2, 1), (1, 0), (0, 1)]);
     }
 

@@ -1,6 +1,6 @@
 //! Colours of an anomaly map.
 
-/// Colours from normal to defective: value relative to twice the threshold, then red, green, blue.
+/// Colour table: value relative to twice the threshold, then red, green, blue.
 const GRADIENT: [(f32, [f32; 3]); 5] = [
     (0.0, [20.0, 30.0, 120.0]),
     (0.3, [30.0, 150.0, 190.0]),
@@ -9,10 +9,10 @@ const GRADIENT: [(f32, [f32; 3]); 5] = [
     (1.0, [200.0, 10.0, 20.0]),
 ];
 
-/// How strongly the colours cover the image, at least and at most.
+/// Minimum and maximum opacity of the colours.
 const OPACITY: (f32, f32) = (0.15, 0.65);
 
-/// Renders anomaly maps with one meaning of colour: yellow is the threshold, red twice as much.
+/// Renders anomaly maps: yellow is the threshold, red twice the threshold.
 #[derive(Debug, Clone, Copy)]
 pub struct Heatmap {
     /// The anomaly map's threshold.

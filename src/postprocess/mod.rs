@@ -1,4 +1,4 @@
-//! From grid scores to what a user sees: the anomaly map in the image's geometry, regions, and pictures of them.
+//! Converts grid scores to the anomaly map of the image's size, regions, and pictures.
 
 mod calibrated;
 mod contour;

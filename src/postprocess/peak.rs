@@ -4,9 +4,10 @@ use crate::error::Result;
 use crate::exec::memory::try_reserve;
 use crate::math::kernels::dispatch;
 
-/// The mean of the highest `share` of the map's values that `inside` keeps, at least one: with a share of 0 the maximum.
+/// The mean of the highest `share` of the map's values that are `inside`, of at least one value. A share of 0 is the
+/// maximum.
 ///
-/// A defect of some size raises it as much as a maximum, a single noisy pixel does not.
+/// Unlike the maximum, it is insensitive to single noisy pixels.
 ///
 /// # Errors
 /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
@@ -33,11 +34,11 @@ pub fn peak(map: &[f32], inside: Option<&[bool]>, share: f64, scratch: &mut Vec<
     Ok((scratch[rest..].iter().map(|key| f64::from(value(*key))).sum::<f64>() / count as f64) as f32)
 }
 
-/// Lanes whose largest values are found together, and values of each that one stands for.
+/// Number of lanes whose maxima are computed together, and number of values per lane.
 const LANES: usize = 16;
 const DEPTH: usize = 8;
 
-/// Writes the keys of the `count` highest values to `out`, and of some that are hardly lower.
+/// Writes a superset of the keys of the `count` highest values to `out`.
 ///
 /// Of groups of [`DEPTH`] values, each group's largest: none of the highest is below the `count`-th of these. Few are left to
 /// select among.
@@ -54,7 +55,7 @@ fn candidates(map: &[f32], count: usize, out: &mut Vec<u32>) {
     let least = *out.select_nth_unstable(at).1;
     out.clear();
     for block in map.chunks(LANES * DEPTH) {
-        // A look at all of a block vectorises, and most blocks have nothing.
+        // Testing a whole block vectorises, and most blocks have no such value.
         if block.iter().fold(false, |any, v| any | (key(*v) >= least)) {
             out.extend(block.iter().copied().map(key).filter(|key| *key >= least));
         }
@@ -75,7 +76,7 @@ fn largest_body<const FMA: bool>(map: &[f32], out: &mut [u32]) {
     }
 }
 
-/// A whole number for each value, in the same order: they are selected several times as fast.
+/// An order-preserving integer key of each value, since integers are selected several times as fast.
 #[inline(always)]
 fn key(value: f32) -> u32 {
     let bits = value.to_bits();

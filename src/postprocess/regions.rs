@@ -5,7 +5,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::memory::{try_grow, try_reserve, try_resize, try_vec};
 use crate::exec::rows::{Rows, RowsOut};
 
-/// One connected region; coordinates are pixels of the image, the centre of the first pixel at (0, 0).
+/// A connected region. Coordinates are pixels of the image; the centre of the first pixel is at (0, 0).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Region {
     /// Left edge of the bounding box.
@@ -32,7 +32,7 @@ pub struct Regions {
     regions: Vec<Region>,
     /// The runs of the first region, then those of the second, and so on.
     runs: Vec<Run>,
-    /// For each region, where its runs end.
+    /// Index of the end of each region's runs.
     ends: Vec<usize>,
 }
 
@@ -79,7 +79,7 @@ impl Regions {
         let Region { x, y, width, height, .. } = self[index];
         if (out.width(), out.height()) != (width, height) {
             let message = format!(
-                "the region's bounding box has {width} x {height} pixels, but its mask is to have {} x {}",
+                "the region's bounding box has {width} x {height} pixels, but the buffer for its mask has {} x {}",
                 out.width(),
                 out.height()
             );
@@ -90,9 +90,9 @@ impl Regions {
         Ok(())
     }
 
-    /// The outer boundary of region `index` as x and y of its pixels: a closed chain of 8-connected pixels, clockwise from
-    /// the leftmost pixel of the uppermost row. The last is a neighbour of the first, which is not repeated. A pixel where
-    /// the region is one pixel wide may come twice, once for each side.
+    /// The outer contour of region `index` as x and y of its boundary pixels: a closed chain of 8-connected pixels,
+    /// clockwise from the leftmost pixel of the uppermost row. The first pixel is not repeated at the end. Where the
+    /// region is one pixel wide, a pixel may occur twice.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`].
@@ -126,7 +126,7 @@ fn try_copy<T: Copy>(values: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
-/// Finds regions; its working memory is reused.
+/// Finds regions and reuses its working memory.
 #[derive(Debug, Default)]
 pub struct RegionFinder {
     components: Components,
@@ -143,7 +143,7 @@ impl RegionFinder {
     /// [`Status::OutOfMemory`].
     pub fn find(&mut self, map: Rows<'_, f32>, threshold: f32, least_area: usize) -> Result<&Regions> {
         let Self { components, sums, order, regions } = self;
-        // Most rows of most products have nothing above it, which a loop without a way out finds fastest.
+        // Most rows have no value above it, which a loop without an early exit finds fastest.
         let nothing = |y: usize| !map.row(y).iter().fold(false, |any, value| any | (*value > threshold));
         let count = components.find((map.width(), map.height()), nothing, |x, y| map.row(y)[x] > threshold)?;
         sums.clear();
@@ -178,7 +178,7 @@ impl RegionFinder {
     }
 }
 
-/// What the pixels of a region add up to.
+/// Sums over the pixels of a region.
 #[derive(Debug, Clone, Copy)]
 struct Sums {
     left: usize,
@@ -190,7 +190,7 @@ struct Sums {
     y: f64,
     peak: f32,
     runs: usize,
-    /// Where the next run of the region is put; none for a component that is too small.
+    /// Index for the next run of the region; none for a component that is too small.
     next: Option<usize>,
 }
 
@@ -251,17 +251,18 @@ pub struct Run {
     pub end: usize,
 }
 
-/// Connected components by runs: a union-find over the runs of rows, so that a pixel costs one comparison.
+/// Connected components by union-find over runs, so that a pixel costs one comparison.
 #[derive(Debug, Default)]
 pub struct Components {
     runs: Vec<Run>,
-    /// While finding, a run of the same component at or before each run; then the component's number.
+    /// During the search, the index of a run of the same component at or before each run; afterwards, the component's
+    /// number.
     parents: Vec<usize>,
 }
 
 impl Components {
-    /// Finds the 8-connected components of the pixels that are `inside`, given by column and row, and returns how many there
-    /// are, numbered by their first pixel. Rows of which `nothing` is inside are passed over.
+    /// Finds the 8-connected components of the pixels that are `inside`, given by column and row, and returns how many
+    /// there are, numbered by their first pixel. Rows for which `nothing` returns true are skipped.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`].
@@ -299,7 +300,7 @@ impl Components {
         }
         let mut count = 0;
         for at in 0..self.runs.len() {
-            // Parents come first, so theirs are numbers already.
+            // Parents precede their children, so they already have numbers.
             let parent = self.parents[at];
             self.parents[at] = if parent == at {
                 count += 1;
@@ -316,7 +317,7 @@ impl Components {
         self.parents.iter().copied().zip(self.runs.iter().copied())
     }
 
-    /// Joins the last run with those of the row above that it touches.
+    /// Merges the last run with the touching runs of the row above.
     fn join(&mut self, above: std::ops::Range<usize>) {
         let last = self.runs.len() - 1;
         let Run { start, end, .. } = self.runs[last];

@@ -1,4 +1,4 @@
-//! Pictures for people: the anomaly map laid over the image, and boxes around regions.
+//! Pictures of results: the anomaly map over the image, and boxes around regions.
 
 use super::{Heatmap, Region};
 use crate::error::{Error, Result, Status};
@@ -8,10 +8,10 @@ use crate::image::{ImageView, PixelFormat};
 /// The brightness of the boxes around regions: white.
 const BOX: u8 = 255;
 
-/// Draws an image with its anomaly map laid over it and boxes around its regions.
+/// Draws the anomaly map and boxes around the regions over an image.
 ///
-/// `map` has the image's size and `threshold` is the map's. `pixels` has as many rows, of three bytes a pixel in the order of
-/// `format`, which is [`PixelFormat::Rgb8`] or [`PixelFormat::Bgr8`].
+/// `map` has the image's size and `threshold` is the map's. `pixels` has the same number of rows, with three bytes per
+/// pixel in the order of `format`, which is [`PixelFormat::Rgb8`] or [`PixelFormat::Bgr8`].
 ///
 /// # Errors
 /// [`Status::InvalidImage`] when the map has another size than the image; [`Status::InvalidArgument`] for another format or
@@ -27,19 +27,19 @@ pub fn render(
     let (width, height) = (image.width(), image.height());
     if (map.width(), map.height()) != (width, height) {
         let message = format!(
-            "the image has {width} x {height} pixels, but the anomaly map is of one with {} x {}",
+            "the image has {width} x {height} pixels, but the anomaly map has {} x {}",
             map.width(),
             map.height()
         );
         return Err(Error::new(Status::InvalidImage, message));
     }
     if !matches!(format, PixelFormat::Rgb8 | PixelFormat::Bgr8) {
-        let message = format!("a picture of pixel format {format:?} cannot be drawn, only Rgb8 or Bgr8");
+        let message = format!("the picture's pixel format is {format:?}, but must be Rgb8 or Bgr8");
         return Err(Error::new(Status::InvalidArgument, message));
     }
     if (pixels.width(), pixels.height()) != (3 * width, height) {
         let message = format!(
-            "the picture needs {height} rows of {} bytes, but is to be drawn into {} rows of {}",
+            "the picture needs {height} rows of {} bytes, but its buffer has {} rows of {}",
             3 * width,
             pixels.height(),
             pixels.width()
@@ -60,7 +60,7 @@ pub fn render(
     Ok(())
 }
 
-/// Draws a region's bounding box, moved out by its line's width, into rows of three bytes a pixel.
+/// Draws a region's bounding box, enlarged by the line width, into rows of three bytes per pixel.
 fn draw_box(pixels: &mut RowsMut<'_, u8>, region: &Region) {
     let (width, height) = (pixels.width() / 3, pixels.height());
     let line = 1 + width.max(height) / 400;
@@ -128,7 +128,7 @@ mod tests {
         let whole = Region { x: 0, y: 0, width: SIZE.0, height: SIZE.1, ..REGION };
         let pixels = draw(PixelFormat::Rgb8, 0, &[whole]);
         assert_eq!(pixels[..3], [255; 3]);
-        // A caller's regions may be of another image.
+        // The caller's regions may be those of another image.
         let far = Region { x: 50, y: 60, ..REGION };
         assert_eq!(draw(PixelFormat::Rgb8, 0, &[far]), draw(PixelFormat::Rgb8, 0, &[]));
     }

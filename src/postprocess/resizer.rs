@@ -1,11 +1,11 @@
-//! From the map of the network's input size to that of the image.
+//! Resizes maps from the network's input size to the image's size.
 
 use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::rows::{RowsMut, RowsOut};
 use crate::math::axis::{Axis, Separable};
 
-/// Bilinear resizing of a map, remembered for the next of the same size.
+/// Bilinear resizing of maps; tables are reused for maps of the same size.
 #[derive(Default)]
 pub struct Resizer {
     sizes: Option<[(usize, usize); 2]>,
@@ -63,7 +63,7 @@ mod tests {
             Separable::new(Axis::bilinear(rows, height), Axis::bilinear(cols, width))
                 .add(&map, &mut expected, &threads)
                 .unwrap();
-            // Whatever was in the memory before has no influence.
+            // The previous content of the memory has no influence.
             let mut values = vec![f32::NAN; stride * height];
             let out = RowsOut::from_slice(&mut values, width, height, stride).unwrap();
             Resizer::default().run(&map, (rows, cols), out, &threads).unwrap();

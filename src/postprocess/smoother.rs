@@ -1,4 +1,4 @@
-//! From grids of values to one smooth map of the network's input size.
+//! Converts grids of values to a smoothed map of the network's input size.
 
 use crate::error::Result;
 use crate::exec::Threads;
@@ -6,20 +6,21 @@ use crate::exec::memory::try_resize;
 use crate::math::axis::{Axis, Separable};
 use crate::preprocess::InputSize;
 
-/// One grid map per displacement at which an image was scored, becoming one smooth map of the network's input size.
+/// Merges the grids of an image's displacements into a smoothed map of the network's input size.
 #[derive(Default)]
 pub struct Smoother {
-    /// What the maps below are for.
+    /// The settings that the linear maps were computed for.
     geometry: Option<MapGeometry>,
-    /// From the grid of each displacement to the size of the input, smooth already where there is no mask.
+    /// For each displacement, the linear map from the grid to the size of the input, with smoothing unless there is a
+    /// mask.
     up: Vec<Separable>,
-    /// Smoothing on its own, where there is a mask.
+    /// Separate smoothing, if there is a mask.
     blur: Option<Separable>,
     plane: Vec<f32>,
     weight: Vec<f32>,
 }
 
-/// How grids become a map.
+/// Settings of the conversion.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct MapGeometry {
     /// Rows and columns of the grid.
@@ -28,18 +29,18 @@ pub struct MapGeometry {
     pub size: InputSize,
     /// Standard deviation of the smoothing, in pixels of the input.
     pub sigma: f64,
-    /// Whether a mask leaves pixels out.
+    /// Whether there is a mask.
     pub masked: bool,
 }
 
-/// The least share of a smoothed value that must come from pixels that count; below it, the map is 0.
+/// Minimum share of a smoothed value's weight on included pixels; below it, the map is 0.
 const LEAST_WEIGHT: f32 = 1e-2;
 
 impl Smoother {
     /// Resizes each map to the input's size, shifts it back, averages, and blurs, into `out`.
     ///
-    /// `maps` yields each displacement `(dy, dx)`, the same each time, with its grid of values. With `inside`, which tells the
-    /// pixels of the input that count, others have no influence (normalised convolution, Knutsson and Westin 1993).
+    /// `maps` yields each displacement `(dy, dx)` with its grid of values, in the same order each time. Pixels that are
+    /// not `inside` have no influence (normalised convolution, Knutsson and Westin 1993).
     ///
     /// # Errors
     /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
@@ -106,7 +107,7 @@ mod tests {
         let mut smoother = Smoother::default();
         let mut still = vec![0.0; 64];
         still[3 * 8 + 4] = 1.0;
-        // An image moved by (2, 1) shows the same spot two rows higher and one column to the left.
+        // In an image shifted by (2, 1), the same spot is two rows higher and one column further left.
         let mut moved = vec![0.0; 64];
         moved[8 + 3] = 1.0;
         let maps = [((0, 0), &still[..]), ((2, 1), &moved[..])];

@@ -1,26 +1,27 @@
-//! The continuation of a masked image beyond the mask's edge.
+//! Extrapolation of a masked image beyond the mask's edge.
 
 use super::InputSize;
 use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 
-/// Fills the pixels of a resized image that see nothing of the mask's inside: each with the mean of the nearest to the left,
-/// right, top and bottom, weighted by the inverse of their distance; or, where row and column have none, with the mean of all.
+/// Fills the pixels of a resized image that cover no included pixel: each with the mean of the nearest covered pixels
+/// to the left, right, top and bottom, weighted by inverse distance, or with the mean of all covered pixels if its row
+/// and column have none.
 #[derive(Default)]
 pub struct Filler {
-    /// For each pixel, the row of the nearest one above it (itself included) that is covered,
+    /// For each pixel, the row of the nearest covered pixel above it or the pixel itself.
     above: Vec<u16>,
-    /// and below it.
+    /// For each pixel, the row of the nearest covered pixel below it or the pixel itself.
     below: Vec<u16>,
     /// For each row, the sums of the channels weighted by coverage, and of the coverage.
     sums: Vec<[f64; LANES]>,
 }
 
-/// Channels and the coverage, at most.
+/// Maximum number of values per pixel: channels and coverage.
 const LANES: usize = 4;
 
-/// No row: more than an image has ([`MAX_INPUT_SIDE`](super::MAX_INPUT_SIDE)).
+/// Marks a missing row; larger than any row index (see [`MAX_INPUT_SIDE`](super::MAX_INPUT_SIDE)).
 const NONE: u16 = u16::MAX;
 
 impl Filler {

@@ -1,4 +1,4 @@
-//! The network's input size, and how it follows from the images'.
+//! The network's input size and its dependence on the images' size.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Status};
 
-/// The longest side of the network's input, in pixels.
+/// Maximum side of the network's input in pixels.
 pub const MAX_INPUT_SIDE: usize = 8192;
 
 /// The size of the network's input in pixels.
@@ -19,20 +19,20 @@ pub struct InputSize {
     pub width: usize,
 }
 
-/// How the network's input size follows from the images'.
+/// Rule for the network's input size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Geometry {
-    /// As many pixels as a square of this side has, in the proportions of the first image, both sides rounded to the
+    /// As many pixels as a square of this side, with the aspect ratio of the first image; both sides are rounded to the
     /// backbone's coarsest stride.
     Area(usize),
-    /// Every image is resized to this size.
+    /// A fixed size.
     Fixed(InputSize),
-    /// The first image's own size, both sides rounded to the backbone's coarsest stride.
+    /// The size of the first image; both sides are rounded to the backbone's coarsest stride.
     Native,
 }
 
 impl Geometry {
-    /// The input size for images like one of `width` x `height` pixels and a backbone of the given coarsest stride.
+    /// The input size for a first image of `width` x `height` pixels and a backbone of the given coarsest stride.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when a native input would be larger than [`MAX_INPUT_SIDE`].
@@ -54,8 +54,8 @@ impl Geometry {
             return Err(Error::new(
                 Status::InvalidImage,
                 format!(
-                    "native geometry cannot take an image of {width} x {height} pixels: its sides may be at most \
-                     {MAX_INPUT_SIDE}. Give a smaller size, for example 512x512"
+                    "size 'native' does not support an image of {width} x {height} pixels: its sides must be at most \
+                     {MAX_INPUT_SIDE}. Set a smaller size, for example 512x512"
                 ),
             ));
         }

@@ -1,9 +1,9 @@
-//! From the caller's pixels to the network's input tensor: antialiased resize, channel order, normalisation.
+//! Converts the caller's pixels to the network's input tensor: antialiased resizing, channel order, normalisation.
 //!
-//! The resize is a triangle filter, widened when it shrinks the image. That is what Pillow's `BILINEAR` does, so features
-//! agree with those of a Python pipeline; a plain bilinear sampler (OpenCV's default) aliases fine texture into false
-//! structure. It reads the caller's rows as they lie, whatever their format, and keeps its tables from image to image. Resizing
-//! libraries need the channels apart, or a copy without stride, and make their tables anew each time.
+//! Resizing uses a triangle filter, which is widened for downscaling, as Pillow's `BILINEAR` does, so that features
+//! agree with those of a Python pipeline; plain bilinear sampling (OpenCV's default) causes aliasing. The caller's rows
+//! are read in place in any format, and tables are reused. Resizing libraries need separate channels or a copy without
+//! stride, and compute their tables each time.
 
 mod fill;
 mod geometry;
@@ -53,11 +53,11 @@ impl Preprocessor {
 
     /// Writes the network's input for `image` to `tensor`: R, G and B planes of `height * width` values.
     ///
-    /// The same pixels give the same input to the last bit however they lie in memory. Channels of 8 bits, also where they
-    /// come widened to 16 or as floats, are rounded to 8 bits after resizing, as Pillow does; all others keep their
-    /// precision. Pixels outside `mask`, which has the image's size, have no influence: the input is the weighted mean of
-    /// those inside, and continues them smoothly where none are seen. (The image's own mask and region of interest are not
-    /// looked at here.) An image that is refused leaves `tensor` as it was.
+    /// The same pixel values result in a bit-identical input in every format. Channels of 8 bits, also if widened to 16
+    /// bits or floats, are rounded to 8 bits after resizing, as in Pillow; all others keep their precision. Pixels
+    /// outside `mask`, which has the image's size, have no influence: the input is the weighted mean of the included
+    /// pixels, extrapolated smoothly where there are none. The image's own mask and region of interest are ignored. On
+    /// failure `tensor` is unchanged.
     ///
     /// # Errors
     /// [`Status::InvalidImage`](crate::error::Status::InvalidImage) when a pixel inside the mask is a float that is not finite
@@ -91,7 +91,8 @@ impl Preprocessor {
         Ok(())
     }
 
-    /// Normalises the `count` resized channels to the planes from `first` on; the only channel of a grey image to all.
+    /// Normalises the `count` resized channels to the planes from `first` on; the single channel of a grey image to all
+    /// planes.
     fn write(
         &self,
         first: usize,

@@ -1,12 +1,12 @@
-//! The resize, straight from the rows of the image as they lie in memory.
+//! Resizing, directly from the rows of the caller's image.
 //!
-//! Along each row first, as Pillow does, which rounds 8-bit images to 8 bits after each of its two passes: N-pad's
-//! covariances from few images tell the difference.
+//! Rows are resized first, as in Pillow, which rounds 8-bit images to 8 bits after each of its two passes: covariances
+//! from few images are sensitive to the difference.
 //!
-//! With a mask it is a normalised convolution: each output is the weighted mean of the pixels inside the mask that the
-//! filter sees. Where all of these are inside, that is the resize without a mask to the last bit. The share of a filter's
-//! weight that is inside, its coverage, is resized beside the channels, in the lane of a pixel that would otherwise be idle,
-//! so a mask costs little. Outputs that see nothing of the inside are filled afterwards, at the resized image's size.
+//! With a mask it is a normalised convolution: each output is the weighted mean of the included pixels under the
+//! filter. Where all are included, the result is bit-identical to that without a mask. The coverage, which is the share
+//! of the filter's weight on included pixels, is resized with the channels in an otherwise unused lane. Outputs without
+//! coverage are filled afterwards, at the resized image's size.
 
 use super::InputSize;
 use super::fill::Filler;
@@ -19,50 +19,51 @@ use crate::math::kernels::{dispatch, fma};
 /// One row of an image or of one of its planes.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
-    /// The pixels as they lie in memory.
+    /// The bytes of the pixels.
     pub bytes: &'a [u8],
-    /// How their values are read.
+    /// The type of the values.
     pub samples: Samples,
-    /// The pixels that count, where a mask leaves some out.
+    /// The included pixels, if there is a mask.
     pub inside: Option<&'a [bool]>,
 }
 
-/// How the values of a pixel are read: black is 0 and white 255.
+/// The type of a pixel's values, which are converted to 0 (black) to 255 (white).
 #[derive(Clone, Copy)]
 pub enum Samples {
-    /// As many bytes: 1, 3 or 4.
+    /// 1, 3 or 4 bytes per pixel.
     Bytes(usize),
-    /// One 16-bit number, divided by `divisor` and then perhaps rounded.
+    /// One 16-bit number, divided by `divisor` and rounded if `round` is set.
     Words { divisor: f32, round: bool },
-    /// One float of which 1 is white, perhaps rounded afterwards.
+    /// One float, where 1 is white, rounded if `round` is set.
     Floats { round: bool },
 }
 
 impl Samples {
-    /// The value of one number of 16 bits.
+    /// The value of a 16-bit number.
     #[inline(always)]
     pub fn word(bytes: &[u8], divisor: f32) -> f32 {
         f32::from(u16::from_ne_bytes([bytes[0], bytes[1]])) / divisor
     }
 
-    /// The value of one float.
+    /// The value of a float.
     #[inline(always)]
     pub fn float(bytes: &[u8]) -> f32 {
         f32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]) * 255.0
     }
 }
 
-/// Resizes images of one size after another to one size.
+/// Resizes images of any size to a fixed size.
 #[derive(Default)]
 pub struct Resampler {
     tables: Option<ResizeTables>,
-    /// Row by row, the channels of the last image one after the other and, with a mask, the coverage: resized along the rows.
+    /// The last image, resized along the rows: for each row, the channels one after the other and, with a mask, the
+    /// coverage.
     lines: Vec<f32>,
-    /// The same resized down the columns too, where that changes them.
+    /// The last image, also resized along the columns, if that changes it.
     resized: Vec<f32>,
     /// Rows of the output for each row of the resized image.
     planes: usize,
-    /// Whether `lines` is the output already.
+    /// Whether `lines` is the output.
     done: bool,
     filler: Filler,
 }
@@ -74,7 +75,7 @@ struct ResizeTables {
     across: WeighedAxis,
 }
 
-/// An axis, and the sums of its outputs' weights, which are 1 but for rounding.
+/// An axis, and the sums of its outputs' weights, which are 1 except for rounding.
 struct WeighedAxis {
     axis: Axis,
     totals: Vec<f32>,
@@ -83,7 +84,7 @@ struct WeighedAxis {
 impl WeighedAxis {
     fn triangle(inputs: usize, outputs: usize) -> Self {
         let axis = Axis::triangle(inputs, outputs);
-        // In the order of the kernels, so that full coverage is exactly this sum.
+        // Summed in the order of the kernels, so that full coverage equals this sum exactly.
         let totals = (0..outputs).map(|at| axis.output(at).1.iter().fold(0.0, |sum, weight| sum + weight)).collect();
         Self { axis, totals }
     }
@@ -99,11 +100,11 @@ impl Resampler {
         }
     }
 
-    /// Resizes the channels that stand at the offsets `picked` in each pixel. With `round`, values are rounded between the
-    /// passes; what [`Resampler::row`] gives is not rounded yet. Either all rows have a mask (`masked`) or none.
+    /// Resizes the channels at the offsets `picked` in each pixel. With `round`, values are rounded between the passes;
+    /// the result of [`Resampler::row`] is not rounded. Either all rows have a mask (`masked`) or none.
     ///
     /// # Errors
-    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory) when the image is too large for the memory there is.
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory) when memory cannot be allocated.
     pub fn run<'a>(
         &mut self,
         row: impl Fn(usize) -> Row<'a> + Sync,
@@ -167,7 +168,7 @@ fn gather(across: &WeighedAxis, row: Row<'_>, picked: &[usize], round: bool, out
     }
 }
 
-/// The same with a mask: the channels, each times the coverage, and the coverage.
+/// One row with a mask: the channels, each times the coverage, and the coverage.
 fn gather_masked(across: &WeighedAxis, row: Row<'_>, inside: &[bool], picked: &[usize], round: bool, out: &mut [f32]) {
     let width = out.len() / (picked.len() + 1);
     let (all, any) = inside.iter().fold((true, false), |(all, any), inside| (all & inside, any | inside));
@@ -185,8 +186,8 @@ fn gather_masked(across: &WeighedAxis, row: Row<'_>, inside: &[bool], picked: &[
     }
 }
 
-/// Makes means of sums, and the share of the weight that was inside of that weight. The means are rounded where asked for and
-/// then counted by their share in the pass to come.
+/// Converts sums to means and weights to coverage. The means are rounded if requested, then multiplied by the coverage
+/// for the next pass.
 fn normalise_line(values: &mut [f32], coverage: &mut [f32], totals: &[f32], round: bool) {
     dispatch!(normalise_line_body(values: &mut [f32], coverage: &mut [f32], totals: &[f32], round: bool))
 }
@@ -203,7 +204,7 @@ fn normalise_line_body<const FMA: bool>(values: &mut [f32], coverage: &mut [f32]
     coverage.iter_mut().zip(totals).for_each(|(weight, total)| *weight /= total);
 }
 
-/// Makes means of the sums down the columns.
+/// Converts the sums along the columns to means.
 fn divide(values: &mut [f32], coverage: &[f32], total: f32) {
     dispatch!(divide_body(values: &mut [f32], coverage: &[f32], total: f32))
 }
@@ -221,7 +222,7 @@ fn weigh_row(across: &Axis, row: Row<'_>, picked: &[usize], out: &mut [f32]) {
     dispatch!(weigh_row_body(across: &Axis, row: Row<'_>, picked: &[usize], out: &mut [f32]))
 }
 
-/// The weighted sums of a row's channels and, with a mask, of its pixels inside. Pixels outside count as 0, whatever they are.
+/// The weighted sums of a row's channels and, with a mask, of its coverage. Excluded pixels have the value 0.
 #[inline(always)]
 fn weigh_row_body<const FMA: bool>(across: &Axis, row: Row<'_>, picked: &[usize], out: &mut [f32]) {
     let Row { bytes, samples, inside } = row;
@@ -242,7 +243,7 @@ fn weigh_row_body<const FMA: bool>(across: &Axis, row: Row<'_>, picked: &[usize]
     }
 }
 
-/// One value a pixel of `STEP` bytes; with a mask, a second lane counts what is inside.
+/// One value per pixel of `STEP` bytes; with a mask, a second lane accumulates the coverage.
 #[inline(always)]
 fn gray<const FMA: bool, const STEP: usize>(
     across: &Axis,
@@ -267,7 +268,7 @@ fn gray<const FMA: bool, const STEP: usize>(
     }
 }
 
-/// Three channels in a pixel of `STEP` bytes, worked on side by side; with a mask, the fourth lane counts what is inside.
+/// Three channels per pixel of `STEP` bytes in parallel lanes; with a mask, the fourth lane accumulates the coverage.
 #[inline(always)]
 fn color<const FMA: bool, const STEP: usize>(
     across: &Axis,
@@ -315,7 +316,7 @@ fn weigh<const FMA: bool, const LANES: usize, I: Iterator<Item = [f32; LANES]>>(
         let (start, weights) = across.output(x);
         let mut sums = [0.0f32; LANES];
         for (values, weight) in pixels(start, weights.len()).zip(weights) {
-            // A closure might not be inlined, and lose the instruction set.
+            // A closure might not be inlined and would then lose the instruction set.
             for (sum, value) in sums.iter_mut().zip(values) {
                 *sum = fma::<FMA>(value, *weight, *sum);
             }

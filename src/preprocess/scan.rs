@@ -1,4 +1,4 @@
-//! What must be known of all values of a 16-bit or floating-point image before any of them is used.
+//! Checks of all values of a 16-bit or floating-point image before its use.
 
 use super::resample::Samples;
 use crate::error::{Error, Result, Status};
@@ -6,37 +6,37 @@ use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 use crate::image::{ImageView, Mask, PixelFormat};
 
-/// How far a value may be from a whole one and still be one of 8 bits: below a step of 16 bits, above what dividing by 255
-/// in single precision does.
+/// Tolerance for recognising 8-bit values: less than a step of 16 bits, more than the rounding error of a division by
+/// 255 in single precision.
 const EIGHT_BITS: f32 = 1e-3;
 
-/// A float that says that 1 is not white where most of an image is above it. Images of 0 to 1 have a few such pixels at most,
-/// where something shines; images of 0 to 255 have few others.
+/// If most values of a float image are above this, its range is not 0 to 1. Images with values of 0 to 1 have few such
+/// pixels, at specular highlights; images with values of 0 to 255 have few others.
 const TOO_BRIGHT: f32 = 1.5;
 
-/// Looks through images before they are used.
+/// Checks images before their use.
 #[derive(Default)]
 pub struct Scanner {
     rows: Vec<RowFacts>,
     warned: bool,
 }
 
-/// What one row has, of its pixels that count.
+/// Statistics of the included pixels of a row.
 #[derive(Debug, Clone, Copy, Default)]
 struct RowFacts {
-    /// Whether all values are whole ones of 0 to 255.
+    /// Whether all values are integers of 0 to 255.
     eight_bits: bool,
     /// The largest 16-bit number.
     largest: u16,
-    /// Whether a float is not finite.
+    /// Whether any float is not finite.
     not_finite: bool,
-    /// Pixels that count, and those of them far above white.
+    /// Number of included pixels, and of those far above white.
     count: u32,
     too_bright: u32,
 }
 
 impl Scanner {
-    /// Whether all values inside the mask are of 8 bits.
+    /// Returns whether all values inside the mask are 8-bit values.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when one of them is not finite or has more than the image's significant bits.
@@ -52,8 +52,9 @@ impl Scanner {
         let bits = image.significant_bits();
         if u32::from(largest) >= 1 << bits {
             let message = format!(
-                "the image has a value of {largest}, but values of {bits} significant bits are at most {}: give the number of \
-                 bits that the camera fills, or shift values that it aligns to the top right by {} bits",
+                "the image has a value of {largest}, but values of {bits} significant bits are at most {}: set the \
+                 number of bits that the camera delivers or, if it aligns values to the most significant bit, shift \
+                 them right by {} bits",
                 (1u32 << bits) - 1,
                 16 - bits
             );
@@ -79,7 +80,7 @@ impl Scanner {
     }
 }
 
-/// The values of a row that count.
+/// The included values of a row.
 fn counting<'a, T>(values: impl Iterator<Item = T> + 'a, inside: Option<&'a [bool]>) -> impl Iterator<Item = T> + 'a {
     values.enumerate().filter(move |(x, _)| inside.is_none_or(|inside| inside[*x])).map(|(_, value)| value)
 }

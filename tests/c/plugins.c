@@ -28,7 +28,7 @@ static void honest(const char *folder) {
   npad_trainer *trainer = NULL;
   snprintf(path, sizeof path, "%s/diagonal.so", folder);
   WORKS(npad_plugin_load(path, &error));
-  FAILS(npad_plugin_load(path, &error), NPAD_STATUS_PLUGIN, "there is a method 'diagonal' already");
+  FAILS(npad_plugin_load(path, &error), NPAD_STATUS_PLUGIN, "a method 'diagonal' already exists");
   options = options_for("diagonal");
   FAILS(npad_options_set(options, "diagonal.none", "1", &error), NPAD_STATUS_INVALID_OPTION, "diagonal.ridge");
   WORKS(npad_options_set(options, "diagonal.ridge", "bad", &error));
@@ -58,9 +58,9 @@ static void honest(const char *folder) {
 static void refused(const char *folder) {
   FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "speaks version 99 of the plug-in interface");
   FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "table's size is 8: build the plug-in with");
-  FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point gives null");
+  FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point returned null");
   FAILS(npad_plugin_load(liar(folder, 4), &error), NPAD_STATUS_PLUGIN, "name of the method is 'No Name'");
-  FAILS(npad_plugin_load(liar(folder, 5), &error), NPAD_STATUS_PLUGIN, "there is a method 'npad' already");
+  FAILS(npad_plugin_load(liar(folder, 5), &error), NPAD_STATUS_PLUGIN, "a method 'npad' already exists");
   FAILS(npad_plugin_load(liar(folder, 6), &error), NPAD_STATUS_PLUGIN, "'scorer_score' is null");
   FAILS(npad_plugin_load(liar(folder, 20), &error), NPAD_STATUS_PLUGIN, "100000 parameters");
   FAILS(npad_plugin_load(liar(folder, 21), &error), NPAD_STATUS_PLUGIN, "size of an npad_plugin_parameter is 7");

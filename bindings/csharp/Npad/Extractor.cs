@@ -15,26 +15,28 @@ namespace Npad
         /// same name: choose another name whenever the features change.</summary>
         string Name { get; }
 
-        /// <summary>For each output, the input pixels per position in each direction, 1 to 64.</summary>
+        /// <summary>Stride of each output: input pixels per position in each direction, 1 to 64.</summary>
         IReadOnlyList<int> Strides { get; }
 
-        /// <summary>For each output, its number of planes.</summary>
+        /// <summary>Number of planes of each output, 1 to 8192.</summary>
         IReadOnlyList<int> Channels { get; }
 
-        /// <summary>Three values, subtracted from red, green and blue, which are 0 to 1.</summary>
+        /// <summary>Means of red, green and blue on a scale of 0 to 1, which are subtracted: three values.</summary>
         IReadOnlyList<float> Mean { get; }
 
-        /// <summary>Three values above 0, the divisors of red, green and blue.</summary>
+        /// <summary>Standard deviations of red, green and blue on a scale of 0 to 1, which are the divisors: three
+        /// values above 0.</summary>
         IReadOnlyList<float> StandardDeviation { get; }
 
         /// <summary>Computes features. <paramref name="input"/> holds three normalised planes, red, green and blue, of
         /// <paramref name="height"/> rows of <paramref name="width"/> values. <c>outputs[i]</c> receives
-        /// <c>Channels[i]</c> planes of ceil(height / Strides[i]) rows of ceil(width / Strides[i]) finite values. Several
-        /// threads may call it at once. What it throws, the call of npad throws.</summary>
+        /// <c>Channels[i]</c> planes of ceil(height / Strides[i]) rows of ceil(width / Strides[i]) finite values.
+        /// Called from several threads at once. The call of npad rethrows its exceptions.</summary>
         void Extract(float[] input, int height, int width, float[][] outputs);
     }
 
-    /// <summary>An extractor as native code calls it, from npad_options_set_extractor() until npad frees it.</summary>
+    /// <summary>The extractor for native code, which lives from npad_options_set_extractor() until npad frees
+    /// it.</summary>
     internal sealed unsafe class NativeExtractor
     {
         [UnmanagedFunctionPointer(CallingConvention.Cdecl)]

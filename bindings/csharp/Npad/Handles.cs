@@ -15,7 +15,7 @@ namespace Npad
 
         public override bool IsInvalid => handle == IntPtr.Zero;
 
-        /// <summary>Keeps the handle alive while a native call uses it; throws where it has been disposed of.</summary>
+        /// <summary>Keeps the handle alive during a native call; throws if it has been disposed.</summary>
         public Use Borrow() => new Use(this);
 
         internal readonly struct Use : IDisposable

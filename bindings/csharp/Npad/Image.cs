@@ -4,7 +4,7 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>How pixels lie in memory.</summary>
+    /// <summary>Pixel formats.</summary>
     public enum PixelFormat
     {
         Gray8 = 0,
@@ -48,7 +48,7 @@ namespace Npad
             this.pixels.CheckLength(height, stride == 0 ? width : stride, width);
         }
 
-        /// <summary>A mask in unmanaged memory, which must be as large as the geometry says.</summary>
+        /// <summary>A mask in unmanaged memory, which must cover the geometry.</summary>
         public Mask(IntPtr pixels, int width, int height, int stride = 0)
             : this(new Memory(pixels), width, height, stride) { }
 
@@ -70,8 +70,8 @@ namespace Npad
         };
     }
 
-    /// <summary>A view of pixels in an array or in unmanaged memory, which npad reads during the calls that it is given
-    /// to. Nothing is copied.</summary>
+    /// <summary>A view of pixels in an array or in unmanaged memory, without a copy. npad reads them during calls
+    /// only.</summary>
     public sealed class Image
     {
         private readonly Memory[] planes;
@@ -106,7 +106,7 @@ namespace Npad
         public Image(float[] pixels, int width, int height)
             : this(new[] { new Memory(pixels, nameof(pixels)) }, width, height, PixelFormat.GrayF32, 0) { }
 
-        /// <summary>Pixels in unmanaged memory, which must be as large as the geometry says.</summary>
+        /// <summary>Pixels in unmanaged memory, which must cover the geometry.</summary>
         public Image(IntPtr pixels, int width, int height, PixelFormat format, int stride = 0)
             : this(new[] { new Memory(pixels) }, width, height, format, stride) { }
 
@@ -127,7 +127,7 @@ namespace Npad
         /// <see cref="Options.SetRoi"/>.</summary>
         public Image WithRoi(Roi value) => With(image => image.roi = value);
 
-        /// <summary>The same view for a camera that fills only 8 to 16 bits of Gray16: 10 for Mono10, 12 for Mono12.
+        /// <summary>The same view with the number of significant bits of Gray16, 8 to 16: 10 for Mono10, 12 for Mono12.
         /// The largest value of that many bits is white.</summary>
         public Image WithSignificantBits(int value) => With(image => image.significantBits = value);
 

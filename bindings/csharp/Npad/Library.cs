@@ -4,19 +4,19 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>What values an option takes.</summary>
+    /// <summary>Type of an option's value.</summary>
     public enum OptionType
     {
         Integer = 0,
         Number = 1,
         Choice = 2,
-        /// <summary>Some of some words, joined by '+'.</summary>
+        /// <summary>Any of several words, joined by '+'.</summary>
         Flags = 3,
         Text = 4,
         Path = 5,
     }
 
-    /// <summary>An option that fits and loads take.</summary>
+    /// <summary>An option for fitting and loading.</summary>
     public sealed class OptionInfo
     {
         internal OptionInfo(string name, OptionType type, string @default, string range, string help)
@@ -66,8 +66,8 @@ namespace Npad
         /// <summary>The library's version, "MAJOR.MINOR.PATCH".</summary>
         public static string Version => Utf8.Read(NativeMethods.npad_version_string());
 
-        /// <summary>Loads ONNX Runtime from a file, or from the folder that contains it, where the search would not find
-        /// it.</summary>
+        /// <summary>Loads ONNX Runtime from a file or from the folder that contains it. Needed only if the default
+        /// search does not find it.</summary>
         public static void OpenRuntime(string path)
         {
             CheckVersion();
@@ -76,7 +76,7 @@ namespace Npad
                 NpadException.Check(NativeMethods.npad_runtime_open(text, &error), error);
         }
 
-        /// <summary>Loads a plug-in with a detection method of its own. It stays loaded until the process ends.</summary>
+        /// <summary>Loads a plug-in with a detection method. It stays loaded until the process ends.</summary>
         public static void LoadPlugin(string path)
         {
             CheckVersion();
@@ -113,7 +113,7 @@ namespace Npad
             return methods;
         }
 
-        /// <summary>The kinds of device that the option "device" can name; this machine need not have them.</summary>
+        /// <summary>The device types that the option "device" takes. The machine need not have them.</summary>
         public static IReadOnlyList<string> GetDevices()
         {
             CheckVersion();
@@ -123,10 +123,10 @@ namespace Npad
             return devices;
         }
 
-        /// <summary>Sets the log handler of the process; null for none, the default. npad calls it from any thread, also
-        /// from several at once, and ignores what it throws. When this method returns, no thread is in the handler that
-        /// was set before; it waits for calls under way, so the caller must not hold a lock that the handler takes. A
-        /// handler cannot call it.</summary>
+        /// <summary>Sets the log handler of the process; null for none, the default. npad calls it from any thread,
+        /// also from several at once, and ignores its exceptions. This method waits until running calls of the previous
+        /// handler have returned, so the caller must not hold a lock that the handler takes. It must not be called from
+        /// a handler.</summary>
         public static void SetLogHandler(Action<LogLevel, string> handler, LogLevel level = LogLevel.Info)
         {
             CheckVersion();
@@ -153,7 +153,7 @@ namespace Npad
             catch (Exception) { }
         }
 
-        /// <summary>Throws where the native library is not of the release that this assembly belongs to.</summary>
+        /// <summary>Throws if the native library's version does not match this assembly.</summary>
         internal static void CheckVersion()
         {
             if (checkedVersion) return;

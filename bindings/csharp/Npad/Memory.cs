@@ -4,13 +4,14 @@ using System.Runtime.InteropServices;
 
 namespace Npad
 {
-    /// <summary>Sizes, computed in 64 bits. What does not fit is an exception, never a smaller number.</summary>
+    /// <summary>Sizes, computed in 64 bits. Overflow throws.</summary>
     internal static class Extent
     {
         // .NET's own limit for arrays of one byte per element.
         private const long LongestArray = 0x7FFFFFC7;
 
-        /// <summary>The bytes from the first of an image to its last; 0 where npad is to refuse the geometry.</summary>
+        /// <summary>The number of bytes from the first to the last of an image; 0 if the geometry is invalid, which
+        /// npad reports.</summary>
         public static long Bytes(int height, long stride, long row)
         {
             if (height < 1 || row < 1 || stride < row) return 0;
@@ -27,7 +28,7 @@ namespace Npad
             return new T[length * channels];
         }
 
-        /// <summary>Throws where a buffer has fewer elements than an image has pixels.</summary>
+        /// <summary>Throws if a buffer has fewer elements than an image has pixels.</summary>
         public static void CheckRoom(long elements, int width, int height, int channels, string name)
         {
             var needed = (decimal)width * height * channels;
@@ -55,8 +56,8 @@ namespace Npad
         /// <summary>Null for unmanaged memory.</summary>
         public Array Array { get; }
 
-        /// <summary>npad trusts the geometry, so an array that is too short for it must not get there. Other things that
-        /// are wrong with it are npad's to tell.</summary>
+        /// <summary>Throws if the array is too short for the geometry, which npad cannot check. npad reports other
+        /// errors.</summary>
         public void CheckLength(int height, long stride, long row)
         {
             if (Array == null) return;
@@ -68,7 +69,7 @@ namespace Npad
         public byte* Pin(Pins pins) => Array == null ? (byte*)pointer : pins.Pin(Array);
     }
 
-    /// <summary>Arrays that stay where they are until it is disposed of.</summary>
+    /// <summary>Arrays that are pinned until this is disposed.</summary>
     internal sealed unsafe class Pins : IDisposable
     {
         private readonly List<GCHandle> handles = new List<GCHandle>();

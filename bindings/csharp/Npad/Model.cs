@@ -16,7 +16,7 @@ namespace Npad
             Handle = new ModelHandle(owned);
         }
 
-        /// <summary>Learns from good images, at least two; 20 or more are recommended.</summary>
+        /// <summary>Fits a model to at least two good images; 20 or more are recommended.</summary>
         public static Model Fit(IEnumerable<Image> images, Options options = null)
         {
             if (images == null) throw new ArgumentNullException(nameof(images));
@@ -28,8 +28,8 @@ namespace Npad
             }
         }
 
-        /// <summary>Reads a model file. Of the options, "device", "threads", "max_calls", "call_timeout" and the extractor
-        /// are used.</summary>
+        /// <summary>Loads a model from a file. Only "device", "threads", "max_calls", "call_timeout" and the extractor
+        /// of the options are used.</summary>
         public static Model Load(string path, Options options = null)
         {
             npad_model* model = null;
@@ -40,7 +40,7 @@ namespace Npad
             return new Model(model);
         }
 
-        /// <summary>Reads a model from the bytes of its file.</summary>
+        /// <summary>Loads a model from the bytes of a model file.</summary>
         public static Model FromBytes(byte[] bytes, Options options = null)
         {
             if (bytes == null) throw new ArgumentNullException(nameof(bytes));
@@ -48,7 +48,7 @@ namespace Npad
         }
 
 #if NETSTANDARD2_1_OR_GREATER || NETCOREAPP
-        /// <summary>Reads a model from the bytes of its file.</summary>
+        /// <summary>Loads a model from the bytes of a model file.</summary>
         public static Model FromBytes(ReadOnlySpan<byte> bytes, Options options = null)
         {
             fixed (byte* data = &MemoryMarshal.GetReference(bytes)) return FromBytes(data, bytes.Length, options);
@@ -66,7 +66,7 @@ namespace Npad
             return new Model(model);
         }
 
-        /// <summary>Writes the model file, all or nothing.</summary>
+        /// <summary>Writes the model file atomically.</summary>
         public void Save(string path)
         {
             npad_error* error = null;
@@ -95,7 +95,7 @@ namespace Npad
             }
         }
 
-        /// <summary>Prepares for images of one size, so that the first call with such an image is as fast as later
+        /// <summary>Prepares the model for images of one size, so that the first call is as fast as later
         /// ones.</summary>
         public void WarmUp(int width, int height)
         {
@@ -126,14 +126,13 @@ namespace Npad
         /// <summary>The number of good images that the model has learnt.</summary>
         public long ImageCount => Read(model => checked((long)(ulong)NativeMethods.npad_model_image_count(model)));
 
-        /// <summary>The share of good images that may be called defective, from which the threshold was
-        /// computed.</summary>
+        /// <summary>The target false-alarm rate, from which the threshold was computed.</summary>
         public double FalseAlarmRate => Read(model => NativeMethods.npad_model_false_alarm_rate(model));
 
         /// <summary>The raw score above which an image is defective.</summary>
         public float Threshold => Read(model => NativeMethods.npad_model_threshold(model));
 
-        /// <summary>The raw score above which an image is to be reviewed; the threshold itself where there is no
+        /// <summary>The raw score above which an image is for review; equal to the threshold if there is no
         /// review.</summary>
         public float ReviewThreshold => Read(model => NativeMethods.npad_model_review_threshold(model));
 
@@ -147,7 +146,8 @@ namespace Npad
             using (var model = Handle.Borrow()) return getter((npad_model*)model.Pointer);
         }
 
-        /// <summary>The same model with other thresholds, in the units of raw scores.</summary>
+        /// <summary>A copy of the model with other thresholds, in the units of raw scores. Both share memory; each must
+        /// be disposed.</summary>
         public Model WithThresholds(float threshold, float review, float mapThreshold)
         {
             npad_model* changed = null;
@@ -158,8 +158,9 @@ namespace Npad
             return new Model(changed);
         }
 
-        /// <summary>The same model with thresholds from good images that it has not learnt. Of the options,
-        /// "false_alarm_rate" and "review_rate" are used; null for the model's own.</summary>
+        /// <summary>A copy of the model with thresholds computed from good images that are not among those of the fit.
+        /// Only "false_alarm_rate" and "review_rate" of the options are used; null for those of the model. Both share
+        /// memory; each must be disposed.</summary>
         public Model Recalibrate(IEnumerable<Image> images, Options options = null)
         {
             if (images == null) throw new ArgumentNullException(nameof(images));

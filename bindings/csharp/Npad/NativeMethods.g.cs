@@ -25,39 +25,39 @@ namespace Npad.Native
 
 
         /// <summary>
-        ///  A new request, not made yet. Null when there is no memory.
+        ///  Creates a cancellation request. Returns null if memory cannot be allocated.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_cancellation_new", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern npad_cancellation* npad_cancellation_new();
 
         /// <summary>
-        ///  Cancels every call that was given this request, under way or to come: it returns NPAD_STATUS_CANCELLED after the image
-        ///  that it is working on. Any thread. Null is allowed.
+        ///  Cancels all running and future calls that use this request: each returns NPAD_STATUS_CANCELLED once the image in
+        ///  progress is complete. May be called from any thread. Null is allowed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_cancellation_cancel", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void npad_cancellation_cancel(npad_cancellation* cancellation);
 
         /// <summary>
-        ///  Whether npad_cancellation_cancel() has been called. False for null.
+        ///  Returns whether npad_cancellation_cancel() has been called; false if `cancellation` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_cancellation_is_cancelled", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         [return: MarshalAs(UnmanagedType.U1)]
         internal static extern bool npad_cancellation_is_cancelled(npad_cancellation* cancellation);
 
         /// <summary>
-        ///  Frees a request. Null is allowed. No call may be using it.
+        ///  Frees a cancellation request. No call may be using it. Null is allowed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_cancellation_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void npad_cancellation_free(npad_cancellation* cancellation);
 
         /// <summary>
-        ///  The status that the failed call returned. NPAD_STATUS_OK for null.
+        ///  Returns the status code of the failed call; NPAD_STATUS_OK if `error` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_error_status", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_error_status(npad_error* error);
 
         /// <summary>
-        ///  The message, UTF-8, terminated by a zero byte. It lives as long as the error. An empty text for null.
+        ///  Returns the message in UTF-8; an empty string if `error` is null. Valid until the error is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_error_message", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_error_message(npad_error* error);
@@ -69,149 +69,157 @@ namespace Npad.Native
         internal static extern void npad_error_free(npad_error* error);
 
         /// <summary>
-        ///  The library's version as text, "MAJOR.MINOR.PATCH". Static: never freed. Any thread.
+        ///  Returns the library's version as text, "MAJOR.MINOR.PATCH". The string is static. May be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_version_string", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_version_string();
 
         /// <summary>
-        ///  The library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. Any thread.
+        ///  Returns the library's version as a number: MAJOR * 1000000 + MINOR * 1000 + PATCH. May be called from any thread.
         ///
-        ///  When the library is loaded at run time, compare it with the header's NPAD_VERSION_NUMBER before any other call: while the
-        ///  major version is 0, the header's major and minor version must be the library's.
+        ///  Programs that load the library at run time must compare it with NPAD_VERSION_NUMBER before any other call: while the
+        ///  major version is 0, major and minor version must be equal.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_version_number", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern uint npad_version_number();
 
         /// <summary>
-        ///  Loads ONNX Runtime from a file, or from the folder that contains it.
+        ///  Loads ONNX Runtime from a file or from the folder that contains it.
         ///
-        ///  Needed only where the search would not find it: at the first call that needs it, npad searches the environment variable
-        ///  NPAD_ONNXRUNTIME (a file or folder), the folder of its own library, and the places of the system's loader. A process uses
-        ///  one ONNX Runtime only. Any thread.
+        ///  Needed only if the default search does not find it. The first call that needs ONNX Runtime searches the environment
+        ///  variable NPAD_ONNXRUNTIME (a file or folder), the folder of the npad library, and the search path of the system's
+        ///  loader, in this order. A process can use only one ONNX Runtime. May be called from any thread.
         ///
         ///  @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_FOUND when the path leads to no library, NPAD_STATUS_RUNTIME when it cannot be loaded or is older
-        ///          than 1.17, NPAD_STATUS_WRONG_STATE when another one is in use already
+        ///  @return NPAD_STATUS_NOT_FOUND when there is no library at the path; NPAD_STATUS_RUNTIME when it cannot be loaded or
+        ///          is older than 1.17; NPAD_STATUS_WRONG_STATE when another ONNX Runtime is already in use
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_runtime_open", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_runtime_open(byte* path, npad_error** error);
 
         /// <summary>
-        ///  Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be chosen by name, and
-        ///  models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. Any thread.
+        ///  Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be selected by name,
+        ///  and models that were fitted with it can be loaded. The plug-in stays loaded until the process ends. May be called
+        ///  from any thread.
         ///
         ///  @param path   the shared library; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_PLUGIN when it is not a plug-in for this npad's
-        ///          interface or a method of that name exists already
+        ///  @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_PLUGIN when it is not a plug-in, was built
+        ///          for another NPAD_PLUGIN_ABI, or has the name of an existing method
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_plugin_load", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_plugin_load(byte* path, npad_error** error);
 
         /// <summary>
-        ///  The number of options that npad_options_set() takes: first the general options, then the parameters of every method,
-        ///  including those of plug-ins that are loaded. Loading a plug-in appends its parameters. Any thread.
+        ///  Returns the number of options that npad_options_set() takes: first the general options, then the parameters of all
+        ///  methods, including those of loaded plug-ins. Loading a plug-in appends its parameters. May be called from any
+        ///  thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_option_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_option_count();
 
         /// <summary>
-        ///  The name of an option; null when `index` is npad_option_count() or more. Static: never freed. Any thread.
+        ///  Returns the name of an option; null if `index` is npad_option_count() or more. The string is static. May be called
+        ///  from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_option_name", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_option_name(System.UIntPtr index);
 
         /// <summary>
-        ///  The type of an option's value; NPAD_OPTION_TYPE_TEXT when `index` is too large. Any thread.
+        ///  Returns the type of an option's value; NPAD_OPTION_TYPE_TEXT if `index` is npad_option_count() or more. May be
+        ///  called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_option_get_type", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern OptionKind npad_option_get_type(System.UIntPtr index);
 
         /// <summary>
-        ///  The default of an option, as npad_options_set() takes it; may be an empty text. Null when `index` is too large. Static:
-        ///  never freed. Any thread.
+        ///  Returns the default value of an option as text, which may be empty; null if `index` is npad_option_count() or more.
+        ///  The string is static. May be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_option_default", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_option_default(System.UIntPtr index);
 
         /// <summary>
-        ///  The values that an option takes, in words ("a whole number from 1 to 8"). Null when `index` is too large. Static: never
-        ///  freed. Any thread.
+        ///  Returns the range of an option's values in words, such as "a whole number from 1 to 8"; null if `index` is
+        ///  npad_option_count() or more. The string is static. May be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_option_range", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_option_range(System.UIntPtr index);
 
         /// <summary>
-        ///  What an option does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+        ///  Returns what an option does, in one line; null if `index` is npad_option_count() or more. The string is static. May
+        ///  be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_option_help", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_option_help(System.UIntPtr index);
 
         /// <summary>
-        ///  The number of detection methods, including those of plug-ins that are loaded; they are values of the option "method".
-        ///  Any thread.
+        ///  Returns the number of detection methods, including those of loaded plug-ins. The option "method" takes their names.
+        ///  May be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_method_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_method_count();
 
         /// <summary>
-        ///  The name of a method; null when `index` is npad_method_count() or more. Static: never freed. Any thread.
+        ///  Returns the name of a method; null if `index` is npad_method_count() or more. The string is static. May be called
+        ///  from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_method_name", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_method_name(System.UIntPtr index);
 
         /// <summary>
-        ///  What a method does, in one line. Null when `index` is too large. Static: never freed. Any thread.
+        ///  Returns what a method does, in one line; null if `index` is npad_method_count() or more. The string is static. May
+        ///  be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_method_help", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_method_help(System.UIntPtr index);
 
         /// <summary>
-        ///  The number of kinds of device that the option "device" can name. Any thread.
+        ///  Returns the number of device types that the option "device" takes. May be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_device_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_device_count();
 
         /// <summary>
-        ///  The name of a kind of device: "cpu", or "cuda" (the first one; "cuda:1" is the second). Null when `index` is
-        ///  npad_device_count() or more. That a name is listed does not mean that this machine has the device: opening a backbone on
-        ///  one that cannot be used is NPAD_STATUS_DEVICE. Static: never freed. Any thread.
+        ///  Returns the name of a device type, "cpu" or "cuda"; null if `index` is npad_device_count() or more. "cuda" is the
+        ///  first CUDA device, "cuda:1" the second. The list does not depend on the machine: a fit or load on a device that
+        ///  cannot be used returns NPAD_STATUS_DEVICE. The string is static. May be called from any thread.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_device_name", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_device_name(System.UIntPtr index);
 
         /// <summary>
-        ///  Sets the log callback of the process. By default there is none: npad never writes to the standard streams.
+        ///  Sets the log callback of the process. There is none by default, and npad never writes to the standard streams.
         ///
-        ///  When it returns, no thread is in the callback that was set before and none will enter it: its `user_data` may be freed. It
-        ///  waits for calls under way, so the caller must not hold a lock that the callback takes. Any thread.
+        ///  Waits until running calls of the previous callback have returned; afterwards the previous `user_data` may be freed.
+        ///  The caller must not hold a lock that the callback takes. May be called from any thread.
         ///
         ///  @param callback   the callback; null for none
         ///  @param user_data  passed to the callback
-        ///  @param level      the least severe messages to pass on, one of npad_log_level
+        ///  @param level      the least severe level to report, one of npad_log_level
         ///  @param error      receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT for another level; NPAD_STATUS_WRONG_STATE when called from a log callback
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the level is not one of npad_log_level; NPAD_STATUS_WRONG_STATE when
+        ///          called from the log callback
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_log_set", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_log_set(npad_log_set_callback_delegate callback, void* user_data, int level, npad_error** error);
 
         /// <summary>
-        ///  Writes the model to a file, all or nothing: on failure an older file of that name is untouched.
+        ///  Writes the model to a file atomically: on failure, an existing file is unchanged.
         ///
-        ///  @param model  what to save
+        ///  @param model  the model to save
         ///  @param path   the file; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_FOUND when the folder does not exist, NPAD_STATUS_IO when the file cannot be written
+        ///  @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_save", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_save(npad_model* model, byte* path, npad_error** error);
 
         /// <summary>
-        ///  Writes the model to memory, byte for byte what npad_model_save() writes to a file.
+        ///  Writes the model to memory, with the same bytes as npad_model_save() writes to a file.
         ///
-        ///  @param model   what to save
+        ///  @param model   the model to save
         ///  @param buffer  receives the bytes, null on failure
         ///  @param error   receives the error, or null; may itself be null
         /// </summary>
@@ -219,90 +227,91 @@ namespace Npad.Native
         internal static extern Status npad_model_save_memory(npad_model* model, npad_buffer** buffer, npad_error** error);
 
         /// <summary>
-        ///  Reads a model file.
+        ///  Loads a model from a file.
         ///
         ///  @param path     the file; UTF-8 on Windows, any bytes elsewhere
-        ///  @param options  of these, "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
+        ///  @param options  only "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
         ///                  the defaults
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_FOUND when there is no such file, NPAD_STATUS_IO when it cannot be read,
-        ///          NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model, NPAD_STATUS_UNSUPPORTED_MODEL when it
-        ///          needs another npad, a plug-in or the extractor that it was fitted with, NPAD_STATUS_OUT_OF_MEMORY, or as
-        ///          npad_trainer_new()
+        ///  @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
+        ///          NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model; NPAD_STATUS_UNSUPPORTED_MODEL when
+        ///          it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
+        ///          NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as npad_trainer_new()
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_load", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_load(byte* path, npad_options* options, npad_model** model, npad_error** error);
 
         /// <summary>
-        ///  Reads a model from the bytes of a model file.
+        ///  Loads a model from memory that holds the bytes of a model file.
         ///
         ///  @param data     `size` bytes; read during the call only
-        ///  @param size     their number
+        ///  @param size     the number of bytes
         ///  @param options  as for npad_model_load()
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return as npad_model_load(), without NPAD_STATUS_NOT_FOUND and NPAD_STATUS_IO for the model's own file
+        ///  @return as npad_model_load(), except for the errors of reading the model file
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_load_memory", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_load_memory(byte* data, System.UIntPtr size, npad_options* options, npad_model** model, npad_error** error);
 
         /// <summary>
-        ///  The model's metadata as one JSON object in UTF-8: "method" and its "parameters", the network's "input" size, "images"
-        ///  learnt from, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and so on. It lives as long as the model.
-        ///  An empty text for null.
+        ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
+        ///  the number of "images" of the fit, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and others. An
+        ///  empty string if `model` is null. Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_info(npad_model* model);
 
         /// <summary>
-        ///  The name of the detection method; lives as long as the model. An empty text for null.
+        ///  Returns the name of the detection method; an empty string if `model` is null. Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_method", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_method(npad_model* model);
 
         /// <summary>
-        ///  The identity of the backbone, a name and a checksum; lives as long as the model. An empty text for null.
+        ///  Returns the identity of the backbone, a name and a checksum; an empty string if `model` is null. Valid until the
+        ///  model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_backbone", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_backbone(npad_model* model);
 
         /// <summary>
-        ///  The device that the backbone runs on, as the option "device" names it; lives as long as the model. An empty text for null.
+        ///  Returns the device that the backbone runs on, as the option "device" names it; an empty string if `model` is null.
+        ///  Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_device", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_device(npad_model* model);
 
         /// <summary>
-        ///  Width of the network's input in pixels; images of any size are resized to it. 0 for null.
+        ///  Returns the width of the network's input in pixels; 0 if `model` is null. Images of any size are resized to it.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_input_width", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int npad_model_input_width(npad_model* model);
 
         /// <summary>
-        ///  Height of the network's input in pixels. 0 for null.
+        ///  Returns the height of the network's input in pixels; 0 if `model` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_input_height", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int npad_model_input_height(npad_model* model);
 
         /// <summary>
-        ///  The number of good images that the model has learnt. 0 for null.
+        ///  Returns the number of good images that the model has learnt; 0 if `model` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_image_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_model_image_count(npad_model* model);
 
         /// <summary>
-        ///  The share of good images that the thresholds let through as defective, as the option "false_alarm_rate" set it. 0 for
-        ///  null.
+        ///  Returns the target false-alarm rate of the threshold, as the option "false_alarm_rate" set it; 0 if `model` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_false_alarm_rate", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern double npad_model_false_alarm_rate(npad_model* model);
 
         /// <summary>
-        ///  Prepares the model for images of one size, so that the first call that scores such an image is as fast as later ones: it
-        ///  allocates working memory and runs everything once. Any number of threads may call it at once, also while others score.
+        ///  Prepares the model for images of one size: allocates working memory and scores a test image, so that the first call
+        ///  is as fast as later ones. Any number of threads may call it at once, also while others score.
         ///
-        ///  @param model   what to warm up
+        ///  @param model   the model
         ///  @param width   width of the images in pixels, 1 to 65535
         ///  @param height  height of the images in pixels, 1 to 65535
         ///  @param error   receives the error, or null; may itself be null
@@ -312,19 +321,19 @@ namespace Npad.Native
         internal static extern Status npad_model_warm_up(npad_model* model, int width, int height, npad_error** error);
 
         /// <summary>
-        ///  Frees a model. Null is allowed. No other call may be using it.
+        ///  Frees a model. No other call may be using it. Null is allowed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void npad_model_free(npad_model* model);
 
         /// <summary>
-        ///  The bytes of a buffer; they live as long as it does. Null for null.
+        ///  Returns the bytes of a buffer; null if `buffer` is null. Valid until the buffer is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_buffer_data", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_buffer_data(npad_buffer* buffer);
 
         /// <summary>
-        ///  The number of bytes in a buffer; 0 for null.
+        ///  Returns the number of bytes in a buffer; 0 if `buffer` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_buffer_size", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_buffer_size(npad_buffer* buffer);
@@ -336,55 +345,60 @@ namespace Npad.Native
         internal static extern void npad_buffer_free(npad_buffer* buffer);
 
         /// <summary>
-        ///  New options, all at their defaults. Null when there is no memory.
+        ///  Creates options with all values at their defaults. Returns null if memory cannot be allocated.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_new", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern npad_options* npad_options_new();
 
         /// <summary>
-        ///  Sets an option by name, both as text in UTF-8. On failure nothing changes.
+        ///  Sets an option. Name and value are text in UTF-8. On failure the options are unchanged.
         ///
-        ///  npad_option_count(), npad_option_name() and so on list the options with their types, defaults, ranges and meaning. The
-        ///  general ones are, with their defaults:
+        ///  npad_option_count(), npad_option_name() and related functions list all options with their types, defaults, ranges
+        ///  and meaning. The general options and their defaults are:
         ///
         ///  - "method" (npad): detection method
-        ///  - "size" (240): size of the network's input in pixels: a side (as many pixels as a square of it, in the proportions of
-        ///    the first image), height x width ("320x256"), or "native" (that of the first image)
-        ///  - "device" (cpu): where the backbone runs, "cpu" or "cuda:N"; a device that cannot be used is an error, never replaced
-        ///  - "threads" (0): worker threads; 0 takes one per core. Scores do not depend on it
-        ///  - "max_calls" (0): calls of one model that run at once; further calls wait. 0 takes one per core
-        ///  - "call_timeout" (none): milliseconds that such a call waits before it returns NPAD_STATUS_TIMED_OUT; 0 does not wait,
-        ///    "none" waits without limit
-        ///  - "seed" (0): seed of everything random in a fit
-        ///  - "false_alarm_rate" (0.01): share of good images that may be called defective, 0.00001 to 0.5; sets the threshold
-        ///  - "review_rate" (0): share of good images that may be held for review, above "false_alarm_rate"; sets a second, lower
-        ///    threshold. 0: no review
-        ///  - "smoothing" (4): standard deviation of the map's smoothing in pixels of the network's input, 0 to 64
-        ///  - "grid_step" (2): side of the grid cells in positions of the backbone's finest output, 1 to 8
-        ///  - "tile" (0): longest side, in pixels, of what the backbone runs on at once, 256 to 8192 in steps of 64; a larger input
-        ///    is cut into overlapping tiles, so that memory follows the tile and not the image. 0 runs all at once
-        ///  - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0 takes the maximum
-        ///  - "min_region_area" (1): regions of fewer pixels of the image are dropped
-        ///  - "backbone" (empty): path of your own ONNX backbone: one float input [1, 3, height, width], 1 to 16 float outputs
-        ///    [1, channels, rows, columns]; where the first dimension is free, small images of a batch run together
-        ///  - "backbone_mean", "backbone_std": R,G,B normalisation that your backbone was trained with, for values 0 to 1
-        ///  - "npad.levels", "npad.channels" and so on: parameters of the methods
+        ///  - "size" (240): size of the network's input in pixels: a number N (as many pixels as an N x N square, with the
+        ///    aspect ratio of the first image), height x width ("320x256"), or "native" (the size of the first image)
+        ///  - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
+        ///    fallback
+        ///  - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
+        ///  - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. 0: one per core
+        ///  - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
+        ///    it returns at once, "none": no limit
+        ///  - "seed" (0): seed of the random number generator of a fit
+        ///  - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the
+        ///    threshold
+        ///  - "review_rate" (0): target share of good images that are judged defective or for review, 0 to 0.5; sets a second,
+        ///    lower threshold. Must be above "false_alarm_rate" to have an effect; 0: no review
+        ///  - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
+        ///    64
+        ///  - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8
+        ///  - "tile" (0): maximum side of a tile in pixels of the network's input, 256 to 8192 in steps of 64: larger inputs are
+        ///    split into overlapping tiles, which limits memory. 0: no tiles
+        ///  - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0: the maximum
+        ///  - "min_region_area" (1): minimum area of a region in pixels of the image; smaller regions are dropped
+        ///  - "backbone" (empty): path of a custom ONNX backbone with one float input [1, 3, height, width] and 1 to 16 float
+        ///    outputs [1, channels, rows, columns]. If the first dimension is dynamic, small images of a batch run together
+        ///  - "backbone_mean" (0.485,0.456,0.406), "backbone_std" (0.229,0.224,0.225): means and standard deviations of R, G and
+        ///    B that the custom backbone was trained with, for values 0 to 1
+        ///  - "METHOD.NAME", such as "npad.levels": parameters of the methods
         ///
-        ///  @param options  what to change
+        ///  @param options  the options to change
         ///  @param key      the option's name
         ///  @param value    its value as text
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is not accepted; the message lists what is
+        ///  @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is out of range; the message lists the
+        ///          known names or the accepted values
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set(npad_options* options, byte* key, byte* value, npad_error** error);
 
         /// <summary>
-        ///  Gets the value of an option, set or default, as text in UTF-8.
+        ///  Gets the current value of an option as text in UTF-8.
         ///
-        ///  @param options  what to read; it belongs to the calling thread during the call
+        ///  @param options  the options; no other thread may use them during the call
         ///  @param key      the option's name
-        ///  @param value    receives the value, null on failure; it lives until the options are changed or freed
+        ///  @param value    receives the value, null on failure; valid until the options are changed or freed
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_NOT_FOUND when the name is unknown
         /// </summary>
@@ -392,10 +406,10 @@ namespace Npad.Native
         internal static extern Status npad_options_get(npad_options* options, byte* key, byte** value, npad_error** error);
 
         /// <summary>
-        ///  Sets the mask that all images of a fit share. It is stored in the model, and images that are scored with the model must
-        ///  have the mask's size. Excluded pixels neither train nor score.
+        ///  Sets the mask that all images of a fit share. Excluded pixels are neither learnt nor scored. The mask is stored in
+        ///  the model, and images that are scored with the model must have the size of the mask.
         ///
-        ///  @param options  what to change
+        ///  @param options  the options to change
         ///  @param mask     the mask, copied; null for none, the default
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_IMAGE when the mask's description is wrong or it includes no pixel
@@ -404,44 +418,46 @@ namespace Npad.Native
         internal static extern Status npad_options_set_mask(npad_options* options, npad_mask* mask, npad_error** error);
 
         /// <summary>
-        ///  Sets a rectangular region of interest that all images of a fit share, in pixels of the images: it has the effect of a mask
-        ///  that excludes everything else. It is stored in the model. With a mask as well, a pixel must be included by both.
+        ///  Sets a rectangular region of interest that all images of a fit share, in pixels of the images. Pixels outside the
+        ///  rectangle are excluded, as by a mask; with a mask as well, a pixel must be included by both. The rectangle is stored
+        ///  in the model.
         ///
-        ///  @param options  what to change
-        ///  @param x        left edge
-        ///  @param y        upper edge
-        ///  @param width    width; all four 0 for none, the default
-        ///  @param height   height
+        ///  @param options  the options to change
+        ///  @param x        left edge, 0 or more
+        ///  @param y        upper edge, 0 or more
+        ///  @param width    width, 1 or more; all four values 0 for no rectangle, the default
+        ///  @param height   height, 1 or more
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when a side is below 1 or the corner below 0; that the rectangle lies inside the image is
-        ///          checked with the first image
+        ///  @return NPAD_STATUS_INVALID_IMAGE when a value is out of range. The first image of the fit is checked to contain the
+        ///          rectangle
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set_roi", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set_roi(npad_options* options, int x, int y, int width, int height, npad_error** error);
 
         /// <summary>
-        ///  Sets the progress callback of fits with these options. When it returns false, the call in progress fails with
-        ///  NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() has not learnt the image, and
-        ///  npad_trainer_finish() leaves the trainer as it was.
+        ///  Sets the progress callback of fits with these options. When it returns false, the running call fails with
+        ///  NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() does not learn the image, and
+        ///  npad_trainer_finish() leaves the trainer unchanged.
         ///
-        ///  @param options    what to change
+        ///  @param options    the options to change
         ///  @param callback   the callback; null for none, the default
-        ///  @param user_data  passed to the callback; must stay valid as long as the options and trainers created with them
+        ///  @param user_data  passed to the callback; must stay valid until these options and all trainers created with them are
+        ///                    freed
         ///  @param error      receives the error, or null; may itself be null
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set_progress", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set_progress(npad_options* options, npad_options_set_progress_callback_delegate callback, void* user_data, npad_error** error);
 
         /// <summary>
-        ///  Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone: for a fit, or for loading a
-        ///  model that was fitted with one.
+        ///  Sets a feature extractor of the host, which replaces ONNX Runtime and the built-in backbone, for a fit or for
+        ///  loading a model that was fitted with it.
         ///
-        ///  On success npad owns `user_data` and calls `free` once no options, trainer or model uses it.
+        ///  On success npad takes ownership of `user_data` and calls `free` when no options, trainer or model uses it any more.
         ///
-        ///  @param options    what to change
+        ///  @param options    the options to change
         ///  @param extractor  the table, copied
         ///  @param error      receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_PLUGIN when a value in the table is out of range; `user_data` stays the caller's
+        ///  @return NPAD_STATUS_PLUGIN when a value in the table is out of range; the caller keeps ownership of `user_data`
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_options_set_extractor", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_options_set_extractor(npad_options* options, npad_extractor* extractor, npad_error** error);
@@ -453,92 +469,92 @@ namespace Npad.Native
         internal static extern void npad_options_free(npad_options* options);
 
         /// <summary>
-        ///  Draws the anomaly map of a result over its image, for people to look at: yellow is the map threshold, red is twice the
-        ///  threshold and more; white boxes surround the regions.
+        ///  Draws the anomaly map of a result over its image. Yellow is the map threshold, red twice the threshold and above;
+        ///  white boxes surround the regions.
         ///
-        ///  @param model   what the image was scored with
+        ///  @param model   the model that the image was scored with
         ///  @param image   the image that was scored
-        ///  @param result  what npad_score() returned for it
-        ///  @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+        ///  @param result  the result of npad_score() for the image
+        ///  @param pixels  receives the picture, three bytes per pixel, in as many rows and columns as the image has
         ///  @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
         ///                 is neither read nor written
         ///  @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
         ///  @param error   receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's size is not that of the result, NPAD_STATUS_INVALID_ARGUMENT for another
-        ///          format, a null pointer, or a stride shorter than a row
+        ///  @return NPAD_STATUS_INVALID_IMAGE when the image and the result differ in size; NPAD_STATUS_INVALID_ARGUMENT for
+        ///          another format, a null pointer, or a stride shorter than a row
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_render", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_render(npad_model* model, npad_image* image, npad_result* result, byte* pixels, long stride, int format, npad_error** error);
 
         /// <summary>
-        ///  Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does. The
-        ///  boxes are those of the regions that the output's array had room for.
+        ///  Draws the anomaly map that npad_score_into() or npad_score_batch_into() wrote over its image, as npad_render() does.
+        ///  Boxes surround only the regions in the output's array.
         ///
-        ///  @param model   what the image was scored with
+        ///  @param model   the model that the image was scored with
         ///  @param image   the image that was scored
-        ///  @param output  the output as that call left it; its `map` must not be null
-        ///  @param pixels  receives the picture: rows of the image's width, three bytes per pixel
+        ///  @param output  the output, unchanged since that call; its `map` must not be null
+        ///  @param pixels  receives the picture, three bytes per pixel, in as many rows and columns as the image has
         ///  @param stride  bytes from the start of one row of `pixels` to the start of the next; 0 means rows without padding. Padding
         ///                 is neither read nor written
         ///  @param format  NPAD_PIXEL_FORMAT_RGB8 or NPAD_PIXEL_FORMAT_BGR8
         ///  @param error   receives the error, or null; may itself be null
-        ///  @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null or its description is wrong, its map is
-        ///          null, or a region lies outside the image
+        ///  @return as npad_render(); NPAD_STATUS_INVALID_ARGUMENT also when `output` or its map is null, a field is out of
+        ///          range, or a region lies outside the image
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_render_output", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_render_output(npad_model* model, npad_image* image, npad_output* output, byte* pixels, long stride, int format, npad_error** error);
 
         /// <summary>
-        ///  The raw image score: 0 or above, in the method's own units; larger is more anomalous. 0 for null.
+        ///  Returns the raw image score, 0 or above, in the method's own units; larger is more anomalous. 0 if `result` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_score", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float npad_result_score(npad_result* result);
 
         /// <summary>
-        ///  The image score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold, 1 as far above it; not
-        ///  clamped. 0 for null.
+        ///  Returns the image score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; linear and not
+        ///  clamped. 0 if `result` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_calibrated_score", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float npad_result_calibrated_score(npad_result* result);
 
         /// <summary>
-        ///  Whether the score exceeds the model's threshold. False for null.
+        ///  Returns whether the score exceeds the model's threshold; false if `result` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_is_anomalous", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         [return: MarshalAs(UnmanagedType.U1)]
         internal static extern bool npad_result_is_anomalous(npad_result* result);
 
         /// <summary>
-        ///  The verdict: good, to be reviewed, or defective. NPAD_VERDICT_GOOD for null.
+        ///  Returns the verdict: good, review or defective. NPAD_VERDICT_GOOD if `result` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_verdict", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Verdict npad_result_verdict(npad_result* result);
 
         /// <summary>
-        ///  Columns of the anomaly map: the image's width in pixels. 0 for null.
+        ///  Returns the width of the anomaly map in pixels, which is the image's width; 0 if `result` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_width", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int npad_result_width(npad_result* result);
 
         /// <summary>
-        ///  Rows of the anomaly map: the image's height in pixels. 0 for null.
+        ///  Returns the height of the anomaly map in pixels, which is the image's height; 0 if `result` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_height", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int npad_result_height(npad_result* result);
 
         /// <summary>
-        ///  The anomaly map in the units of the raw score: width * height values, row after row, without padding. It lives as long as
-        ///  the result. Null for null.
+        ///  Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Null
+        ///  if `result` is null. Valid until the result is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_map", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float* npad_result_map(npad_result* result);
 
         /// <summary>
-        ///  Writes the calibrated anomaly map in 8 bits: 0 for the value of a typical good image and below, 128 and above exactly where
-        ///  the map exceeds the map threshold, 255 for twice as far above the typical value and more.
+        ///  Writes the calibrated anomaly map in 8 bits: 0 at the value of a typical good image and below, 128 or more exactly
+        ///  where the map exceeds the map threshold, 255 at twice the threshold's distance from the typical value and above.
         ///
-        ///  @param result  what to read
-        ///  @param map     receives the map: npad_result_height() rows of npad_result_width() bytes
+        ///  @param result  the result
+        ///  @param map     receives the map, one byte per pixel: npad_result_height() rows of npad_result_width() bytes
         ///  @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
         ///                 read nor written
         ///  @param error   receives the error, or null; may itself be null
@@ -548,7 +564,8 @@ namespace Npad.Native
         internal static extern Status npad_result_map_u8(npad_result* result, byte* map, long stride, npad_error** error);
 
         /// <summary>
-        ///  The number of defect regions: 8-connected pixels of the map above the model's map threshold. 0 for null.
+        ///  Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map
+        ///  values exceed the model's map threshold.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_region_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_result_region_count(npad_result* result);
@@ -556,7 +573,7 @@ namespace Npad.Native
         /// <summary>
         ///  Writes one defect region. Regions are ordered by their peaks, highest first.
         ///
-        ///  @param result       what to read
+        ///  @param result       the result
         ///  @param index        0 to npad_result_region_count() - 1
         ///  @param region       receives the region
         ///  @param region_size  sizeof(npad_region)
@@ -567,27 +584,27 @@ namespace Npad.Native
         internal static extern Status npad_result_region(npad_result* result, System.UIntPtr index, npad_region* region, System.UIntPtr region_size, npad_error** error);
 
         /// <summary>
-        ///  The pixels of a region as runs: for each run three numbers, its row, its first column, and the column after its last.
-        ///  Runs are ordered by row, then by column. The array lives as long as the result.
+        ///  Returns the pixels of a region as runs. Each run is three numbers: row, first column, and last column + 1. Runs are
+        ///  ordered by row, then by column. Valid until the result is freed.
         ///
-        ///  @param result  what to read
+        ///  @param result  the result
         ///  @param index   0 to npad_result_region_count() - 1
-        ///  @param count   receives the number of runs, a third of the number of values; may be null
-        ///  @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+        ///  @param count   receives the number of runs, a third of the array's length; may be null
+        ///  @return null, with a count of 0, when `result` is null, the index is too large, or memory cannot be allocated
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_region_runs", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int* npad_result_region_runs(npad_result* result, System.UIntPtr index, System.UIntPtr* count);
 
         /// <summary>
-        ///  The outer boundary of a region as pixels of the region: for each, two numbers, x and y. Consecutive pixels are
-        ///  8-neighbours, clockwise, starting at the leftmost pixel of the uppermost row; the last is a neighbour of the first, which
-        ///  is not repeated. Where the region is one pixel wide, a pixel may occur twice. Holes are not traced. The array lives as
-        ///  long as the result.
+        ///  Returns the outer contour of a region as a closed chain of the region's boundary pixels. Each pixel is two numbers,
+        ///  x and y. Consecutive pixels are 8-neighbours, in clockwise order from the leftmost pixel of the uppermost row; the
+        ///  first pixel is not repeated at the end. Where the region is one pixel wide, a pixel may occur twice. Holes are not
+        ///  traced. Valid until the result is freed.
         ///
-        ///  @param result  what to read
+        ///  @param result  the result
         ///  @param index   0 to npad_result_region_count() - 1
-        ///  @param count   receives the number of pixels, half of the number of values; may be null
-        ///  @return null, with a count of 0, when `result` is null, the index is too large, or there is no memory
+        ///  @param count   receives the number of pixels, half of the array's length; may be null
+        ///  @return null, with a count of 0, when `result` is null, the index is too large, or memory cannot be allocated
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_region_contour", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern int* npad_result_region_contour(npad_result* result, System.UIntPtr index, System.UIntPtr* count);
@@ -595,9 +612,9 @@ namespace Npad.Native
         /// <summary>
         ///  Writes the pixels of a region as a mask of its bounding box: 255 inside the region, 0 outside.
         ///
-        ///  @param result  what to read
+        ///  @param result  the result
         ///  @param index   0 to npad_result_region_count() - 1
-        ///  @param mask    receives the mask: as many rows as the bounding box is high, of as many bytes as it is wide
+        ///  @param mask    receives the mask, one byte per pixel, in as many rows and columns as the bounding box has
         ///  @param stride  bytes from the start of one row to the start of the next; 0 means rows without padding. Padding is neither
         ///                 read nor written
         ///  @param error   receives the error, or null; may itself be null
@@ -607,169 +624,175 @@ namespace Npad.Native
         internal static extern Status npad_result_region_mask(npad_result* result, System.UIntPtr index, byte* mask, long stride, npad_error** error);
 
         /// <summary>
-        ///  Frees a result. Null is allowed. No other call may be using it.
+        ///  Frees a result. No other call may be using it. Null is allowed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void npad_result_free(npad_result* result);
 
         /// <summary>
-        ///  Scores one image. Any number of threads may call it with one model at once; at most "max_calls" run at a time, and further
-        ///  calls wait for "call_timeout" (npad_options_set()).
+        ///  Scores one image. Any number of threads may call it with one model at once. At most "max_calls" calls run at a time;
+        ///  further calls block for at most "call_timeout", see npad_options_set().
         ///
-        ///  @param model   what to score with
+        ///  @param model   the model
         ///  @param image   the image, of any size; read during the call only
         ///  @param result  receives the result, null on failure
         ///  @param error   receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's description, its mask or its region of interest is wrong;
-        ///          NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
-        ///          NPAD_STATUS_TIMED_OUT when the call waited for "call_timeout"
+        ///  @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
+        ///          NPAD_STATUS_BACKBONE when the backbone fails; NPAD_STATUS_PLUGIN when a plug-in or a feature extractor
+        ///          fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_score(npad_model* model, npad_image* image, npad_result** result, npad_error** error);
 
         /// <summary>
-        ///  Scores one image into the caller's memory: there is no result to free, and after a first image of the same size npad
-        ///  allocates no memory for maps or regions. Any number of threads may call it with one model at once, each with an output of
-        ///  its own; their maps may be parts of one matrix.
+        ///  Scores one image and writes the result to the caller's memory, so that there is no result to free. After the first
+        ///  image of a size, npad allocates no memory for maps or regions. Any number of threads may call it with one model at
+        ///  once, each with its own output; their maps may be disjoint parts of one matrix.
         ///
-        ///  @param model   what to score with
+        ///  @param model   the model
         ///  @param image   the image, of any size; read during the call only
-        ///  @param output  says where the maps and regions go and receives the rest
+        ///  @param output  the memory for maps and regions; receives score, verdict and the number of regions
         ///  @param error   receives the error, or null; may itself be null
-        ///  @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT when `output` is null or its description is wrong: a stride that is
-        ///          shorter than a row or, for `map`, not a multiple of 4. On failure the maps and regions may hold anything, and
-        ///          `output` itself is unchanged
+        ///  @return as npad_score(); NPAD_STATUS_INVALID_ARGUMENT also when `output` is null, a stride is shorter than a row, or
+        ///          `map_stride` is not a multiple of 4. On failure `output` is unchanged, and the content of the maps and
+        ///          regions is undefined
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score_into", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_score_into(npad_model* model, npad_image* image, npad_output* output, npad_error** error);
 
         /// <summary>
-        ///  Scores several images, all or none. The results are those of npad_score() for each; the batch takes less time, since images
-        ///  share passes over the model.
+        ///  Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
+        ///  the call fails and returns no results.
         ///
-        ///  @param model         what to score with
+        ///  @param model         the model
         ///  @param images        `count` images, each of any size; read during the call only
-        ///  @param count         their number, 0 or more
-        ///  @param cancellation  cancels the call between two images, from any thread; null for none
+        ///  @param count         the number of images, 0 or more
+        ///  @param cancellation  cancels the call between two images; null for none
         ///  @param results       receives `count` results, all null on failure
         ///  @param error         receives the error, or null; may itself be null
-        ///  @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was cancelled
+        ///  @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
+        ///          cancelled
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score_batch", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_score_batch(npad_model* model, npad_image* images, System.UIntPtr count, npad_cancellation* cancellation, npad_result** results, npad_error** error);
 
         /// <summary>
-        ///  Scores several images into the caller's memory, as npad_score_into() and npad_score_batch() do.
+        ///  Scores a batch of images and writes the results to the caller's memory, see npad_score_batch() and
+        ///  npad_score_into().
         ///
-        ///  @param model         what to score with
+        ///  @param model         the model
         ///  @param images        `count` images, each of any size; read during the call only
-        ///  @param count         their number, 0 or more
-        ///  @param cancellation  cancels the call between two images, from any thread; null for none
-        ///  @param outputs       `count` outputs, all of the same `size`; each says where the maps and regions of the image of the same
-        ///                       index go and receives the rest. No two may share memory
+        ///  @param count         the number of images, 0 or more
+        ///  @param cancellation  cancels the call between two images; null for none
+        ///  @param outputs       `count` outputs with the same `size`, one for the image of the same index. Their memory must
+        ///                       not overlap
         ///  @param error         receives the error, or null; may itself be null
         ///  @return as npad_score_into(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
-        ///          cancelled. On failure the maps and regions may hold anything, and `outputs` itself is unchanged
+        ///          cancelled. On failure `outputs` is unchanged, and the content of the maps and regions is undefined
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score_batch_into", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_score_batch_into(npad_model* model, npad_image* images, System.UIntPtr count, npad_cancellation* cancellation, npad_output* outputs, npad_error** error);
 
         /// <summary>
-        ///  The raw image score above which an image is defective; 0 for null.
+        ///  Returns the raw image score above which an image is defective; 0 if `model` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_threshold", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float npad_model_threshold(npad_model* model);
 
         /// <summary>
-        ///  The raw image score above which an image is to be reviewed; the threshold itself where there is no review. 0 for null.
+        ///  Returns the raw image score above which an image is for review; equal to the threshold if there is no review. 0 if
+        ///  `model` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_review_threshold", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float npad_model_review_threshold(npad_model* model);
 
         /// <summary>
-        ///  The value of the anomaly map above which a pixel belongs to a region; 0 for null.
+        ///  Returns the value of the anomaly map above which a pixel belongs to a region; 0 if `model` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_map_threshold", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float npad_model_map_threshold(npad_model* model);
 
         /// <summary>
-        ///  The same model with other thresholds, in the units of raw scores; the calibrated scale follows, 0.5 is the new
-        ///  threshold. The two models share their memory; each is freed separately.
+        ///  Creates a copy of a model with other thresholds. The calibrated scales change so that 0.5 is the new threshold. The
+        ///  two models share memory; each must be freed.
         ///
-        ///  @param model          what to start from; it does not change
-        ///  @param threshold      image scores above it are defective
-        ///  @param review         image scores above it are to be reviewed; the threshold itself for no review
-        ///  @param map_threshold  pixels of the anomaly map above it belong to a region
+        ///  @param model          the original model; it does not change
+        ///  @param threshold      raw image score above which an image is defective
+        ///  @param review         raw image score above which an image is for review; equal to `threshold` for no review
+        ///  @param map_threshold  value of the anomaly map above which a pixel belongs to a region
         ///  @param changed        receives the new model, null on failure
         ///  @param error          receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT when a threshold is not a number or not above a typical good image's score, or
-        ///          `review` exceeds `threshold`
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` or `map_threshold` is not above the
+        ///          score of a typical good image, or `review` exceeds `threshold`
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_with_thresholds", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_with_thresholds(npad_model* model, float threshold, float review, float map_threshold, npad_model** changed, npad_error** error);
 
         /// <summary>
-        ///  The same model with thresholds from good images that it has not learnt, for example for another camera or lamp. Their
-        ///  scores replace those that the thresholds were computed from; what the model has learnt stays. The two models share their
-        ///  memory; each is freed separately.
+        ///  Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
+        ///  change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change. The
+        ///  two models share memory; each must be freed.
         ///
-        ///  @param model    what to start from; it does not change
+        ///  @param model    the original model; it does not change
         ///  @param images   `count` good images; read during the call only
         ///  @param count    at least 2; 20 or more are recommended
-        ///  @param options  of these, "false_alarm_rate" and "review_rate" are used; null for the model's own
+        ///  @param options  only "false_alarm_rate" and "review_rate" are used; null for those of the model
         ///  @param changed  receives the new model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; as npad_score(), the message names the image's index
+        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
+        ///          the image's index
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_recalibrate", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_recalibrate(npad_model* model, npad_image* images, System.UIntPtr count, npad_options* options, npad_model** changed, npad_error** error);
 
         /// <summary>
-        ///  Starts a fit and opens the backbone.
+        ///  Starts a fit and loads the backbone.
         ///
-        ///  @param options  what to fit and how; null for the defaults
+        ///  @param options  options of the fit; null for the defaults
         ///  @param trainer  receives the trainer, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_RUNTIME without ONNX Runtime, NPAD_STATUS_DEVICE when the device cannot be used,
-        ///          NPAD_STATUS_BACKBONE, NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the backbone cannot be used,
-        ///          NPAD_STATUS_OUT_OF_MEMORY
+        ///  @return NPAD_STATUS_RUNTIME when ONNX Runtime is missing or unusable; NPAD_STATUS_DEVICE when the device cannot be
+        ///          used; NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO or NPAD_STATUS_BACKBONE when the backbone's file does not exist,
+        ///          cannot be read or cannot be used; NPAD_STATUS_OUT_OF_MEMORY
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_new", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_new(npad_options* options, npad_trainer** trainer, npad_error** error);
 
         /// <summary>
-        ///  Resumes the fit of a model with further good images, for a new model: what the model has learnt counts as if its images had
-        ///  been added first. Options, rates and mask are those of the model; its choice of channels and the scores of its own good
-        ///  images, from which its thresholds were computed, are kept. The model itself does not change.
+        ///  Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
+        ///  Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
+        ///  model. The model itself does not change.
         ///
         ///  @param model    the model to resume from
-        ///  @param options  of these, the progress callback is used; null for the defaults
-        ///  @param trainer  receives the trainer, null on failure; it needs at least one further image
+        ///  @param options  only the progress callback is used; null for none
+        ///  @param trainer  receives the trainer, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_resume", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_resume(npad_model* model, npad_options* options, npad_trainer** trainer, npad_error** error);
 
         /// <summary>
-        ///  Learns one good image. Images may differ in size. A failure leaves the trainer as it was.
+        ///  Learns one good image. Images may differ in size. On failure the trainer is unchanged.
         ///
-        ///  @param trainer  what learns
+        ///  @param trainer  the trainer
         ///  @param image    the image; read during the call only
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_IMAGE when the image's description is wrong, it has a mask or region of interest of its own, or
-        ///          its size does not fit those of the options; NPAD_STATUS_BACKBONE when the network fails; NPAD_STATUS_PLUGIN when
-        ///          a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
-        ///          NPAD_STATUS_WRONG_STATE when the trainer has finished
+        ///  @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
+        ///          not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone fails;
+        ///          NPAD_STATUS_PLUGIN when a plug-in or a feature extractor fails; NPAD_STATUS_OUT_OF_MEMORY;
+        ///          NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
+        ///          has finished
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_add_image", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_add_image(npad_trainer* trainer, npad_image* image, npad_error** error);
 
         /// <summary>
-        ///  Announces how many images will be added, so that the progress callback receives a total. It does not limit the number.
+        ///  Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
+        ///  number of images.
         ///
-        ///  @param trainer  what learns
-        ///  @param count    the number of images in all; 0 for unknown, the default
+        ///  @param trainer  the trainer
+        ///  @param count    the total number of images; 0 if unknown, the default
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_WRONG_STATE when the trainer has finished
         /// </summary>
@@ -777,23 +800,23 @@ namespace Npad.Native
         internal static extern Status npad_trainer_expect(npad_trainer* trainer, System.UIntPtr count, npad_error** error);
 
         /// <summary>
-        ///  The number of good images that this trainer has learnt; 0 for null and after it has finished.
+        ///  Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_image_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_trainer_image_count(npad_trainer* trainer);
 
         /// <summary>
-        ///  Ends the fit: computes the model and its thresholds, which takes about as long as learning did.
+        ///  Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images.
         ///
-        ///  After a failure, including cancellation, the trainer is as it was before the call: add images or call again. After success
-        ///  the trainer is finished, and further calls with it return NPAD_STATUS_WRONG_STATE.
+        ///  After a failure, including cancellation, the trainer is unchanged: more images can be added, and the call can be
+        ///  repeated. After success, further calls with the trainer return NPAD_STATUS_WRONG_STATE.
         ///
-        ///  @param trainer  what has learnt; the caller must still free it
+        ///  @param trainer  the trainer; the caller must still free it
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (0 for a resumed fit), or when they hardly vary;
-        ///          NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED by the progress callback;
-        ///          NPAD_STATUS_WRONG_STATE when the trainer has finished already
+        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
+        ///          NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
+        ///          callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_finish", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_finish(npad_trainer* trainer, npad_model** model, npad_error** error);
@@ -805,11 +828,11 @@ namespace Npad.Native
         internal static extern void npad_trainer_free(npad_trainer* trainer);
 
         /// <summary>
-        ///  Learns from an array of good images and finishes, in one call.
+        ///  Fits a model to an array of good images in one call.
         ///
         ///  @param images   `count` images; read during the call only
         ///  @param count    at least 2; 20 or more are recommended
-        ///  @param options  what to fit and how; null for the defaults
+        ///  @param options  options of the fit; null for the defaults
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return as npad_trainer_new(), npad_trainer_add_image() and npad_trainer_finish(); a message about an image names its
@@ -822,14 +845,14 @@ namespace Npad.Native
     }
 
     /// <summary>
-    ///  Receives the error message of a callback that fails. npad creates it and passes a pointer to the callback; later versions
-    ///  may append fields.
+    ///  Receives the error message of a callback that fails. npad creates it and passes a pointer to it; later versions may
+    ///  append fields.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_callback_error
     {
         /// <summary>
-        ///  UTF-8, terminated by a zero byte. Empty when the callback is called.
+        ///  Error message: UTF-8, terminated by a zero byte. Empty when the callback is called.
         /// </summary>
         public fixed byte message[512];
     }
@@ -848,7 +871,7 @@ namespace Npad.Native
         /// </summary>
         public System.UIntPtr size;
         /// <summary>
-        ///  1 to 64 lower-case letters, digits, '-' or '_'. Copied.
+        ///  Name of the extractor: 1 to 64 lower-case letters, digits, '-' or '_'. Copied.
         /// </summary>
         public byte* name;
         /// <summary>
@@ -856,31 +879,31 @@ namespace Npad.Native
         /// </summary>
         public System.UIntPtr tap_count;
         /// <summary>
-        ///  For each output, the input pixels per position in each direction, 1 to 64. Copied.
+        ///  Stride of each output: input pixels per position in each direction, 1 to 64. Copied.
         /// </summary>
         public int* strides;
         /// <summary>
-        ///  For each output, its number of planes, 1 to 8192. Copied.
+        ///  Number of planes of each output, 1 to 8192. Copied.
         /// </summary>
         public int* channels;
         /// <summary>
-        ///  Mean of red, green and blue, which are 0 to 1; subtracted first.
+        ///  Means of red, green and blue on a scale of 0 to 1; the input is (value - mean) / std.
         /// </summary>
         public fixed float mean[3];
         /// <summary>
-        ///  Standard deviation of red, green and blue, above 0; the divisor.
+        ///  Standard deviations of red, green and blue on a scale of 0 to 1; must be above 0.
         /// </summary>
         public fixed float std[3];
         /// <summary>
-        ///  Computes features. Must not be null.
+        ///  Extraction callback. Must not be null.
         /// </summary>
         public void* extract;
         /// <summary>
-        ///  Frees `user_data`. May be null.
+        ///  Frees `user_data` after the last use of the extractor. May be null.
         /// </summary>
         public void* free;
         /// <summary>
-        ///  Passed to the callbacks.
+        ///  Passed to both callbacks.
         /// </summary>
         public void* user_data;
     }
@@ -902,11 +925,11 @@ namespace Npad.Native
         /// </summary>
         public byte* data;
         /// <summary>
-        ///  Pixels per row: those of the image.
+        ///  Pixels per row; must be the width of the image.
         /// </summary>
         public int width;
         /// <summary>
-        ///  Rows: those of the image.
+        ///  Rows; must be the height of the image.
         /// </summary>
         public int height;
         /// <summary>
@@ -916,21 +939,21 @@ namespace Npad.Native
     }
 
     /// <summary>
-    ///  A view of an image in the caller's memory. npad reads it during the call and keeps no reference to it.
+    ///  A view of an image in the caller's memory. npad reads the pixels during the call only.
     ///
-    ///  Initialise it to zero (`npad_image image = {0};` or memset) and set `size` first: fields that you do not use must be 0.
-    ///  A sub-image is a view with the stride of the whole image and a pointer to its own first pixel.
+    ///  Initialise it to zero (`npad_image image = {0};` or memset) and set `size` first. Unused fields must be 0. A
+    ///  sub-image is a view with the stride of the whole image and a pointer to the sub-image's first pixel.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_image
     {
         /// <summary>
-        ///  sizeof(npad_image). All images of one array must have the same.
+        ///  sizeof(npad_image). All images of an array must have the same size value.
         /// </summary>
         public System.UIntPtr size;
         /// <summary>
-        ///  The first pixel of the first row; for NPAD_PIXEL_FORMAT_RGB8_PLANAR that of the red, the green and the blue plane.
-        ///  Formats with one plane ignore the other two pointers.
+        ///  Pointers to the first pixel of each plane. NPAD_PIXEL_FORMAT_RGB8_PLANAR uses all three, in the order red,
+        ///  green, blue; the other formats use only the first.
         /// </summary>
         public byte* data0;
         public byte* data1;
@@ -944,7 +967,8 @@ namespace Npad.Native
         /// </summary>
         public int height;
         /// <summary>
-        ///  Bytes from the start of one row to the start of the next, at least the bytes of a row; 0 means rows without padding.
+        ///  Bytes from the start of one row to the start of the next, at least the size of a row; 0 means rows without
+        ///  padding.
         /// </summary>
         public long stride;
         /// <summary>
@@ -952,8 +976,8 @@ namespace Npad.Native
         /// </summary>
         public int format;
         /// <summary>
-        ///  For NPAD_PIXEL_FORMAT_GRAY16, the bits that the camera fills, 8 to 16: 10 for Mono10, 12 for Mono12. The largest
-        ///  value of that many bits is white, and a larger value is an error. 0 means 16. Other formats require 0.
+        ///  For NPAD_PIXEL_FORMAT_GRAY16, the number of significant bits, 8 to 16: 10 for Mono10, 12 for Mono12. The largest
+        ///  value of that many bits is white; a larger value is an error. 0 means 16. Must be 0 for other formats.
         /// </summary>
         public int significant_bits;
         /// <summary>
@@ -963,21 +987,21 @@ namespace Npad.Native
         /// </summary>
         public npad_mask* mask;
         /// <summary>
-        ///  Left edge of a rectangular region of interest, in pixels of the image. The rectangle has the effect of a mask that
-        ///  excludes everything else; with a mask as well, a pixel must be included by both. All four values 0 mean the whole
+        ///  Left edge of a rectangular region of interest, in pixels of the image. Pixels outside the rectangle are
+        ///  excluded, as by a mask; with a mask as well, a pixel must be included by both. All four values 0 mean the whole
         ///  image. For scoring only: a fit takes one rectangle for all images, see npad_options_set_roi().
         /// </summary>
         public int roi_x;
         /// <summary>
-        ///  Upper edge of the rectangle.
+        ///  Upper edge of the region of interest, in pixels of the image.
         /// </summary>
         public int roi_y;
         /// <summary>
-        ///  Width of the rectangle.
+        ///  Width of the region of interest, in pixels of the image.
         /// </summary>
         public int roi_width;
         /// <summary>
-        ///  Height of the rectangle.
+        ///  Height of the region of interest, in pixels of the image.
         /// </summary>
         public int roi_height;
     }
@@ -985,17 +1009,17 @@ namespace Npad.Native
     /// <summary>
     ///  A connected defect region. Coordinates are pixels of the image; the centre of its first pixel is at (0, 0).
     ///
-    ///  npad writes it to memory of the caller, whose element size is an argument: sizeof(npad_region).
+    ///  npad writes regions to the caller's memory. Functions that do so take sizeof(npad_region) as an argument.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_region
     {
         /// <summary>
-        ///  Left edge of the bounding box.
+        ///  Left edge of the bounding box in pixels.
         /// </summary>
         public int x;
         /// <summary>
-        ///  Upper edge of the bounding box.
+        ///  Upper edge of the bounding box in pixels.
         /// </summary>
         public int y;
         /// <summary>
@@ -1007,15 +1031,15 @@ namespace Npad.Native
         /// </summary>
         public int height;
         /// <summary>
-        ///  Number of pixels.
+        ///  Number of pixels in the region.
         /// </summary>
         public long area;
         /// <summary>
-        ///  Mean x of the pixels.
+        ///  x coordinate of the centroid: the mean over the region's pixels.
         /// </summary>
         public float centroid_x;
         /// <summary>
-        ///  Mean y of the pixels.
+        ///  y coordinate of the centroid: the mean over the region's pixels.
         /// </summary>
         public float centroid_y;
         /// <summary>
@@ -1023,7 +1047,7 @@ namespace Npad.Native
         /// </summary>
         public float peak;
         /// <summary>
-        ///  The peak on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
+        ///  `peak` on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
         /// </summary>
         public float calibrated_peak;
     }
@@ -1031,18 +1055,20 @@ namespace Npad.Native
     /// <summary>
     ///  The caller's memory for the result of one image, see npad_score_into().
     ///
-    ///  Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set what you want of `map`, `map_u8` and
-    ///  `regions`. One npad_output must not be used by two calls at once; the maps of different outputs may be parts of one matrix.
+    ///  Initialise it to zero (`npad_output output = {0};` or memset), set `size`, and set those of `map`, `map_u8` and
+    ///  `regions` that npad is to write. Two calls must not use one npad_output at once. The maps of different outputs may
+    ///  be disjoint parts of one matrix.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_output
     {
         /// <summary>
-        ///  sizeof(npad_output). All outputs of one array must have the same.
+        ///  sizeof(npad_output). All outputs of an array must have the same size value.
         /// </summary>
         public System.UIntPtr size;
         /// <summary>
-        ///  Receives the anomaly map in the units of the raw score: rows of the image's width. Null if not wanted.
+        ///  Receives the anomaly map in the units of the raw score: floats, in as many rows and columns as the image has.
+        ///  Null for no map.
         /// </summary>
         public float* map;
         /// <summary>
@@ -1051,16 +1077,17 @@ namespace Npad.Native
         /// </summary>
         public long map_stride;
         /// <summary>
-        ///  Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): rows of the image's width. Null if not
-        ///  wanted.
+        ///  Receives the calibrated anomaly map in 8 bits, see npad_result_map_u8(): bytes, in as many rows and columns as
+        ///  the image has. Null for no map.
         /// </summary>
         public byte* map_u8;
         /// <summary>
-        ///  Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding.
+        ///  Bytes from the start of one row of `map_u8` to the start of the next; 0 means rows without padding. Padding is
+        ///  neither read nor written.
         /// </summary>
         public long map_u8_stride;
         /// <summary>
-        ///  Receives the first `region_capacity` regions, highest peak first. Null if not wanted.
+        ///  Receives the first `region_capacity` regions, highest peak first. Null for no regions.
         /// </summary>
         public npad_region* regions;
         /// <summary>
@@ -1068,7 +1095,7 @@ namespace Npad.Native
         /// </summary>
         public System.UIntPtr region_size;
         /// <summary>
-        ///  Number of regions for which `regions` has room.
+        ///  Number of elements of `regions`. Ignored where `regions` is null.
         /// </summary>
         public System.UIntPtr region_capacity;
         /// <summary>
@@ -1088,16 +1115,16 @@ namespace Npad.Native
         /// </summary>
         public int reserved;
         /// <summary>
-        ///  Written by npad: the number of defect regions, including those for which `regions` has no room.
+        ///  Written by npad: the total number of defect regions, which may exceed `region_capacity`.
         /// </summary>
         public System.UIntPtr region_count;
     }
 
     /// <summary>
-    ///  A request to cancel a call, for npad_score_batch() and npad_score_batch_into().
+    ///  A cancellation request for npad_score_batch() and npad_score_batch_into().
     ///
-    ///  Owned by the caller, who frees it with npad_cancellation_free() once no call uses it. Any number of threads may use it at
-    ///  once. It cannot be reset: create another one for the next call.
+    ///  Owned by the caller, who frees it with npad_cancellation_free() once no call uses it. Any number of threads may use
+    ///  it at once. It cannot be reset: create a new one after a cancellation.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_cancellation
@@ -1105,8 +1132,7 @@ namespace Npad.Native
     }
 
     /// <summary>
-    ///  Why a call failed: a status for programs and a message for people, which says what was wrong, what was expected and
-    ///  what to do.
+    ///  The error of a failed call: a status code, and a message that says what was wrong, what was expected and what to do.
     ///
     ///  Owned by the caller, who frees it with npad_error_free(). Immutable: any thread may read it.
     /// </summary>
@@ -1119,7 +1145,7 @@ namespace Npad.Native
     ///  A fitted model: the backbone's identity, statistics, thresholds and metadata.
     ///
     ///  Owned by the caller, who frees it with npad_model_free() once no call uses it. Immutable: any number of threads may
-    ///  score with one model at once. At most "max_calls" of these calls run at a time; further calls wait.
+    ///  score with one model at once. At most "max_calls" calls run at a time; further calls block.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_model
@@ -1127,7 +1153,7 @@ namespace Npad.Native
     }
 
     /// <summary>
-    ///  Bytes that npad has written.
+    ///  A block of bytes, the result of npad_model_save_memory().
     ///
     ///  Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
     /// </summary>
@@ -1139,8 +1165,8 @@ namespace Npad.Native
     /// <summary>
     ///  Options for fitting and loading. Every option has a default.
     ///
-    ///  Owned by the caller, who frees it with npad_options_free(). Belongs to one thread at a time. Calls that take options
-    ///  copy them.
+    ///  Owned by the caller, who must free it with npad_options_free(). Only one thread at a time may use it. Functions that
+    ///  take options copy them.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_options
@@ -1158,10 +1184,10 @@ namespace Npad.Native
     }
 
     /// <summary>
-    ///  A fit in progress: takes good images one by one and finishes into a model.
+    ///  A fit in progress: learns good images one at a time, then computes a model.
     ///
-    ///  Its memory does not grow with the number of images. Owned by the caller, who frees it with npad_trainer_free(), also
-    ///  after it has finished. Belongs to one thread at a time.
+    ///  Its memory use does not depend on the number of images. Owned by the caller, who must free it with
+    ///  npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_trainer
@@ -1170,7 +1196,7 @@ namespace Npad.Native
 
 
     /// <summary>
-    ///  What went wrong, in the classes a caller can react to. The numbers are part of the C ABI: they are never reused.
+    ///  Status codes. The numbers are part of the C ABI and are never reused.
     /// </summary>
     internal enum Status : int
     {
@@ -1191,7 +1217,7 @@ namespace Npad.Native
         /// </summary>
         InvalidOption = 3,
         /// <summary>
-        ///  Too few good images to learn from.
+        ///  Too few good images for a fit, or good images that hardly vary.
         /// </summary>
         NotEnoughImages = 4,
         /// <summary>
@@ -1203,7 +1229,7 @@ namespace Npad.Native
         /// </summary>
         InvalidModel = 6,
         /// <summary>
-        ///  A model file was written by a newer npad or needs something this build does not have.
+        ///  A model file was written by a newer npad or needs a feature, plug-in or extractor that is not available.
         /// </summary>
         UnsupportedModel = 7,
         /// <summary>
@@ -1219,57 +1245,58 @@ namespace Npad.Native
         /// </summary>
         Backbone = 10,
         /// <summary>
-        ///  A defect of npad itself: please report it.
+        ///  Internal error: a defect of npad. Please report it.
         /// </summary>
         Internal = 11,
         /// <summary>
-        ///  The progress callback asked to stop.
+        ///  The call was cancelled by the progress callback or by npad_cancellation_cancel().
         /// </summary>
         Cancelled = 12,
         /// <summary>
-        ///  A plug-in cannot be used: it is not one, speaks another version of the interface, failed, or gave results that
-        ///  cannot be trusted.
+        ///  A plug-in or a feature extractor of the host is invalid, has another interface version, failed, or returned
+        ///  invalid values.
         /// </summary>
         Plugin = 13,
         /// <summary>
-        ///  There is not enough memory for what was asked.
+        ///  Memory could not be allocated.
         /// </summary>
         OutOfMemory = 14,
         /// <summary>
-        ///  A file, a folder or a name does not exist.
+        ///  A file, a folder or an option name does not exist.
         /// </summary>
         NotFound = 15,
         /// <summary>
-        ///  The call does not fit the state of its handle or of the process.
+        ///  The call is not allowed in the current state of its handle or of the process.
         /// </summary>
         WrongState = 16,
         /// <summary>
-        ///  The call waited for its turn as long as it may.
+        ///  The call could not start within the time that the option "call_timeout" allows.
         /// </summary>
         TimedOut = 17,
     }
 
     /// <summary>
-    ///  What is to be done with an image. The numbers are part of the C ABI.
+    ///  Verdict on an image. The numbers are part of the C ABI.
     /// </summary>
     internal enum Verdict : int
     {
         /// <summary>
-        ///  As the good images.
+        ///  The score exceeds no threshold.
         /// </summary>
         Good = 0,
         /// <summary>
-        ///  Above the review threshold: somebody should look. Only where a review rate or threshold is set.
+        ///  The score exceeds the review threshold only: a person should inspect the image. Returned only if a review rate
+        ///  or a review threshold is set.
         /// </summary>
         Review = 1,
         /// <summary>
-        ///  Above the threshold.
+        ///  The score exceeds the threshold.
         /// </summary>
         Defective = 2,
     }
 
     /// <summary>
-    ///  What values an option takes. The numbers are part of the C ABI.
+    ///  Type of an option's value. The numbers are part of the C ABI.
     /// </summary>
     internal enum OptionKind : int
     {
@@ -1282,11 +1309,11 @@ namespace Npad.Native
         /// </summary>
         Number = 1,
         /// <summary>
-        ///  One of some words.
+        ///  One of several words.
         /// </summary>
         Choice = 2,
         /// <summary>
-        ///  Some of some words, joined by '+'.
+        ///  Any of several words, joined by '+'.
         /// </summary>
         Flags = 3,
         /// <summary>

@@ -4,7 +4,7 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>Why a call failed.</summary>
+    /// <summary>Status codes.</summary>
     public enum NpadStatus
     {
         Ok = 0,
@@ -27,7 +27,8 @@ namespace Npad
         TimedOut = 17,
     }
 
-    /// <summary>A failed call: the message says what was wrong, what was expected and what to do.</summary>
+    /// <summary>Exception of a failed call. The message says what was wrong, what was expected and what to
+    /// do.</summary>
     public sealed class NpadException : Exception
     {
         // npad calls callbacks of fits and extractors on the thread of the call in progress.
@@ -40,11 +41,11 @@ namespace Npad
 
         public NpadStatus Status { get; }
 
-        /// <summary>Keeps what a callback has thrown, for the call in progress on this thread: no exception may pass
+        /// <summary>Stores the exception of a callback for the running call on this thread, since no exception may pass
         /// through native code.</summary>
         internal static void Keep(Exception exception) => raised = ExceptionDispatchInfo.Capture(exception);
 
-        /// <summary>Throws what a callback threw during a native call, or what the call reports.</summary>
+        /// <summary>Rethrows the exception of a callback, or throws the error of the native call.</summary>
         internal static unsafe void Check(Status status, npad_error* error)
         {
             var thrown = raised;

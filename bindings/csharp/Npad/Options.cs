@@ -3,14 +3,14 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>Options for fitting and loading, by name: <c>new Options { ["size"] = "320x240" }</c>.
-    /// <see cref="Library.GetOptions"/> lists them; every option has a default. Belongs to one thread at a time; calls that
-    /// take options copy them.</summary>
+    /// <summary>Options for fitting and loading, by name: <c>new Options { ["size"] = "320x240" }</c>. <see
+    /// cref="Library.GetOptions"/> lists them; every option has a default. Only one thread at a time may use it.
+    /// Methods that take options copy them.</summary>
     public sealed unsafe class Options : IDisposable
     {
-        /// <summary>Progress callback. Returns true to continue and false to cancel the fit. <paramref name="done"/> of
-        /// <paramref name="total"/> steps are complete; the total is 0 while it is unknown, see
-        /// <see cref="Trainer.Expect"/>. An exception cancels the call in progress, which throws it.</summary>
+        /// <summary>Progress callback. Return true to continue, false to cancel the fit. <paramref name="done"/> of
+        /// <paramref name="total"/> steps are complete; the total is 0 while it is unknown, see <see
+        /// cref="Trainer.Expect"/>. An exception also cancels the call, which rethrows it.</summary>
         public delegate bool ProgressCallback(string stage, long done, long total);
 
         internal readonly OptionsHandle Handle;
@@ -104,15 +104,15 @@ namespace Npad
             return this;
         }
 
-        /// <summary>Sets a feature extractor, for a fit or for loading a model that was fitted with one. It lives as long
-        /// as options, trainers and models use it.</summary>
+        /// <summary>Sets a feature extractor, for a fit or for loading a model that was fitted with one. It is kept
+        /// alive as long as options, trainers or models use it.</summary>
         public Options SetExtractor(IFeatureExtractor extractor)
         {
             NativeExtractor.Set(this, extractor);
             return this;
         }
 
-        /// <summary>What must live as long as something was made with these options.</summary>
+        /// <summary>Objects that must outlive everything created with these options.</summary>
         internal object Callback => callback;
 
         public void Dispose() => Handle.Dispose();

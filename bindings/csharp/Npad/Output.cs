@@ -5,22 +5,22 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>Memory of the caller for the result of one image, see <see cref="Model.ScoreInto(Image, Output)"/>. One
-    /// output must not be used by two calls at once.</summary>
+    /// <summary>The caller's memory for the result of one image, see <see cref="Model.ScoreInto(Image, Output)"/>. Two
+    /// calls must not use one output at once.</summary>
     public sealed unsafe class Output
     {
         private readonly Memory map, map8;
         private readonly long mapStride, map8Stride;
         private readonly npad_region[] regions;
 
-        /// <summary>Arrays for the anomaly map and the calibrated map in 8 bits, Width * Height values of the image each;
-        /// null if not wanted. Of the regions, the first <paramref name="maxRegions"/> are kept.</summary>
+        /// <summary>Arrays for the anomaly map and the calibrated map in 8 bits, Width * Height values of the image
+        /// each; null for none. The first <paramref name="maxRegions"/> regions are stored.</summary>
         public Output(float[] map, byte[] map8 = null, int maxRegions = 0)
             : this(map == null ? null : new Memory(map, nameof(map)), 0,
                 map8 == null ? null : new Memory(map8, nameof(map8)), 0, maxRegions) { }
 
-        /// <summary>Unmanaged memory for the maps, which must be as large as the strides, in bytes, and the image's size
-        /// say; a stride of 0 means rows without padding. <see cref="IntPtr.Zero"/> if not wanted.</summary>
+        /// <summary>Unmanaged memory for the maps, which must cover the image's rows. Strides are in bytes; 0 means
+        /// rows without padding. <see cref="IntPtr.Zero"/> for none.</summary>
         public Output(IntPtr map, long mapStride, IntPtr map8, long map8Stride, int maxRegions = 0)
             : this(new Memory(map), mapStride, new Memory(map8), map8Stride, maxRegions) { }
 
@@ -43,7 +43,7 @@ namespace Npad
         public float CalibratedScore { get; private set; }
         public Verdict Verdict { get; private set; }
         public bool IsAnomalous => Verdict == Verdict.Defective;
-        /// <summary>The number of defect regions, including those for which there was no room.</summary>
+        /// <summary>The total number of defect regions, which may exceed the number stored.</summary>
         public long RegionCount { get; private set; }
         /// <summary>The first regions, highest peak first.</summary>
         public IReadOnlyList<Region> Regions { get; private set; }
@@ -51,7 +51,7 @@ namespace Npad
         // Of the image that was scored last.
         private int width, height;
 
-        /// <summary>Native descriptions of outputs, whose memory stays where it is until it is disposed of.</summary>
+        /// <summary>Native descriptions of outputs, whose memory is pinned until this is disposed.</summary>
         internal sealed class Pinned : IDisposable
         {
             private readonly Pins pins = new Pins();
@@ -95,7 +95,7 @@ namespace Npad
                     Extent.CheckRoom(output.map8.Array.LongLength, image.Width, image.Height, 1, "map8");
             }
 
-            /// <summary>Takes what a successful call has written.</summary>
+            /// <summary>Stores the results of a successful call.</summary>
             public void Take()
             {
                 for (var i = 0; i < outputs.Length; i++) outputs[i].Take(First[i], images[i]);
@@ -104,7 +104,7 @@ namespace Npad
             public void Dispose() => pins.Dispose();
         }
 
-        /// <summary>The description of what the last call has written.</summary>
+        /// <summary>The native description of the results of the last call.</summary>
         internal npad_output Written(Pins pins, Image image)
         {
             if (image.Width != width || image.Height != height)

@@ -4,7 +4,7 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>Pixels of one row: from <see cref="Begin"/> to before <see cref="End"/>.</summary>
+    /// <summary>A run of pixels in one row, from <see cref="Begin"/> to before <see cref="End"/>.</summary>
     public readonly struct Run
     {
         internal Run(int row, int begin, int end)
@@ -62,8 +62,8 @@ namespace Npad
         /// <summary>The peak on the calibrated scale of the map: 0.5 is the map threshold; not clamped.</summary>
         public float CalibratedPeak { get; }
 
-        /// <summary>The pixels as a mask of the bounding box, row after row: 255 inside the region, 0 outside. The result
-        /// must not have been disposed of; that of <see cref="Output"/> has no pixels of regions.</summary>
+        /// <summary>The pixels as a mask of the bounding box, row after row: 255 inside the region, 0 outside. The
+        /// result must not be disposed. Regions of an <see cref="Output"/> have no pixels.</summary>
         public byte[] GetMask()
         {
             npad_error* error = null;
@@ -75,7 +75,8 @@ namespace Npad
             return mask;
         }
 
-        /// <summary>The pixels as runs, ordered by row, then by column. As for <see cref="GetMask"/>.</summary>
+        /// <summary>The pixels as runs, ordered by row, then by column. Restrictions as for
+        /// <see cref="GetMask"/>.</summary>
         public IReadOnlyList<Run> GetRuns()
         {
             UIntPtr count;
@@ -88,8 +89,8 @@ namespace Npad
             }
         }
 
-        /// <summary>The outer boundary as pixels of the region: 8-connected, clockwise, closed implicitly. As for
-        /// <see cref="GetMask"/>.</summary>
+        /// <summary>The outer contour as a closed chain of the region's boundary pixels: 8-connected, clockwise; the
+        /// first pixel is not repeated. Restrictions as for <see cref="GetMask"/>.</summary>
         public IReadOnlyList<Pixel> GetContour()
         {
             UIntPtr count;

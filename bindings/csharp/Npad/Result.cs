@@ -5,11 +5,12 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>What is to be done with an image.</summary>
+    /// <summary>Verdict on an image.</summary>
     public enum Verdict
     {
         Good = 0,
-        /// <summary>Somebody should look. Only where a review rate or threshold is set.</summary>
+        /// <summary>The score exceeds the review threshold only: a person should inspect the image. Returned only if a
+        /// review rate or a review threshold is set.</summary>
         Review = 1,
         Defective = 2,
     }
@@ -43,8 +44,8 @@ namespace Npad
         public int Width { get; }
         public int Height { get; }
 
-        /// <summary>The anomaly map in native memory: Width * Height floats, row after row, as long as this object is
-        /// neither disposed of nor collected.</summary>
+        /// <summary>The anomaly map in native memory: Width * Height floats, row after row. Valid until this object is
+        /// disposed or collected.</summary>
         public IntPtr MapPointer
         {
             get
@@ -66,8 +67,8 @@ namespace Npad
             }
         }
 
-        /// <summary>The calibrated anomaly map in 8 bits, row after row: 128 and above exactly above the map threshold,
-        /// 255 for twice as far above a typical good image's value and more.</summary>
+        /// <summary>The calibrated anomaly map in 8 bits, row after row: 128 or more exactly where the map exceeds the
+        /// map threshold, 255 at twice the threshold's distance from a typical good image's value and above.</summary>
         public byte[] GetMap8()
         {
             var map = Extent.Array<byte>(Width, Height, 1);
@@ -75,9 +76,8 @@ namespace Npad
             return map;
         }
 
-        /// <summary>Writes the map of <see cref="GetMap8"/> to unmanaged memory, which must be as large as
-        /// <paramref name="stride"/>, the bytes from row to row, and the map's size say; 0 means rows without
-        /// padding.</summary>
+        /// <summary>Writes the map of <see cref="GetMap8"/> to unmanaged memory, which must cover the map's rows.
+        /// <paramref name="stride"/> is in bytes; 0 means rows without padding.</summary>
         public void WriteMap8(IntPtr map, long stride = 0)
         {
             npad_error* error = null;

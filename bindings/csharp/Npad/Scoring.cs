@@ -13,9 +13,9 @@ namespace Npad
         /// <summary>Scores one image.</summary>
         public Result Score(Image image) => Score(new[] { image })[0];
 
-        /// <summary>Scores several images, all or none. The batch takes less time than its images one by one. Cancelling
-        /// the token ends the call after the image that it is working on, with an
-        /// <see cref="OperationCanceledException"/>.</summary>
+        /// <summary>Scores a batch of images, in less time than one at a time. If one fails, the call throws and
+        /// returns no results. Cancelling the token ends the call once the image in progress is complete, with an <see
+        /// cref="OperationCanceledException"/>.</summary>
         public IReadOnlyList<Result> Score(IReadOnlyList<Image> images, CancellationToken cancellation = default(CancellationToken))
         {
             if (images == null) throw new ArgumentNullException(nameof(images));
@@ -38,7 +38,7 @@ namespace Npad
             return Array.ConvertAll(owned, handle => new Result(handle));
         }
 
-        /// <summary>Scores one image on a thread of the pool. Cancelling the token before the call has its turn cancels the
+        /// <summary>Scores one image on a thread-pool thread. Cancelling the token before the call starts cancels the
         /// task.</summary>
         public Task<Result> ScoreAsync(Image image, CancellationToken cancellation = default(CancellationToken)) =>
             Task.Run(() => Score(new[] { image }, cancellation)[0], cancellation);
@@ -51,11 +51,11 @@ namespace Npad
             return Brief(image, new Output(map));
         }
 
-        /// <summary>Scores into arrays of the caller.</summary>
+        /// <summary>Scores one image into arrays of the caller.</summary>
         public void ScoreInto(Image image, Output output) => ScoreInto(new[] { image }, new[] { output });
 
-        /// <summary>Scores several images, all or none, each into the output of the same index. No two may share memory.
-        /// After a failure the maps may hold anything.</summary>
+        /// <summary>Scores a batch of images, each into the output of the same index. Outputs must not share memory.
+        /// After a failure the content of the maps is undefined.</summary>
         public void ScoreInto(IReadOnlyList<Image> images, IReadOnlyList<Output> outputs,
             CancellationToken cancellation = default(CancellationToken))
         {
@@ -133,8 +133,8 @@ namespace Npad
             });
         }
 
-        /// <summary>Draws the anomaly map that ScoreInto wrote over its image, with boxes around the regions that the
-        /// output had room for.</summary>
+        /// <summary>Draws the anomaly map that ScoreInto wrote over its image, with boxes around the stored
+        /// regions.</summary>
         public byte[] Render(Image image, Output output, PixelFormat format = PixelFormat.Rgb8)
         {
             if (output == null) throw new ArgumentNullException(nameof(output));
@@ -165,7 +165,7 @@ namespace Npad
 
         private delegate void Call(npad_model* model, npad_cancellation* request);
 
-        /// <summary>Makes a call that a token can cancel.</summary>
+        /// <summary>Runs a call that a token can cancel.</summary>
         private void Cancellable(CancellationToken token, Call call)
         {
             using (var model = Handle.Borrow())

@@ -3,7 +3,8 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>A fit in progress, for images that come one by one. Belongs to one thread at a time.</summary>
+    /// <summary>A fit in progress, which learns good images one at a time. Only one thread at a time may use
+    /// it.</summary>
     public sealed unsafe class Trainer : IDisposable
     {
         private readonly TrainerHandle handle;
@@ -25,8 +26,8 @@ namespace Npad
             this.callback = callback;
         }
 
-        /// <summary>Resumes the fit of a model with further good images, for a new model. Of the options, the progress callback
-        /// is used.</summary>
+        /// <summary>Resumes the fit of a model, to compute a new model from further good images. Only the progress
+        /// callback of the options is used.</summary>
         public static Trainer Resume(Model model, Options options = null)
         {
             if (model == null) throw new ArgumentNullException(nameof(model));
@@ -39,8 +40,7 @@ namespace Npad
             return new Trainer(trainer, options?.Callback);
         }
 
-        /// <summary>Announces how many images will be added, so that the progress callback receives a total; 0 for
-        /// unknown.</summary>
+        /// <summary>Sets the number of images that will be added, for the progress callback; 0 means unknown.</summary>
         public void Expect(long count)
         {
             if (count < 0) throw new ArgumentOutOfRangeException(nameof(count), count, "must be 0 or more");
@@ -50,7 +50,7 @@ namespace Npad
                     (npad_trainer*)trainer.Pointer, (UIntPtr)(ulong)count, &error), error);
         }
 
-        /// <summary>Learns one good image. A failure leaves the trainer as it was.</summary>
+        /// <summary>Learns one good image. On failure the trainer is unchanged.</summary>
         public void Add(Image image)
         {
             npad_error* error = null;
@@ -71,7 +71,8 @@ namespace Npad
             }
         }
 
-        /// <summary>Ends the fit. After a failure the trainer is as it was before: add images or call again.</summary>
+        /// <summary>Finishes the fit. After a failure the trainer is unchanged: more images can be added, and the call
+        /// can be repeated.</summary>
         public Model Finish()
         {
             npad_model* model = null;

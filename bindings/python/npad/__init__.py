@@ -57,10 +57,10 @@ def version() -> str:
 
 
 def open_runtime(path: str | os.PathLike[str]) -> None:
-    """Loads ONNX Runtime from a file, or from the folder that contains it, where the search would not find it."""
+    """Loads ONNX Runtime from a file or its folder. Needed only if the default search does not find it."""
     call("npad_runtime_open", text(path))
 
 
 def load_plugin(path: str | os.PathLike[str]) -> None:
-    """Loads a plug-in with a detection method of its own. It stays loaded until the process ends."""
+    """Loads a plug-in with a detection method. It stays loaded until the process ends."""
     call("npad_plugin_load", text(path))

@@ -1,4 +1,4 @@
-"""NumPy arrays as npad's views, read where they lie."""
+"""Views of NumPy arrays, without copies."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ MAX_SIDE = 65535
 
 @dataclass(frozen=True)
 class Image:
-    """An array with what npad must know about it, accepted wherever an array is: for batches whose images differ."""
+    """An array with settings, accepted in place of an array, for batches whose images have different settings."""
 
     array: Array
     order: str = "rgb"
-    """Order of the channels: "rgb", or "bgr" as OpenCV has it."""
+    """Order of the channels: "rgb", or "bgr" as in OpenCV."""
     mask: Array | None = None
     """bool or uint8 [height, width]; pixels that are False or 0 are ignored."""
     roi: Roi | None = None
     """The rectangle (x, y, width, height) outside of which pixels are ignored."""
     significant_bits: int = 0
-    """For uint16, the bits that the camera fills, 8 to 16: 10 for Mono10, 12 for Mono12. 0 means 16."""
+    """For uint16, the number of significant bits, 8 to 16: 10 for Mono10, 12 for Mono12. 0 means 16."""
 
 
 Pixels = Union[Array, Image]
@@ -53,7 +53,7 @@ def rows(array: Array, pixel: int) -> int | None:
 
 
 def packed(array: Array, pixel: int) -> tuple[Array, int]:
-    """The array, or a copy where its rows are not contiguous, and its stride."""
+    """The array, or a copy if its rows are not contiguous, and its stride."""
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
     stride = rows(array, pixel) if array.size else 0
@@ -72,7 +72,7 @@ def sides(array: Array, what: str) -> tuple[int, int]:
 
 
 def mask_view(mask: Array) -> tuple[_library.Mask, Array]:
-    """A view of a mask, and the array that it looks at."""
+    """A view of a mask, and the array that must outlive it."""
     array = np.asarray(mask)
     if array.ndim != 2 or array.dtype not in (np.bool_, np.uint8):
         raise ValueError(f"an array of {array.dtype} {list(array.shape)} is no mask: expected bool or uint8 [h, w]")
@@ -89,7 +89,7 @@ def rectangle(roi: Roi) -> tuple[int, ...]:
 
 
 def view(image: Pixels, **settings: Any) -> tuple[_library.Image, list[object]]:
-    """A view of an image, and what must live as long as the view is used."""
+    """A view of an image, and the objects that must outlive it."""
     if not isinstance(image, Image):
         image = Image(image, **settings)
     if image.order not in ("rgb", "bgr"):
@@ -126,7 +126,7 @@ def view(image: Pixels, **settings: Any) -> tuple[_library.Image, list[object]]:
 
 
 def views(images: Iterable[Pixels], **settings: Any) -> tuple[ctypes.Array[_library.Image], list[object]]:
-    """Views of several images, and what must live as long as the views are used."""
+    """Views of several images, and the objects that must outlive them."""
     pairs = [view(image, **settings) for image in images]
     return (_library.Image * len(pairs))(*(native for native, _ in pairs)), [kept for _, kept in pairs]
 

@@ -18,7 +18,7 @@ VERSION = (0, 2)
 
 
 class Status(IntEnum):
-    """Why a call failed."""
+    """Status codes."""
 
     OK = 0
     INVALID_ARGUMENT = 1
@@ -41,7 +41,7 @@ class Status(IntEnum):
 
 
 class Error(Exception):
-    """A failed call: a status for programs and a message, which says what was wrong, what was expected and what to do."""
+    """A failed call: a status code, and a message that says what was wrong, what was expected and what to do."""
 
     status: Status
 
@@ -235,7 +235,7 @@ _TYPES = {
 
 
 def _load() -> ctypes.CDLL:
-    """Loads the library that NPAD_LIBRARY names, else the one in this package, else the system's, and checks its version."""
+    """Loads the library of NPAD_LIBRARY, else of this package, else of the system, and checks its version."""
     chosen = os.environ.get("NPAD_LIBRARY")
     beside = HERE / NAME
     path = chosen or (str(beside) if beside.exists() else ctypes.util.find_library("npad") or NAME)
@@ -260,17 +260,17 @@ def _load() -> ctypes.CDLL:
 
 library = _load()
 
-# npad calls callbacks of fits and extractors on the thread of the call in progress; no exception may pass through it.
+# npad calls callbacks of fits and extractors on the calling thread; no exception may pass through npad.
 _raised = threading.local()
 
 
 def keep_exception(error: BaseException) -> None:
-    """Keeps what a callback has raised, for the call in progress on this thread to raise after it has returned."""
+    """Stores the exception of a callback, which the running call on this thread raises after it has returned."""
     _raised.error = error
 
 
 def call(name: str, *arguments: object) -> None:
-    """Calls a function that returns a status and takes an error last. Raises what a callback raised, or npad's error."""
+    """Calls a function whose last argument is an error. Raises the exception of a callback, or npad's error."""
     failure = ctypes.c_void_p()
     _raised.error = None
     status = getattr(library, name)(*arguments, ctypes.byref(failure))
@@ -285,7 +285,7 @@ def call(name: str, *arguments: object) -> None:
 
 
 class Handle:
-    """Owns a handle of the library and frees it when nothing refers to this object, calls in progress included."""
+    """Owns a handle of the library and frees it when nothing, including running calls, refers to this object."""
 
     def __init__(self, value: int | None, free: str) -> None:
         if not value:
@@ -299,14 +299,14 @@ class Handle:
 
 
 def output(name: str, free: str, *arguments: object) -> Handle:
-    """Calls a function whose last argument but the error receives a handle."""
+    """Calls a function whose last argument before the error receives a handle."""
     handle = ctypes.c_void_p()
     call(name, *arguments, ctypes.byref(handle))
     return Handle(handle.value, free)
 
 
 def text(value: str | bytes | os.PathLike[str]) -> bytes:
-    """Text or a path as the library takes it."""
+    """Encodes text or a path for the library."""
     encoded = os.fsencode(value)
     if 0 in encoded:
         raise ValueError(f"{value!r} contains a zero character")
@@ -314,7 +314,7 @@ def text(value: str | bytes | os.PathLike[str]) -> bytes:
 
 
 def integer(value: object, what: str, low: int, high: int) -> int:
-    """A whole number within bounds: ctypes would cut off the upper bits of others."""
+    """Checks that an integer is within bounds, since ctypes would truncate it."""
     number = value.__index__() if hasattr(value, "__index__") else None
     if number is None or not low <= number <= high:
         raise ValueError(f"{what} is {value!r}, but must be a whole number from {low} to {high}")

@@ -20,7 +20,7 @@ def _log(level: int, message: bytes, _: object) -> None:
 def enable_logging(level: int = logging.INFO, logger: logging.Logger | str = "npad") -> None:
     """Passes npad's messages of a level and above, for example logging.DEBUG, to a logger.
 
-    By default npad logs nothing. The setting is one of the process. Must not be called from a handler of the logger.
+    By default npad logs nothing. The setting applies to the process. Must not be called from a handler of the logger.
     """
     global _logger
     least = max((native for native, python in _LEVELS.items() if python >= level), default=1)
@@ -33,7 +33,7 @@ def enable_logging(level: int = logging.INFO, logger: logging.Logger | str = "np
 
 
 def disable_logging() -> None:
-    """Stops passing messages on. When it returns, no thread is in the logger on npad's behalf."""
+    """Stops the logging. Waits until running calls of the logger by npad have returned."""
     call("npad_log_set", _library.LogCallback(), None, 1)
 
 

@@ -21,13 +21,13 @@ _MAX_SIZE = ctypes.c_size_t(-1).value
 
 
 class Cancellation:
-    """A request to cancel a batch. Any thread may cancel it; it cannot be reset."""
+    """A cancellation request for a batch. Any thread may cancel it; it cannot be reset."""
 
     def __init__(self) -> None:
         self._handle = Handle(library.npad_cancellation_new(), "npad_cancellation_free")
 
     def cancel(self) -> None:
-        """Cancels every call that was given this request, under way or to come, after the image that it is working on."""
+        """Cancels all running and future calls that use this request, once the image in progress is complete."""
         library.npad_cancellation_cancel(self._handle)
 
     @property
@@ -43,7 +43,7 @@ def _handle_of(cancellation: Cancellation | None) -> Handle | None:
 class Model:
     """A fitted model. Any number of threads may score with it at once.
 
-    Images are arrays, or Image objects where they differ in their settings. `order`, `mask`, `roi` and `significant_bits`
+    Images are arrays, or Image objects if they differ in their settings. `order`, `mask`, `roi` and `significant_bits`
     are those of Image, for images that are arrays.
     """
 
@@ -58,18 +58,18 @@ class Model:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], options: Options | None = None, **values: Any) -> Model:
-        """Reads a model file. Of the options, device, threads, max_calls, call_timeout and extractor are used."""
+        """Loads a model from a file. Only device, threads, max_calls, call_timeout and extractor are used."""
         chosen = given(options, values)
         return cls(output("npad_model_load", "npad_model_free", text(path), chosen._handle))
 
     @classmethod
     def from_bytes(cls, data: bytes, options: Options | None = None, **values: Any) -> Model:
-        """Reads a model from the bytes of its file, as load does."""
+        """Loads a model from the bytes of a model file, see load."""
         chosen, data = given(options, values), bytes(data)
         return cls(output("npad_model_load_memory", "npad_model_free", data, len(data), chosen._handle))
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Writes the model file, all or nothing."""
+        """Writes the model file atomically."""
         call("npad_model_save", self._handle, text(path))
 
     def to_bytes(self) -> bytes:
@@ -114,7 +114,7 @@ class Model:
 
     @property
     def false_alarm_rate(self) -> float:
-        """The share of good images that may be called defective, from which the threshold was computed."""
+        """The target false-alarm rate, from which the threshold was computed."""
         return library.npad_model_false_alarm_rate(self._handle)
 
     @property
@@ -124,7 +124,7 @@ class Model:
 
     @property
     def review_threshold(self) -> float:
-        """The raw image score above which an image is to be reviewed; the threshold itself where there is no review."""
+        """The raw image score above which an image is for review; equal to the threshold if there is no review."""
         return library.npad_model_review_threshold(self._handle)
 
     @property
@@ -135,7 +135,7 @@ class Model:
     def with_thresholds(
         self, threshold: float | None = None, review: float | None = None, map_threshold: float | None = None
     ) -> Model:
-        """The same model with other thresholds, in the units of raw scores. Without review, there is none."""
+        """A copy of the model with other thresholds, in units of raw scores. No `review` means no review."""
         threshold = self.threshold if threshold is None else threshold
         review = threshold if review is None else review
         map_threshold = self.map_threshold if map_threshold is None else map_threshold
@@ -145,9 +145,9 @@ class Model:
     def recalibrate(
         self, images: Iterable[Pixels], order: str = "rgb", options: Options | None = None, **values: Any
     ) -> Model:
-        """The same model with thresholds from good images that it has not learnt.
+        """A copy of the model with thresholds computed from good images that are not among those of the fit.
 
-        Of the options, false_alarm_rate and review_rate are used; without options, the model's own.
+        Only false_alarm_rate and review_rate are used; without options, those of the model.
         """
         native, _kept = views(images, order=order)
         chosen = given(options, values) if options is not None or values else None
@@ -155,7 +155,7 @@ class Model:
         return Model(output("npad_model_recalibrate", "npad_model_free", *arguments))
 
     def warm_up(self, width: int, height: int) -> None:
-        """Prepares for images of one size, so that the first call with such an image is as fast as later ones."""
+        """Prepares the model for images of one size, so that the first call is as fast as later ones."""
         width, height = (integer(side, name, 1, MAX_SIDE) for side, name in ((width, "width"), (height, "height")))
         call("npad_model_warm_up", self._handle, width, height)
 
@@ -174,7 +174,7 @@ class Model:
     def score_batch(
         self, images: Iterable[Pixels], order: str = "rgb", cancellation: Cancellation | None = None
     ) -> list[Result]:
-        """Scores several images, all or none. The batch takes less time than its images one by one."""
+        """Scores a batch of images, in less time than one at a time. If one fails, the call raises."""
         native, _kept = views(images, order=order)
         handles = (ctypes.c_void_p * len(native))()
         call("npad_score_batch", self._handle, native, len(native), _handle_of(cancellation), handles)
@@ -209,7 +209,7 @@ class Model:
         max_regions: int = 0,
         cancellation: Cancellation | None = None,
     ) -> list[Decision]:
-        """Scores several images, all or none, into an array for each image, as score_into does."""
+        """Scores a batch of images into one array per image, see score_into. If one fails, the call raises."""
         native, _kept = views(images, order=order)
         for arrays, what in (maps, "maps"), (maps_u8, "maps_u8"):
             if arrays is not None and len(arrays) != len(native):
@@ -251,7 +251,7 @@ class Model:
 def _target(
     image: _library.Image, map: Array | None, map_u8: Array | None, max_regions: int
 ) -> tuple[_library.Output, tuple[object, ...]]:
-    """The struct for the arrays of a call, and what must live as long as it: the image's size first."""
+    """The struct for the arrays of a call, and the objects that must outlive it. `size` is that of the image."""
     shape = (image.height, image.width)
     target = _library.Output()
     if map is not None:
@@ -272,7 +272,7 @@ def _copy(target: _library.Output) -> _library.Output:
 
 
 class Trainer:
-    """A fit in progress, for images that come one by one. Belongs to one thread at a time.
+    """A fit in progress, which learns good images one at a time. Only one thread at a time may use it.
 
     Options are an Options object or keywords.
     """
@@ -284,7 +284,7 @@ class Trainer:
 
     @classmethod
     def resume(cls, model: Model, progress: Progress | None = None) -> Trainer:
-        """Resumes the fit of a model with further good images, for a new model."""
+        """Resumes the fit of a model, to compute a new model from further good images."""
         trainer = cls.__new__(cls)
         chosen = Options(progress=progress)
         trainer._progress = chosen._progress
@@ -293,11 +293,11 @@ class Trainer:
         return trainer
 
     def expect(self, count: int) -> None:
-        """Announces how many images will be added, so that the progress callback receives a total; 0 for unknown."""
+        """Sets the number of images that will be added, for the progress callback; 0 means unknown."""
         call("npad_trainer_expect", self._handle, integer(count, "the expected number of images", 0, _MAX_SIZE))
 
     def add(self, image: Pixels, order: str = "rgb", significant_bits: int = 0) -> None:
-        """Learns one good image. A failure leaves the trainer as it was."""
+        """Learns one good image. On failure the trainer is unchanged."""
         native, _kept = view(image, order=order, significant_bits=significant_bits)
         call("npad_trainer_add_image", self._handle, ctypes.byref(native))
 
@@ -305,7 +305,7 @@ class Trainer:
         return library.npad_trainer_image_count(self._handle)
 
     def finish(self) -> Model:
-        """Ends the fit. After a failure, the trainer is as it was before: add images or call again."""
+        """Finishes the fit. On failure the trainer is unchanged: add more images or call finish again."""
         return Model(output("npad_trainer_finish", "npad_model_free", self._handle))
 
 
@@ -316,7 +316,7 @@ def fit(
     significant_bits: int = 0,
     **values: Any,
 ) -> Model:
-    """Learns from good images, at least 2; 20 or more are recommended.
+    """Fits a model to at least 2 good images; 20 or more are recommended.
 
     Options are an Options object or keywords; those with a dot through a dictionary: **{"npad.channels": 50}.
     """

@@ -22,20 +22,20 @@ Progress = Callable[[str, int, int], bool]
 
 
 class OptionType(IntEnum):
-    """What values an option takes."""
+    """Type of an option's value."""
 
     INTEGER = 0
     NUMBER = 1
     CHOICE = 2
     FLAGS = 3
-    """Some of some words, joined by "+"."""
+    """Any of several words, joined by "+"."""
     TEXT = 4
     PATH = 5
 
 
 @dataclass(frozen=True)
 class OptionInfo:
-    """An option that fits and loads take."""
+    """An option for fitting and loading."""
 
     name: str
     type: OptionType
@@ -74,7 +74,7 @@ def methods() -> list[MethodInfo]:
 
 
 def devices() -> list[str]:
-    """The kinds of device that the option "device" can name; this machine need not have them."""
+    """The device types that the option "device" takes. The machine need not have them."""
     return [library.npad_device_name(i).decode() for i in range(library.npad_device_count())]
 
 
@@ -91,18 +91,18 @@ class Extractor:
     name: str
     """1 to 64 lower-case letters, digits, "-" or "_"."""
     strides: Sequence[int]
-    """For each output, the input pixels per position in each direction, 1 to 64."""
+    """Stride of each output: input pixels per position in each direction, 1 to 64."""
     channels: Sequence[int]
-    """For each output, its number of planes."""
+    """Number of planes of each output, 1 to 8192."""
     extract: Callable[[NDArray[np.float32]], Sequence[Array]] = field(repr=False)
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Subtracted from red, green and blue, which are 0 to 1."""
+    """Means of red, green and blue on a scale of 0 to 1, which are subtracted."""
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """The divisor of red, green and blue."""
+    """Standard deviations of red, green and blue on a scale of 0 to 1, which are the divisors."""
 
     def _run(self, address: int, height: int, width: int, outputs: Any) -> None:
         planes = (ctypes.c_float * (3 * height * width)).from_address(address)
-        # A copy: the library's memory ends with this call, but the callable may keep what it was given.
+        # A copy, since the library's memory is valid during this call only, but the callable may keep its argument.
         results = self.extract(np.array(planes, np.float32).reshape(3, height, width))
         if len(results) != len(self.strides):
             raise ValueError(f"the extractor returned {len(results)} outputs, but has {len(self.strides)} strides")
@@ -185,7 +185,7 @@ class Options:
         call("npad_options_set_roi", self._handle, *rectangle(roi or (0, 0, 0, 0)))
 
     def set_progress(self, progress: Progress | None) -> None:
-        """Sets the progress callback of fits; None for none. What it raises cancels the call, which raises it."""
+        """Sets the progress callback of fits; None for none. An exception cancels the call, which raises it."""
 
         def callback(stage: bytes, done: int, total: int, _: object) -> bool:
             try:

@@ -1,4 +1,4 @@
-"""What npad returns for an image."""
+"""Results of scoring."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ._library import Handle, call, library
 
 
 class Verdict(IntEnum):
-    """What is to be done with an image."""
+    """Verdict on an image."""
 
     GOOD = 0
     REVIEW = 1
-    """Somebody should look. Only where a review rate or threshold is set."""
+    """A person should inspect the image. Returned only if a review rate or threshold is set."""
     DEFECTIVE = 2
 
 
@@ -56,7 +56,7 @@ class Region:
         return self._numbers(library.npad_result_region_runs, 3)
 
     def contour(self) -> NDArray[np.int32]:
-        """The outer boundary as pixels [n, 2] of the region, x and y: 8-connected, clockwise, closed implicitly."""
+        """The outer contour as a closed chain [n, 2] of boundary pixels, x and y: 8-connected, clockwise."""
         return self._numbers(library.npad_result_region_contour, 2)
 
     def _numbers(self, function: Any, columns: int) -> NDArray[np.int32]:
@@ -84,7 +84,7 @@ class Result:
     """The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped."""
     verdict: Verdict
     map: NDArray[np.float32] = field(repr=False)
-    """The anomaly map [height, width], read-only, in the library's memory, which it keeps alive."""
+    """The anomaly map [height, width], a read-only view of the library's memory, which it keeps alive."""
     regions: list[Region]
     """The defect regions, highest peak first; may be empty."""
     _handle: Handle = field(repr=False, compare=False)
@@ -95,7 +95,7 @@ class Result:
         return self.verdict == Verdict.DEFECTIVE
 
     def map_u8(self) -> NDArray[np.uint8]:
-        """The calibrated anomaly map in 8 bits: 128 and above exactly above the map threshold."""
+        """The calibrated anomaly map in 8 bits: 128 or more exactly above the map threshold."""
         values = np.empty(self.map.shape, np.uint8)
         call("npad_result_map_u8", self._handle, values.ctypes.data, 0)
         return values
@@ -133,7 +133,7 @@ class Decision:
     """The score on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped."""
     verdict: Verdict
     region_count: int
-    """The number of defect regions, including those beyond `max_regions`."""
+    """The total number of defect regions, which may exceed `max_regions`."""
     regions: list[Region]
     """The first `max_regions` regions, highest peak first."""
     _output: _library.Output = field(repr=False, compare=False)

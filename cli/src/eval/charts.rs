@@ -20,7 +20,7 @@ fn y(share: f64) -> f64 {
     HEIGHT - BOTTOM - share * (HEIGHT - BOTTOM - TOP)
 }
 
-/// A coordinate, or a list of points, as precise as a screen shows it.
+/// Formats coordinates with the precision of a screen.
 fn px(value: f64) -> String {
     format!("{value:.1}")
 }
@@ -29,12 +29,12 @@ fn point((across, up): (f64, f64)) -> String {
     format!("{:.1},{:.1}", x(across), y(up))
 }
 
-/// Names the chart and its axes.
+/// Titles of the chart and its axes.
 struct Labels {
     title: &'static str,
     across: &'static str,
     up: &'static str,
-    /// From left to right, at equal distances.
+    /// Labels from left to right, at equal distances.
     ticks: Vec<String>,
 }
 
@@ -55,8 +55,8 @@ fn frame(labels: &Labels, content: &Markup) -> Markup {
     }
 }
 
-/// The share of defective images found against the share of good ones called defective, at every threshold; a dot marks
-/// the stored one.
+/// ROC curve: the share of defective images found against the share of good ones judged defective; a dot marks the
+/// model's threshold.
 pub fn roc(scores: &[(f32, bool)], operating: (f64, f64)) -> Markup {
     let mut sorted = scores.to_vec();
     sorted.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -77,14 +77,14 @@ pub fn roc(scores: &[(f32, bool)], operating: (f64, f64)) -> Markup {
     };
     let labels = Labels {
         title: "ROC curve",
-        across: "good images called defective",
+        across: "good images judged defective",
         up: "defective images found",
         ticks: ["0", "25 %", "50 %", "75 %", "100 %"].map(str::to_owned).to_vec(),
     };
     frame(&labels, &content)
 }
 
-/// How many good and defective images have which calibrated score; the line is the threshold.
+/// Histogram of the calibrated scores of good and defective images; the line is the threshold.
 pub fn histogram(calibrated: &[(f32, bool)]) -> Markup {
     let low = calibrated.iter().map(|s| f64::from(s.0)).fold(-0.25, f64::min).max(-1.0);
     let high = calibrated.iter().map(|s| f64::from(s.0)).fold(1.0, f64::max).min(4.0);

@@ -1,4 +1,4 @@
-//! Fitting on a data set's good images, scoring its test images, and measuring.
+//! Fits a model to a data set's good images, scores its test images, and computes metrics.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -31,7 +31,7 @@ pub struct Scored {
     pub calibrated: f32,
 }
 
-/// What a report shows of one image.
+/// An image in a report.
 pub struct Shown {
     pub number: usize,
     pub image: Picture,
@@ -57,8 +57,8 @@ pub struct Evaluation {
     pub shown: Vec<Shown>,
 }
 
-/// So many of the paths at random, in their order. The first ones would be of one batch or one part: names often follow
-/// production.
+/// Selects `count` of the paths at random and keeps their order. The first ones might be of one batch or part, since
+/// names often follow production.
 fn choose(paths: &[PathBuf], count: usize, seed: u64) -> Vec<PathBuf> {
     let mut numbers = Random::new(seed).choose(count, paths.len());
     numbers.sort_unstable();
@@ -142,7 +142,7 @@ impl Evaluation {
         Ok(time)
     }
 
-    /// Renders what a report shows: of each outcome the most extreme images, the wrong ones first.
+    /// Renders the images of a report: the most extreme ones of each outcome, wrong decisions first.
     fn show(&mut self, model: &Model, dataset: &Dataset) -> Result<()> {
         for (defective, called) in [(true, false), (false, true), (true, true), (false, false)] {
             let mut numbers: Vec<usize> = (0..self.images.len())
@@ -168,12 +168,12 @@ impl Evaluation {
         Ok(())
     }
 
-    /// Scores with what the images are.
+    /// Pairs of score and ground truth.
     pub fn scores(&self) -> Vec<(f32, bool)> {
         self.images.iter().map(|image| (image.score, image.defective)).collect()
     }
 
-    /// How often the stored threshold decides rightly.
+    /// Confusion matrix at the model's threshold.
     pub fn confusion(&self) -> Confusion {
         Confusion::new(self.decisions())
     }
@@ -203,7 +203,7 @@ impl Evaluation {
         ]
     }
 
-    /// For each kind of defect: its images, their AUROC against the good ones, and those found.
+    /// For each kind of defect: the number of images, their AUROC against the good ones, and the number found.
     pub fn kinds(&self) -> BTreeMap<&str, (usize, Option<f64>, usize)> {
         let mut kinds = BTreeMap::new();
         for kind in self.images.iter().filter(|image| image.defective).map(|image| &*image.kind) {

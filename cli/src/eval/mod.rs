@@ -28,16 +28,16 @@ pub struct Arguments {
     /// Detection methods [default: npad]
     #[arg(long, value_delimiter = ',', default_value = "npad")]
     method: Vec<String>,
-    /// Learn from N of the good images only, chosen at random by the seed
+    /// Fit to only N of the good images, chosen at random by the seed
     #[arg(long, value_name = "N")]
     shots: Option<usize>,
-    /// Measure maps at this size instead of the image's own
+    /// Size of the maps for pixel metrics, instead of the image's size
     #[arg(long, value_name = "HxW")]
     eval_size: Option<String>,
-    /// Write the results to this file too
+    /// Also write the results to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Write a page with tables, charts and pictures of what went wrong, for people
+    /// Write an HTML report with tables, charts and pictures of wrong decisions
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
     #[command(flatten)]
@@ -68,7 +68,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let results: Vec<Value> = evaluations.iter().map(Evaluation::to_json).collect();
     let text = serde_json::to_string_pretty(&results).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
-    // Files first: the program ends where standard output is a closed pipe.
+    // Files first, since the program ends when standard output is a closed pipe.
     let files = write_files(arguments, &evaluations, &text);
     print_line(&text)?;
     files

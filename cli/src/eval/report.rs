@@ -1,4 +1,4 @@
-//! One self-contained page: the table, the charts, and what went wrong first, with pictures. No script, no network.
+//! A self-contained HTML page without scripts: the table, the charts, and pictures, wrong decisions first.
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -96,8 +96,8 @@ fn section(evaluation: &Evaluation) -> Result<Markup> {
     let calibrated: Vec<(f32, bool)> = evaluation.images.iter().map(|i| (i.calibrated, i.defective)).collect();
     let operating = (confusion.false_alarm_rate(), 1.0 - confusion.miss_rate());
     let outcomes = [
-        ("Missed: defective, but called good", true, false),
-        ("False alarms: good, but called defective", false, true),
+        ("Missed: defective, but judged good", true, false),
+        ("False alarms: good, but judged defective", false, true),
         ("Found", true, true),
         ("Good, with the highest scores", false, false),
     ]
@@ -130,7 +130,7 @@ fn kinds(evaluation: &Evaluation) -> Markup {
     }
 }
 
-/// The images that are (or are not) defective and were (or were not) called so.
+/// The images with the given ground truth and decision.
 fn outcome(evaluation: &Evaluation, title: &str, kind: (bool, bool)) -> Result<Markup> {
     let is_of_kind = |image: &Scored| (image.defective, image.called_defective) == kind;
     let all = evaluation.images.iter().filter(|image| is_of_kind(image)).count();

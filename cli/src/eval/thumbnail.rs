@@ -1,4 +1,4 @@
-//! Pictures small enough to stand inside a page.
+//! Thumbnails for embedding in a page.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,7 +30,7 @@ pub fn outline(pixels: &mut [u8], mask: &GroundTruth) {
     }
 }
 
-/// A picture as the URI of its own data, reduced to the size at which a report shows it.
+/// Encodes a picture as a data URI, reduced to the display size of the report.
 pub fn data_uri(pixels: Vec<u8>, width: usize, height: usize) -> Result<String> {
     let internal =
         |what: &dyn std::fmt::Display| Error::new(Status::Internal, format!("a picture of the report: {what}"));

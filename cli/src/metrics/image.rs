@@ -1,4 +1,4 @@
-//! How good image scores and decisions are.
+//! Metrics of image scores and decisions.
 
 use npad::math::random::Random;
 
@@ -43,21 +43,21 @@ fn groups(scores: &[(f32, bool)]) -> Vec<(f64, f64)> {
     sorted.chunk_by(|a, b| a.0 == b.0).map(group).collect()
 }
 
-/// How often decisions are right.
+/// Confusion matrix of the decisions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Confusion {
-    /// Defective and called so.
+    /// Defective, judged defective.
     pub found: usize,
-    /// Defective and called good.
+    /// Defective, judged good.
     pub missed: usize,
-    /// Good and called defective.
+    /// Good, judged defective.
     pub false_alarms: usize,
-    /// Good and called so.
+    /// Good, judged good.
     pub passed: usize,
 }
 
 impl Confusion {
-    /// Counts pairs of (called defective, is defective).
+    /// Counts pairs of (judged defective, is defective).
     pub fn new(decisions: impl IntoIterator<Item = (bool, bool)>) -> Self {
         let mut counts = Self::default();
         for decision in decisions {
@@ -71,7 +71,7 @@ impl Confusion {
         counts
     }
 
-    /// The harmonic mean of precision and recall; 0 where nothing is found.
+    /// The harmonic mean of precision and recall; 0 if no defect is found.
     pub fn f1(&self) -> f64 {
         2.0 * self.found as f64 / ((2 * self.found + self.missed + self.false_alarms).max(1)) as f64
     }
@@ -81,24 +81,24 @@ impl Confusion {
         self.missed as f64 / (self.found + self.missed).max(1) as f64
     }
 
-    /// The share of good images that are called defective.
+    /// The share of good images that are judged defective.
     pub fn false_alarm_rate(&self) -> f64 {
         self.false_alarms as f64 / (self.false_alarms + self.passed).max(1) as f64
     }
 
-    /// The mean share of good and of defective images that are called what they are.
+    /// Balanced accuracy: the mean of the shares of good and of defective images that are judged correctly.
     pub fn balanced_accuracy(&self) -> f64 {
         1.0 - (self.miss_rate() + self.false_alarm_rate()) / 2.0
     }
 }
 
-/// Samples drawn for an interval.
+/// Number of bootstrap samples for an interval.
 const RESAMPLES: usize = 1000;
-/// The share of them outside of it, on each side.
+/// Share of the samples outside the interval on each side.
 const TAIL: f64 = 0.025;
 
-/// The 95 % percentile interval of a metric of images, by the bootstrap (Efron 1979): good and defective images are drawn
-/// again with replacement, each kind as often as there are. The same images always give the same interval.
+/// The 95 % percentile interval of a metric of images, by the bootstrap (Efron 1979): good and defective images are
+/// resampled separately with replacement. The interval is deterministic.
 pub fn interval<T: Copy>(
     images: &[T],
     is_defective: impl Fn(&T) -> bool,

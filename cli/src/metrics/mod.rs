@@ -1,4 +1,4 @@
-//! How good scores, decisions and maps are.
+//! Metrics of scores, decisions and maps.
 
 mod image;
 mod pixel;

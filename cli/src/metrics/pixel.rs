@@ -1,7 +1,7 @@
-//! How good anomaly maps are: pixel AUROC and AUPRO.
+//! Metrics of anomaly maps: pixel AUROC and AUPRO.
 //!
-//! Both stream: maps go into histograms of a million bins and are forgotten, so a data set of any size fits in memory.
-//! Neighbouring bins differ by 3e-5 relative, far below what moves a metric in its last printed digit.
+//! Maps are accumulated in histograms of a million bins, so memory does not depend on the size of the data set.
+//! Neighbouring bins differ by 3e-5 relative, which does not affect the printed digits of a metric.
 
 use super::image::area;
 use npad::error::Result;
@@ -10,14 +10,14 @@ use npad::postprocess::{Components, Run};
 /// AUPRO is integrated up to this false positive rate, as in MVTec AD's evaluation (Bergmann et al. 2021).
 pub const AUPRO_LIMIT: f64 = 0.3;
 
-/// Powers of two that bins distinguish, from 2^-LOWEST up.
+/// Number of powers of two with separate bins, from 2^-LOWEST up.
 const EXPONENTS: u32 = 32;
 const LOWEST: u32 = 16;
-/// Bins for each power of two, as bits of the mantissa.
+/// Bins per power of two, in bits of the mantissa.
 const MANTISSA_BITS: u32 = 15;
 const BINS: usize = (EXPONENTS as usize) << MANTISSA_BITS;
 
-/// The bin of a score: its leading bits, which order as the positive numbers do.
+/// The bin of a score: its leading bits, whose order is that of positive floats.
 fn bin(score: f32) -> usize {
     let key = score.max(0.0).to_bits() >> (23 - MANTISSA_BITS);
     let lowest = (127 - LOWEST) << MANTISSA_BITS;
@@ -28,7 +28,7 @@ fn bin(score: f32) -> usize {
 pub struct PixelMetrics {
     defective: Vec<u64>,
     normal: Vec<u64>,
-    /// Each defect region adds one in all, spread over its pixels' bins.
+    /// Each defect region adds a total of one to its pixels' bins.
     overlap: Vec<f64>,
     regions: usize,
 }

@@ -1,4 +1,4 @@
-//! From statistics to Gaussians: shrinkage, ridge, and the whitener of the regularised covariance.
+//! Estimates Gaussians from statistics: shrinkage, ridge, and the whitener of the regularised covariance.
 
 use nalgebra::DMatrix;
 
@@ -7,7 +7,7 @@ use crate::error::Result;
 use crate::math::kernels::{blocked_index, blocked_len, pack_whitener, padded};
 use crate::math::linalg::{cholesky, invert_lower, try_zeros};
 
-/// What a covariance is drawn towards.
+/// Shrinkage target of a covariance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// The multiple of the identity that has the same trace.
@@ -16,28 +16,28 @@ pub enum Target {
     Pooled,
 }
 
-/// How far a covariance is drawn towards its target.
+/// Amount of shrinkage.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Share {
-    /// 0 (not at all) to 1.
+    /// A share, 0 (none) to 1.
     Fixed(f64),
-    /// By the oracle approximating estimate (Chen, Wiesel, Eldar, Hero 2010, eq. 23) towards the identity, by Ledoit and
-    /// Wolf's optimal share for Gaussian samples towards the pooled covariance.
+    /// Estimated: towards the identity by the oracle approximating estimate (Chen, Wiesel, Eldar, Hero 2010, eq. 23),
+    /// towards the pooled covariance by Ledoit and Wolf's optimal share for Gaussian samples.
     Estimated,
 }
 
-/// What is done to a covariance before it is inverted.
+/// Regularisation of a covariance before it is inverted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Regularisation {
-    /// First the covariance is drawn towards this
+    /// Target of the shrinkage.
     pub target: Target,
-    /// by this share,
+    /// Amount of the shrinkage.
     pub share: Share,
-    /// then this is added to its diagonal.
+    /// Ridge that is added to the diagonal after the shrinkage.
     pub ridge: f64,
 }
 
-/// The share of the oracle approximating estimate, from the traces of a covariance and its square.
+/// The shrinkage of the oracle approximating estimate, from the traces of a covariance and its square.
 fn oas_share(dimension: usize, samples: f64, trace: f64, trace_of_square: f64) -> f64 {
     let p = dimension as f64;
     let above = (1.0 - 2.0 / p) * trace_of_square + trace * trace;
@@ -70,7 +70,8 @@ pub struct Estimator<'a> {
 }
 
 impl<'a> Estimator<'a> {
-    /// Memory for the dimension of `pooled`, the lower triangle that [`Target::Pooled`] stands for, see [`Moments::pooled`].
+    /// Allocates memory for the dimension of `pooled`, the lower triangle of the covariance of [`Target::Pooled`], see
+    /// [`Moments::pooled`].
     ///
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
@@ -79,7 +80,7 @@ impl<'a> Estimator<'a> {
         Ok(Self { covariance: try_zeros(d)?, whitener: try_zeros(d)?, pooled })
     }
 
-    /// The squared Frobenius norm of the covariance less the pooled one.
+    /// The squared Frobenius norm of the covariance minus the pooled one.
     fn distance_from_pooled(&self) -> f64 {
         let d = self.pooled.nrows();
         let square = |i: usize, j: usize| (self.covariance[(i, j)] - self.pooled[(i, j)]).powi(2);
@@ -91,9 +92,9 @@ impl<'a> Estimator<'a> {
         &self.whitener
     }
 
-    /// Turns position `p`'s statistics of `images` images into a Gaussian.
+    /// Estimates the Gaussian of position `p` from statistics of `images` images.
     ///
-    /// Returns false when the covariance is too close to singular, which a larger ridge cures.
+    /// Returns false when the covariance is nearly singular; a larger ridge prevents that.
     pub fn estimate(
         &mut self,
         moments: &Moments,

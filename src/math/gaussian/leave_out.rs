@@ -1,4 +1,4 @@
-//! Held-out distances in closed form.
+//! Leave-one-out distances in closed form.
 
 use nalgebra::{DMatrix, DVectorViewMut};
 
@@ -6,13 +6,12 @@ use crate::math::kernels::{dispatch, padded, whiten};
 use crate::math::linalg::cholesky;
 use crate::math::vector;
 
-/// Distances of an image from Gaussians estimated without it, in closed form.
+/// Leave-one-out distances: those of an image from Gaussians estimated without it, in closed form.
 ///
-/// An image enters a position's statistics with a few weighted samples. Taking them out again is a low-rank change of
-/// the covariance, so by the Woodbury identity its inverse follows from the whitener at hand: every good image can be
-/// scored as though it had not been learnt from, at the cost of a few whitenings. The alternatives, refitting on folds,
-/// would cost a decomposition a fold and estimate from fewer images than the model has, which overstates the distances.
-/// The shrinkage share and the ridge are taken as unchanged.
+/// An image contributes a few weighted samples to a position's statistics. Removing them is a low-rank change of the
+/// covariance, so by the Woodbury identity the changed inverse follows from the existing whitener at the cost of a few
+/// whitenings. Cross-validation would need a decomposition per fold and would overstate the distances, since it
+/// estimates from fewer images than the model. The shrinkage share and the ridge are assumed to be unchanged.
 #[derive(Default)]
 pub struct LeaveOut {
     rows: Vec<f32>,
@@ -115,14 +114,14 @@ impl LeaveOut {
             if definite {
                 let mut solved = [0.0f64; MAX_GROUP];
                 // A closure might not be inlined, and lose the instruction set.
-                for i in 0..count {
-                    solved[i] = dot::<FMA>(row(i), z);
+                for (row, solved) in removed.chunks_exact(row_len).zip(&mut solved) {
+                    *solved = dot::<FMA>(row, z);
                 }
                 let mut solved = DVectorViewMut::from_slice(&mut solved, count);
                 self.gram.solve_lower_triangular_mut(&mut solved);
                 square += solved.norm_squared();
             } else {
-                // Nothing of the variance in some direction comes from other images: as far out as can be told.
+                // The variance in some direction comes from this image alone: the distance is at its maximum.
                 square /= ROUNDING;
             }
             *out = (square * scale).max(0.0).sqrt() as f32;
@@ -130,10 +129,10 @@ impl LeaveOut {
     }
 }
 
-/// What rounding may take from the variance that the other images leave in a direction.
+/// Rounding error of the remaining variance in a direction.
 const ROUNDING: f64 = 1e-6;
 
-/// The most samples of one image at a position, and one for their mean: a 7 x 7 neighbourhood.
+/// Maximum number of samples of an image at a position, those of a 7 x 7 neighbourhood, and one for their mean.
 pub const MAX_GROUP: usize = 50;
 
 /// [`LeaveOut::distances`] for the best instruction set of this processor.

@@ -1,8 +1,8 @@
 //! Weighted Gaussians, one per grid position: sufficient statistics, shrinkage, and held-out distances.
 //!
-//! The statistics (weight, weighted sum, weighted second moment) add up over images, so a fit streams, continues and
-//! merges. Moments are taken about a fixed centre near the mean: raw second moments in f32 would lose the variance of
-//! features that hardly vary.
+//! The statistics (weight, weighted sum, weighted second moment) are additive over images, so a fit can stream, resume
+//! and merge. Moments are taken about a fixed centre near the mean, since raw second moments in f32 would lose small
+//! variances.
 
 mod estimate;
 mod leave_out;
@@ -35,7 +35,7 @@ pub struct Moments {
 /// The statistics of one position, open for adding samples.
 pub struct Position<'a> {
     dimension: usize,
-    /// What samples are taken relative to; `padded(dimension)` values.
+    /// The centre that is subtracted from samples; `padded(dimension)` values.
     pub centre: &'a [f32],
     weight: &'a mut f32,
     sum: &'a mut [f32],
@@ -54,7 +54,7 @@ impl Position<'_> {
 }
 
 impl Moments {
-    /// Statistics of nothing yet, about `centre` (`padded(dimension)` values a position, padding zero).
+    /// Empty statistics about `centre` (`padded(dimension)` values per position, with zero padding).
     ///
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
@@ -84,7 +84,7 @@ impl Moments {
         &self.weight
     }
 
-    /// Position `p`, to be filled alone.
+    /// The statistics of position `p`.
     pub fn position_mut(&mut self, p: usize) -> Position<'_> {
         let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
         Position {
@@ -96,7 +96,7 @@ impl Moments {
         }
     }
 
-    /// All positions, to be filled in parallel by [`crate::exec::Threads::run`].
+    /// The statistics of all positions, for parallel loops in [`crate::exec::Threads::run`].
     pub fn positions_mut(&mut self) -> impl IndexedParallelIterator<Item = Position<'_>> {
         let (dimension, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
         self.centre
@@ -128,7 +128,7 @@ impl Moments {
         Ok(pooled)
     }
 
-    /// Adds the statistics of other images of the same kind; their centre may differ.
+    /// Adds the statistics of other images; their centre may differ.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!((self.dimension, self.positions()), (other.dimension, other.positions()), "statistics of one kind");
         let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));

@@ -1,4 +1,4 @@
-//! From Gaussians back to statistics, so that a fit can go on from a model.
+//! Recovers statistics from Gaussians, so that the fit of a model can be resumed.
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -9,10 +9,10 @@ use crate::exec::Threads;
 use crate::math::kernels::{blocked_index, blocked_len, padded};
 use crate::math::linalg::{invert_lower, try_zeros};
 
-/// A share of the sample covariance below this is lost in rounding; the target of the shrinkage then stands for it.
+/// Below this share the sample covariance is lost in rounding, and the shrinkage target replaces it.
 const LEAST_KEPT: f64 = 1e-3;
 
-/// The Gaussians of all positions, as [`super::Estimator`] made them.
+/// The Gaussians of all positions, as computed by [`super::Estimator`].
 pub struct FittedGaussians<'a> {
     /// Values per sample.
     pub dimension: usize,
@@ -24,15 +24,15 @@ pub struct FittedGaussians<'a> {
     pub kept: &'a [f32],
     /// The weight of all samples of each position.
     pub weight: &'a [f32],
-    /// What pooled shrinkage drew towards: the lower triangle.
+    /// The target of pooled shrinkage: the lower triangle.
     pub pooled: &'a DMatrix<f64>,
 }
 
 impl Moments {
-    /// The statistics that give these Gaussians again with the same regularisation.
+    /// The statistics that result in these Gaussians with the same regularisation.
     ///
-    /// A whitener W is stored for scoring, and `inverse(W' W) = (1 - share) S + share T + ridge I` is undone for S. What
-    /// rounding of W does to S is of the order of what it does to scores: the regularised covariance comes back as it is.
+    /// A whitener W is stored for scoring, and `inverse(W' W) = (1 - share) S + share T + ridge I` is undone for S. The
+    /// effect of rounding W on S is of the order of its effect on scores: the regularised covariance is reproduced.
     ///
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
@@ -63,7 +63,7 @@ impl Moments {
                         for i in j..d {
                             let target = match regularisation.target {
                                 Target::Pooled => pooled[(i, j)],
-                                // Drawing towards the mean variance leaves the trace as it is.
+                                // Shrinkage towards the mean variance does not change the trace.
                                 Target::Identity => {
                                     if i == j {
                                         variance

@@ -71,7 +71,7 @@ fn fit(moments: &Moments, images: usize, regularisation: Regularisation) -> Fit 
     fit
 }
 
-/// What stands for the mean covariance of all positions.
+/// The mean covariance of all positions.
 fn pooled(dimension: usize) -> DMatrix<f64> {
     DMatrix::from_fn(dimension, dimension, |i, j| if i == j { 2.0 + i as f64 } else { 0.5 })
 }
@@ -135,7 +135,7 @@ fn the_pooled_covariance_takes_its_share() {
     let regularisation = Regularisation { target: Target::Pooled, share: Share::Fixed(share), ridge: 0.05 };
     let data = Data::new(d, 3, 30, 2);
     let fitted = fit(&data.moments(0..30, 3.0), 30, regularisation);
-    // The weighted sample covariance, drawn to the pooled one, and its inverse by its eigenvalues.
+    // The weighted sample covariance, shrunk to the pooled one, and its inverse by its eigenvalues.
     let samples: Vec<(DVector<f64>, f64)> = (data.samples.iter().zip(&data.weights))
         .flat_map(|(rows, weights)| rows.chunks(padded(d)).zip(weights))
         .map(|(row, weight)| (DVector::from_iterator(d, row[..d].iter().map(|x| f64::from(*x))), f64::from(*weight)))

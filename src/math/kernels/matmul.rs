@@ -1,8 +1,7 @@
 //! Many vectors times one small matrix that stays in cache, and the nearest of many points: K-means' inner loops.
 //!
-//! Written out for AVX2 and AVX-512. Left to the compiler, the sums of several points end up on the stack, and where a
-//! function that is passed as a value is not inlined, a fused multiply-add becomes a function call: that was a
-//! hundred times slower.
+//! Hand-written for AVX2 and AVX-512. The compiler would keep the sums of several points on the stack and, if it does
+//! not inline a closure, turn a fused multiply-add into a function call, which was a hundred times slower.
 
 #[cfg(target_arch = "x86_64")]
 use super::Level;
@@ -11,7 +10,7 @@ use crate::error::Result;
 use crate::exec::memory::try_vec;
 
 const LANES: usize = 16;
-/// Points that go through a panel together. Six times two AVX2 registers of sums leave room for the operands;
+/// Number of points that are processed together. Six times two AVX2 registers of sums leave room for the operands;
 const POINTS: usize = 6;
 /// so do twelve of AVX-512, which reads the panels half as often.
 #[cfg(target_arch = "x86_64")]
@@ -23,7 +22,7 @@ pub struct Panels {
     inputs: usize,
     outputs: usize,
     data: Vec<f32>,
-    /// Inputs, from the first, beyond which a panel has nothing but zeros: a triangular map costs half.
+    /// Number of leading inputs after which a panel has only zeros, which halves the cost of a triangular map.
     used: Vec<usize>,
     /// The squared length of each column, infinite where a panel has more than there are.
     squares: Vec<f32>,
@@ -145,14 +144,14 @@ fn nearest_body<const N: usize>(
     }
 }
 
-/// The best that each lane has seen of one point: the distance less the point's own square, and the panel.
+/// The best of each lane for one point: the distance minus the point's own square, and the panel.
 #[derive(Clone, Copy)]
 struct Best {
     value: [f32; LANES],
     panel: [u32; LANES],
 }
 
-/// Lane by lane, the nearer of what was best and what a panel has.
+/// Updates each lane with a panel.
 #[inline(always)]
 fn keep_nearer(product: &[f32; LANES], squares: &[f32; LANES], panel: u32, best: &mut Best) {
     for l in 0..LANES {
@@ -175,7 +174,7 @@ fn square(row: &[f32]) -> f32 {
     rest + sums.iter().sum::<f32>()
 }
 
-/// The points of a group; a short last group runs its last point again in the empty places.
+/// The points of a group; a short last group repeats its last point.
 #[inline(always)]
 fn rows_of<const N: usize>(group: &[f32], inputs: usize) -> [&[f32]; N] {
     let last = group.len() / inputs - 1;

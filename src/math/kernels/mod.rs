@@ -1,9 +1,9 @@
 //! The inner loops, each written once over fixed-size lanes and compiled for several instruction sets.
 //!
-//! The compiler turns `[f32; 16]` lanes into one AVX-512, two AVX2 or four NEON registers, so one body serves them all
-//! and stays readable; hand-written intrinsics were only needed where a conversion has no portable form (f16, see
-//! [`whiten`]). The instruction set is chosen at run time. Sums run in a fixed order, so results are the same from run
-//! to run on one machine, and agree between instruction sets to rounding.
+//! The compiler turns `[f32; 16]` lanes into one AVX-512, two AVX2 or four NEON registers, so one body serves all of
+//! them. Intrinsics are needed only where there is no portable form (f16, see [`whiten`]). The instruction set is
+//! chosen at run time. Sums run in a fixed order, so results are the same from run to run on one machine, and agree
+//! between instruction sets to rounding.
 
 mod matmul;
 mod scatter;
@@ -30,7 +30,7 @@ pub fn blocked_len(dimension: usize) -> usize {
     BLOCK * BLOCK * blocks * (blocks + 1) / 2
 }
 
-/// Where entry (`row`, `column`), `column <= row`, stands in the blocked lower triangle.
+/// Index of entry (`row`, `column`), `column <= row`, in the blocked lower triangle.
 pub fn blocked_index(row: usize, column: usize) -> usize {
     let block = row / BLOCK;
     BLOCK * BLOCK * block * (block + 1) / 2 + column * BLOCK + row % BLOCK
@@ -39,12 +39,12 @@ pub fn blocked_index(row: usize, column: usize) -> usize {
 /// The instruction sets that bodies are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Level {
-    /// What every processor of the target has.
+    /// The baseline of the target.
     Baseline,
     /// AVX2, FMA and F16C (Intel since 2013, AMD since 2015).
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// AVX-512 F and VL besides.
+    /// AVX2, FMA, F16C and AVX-512 F and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
 }

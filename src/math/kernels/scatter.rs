@@ -1,7 +1,7 @@
 //! Rank-k update of a symmetric matrix: the inner loop of fitting.
 //!
-//! Adding one outer product at a time is bound by memory (every sample rewrites the whole triangle), so samples come in
-//! groups and each tile of the triangle stays in registers while it runs over the group.
+//! Adding one outer product at a time is bound by memory traffic, since every sample rewrites the whole triangle.
+//! Samples are therefore added in groups, and each tile of the triangle stays in registers for the whole group.
 
 use super::{BLOCK, dispatch, fma, padded};
 

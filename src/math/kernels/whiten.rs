@@ -1,8 +1,9 @@
 //! Lower triangular matrix times vectors: the inner loops of scoring and of held-out scoring.
 //!
-//! Scoring reads every position's whitener once per image, so its size in memory is the cost: f16 halves it against
-//! f32, and rounding moves distances by less than 1e-3. Held-out distances divide by what one image leaves of a
-//! direction's variance, which may be little, so they need f32; there several vectors share one pass over the matrix.
+//! Scoring reads every position's whitener once per image, so it is bound by memory traffic: f16 halves it compared
+//! with f32, and rounding changes distances by less than 1e-3. Leave-one-out distances divide by the variance that
+//! remains without an image, which may be small, so they need f32; there several vectors share one pass over the
+//! matrix.
 
 use half::f16;
 
@@ -20,8 +21,8 @@ pub fn pack_whitener(matrix: &[f64], dimension: usize, out: &mut [f32]) {
 
 /// `z_n = W y_n` for the blocked lower triangle `whitener` and each row of `y`.
 ///
-/// `y` and `z` hold as many rows of `padded(dimension)` values; the padding of `y` must be finite, that of `z` comes out
-/// as zero.
+/// `y` and `z` hold the same number of rows of `padded(dimension)` values. The padding of `y` must be finite, that of
+/// `z` becomes zero.
 pub fn whiten(whitener: &[f32], dimension: usize, y: &[f32], z: &mut [f32]) {
     let row_len = padded(dimension);
     assert!(whitener.len() == blocked_len(dimension) && y.len() == z.len() && y.len().is_multiple_of(row_len));

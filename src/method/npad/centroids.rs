@@ -1,4 +1,4 @@
-//! The centroid level: distance to the nearest representative nominal patch, whatever its position.
+//! The centroid level: distance to the nearest K-means centroid of the good images' patches, at any position.
 
 use ndarray::{Array2, ArrayView1, Zip};
 
@@ -15,9 +15,9 @@ use crate::method::state::unfit;
 use crate::method::whitening::{NearestScratch, Whitening, nearest_distances};
 use crate::method::{Array, State};
 
-/// Rounds of K-means: beyond, distances of held-out patches no longer change in the third digit.
+/// Iterations of K-means. With more, distances of held-out patches do not change in the third digit.
 const ROUNDS: usize = 10;
-/// What the level's arrays are called.
+/// Prefix of the names of the level's arrays.
 const LEVEL: &str = "centroids";
 
 /// The fitted level.
@@ -25,13 +25,13 @@ const LEVEL: &str = "centroids";
 pub struct Centroids {
     channels: usize,
     whitening: Whitening,
-    /// In whitened space.
+    /// The centroids in whitened space.
     points: Points,
-    /// Patches that each centroid is the mean of.
+    /// Number of patches of each centroid.
     counts: Vec<u32>,
 }
 
-/// Patches drawn from good images, remembered with the image that each came from.
+/// Patches drawn from good images, with the image of each.
 #[derive(Default)]
 pub struct PatchSample {
     /// Patch after patch.
@@ -75,14 +75,14 @@ impl Centroids {
         Ok(Self { channels, whitening, points, counts })
     }
 
-    /// Patches to draw from each of further images, so that each counts as much as one of the `images` before.
+    /// Number of patches to draw from each further image, so that it has the weight of one of the `images` before.
     pub fn share(&self, images: usize) -> usize {
         let drawn: u64 = self.counts.iter().map(|c| u64::from(*c)).sum();
         (drawn as usize / images.max(1)).max(1)
     }
 
-    /// Takes patches of further images in: each moves its nearest centroid by its share (Sculley 2010, web-scale
-    /// K-means, with one batch).
+    /// Adds patches of further images: each moves its nearest centroid by its share (Sculley 2010, web-scale K-means,
+    /// with one batch).
     pub fn extend(&mut self, sample: &mut PatchSample, threads: &Threads) -> Result<()> {
         let rows = from_vec(std::mem::take(&mut sample.values), self.channels);
         sample.white = self.whitening.apply_all(rows.view(), threads)?;
@@ -115,8 +115,8 @@ impl Centroids {
         nearest_distances(Some(&self.whitening), &self.points, patches, threads, scratch, out)
     }
 
-    /// The same, as though image number `image` had not been learnt from: its patches are taken out of their centroids,
-    /// and a centroid that held nothing else is gone.
+    /// Leave-one-out distances of image number `image`: its patches are removed from their centroids, and centroids
+    /// without other patches are ignored.
     ///
     /// # Errors
     /// As [`nearest_distances`].
@@ -138,7 +138,7 @@ impl Centroids {
         for (i, &c) in members() {
             let c = c as usize;
             if own[c] < all[c] {
-                // The centroid is the mean of `all`; each of `own` leaves with its share.
+                // The centroid is the mean of `all`; each of `own` is subtracted with its share.
                 let share = 1.0 / (all[c] - own[c]);
                 Zip::from(rows.row_mut(c))
                     .and(ArrayView1::from(self.points.row(c)))
@@ -159,7 +159,7 @@ impl Centroids {
         state.put("centroids.counts", Array::U32(vec![self.counts.len()], self.counts.clone()));
     }
 
-    /// Loads what [`Centroids::save`] saved.
+    /// Loads the level.
     pub fn load(channels: usize, state: &mut State) -> Result<Self> {
         let count =
             *state.shape("centroids.points").first().filter(|c| **c > 0).ok_or_else(|| unfit("centroids.points"))?;

@@ -1,4 +1,5 @@
-//! Fitting N-pad: choose channels on a sample, add up moments image by image, estimate, and score the sample held out.
+//! Fitting N-pad: select channels from a sample, accumulate moments image by image, estimate Gaussians, and score the
+//! sample held out.
 
 use rayon::prelude::*;
 
@@ -18,35 +19,35 @@ use crate::method::features::{patch_mean, select};
 use crate::method::whitening::NearestScratch;
 use crate::method::{Accumulator, FitOutcome, Fitter, GridScore, Sample, check_shape, held_out_images};
 
-/// Sample images whose held-out distances are computed together: they share a pass over the whiteners.
+/// Number of sample images whose held-out distances are computed in one pass over the whiteners.
 const BATCH: usize = 16;
 
-/// Values that one task adds up.
+/// Number of values per task.
 const CHUNK: usize = 16 * 1024;
 
-/// Distances of good images that vary less than this vary by rounding alone.
+/// A relative variation of distances below this is caused by rounding.
 const LEAST_DEVIATION: f64 = 1e-3;
 
 /// N-pad's fitter.
 pub struct NpadFitter {
     config: NpadConfig,
     seed: u64,
-    /// Images that the scorer in `prior` was fitted on.
+    /// Number of images that the scorer in `prior` was fitted to.
     prior_images: usize,
-    /// The scorer that this fit goes on from.
+    /// The scorer of the fit that this one resumes.
     prior: Option<NpadScorer>,
     statistics: Option<Statistics>,
 }
 
-/// What `prepare` decides, and the statistics that follow from it.
+/// Decisions of `prepare` and the statistics that depend on them.
 struct Statistics {
     shape: (usize, usize, usize),
     channels: Vec<u32>,
     pixel: Option<Moments>,
     patch: Option<Moments>,
-    /// Images observed, those of the prior fit included.
+    /// Number of images observed, including those of the prior fit.
     images: usize,
-    /// Images not yet in the moments.
+    /// Images not yet added to the moments.
     pending: Vec<FeatureMap>,
 }
 
@@ -55,7 +56,7 @@ impl NpadFitter {
         Self { config, seed, prior_images: 0, prior: None, statistics: None }
     }
 
-    /// Goes on from a scorer that was fitted on so many images.
+    /// Resumes the fit of a scorer that was fitted to `images` images.
     pub fn resume(config: NpadConfig, seed: u64, prior: NpadScorer, images: usize) -> Self {
         Self { config, seed, prior_images: images, prior: Some(prior), statistics: None }
     }
@@ -65,11 +66,11 @@ impl NpadFitter {
     }
 }
 
-/// A patch mean of one position is a window of itself alone.
+/// A patch mean is a window of a single position.
 const ALONE: Window = Window { radius: 0, power: 1.0 };
 
 impl Statistics {
-    /// Adds the pending images to the statistics; a failure leaves them pending.
+    /// Adds the pending images to the statistics. On failure they stay pending.
     fn flush(&mut self, window: Window, patch: usize, threads: &Threads) -> Result<()> {
         if let Some(moments) = &mut self.patch {
             let means = self.pending.iter().map(|map| mean_of(map, patch, threads)).collect::<Result<Vec<_>>>()?;
@@ -167,11 +168,11 @@ impl Fitter for NpadFitter {
     }
 }
 
-/// For each level, the distances of every map of the sample, held out; empty for a level that is not used.
+/// Held-out distances of every map of the sample for each level; empty for an unused level.
 type HeldOut = [Vec<Vec<f32>>; 3];
 
 impl NpadFitter {
-    /// Statistics of no images yet, about what the sample's images say.
+    /// Decides from the sample and creates empty statistics.
     fn empty(&self, sample: &Sample, threads: &Threads) -> Result<Statistics> {
         let spread = Spread::of(sample, threads)?;
         let channels = match self.config.selection {
@@ -210,13 +211,14 @@ impl NpadFitter {
         })
     }
 
-    /// The levels' weights, from their spread over held-out images.
+    /// Computes the levels' weights from their standard deviations over held-out images.
     fn fusion(&self, distances: &HeldOut) -> Result<Fusion> {
         let deviations = deviations(distances);
         if (0..LEVELS.len()).any(|level| self.config.uses(level) && deviations[level] < LEAST_DEVIATION) {
             return Err(Error::new(
                 Status::NotEnoughImages,
-                "the good images do not vary, so no threshold can be set; show different parts, not one image again",
+                "the good images do not vary, so no threshold can be set; use images of different parts, not copies of \
+                 one image",
             ));
         }
         Ok(Fusion::new(&self.config, deviations))
@@ -318,7 +320,7 @@ fn fuse(distances: &HeldOut, sample: &Sample, shape: (usize, usize, usize), fusi
     images.map(|image| image.maps.iter().map(|_| score()).collect()).collect()
 }
 
-/// How each channel varies at a position and between positions.
+/// Variance of each channel within and between positions.
 struct Spread {
     mean: FeatureMap,
     within: Vec<f64>,
@@ -391,5 +393,5 @@ impl Spread {
 }
 
 fn out_of_order() -> Error {
-    Error::new(Status::Internal, "a fitter's calls came out of order")
+    Error::new(Status::Internal, "a fitter's functions were called in the wrong order")
 }

@@ -1,4 +1,4 @@
-//! A level of one Gaussian per position: the pixel level and the patch level differ only in what they observe.
+//! A level of one Gaussian per position: the pixel level or the patch level, which differ only in their samples.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -16,7 +16,7 @@ use crate::math::rows::try_zeros;
 use crate::method::features::Neighbours;
 use crate::method::{Array, State};
 
-/// Which samples of an image enter a position's estimate.
+/// The samples of an image for a position's estimate.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     /// The window's radius in positions.
@@ -25,10 +25,10 @@ pub struct Window {
     pub power: f64,
 }
 
-/// Images whose samples go into the statistics together, so that the triangle is read and written once for all.
+/// Number of images that are added in one pass over the statistics.
 pub const GROUP: usize = 8;
 
-/// Positions that one task scores.
+/// Number of positions per task.
 const CHUNK: usize = 16;
 
 /// Adds images, as padded maps, to the statistics.
@@ -65,7 +65,7 @@ pub struct Gaussians<W = f16> {
     whitener: Vec<W>,
     kept: Vec<f32>,
     weight: Vec<f32>,
-    /// The mean covariance of all positions, from which a fit can go on: the lower triangle, row-major.
+    /// The mean covariance of all positions, for resuming a fit: the lower triangle, row-major.
     pooled: Vec<f32>,
 }
 
@@ -116,8 +116,8 @@ impl Gaussians<f32> {
         ))
     }
 
-    /// The distances of images that were learnt from, each as though it had not been: for each position, those of every
-    /// map of every image, a position a row. An image's first map is the one that was learnt from; maps are padded.
+    /// Leave-one-out distances of learnt images: one row per position, with the values of every map of every image. An
+    /// image's first map is the learnt one; maps are padded.
     pub fn held_out(&self, images: &[Vec<FeatureMap>], window: Window, threads: &Threads) -> Result<Array2<f32>> {
         let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
         let count = images.iter().map(Vec::len).sum();
@@ -147,7 +147,7 @@ impl Gaussians<f32> {
         Ok(distances)
     }
 
-    /// The level as it scores.
+    /// Converts the level for scoring.
     pub fn rounded(self) -> Result<Gaussians> {
         let mut whitener = try_vec(self.whitener.len(), f16::ZERO)?;
         whitener.convert_from_f32_slice(&self.whitener);
@@ -161,9 +161,9 @@ impl Gaussians<f32> {
 }
 
 impl Gaussians {
-    /// Writes the Mahalanobis distances of each position of each map to `out`: position after position, a value for each
-    /// padded map. All maps share one pass over the whiteners, whose size in memory is what scoring costs. `scratch` is
-    /// working memory, one vector for each thread.
+    /// Writes the Mahalanobis distances to `out`: for each position, one value per padded map. All maps share one pass
+    /// over the whiteners, whose memory traffic dominates the time of scoring. `scratch` is working memory, one vector
+    /// per thread.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`].
@@ -193,7 +193,7 @@ impl Gaussians {
         })
     }
 
-    /// The statistics that it was estimated from.
+    /// The statistics that the level was estimated from.
     pub fn moments(&self, regularisation: Regularisation, threads: &Threads) -> Result<Moments> {
         let mut whitener = try_vec(self.whitener.len(), 0.0)?;
         self.whitener.convert_to_f32_slice(&mut whitener);
@@ -219,7 +219,7 @@ impl Gaussians {
         state.put(format!("{level}.pooled"), Array::F32(vec![self.dimension; 2], self.pooled.clone()));
     }
 
-    /// Loads what [`Gaussians::save`] saved.
+    /// Loads the level.
     pub fn load(level: &str, dimension: usize, positions: usize, state: &mut State) -> Result<Self> {
         Ok(Self {
             dimension,

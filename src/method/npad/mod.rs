@@ -1,21 +1,21 @@
-//! N-pad: neighbouring-pixel anomaly detection (Jang, Hwang, Park; CVPR Workshops 2023), in our reading.
+//! N-pad: neighbouring-pixel anomaly detection, after Jang, Hwang and Park (CVPR Workshops 2023).
 //!
-//! Three levels of evidence on one grid of backbone features f:
+//! It combines three levels on a grid of backbone features f:
 //!
 //! - **pixel**: a Gaussian per position from the target and its neighbours in every good image, each neighbour weighted
 //!   by `max(0, cos(f(p), f(q)))^power`. Neighbours make the estimate robust where parts are not aligned.
 //! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood.
-//! - **centroids**: K-means centroids of f over all positions, whitened by one global covariance. They know no position,
-//!   so they serve where parts may lie anywhere. Of g, as we first read the paper, they blur the map.
+//! - **centroids**: K-means centroids of f over all positions, whitened by one global covariance. They do not depend on
+//!   the position, so they suit parts that may lie anywhere. Centroids of g instead of f blur the map.
 //!
 //! The first two give Mahalanobis distances, the third the distance to the nearest centroid; maps are weighted sums of
-//! them. The paper's constants were not readable to us: each is a parameter with a default that we measured. By default
-//! the image score is the patch level's, the map that of patches and centroids, and the pixel level rests: on our data it
-//! adds nothing to the other two, at twice the model's size (`docs/accuracy.md`).
+//! them. We had no access to the paper's constants: each is a parameter with a default from our measurements. By
+//! default the image score is the patch level's, and the map combines patches and centroids. The pixel level is off: on
+//! our data it does not improve on the other two, and it doubles the model's size (`docs/accuracy.md`).
 //!
-//! Each covariance is drawn a hundredth of the way towards the mean covariance of all positions. In directions that the
-//! good images of a position hardly vary in, that puts a bound which knows the features' scales, where a multiple of the
-//! identity would not: it decides how well few or unaligned images serve.
+//! Each covariance is shrunk by 1 % towards the mean covariance of all positions. This bounds the whitening from below
+//! in directions in which a position hardly varies, in proportion to the features' scales, which a multiple of the
+//! identity would not. Accuracy with few or unaligned images depends on it.
 
 mod centroids;
 mod fit;
@@ -27,111 +27,112 @@ use super::{Fitter, Method, Scorer, State};
 use crate::error::Result;
 use crate::math::gaussian::{Regularisation, Share, Target};
 
-/// The levels' names, in the order of [`Levels`]' weights.
+/// Names of the levels, in the order of the weights in [`Levels`].
 const LEVELS: &[&str] = &["pixel", "patch", "centroids"];
 
-/// The parameters, all documented by their help texts.
+/// The parameters.
 static PARAMETERS: &[Parameter] = &[
     Parameter {
         name: "npad.levels",
         default: "patch+centroids",
         kind: Kind::Set(LEVELS),
-        help: "levels of evidence in the anomaly map",
+        help: "levels that the anomaly map is computed from",
     },
     Parameter {
         name: "npad.image_levels",
         default: "patch",
         kind: Kind::Set(LEVELS),
-        help: "levels of evidence in the image score",
+        help: "levels that the image score is computed from",
     },
     Parameter {
         name: "npad.fusion",
         default: "standardised",
         kind: Kind::Choice(&["standardised", "mean"]),
-        help: "how levels are added: each divided by its standard deviation over held-out good images, or as they are",
+        help: "how levels are added: each divided by its standard deviation over held-out good images, or unscaled",
     },
     Parameter {
         name: "npad.channels",
         default: "100",
         kind: Kind::Count(1, 4096),
-        help: "channels kept for the Gaussians (all if there are fewer)",
+        help: "number of channels kept for the Gaussians (all if there are fewer)",
     },
     Parameter {
         name: "npad.selection",
         default: "random",
         kind: Kind::Choice(&["random", "variance"]),
-        help: "which channels are kept: a random choice, or those whose variance lies most within a position",
+        help: "which channels are kept: a random choice, or those with the largest share of variance within a position",
     },
     Parameter {
         name: "npad.neighbourhood",
         default: "3",
         kind: Kind::Odd(1, 7),
-        help: "side, in grid positions, of the window whose pixels enter a position's estimate",
+        help: "side of the window of neighbours that a position's Gaussian is estimated from, in grid positions",
     },
     Parameter {
         name: "npad.similarity_power",
         default: "1",
         kind: Kind::Number(0.0, 64.0),
-        help: "exponent of the cosine similarity that weights a neighbour; 0 weights all the same",
+        help: "exponent of the cosine similarity that weights a neighbour; 0: equal weights",
     },
     Parameter {
         name: "npad.patch",
         default: "3",
         kind: Kind::Odd(1, 15),
-        help: "side, in grid positions, of the patch that is averaged for the patch level",
+        help: "side of the patch that is averaged for the patch level, in grid positions",
     },
     Parameter {
         name: "npad.regularisation",
         default: "0.01",
         kind: Kind::Number(1e-6, 1e6),
-        help: "variance added to every direction of a covariance, in squared feature units",
+        help: "variance added to the diagonal of each covariance, in squared feature units",
     },
     Parameter {
         name: "npad.shrinkage",
         default: "0.01",
         kind: Kind::NumberOr(0.0, 1.0, &["estimated"]),
-        help: "the share by which a position's covariance is drawn towards its target, or estimated from the images: by OAS \
-               (identity) or by Ledoit and Wolf's (pooled)",
+        help: "shrinkage of a position's covariance towards its target: a share, or an estimate from the images by OAS \
+               (identity) or Ledoit and Wolf (pooled)",
     },
     Parameter {
         name: "npad.shrinkage_target",
         default: "pooled",
         kind: Kind::Choice(&["pooled", "identity"]),
-        help: "what a covariance is drawn towards: the mean covariance of all positions, or a multiple of the identity",
+        help: "shrinkage target of a covariance: the mean covariance of all positions, or a multiple of the identity",
     },
     Parameter {
         name: "npad.centroids",
         default: "64",
         kind: Kind::Count(1, 8192),
-        help: "representative nominal features found by K-means",
+        help: "number of K-means centroids of the good images' features",
     },
     Parameter {
         name: "npad.centroid_patch",
         default: "1",
         kind: Kind::Odd(1, 15),
-        help: "side, in grid positions, of the patch that is averaged for the centroids; 1 takes each position alone",
+        help: "side of the patch that is averaged for the centroids, in grid positions; 1: single positions",
     },
     Parameter {
         name: "npad.centroid_samples",
         default: "10000",
         kind: Kind::Count(1, 1_000_000),
-        help: "patches that K-means runs on",
+        help: "number of patches that K-means runs on",
     },
     Parameter {
         name: "npad.shifts",
         default: "1",
         kind: Kind::Choice(&["1", "5"]),
-        help: "copies of an image that are scored and averaged: itself, or also four shifted diagonally",
+        help: "number of copies of an image that are scored and averaged: the image itself, or also four diagonally \
+               shifted copies",
     },
     Parameter {
         name: "npad.shift_pixels",
         default: "2",
         kind: Kind::Count(1, 32),
-        help: "by how many pixels of the network's input a copy is shifted",
+        help: "shift of a copy in pixels of the network's input",
     },
 ];
 
-/// The method, as the registry knows it.
+/// The method in the registry.
 pub struct Npad;
 
 impl Method for Npad {
@@ -182,16 +183,16 @@ impl Npad {
     }
 }
 
-/// Which channels the Gaussians are about.
+/// Selection of the Gaussians' channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Selection {
-    /// Those whose variance lies most within a position.
+    /// The channels with the largest share of variance within a position.
     WithinPosition,
     /// A random choice.
     Random,
 }
 
-/// The parameters, typed.
+/// The parsed parameters.
 #[derive(Debug, Clone)]
 pub struct NpadConfig {
     map_levels: [bool; 3],
@@ -241,7 +242,7 @@ impl NpadConfig {
         }
     }
 
-    /// One Gaussian per position and nothing else.
+    /// The pixel level without neighbours, for PaDiM.
     pub fn pixel_alone(channels: usize, selection: Selection, regularisation: Regularisation) -> Self {
         let pixel = [true, false, false];
         Self {
@@ -260,7 +261,7 @@ impl NpadConfig {
         }
     }
 
-    /// Whether a level is used at all.
+    /// Whether a level is used.
     fn uses(&self, level: usize) -> bool {
         self.map_levels[level] || self.image_levels[level]
     }

@@ -1,4 +1,4 @@
-//! The fitted N-pad: levels side by side, fused into the anomaly map and the evidence for the image score.
+//! N-pad's scorer: computes the levels and fuses them into the anomaly map and the values for the image score.
 
 use half::f16;
 use ndarray::ArrayView2;
@@ -16,12 +16,12 @@ use crate::method::state::unfit;
 use crate::method::whitening::NearestScratch;
 use crate::method::{Array, GridScore, Scorer, State, check_shape};
 
-/// What of the levels goes into the map and into the image score.
+/// Weights of the levels in the map and in the image score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fusion {
-    /// Weights of the levels in the anomaly map; 0 leaves one out.
+    /// Weights in the anomaly map; 0 for an unused level.
     pub map: [f32; 3],
-    /// Weights in what the image score is the maximum of.
+    /// Weights in the values that the image score is computed from.
     pub image: [f32; 3],
 }
 
@@ -38,7 +38,7 @@ impl Fusion {
         Self { map: weights(config.map_levels), image: weights(config.image_levels) }
     }
 
-    /// Adds the levels' distances up.
+    /// Adds the weighted distances of the levels.
     pub fn apply(&self, distances: [&[f32]; 3], rows: usize, cols: usize, out: &mut GridScore) {
         (out.rows, out.cols) = (rows, cols);
         let add = |weights: [f32; 3], out: &mut Vec<f32>| {
@@ -57,7 +57,7 @@ impl Fusion {
     }
 }
 
-/// The fitted levels; one that is not used is not there.
+/// The fitted levels; none for an unused level.
 pub struct Levels<W = f16> {
     pub pixel: Option<Gaussians<W>>,
     pub patch: Option<Gaussians<W>>,
@@ -81,11 +81,11 @@ pub struct Scratch {
     maps: Vec<Maps>,
     relative: Vec<Vec<f32>>,
     nearest: NearestScratch,
-    /// Distances of one level, those of each position of all maps together.
+    /// Distances of one level: for each position, those of all maps.
     all: Vec<f32>,
 }
 
-/// What the levels look at in one feature map, and what they find.
+/// Inputs and outputs of the levels for one feature map.
 #[derive(Default)]
 struct Maps {
     selected: FeatureMap,
@@ -94,7 +94,7 @@ struct Maps {
     distances: [Vec<f32>; 3],
 }
 
-/// Gives each map the distances of one level, which stand position by position.
+/// Distributes the distances of one level, which are ordered by position, to the maps.
 fn hand_out(all: &[f32], level: usize, maps: &mut [Maps]) -> Result<()> {
     let shape = (all.len() / maps.len(), maps.len());
     let all = ArrayView2::from_shape(shape, all).expect("a distance for each position and map");
@@ -107,7 +107,7 @@ fn hand_out(all: &[f32], level: usize, maps: &mut [Maps]) -> Result<()> {
     Ok(())
 }
 
-/// What centroids are compared with: the positions' own features, or their means over a patch.
+/// The features for the centroids: those of single positions, or means over a patch.
 pub fn cells_of<'a>(
     features: &'a FeatureMap,
     patch: usize,
@@ -206,7 +206,7 @@ impl NpadScorer {
         Ok(())
     }
 
-    /// Rebuilds a scorer from its state.
+    /// Restores a scorer from its state.
     pub fn load(config: &NpadConfig, mut state: State) -> Result<Self> {
         let shape = state.take_u32("shape")?;
         let [rows, cols, total] = shape[..] else { return Err(unfit("shape")) };

@@ -13,9 +13,9 @@ use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::method::Array;
 
-/// What the file says it is.
+/// Name of the format in the file.
 const FORMAT: &str = "npad-model";
-/// The version of the layout; a file with a higher one is refused.
+/// Version of the layout; files of a higher version are rejected.
 const VERSION: u32 = 1;
 /// The checksum's field in the header, before its digits.
 const CHECKSUM: &str = "\"checksum\":\"";
@@ -26,12 +26,12 @@ const ZEROS: &str = "00000000";
 pub struct Container {
     /// The model's metadata, as JSON.
     pub metadata: String,
-    /// Everything else, by name.
+    /// The arrays, by name.
     pub arrays: BTreeMap<String, Array>,
 }
 
 impl Container {
-    /// The file's bytes.
+    /// Serialises the contents.
     ///
     /// # Errors
     /// [`Status::Internal`] when the arrays' shapes and lengths disagree.
@@ -65,13 +65,13 @@ impl Container {
         });
         let metadata = HashMap::from([("npad".to_owned(), metadata.to_string())]);
         let mut bytes = serialize(views, Some(metadata)).map_err(|e| internal(&e))?;
-        let at = checksum_position(&bytes).ok_or_else(|| internal(&"no place for the checksum"))?;
+        let at = checksum_position(&bytes).ok_or_else(|| internal(&"the header has no checksum field"))?;
         let checksum = format!("{:08x}", crc32fast::hash(&bytes));
         bytes[at..at + ZEROS.len()].copy_from_slice(checksum.as_bytes());
         Ok(bytes)
     }
 
-    /// Reads a file's bytes, after checking all of them.
+    /// Checks and parses the bytes of a file.
     ///
     /// # Errors
     /// [`Status::InvalidModel`] for anything that is not an intact npad model, [`Status::UnsupportedModel`] for one of a
@@ -80,12 +80,12 @@ impl Container {
         let invalid =
             |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
         let (_, header) = SafeTensors::read_metadata(bytes)
-            .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another kind")))?;
+            .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another format")))?;
         let own = header
             .metadata()
             .as_ref()
             .and_then(|m| m.get("npad"))
-            .ok_or_else(|| invalid("it is a safetensors file, but npad has not written it"))?;
+            .ok_or_else(|| invalid("it is a safetensors file, but was not written by npad"))?;
         let own: serde_json::Value = serde_json::from_str(own).map_err(|e| invalid(&e.to_string()))?;
         if own["format"] != FORMAT {
             return Err(invalid("its header names another format"));
@@ -95,7 +95,10 @@ impl Container {
             Some(version) => {
                 return Err(Error::new(
                     Status::UnsupportedModel,
-                    format!("the model has format version {version}, this npad reads {VERSION}; use a newer npad"),
+                    format!(
+                        "the model has format version {version}, but this npad reads versions up to {VERSION}; use \
+                             a newer npad"
+                    ),
                 ));
             }
             None => return Err(invalid("its header has no version")),
@@ -110,7 +113,7 @@ impl Container {
         }
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| invalid(&e.to_string()))?;
         let mut container = Self {
-            metadata: own["settings"].as_str().ok_or_else(|| invalid("its header has no settings"))?.to_owned(),
+            metadata: own["settings"].as_str().ok_or_else(|| invalid("its header has no metadata"))?.to_owned(),
             arrays: BTreeMap::new(),
         };
         for (name, view) in tensors.iter() {
@@ -142,7 +145,7 @@ fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
     bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]])
 }
 
-/// Where the checksum's digits stand. The metadata is JSON within JSON, so its quotes are escaped.
+/// Position of the checksum's digits. The metadata is JSON within JSON, so its quotes are escaped and cannot match.
 fn checksum_position(bytes: &[u8]) -> Option<usize> {
     let length = usize::try_from(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)).ok()?;
     let header = bytes.get(8..length.checked_add(8)?)?;
@@ -199,7 +202,7 @@ mod tests {
     fn foreign_and_newer_files_are_told_apart() {
         let foreign = serialize([("x", TensorView::new(Dtype::U8, vec![1], &[1]).unwrap())], None).unwrap();
         let error = Container::from_bytes(&foreign).unwrap_err();
-        assert!(error.message().contains("npad has not written it"), "{error}");
+        assert!(error.message().contains("not written by npad"), "{error}");
         let bytes = container().to_bytes().unwrap();
         let text = b"\\\"version\\\":1";
         let at = bytes.windows(text.len()).position(|w| w == text).unwrap() + text.len() - 1;

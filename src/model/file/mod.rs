@@ -1,7 +1,7 @@
 //! Models in files and in memory.
 
+mod atomic;
 mod container;
-mod whole;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -11,7 +11,7 @@ use std::sync::Arc;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-pub use self::whole::{replace_file, write_file};
+pub use self::atomic::{replace_file, write_file};
 
 use self::container::Container;
 use super::decision::GoodScores;
@@ -40,12 +40,12 @@ const SCORES: [&str; 2] = ["good_scores.image", "good_scores.map"];
 struct Header {
     #[serde(flatten)]
     metadata: Metadata,
-    /// Of a user's own backbone, whose bytes the file then holds too.
+    /// Normalisation of a custom backbone, whose bytes the file also holds.
     normalisation: Option<Normalisation>,
 }
 
 impl Model {
-    /// The model as the bytes of a model file.
+    /// Returns the bytes of a model file.
     ///
     /// # Errors
     /// [`Status::Internal`] only.
@@ -79,22 +79,23 @@ impl Model {
         Container { metadata, arrays }.to_bytes()
     }
 
-    /// Writes the model file (see [`write_file`]). A failure leaves the old file, if there is one, as it was.
+    /// Writes the model file atomically (see [`write_file`]): on failure, an existing file is unchanged.
     ///
     /// # Errors
     /// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<()> {
-        let what = || format!("cannot write the model to {}; the file there, if any, is unchanged", path.display());
+        let what = || format!("cannot write the model to {}; an existing file is unchanged", path.display());
         write_file(path, &self.to_bytes()?).map_err(|e| Error::io(what(), &e))
     }
 
-    /// Reads a model file. Of `options`, the device and the threads count; everything else is the model's own.
+    /// Reads a model file. Only the device, threads, call limits and feature extractor of `options` are used.
     ///
     /// # Errors
     /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
         std::thread::scope(|scope| {
-            // Loading ONNX Runtime takes as long as reading and checking the file. What fails here is said further on.
+            // Loading ONNX Runtime takes as long as reading and checking the file. A failure is reported when the
+            // backbone is opened.
             if options.extractor().is_none() {
                 scope.spawn(|| quiet(crate::backbone::warm_up));
             }
@@ -170,7 +171,7 @@ impl Model {
                 let extractor = options.extractor().filter(|extractor| extractor.identity() == metadata.backbone);
                 BackboneSpec::Host(extractor.cloned().ok_or_else(|| {
                     missing(format!(
-                        "the model was fitted with the host's feature extractor '{}': give that extractor in the options",
+                        "the model was fitted with the host's feature extractor '{}': set that extractor in the options",
                         metadata.backbone.trim_start_matches(HOST)
                     ))
                 })?)
@@ -183,7 +184,8 @@ impl Model {
         let backbone = spec.open(options.device, Threads::resolve(options.threads))?;
         if backbone.identity() != metadata.backbone {
             return Err(missing(format!(
-                "the model was fitted with the backbone {}, this npad has {}: fit again, or use the npad that fitted it ({})",
+                "the model was fitted with the backbone {}, but this npad has {}: fit again, or use the npad version \
+                 that fitted it ({})",
                 metadata.backbone,
                 backbone.identity(),
                 metadata.npad_version
@@ -206,7 +208,7 @@ impl Model {
 }
 
 impl Metadata {
-    /// The method's parameters, typed again.
+    /// Parses the method's parameters.
     pub(super) fn parameters(&self, method: &'static dyn Method) -> Result<Parameters> {
         let mut parameters = Parameters::new(method.parameters());
         self.parameters.iter().try_for_each(|(name, value)| parameters.set(name, value))?;

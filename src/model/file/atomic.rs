@@ -1,4 +1,4 @@
-//! Files that are written whole or not at all, even when the process or the machine stops meanwhile.
+//! Atomic writing of files.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Error, ErrorKind, Result, Write};
