@@ -236,18 +236,6 @@ fn a_model_file_cut_or_changed_anywhere_is_refused() {
     }
 }
 
-/// `tests/fixtures` has a model file of the release before this one: later releases read it.
-#[test]
-fn a_model_file_of_an_earlier_release_loads_and_scores() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/model-0.1.0.npad");
-    let model = Model::load(path.as_ref(), &options(&[])).unwrap();
-    assert_eq!(model.metadata().npad_version, "0.1.0");
-    let scored = model.score(&Gray::good(80, 60, 1).view()).unwrap();
-    assert!(scored.score > 0.0 && scored.map.len() == 80 * 60);
-    let again = Model::from_bytes(&model.to_bytes().unwrap(), &options(&[])).unwrap();
-    assert_eq!(again.score(&Gray::good(80, 60, 1).view()).unwrap(), scored);
-}
-
 #[test]
 fn files_survive_failed_writes_and_errors_name_them() {
     let folder = tempfile::tempdir().unwrap();
