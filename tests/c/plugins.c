@@ -48,7 +48,7 @@ static void honest(const char *folder) {
   WORKS(npad_score(loaded, &images[11], &a, &error));
   CHECK(npad_result_is_anomalous(a));
   npad_result_free(a);
-  FAILS(npad_trainer_resume(model, NULL, &trainer, &error), NPAD_STATUS_INVALID_ARGUMENT, "'diagonal' cannot go on");
+  FAILS(npad_trainer_resume(model, NULL, &trainer, &error), NPAD_STATUS_INVALID_ARGUMENT, "'diagonal' cannot be resumed");
   npad_buffer_free(buffer);
   npad_model_free(model);
   npad_model_free(loaded);
@@ -56,7 +56,7 @@ static void honest(const char *folder) {
 }
 
 static void refused(const char *folder) {
-  FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "speaks version 99 of the plug-in interface");
+  FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "has version 99 of the plug-in interface");
   FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "table's size is 8: build the plug-in with");
   FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point returned null");
   FAILS(npad_plugin_load(liar(folder, 4), &error), NPAD_STATUS_PLUGIN, "name of the method is 'No Name'");
@@ -112,10 +112,10 @@ static void found_out(const char *folder) {
   int lie;
   for (lie = 7; lie <= 10; lie++)
     FAILS(fit_with(folder, lie, &model, &error), NPAD_STATUS_PLUGIN, "failed with code 42: told to fail as number ");
-  FAILS(fit_with(folder, 11, &model, &error), NPAD_STATUS_PLUGIN, "gave NaN at row 0, column 3");
-  FAILS(fit_with(folder, 12, &model, &error), NPAD_STATUS_PLUGIN, "gave -1 at row 0, column 3");
-  FAILS(fit_with(folder, 13, &model, &error), NPAD_STATUS_PLUGIN, "gave NaN at row 0, column 0");
-  FAILS(fit_with(folder, 16, &model, &error), NPAD_STATUS_PLUGIN, "failed with code 7: it gave no message");
+  FAILS(fit_with(folder, 11, &model, &error), NPAD_STATUS_PLUGIN, "returned NaN at row 0, column 3");
+  FAILS(fit_with(folder, 12, &model, &error), NPAD_STATUS_PLUGIN, "returned -1 at row 0, column 3");
+  FAILS(fit_with(folder, 13, &model, &error), NPAD_STATUS_PLUGIN, "returned NaN at row 0, column 0");
+  FAILS(fit_with(folder, 16, &model, &error), NPAD_STATUS_PLUGIN, "failed with code 7: no message was given");
   FAILS(fit_with(folder, 17, &model, &error), NPAD_STATUS_PLUGIN, "starting a fit, returned 0 but stored null");
   FAILS(fit_with(folder, 18, &model, &error), NPAD_STATUS_PLUGIN, "finishing a fit, returned 0 but stored null");
   CHECK(model == NULL);
