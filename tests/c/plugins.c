@@ -1,9 +1,10 @@
 /* Plug-ins through the boundary: an honest one works everywhere, each lie is reported, an extractor is checked.
  *
- *     plugins FOLDER        with the plug-ins diagonal.so and liar-0.so to liar-24.so in it */
+ *     plugins FOLDER        with the plug-ins diagonal.so and liar-0.so to liar-28.so in it */
 
 #include <math.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -67,7 +68,15 @@ static void refused(const char *folder) {
   WORKS(npad_plugin_load(liar(folder, 22), &error));
   FAILS(npad_plugin_load(liar(folder, 23), &error), NPAD_STATUS_PLUGIN, "newer header");
   FAILS(npad_plugin_load(liar(folder, 24), &error), NPAD_STATUS_PLUGIN, "table's size is 1: build the plug-in with");
+  FAILS(npad_plugin_load(liar(folder, 25), &error), NPAD_STATUS_PLUGIN, "two parameters of the name 'liar-25.one'");
+  FAILS(npad_plugin_load(liar(folder, 26), &error), NPAD_STATUS_PLUGIN, "its table of parameters is null");
+  FAILS(npad_plugin_load(liar(folder, 27), &error), NPAD_STATUS_PLUGIN, "'reserved' is 1");
   FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_NOT_FOUND, "No such file or directory");
+  /* A name without a folder is a file in the current one, not one of the system's libraries or the program itself. */
+  FAILS(npad_plugin_load("libm.so.6", &error), NPAD_STATUS_NOT_FOUND, "libm.so.6");
+  FAILS(npad_plugin_load("", &error), NPAD_STATUS_NOT_FOUND, "");
+  CHECK(chdir(folder) == 0);
+  FAILS(npad_plugin_load("liar-3.so", &error), NPAD_STATUS_PLUGIN, "entry point returned null");
   FAILS(npad_plugin_load("/proc/self/exe", &error), NPAD_STATUS_PLUGIN, "cannot be used");
   FAILS(npad_plugin_load("/proc/self/status", &error), NPAD_STATUS_PLUGIN, "/proc/self/status: ");
   FAILS(npad_plugin_load(NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
@@ -128,6 +137,9 @@ static void found_out(const char *folder) {
   WORKS(fit_with(folder, 14, &model, &error));
   FAILS(npad_model_save_memory(model, &buffer, &error), NPAD_STATUS_PLUGIN, "number 14");
   CHECK(buffer == NULL);
+  npad_model_free(model);
+  WORKS(fit_with(folder, 28, &model, &error));
+  FAILS(npad_model_save_memory(model, &buffer, &error), NPAD_STATUS_PLUGIN, "saving: it wrote 5 bytes from a null pointer");
   npad_model_free(model);
   WORKS(fit_with(folder, 15, &model, &error));
   WORKS(npad_model_save_memory(model, &buffer, &error));
