@@ -86,11 +86,16 @@ static partial class Tests
             SizesDoNotWrap(model);
             PinsAreReleased(model);
             Spans(model);
+            Tasks(model);
+            Arguments(model);
+            PlacesInMessages(model);
         }
         ProgressStopsAFit();
         Lists();
         Logging();
+        LogHandlersOfThreads();
         Extractors();
+        PartialExtractors();
         Versions();
         WrongUse();
         if (failures > 0) return 1;
@@ -202,7 +207,7 @@ static partial class Tests
             Check(again.Verdict == Verdict.Review && loose.ReviewThreshold < loose.Threshold, "review");
         Throws(NpadStatus.InvalidArgument, "threshold is -1", () => model.WithThresholds(-1, -1, 1));
         using (var rates = new Options { ["false_alarm_rate"] = "0.3" })
-        using (Model rough = model.Recalibrate(Good(), rates), same = model.Recalibrate(Good()))
+        using (Model rough = model.Recalibrate(Good().ToList(), rates), same = model.Recalibrate(Good().ToList()))
             Check(rough.Threshold < same.Threshold, "recalibrated");
         Throws(NpadStatus.NotEnoughImages, "0 good images", () => model.Recalibrate(new Image[0]));
     }

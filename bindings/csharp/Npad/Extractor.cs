@@ -52,18 +52,27 @@ namespace Npad
 
         private readonly IFeatureExtractor extractor;
         private readonly int[] strides, channels;
+        private readonly float[] mean, deviation;
 
         private NativeExtractor(IFeatureExtractor extractor)
         {
             this.extractor = extractor;
-            strides = extractor.Strides.ToArray();
-            channels = extractor.Channels.ToArray();
+            strides = Values(extractor.Strides, nameof(extractor.Strides));
+            channels = Values(extractor.Channels, nameof(extractor.Channels));
+            mean = Values(extractor.Mean, nameof(extractor.Mean));
+            deviation = Values(extractor.StandardDeviation, nameof(extractor.StandardDeviation));
             if (strides.Length != channels.Length)
                 throw new ArgumentException("the extractor has " + strides.Length + " strides, but " + channels.Length +
-                    " numbers of channels");
-            if (extractor.Mean.Count != 3 || extractor.StandardDeviation.Count != 3)
-                throw new ArgumentException("the extractor needs three means and three standard deviations");
+                    " numbers of channels", nameof(extractor));
+            if (mean.Length != 3 || deviation.Length != 3)
+                throw new ArgumentException(
+                    "the extractor needs three means and three standard deviations", nameof(extractor));
         }
+
+        private static T[] Values<T>(IReadOnlyList<T> values, string property) => Given(values, property).ToArray();
+
+        private static T Given<T>(T value, string property) where T : class =>
+            value ?? throw new ArgumentNullException("extractor", "the extractor's " + property + " is null");
 
         public static void Set(Options options, IFeatureExtractor extractor)
         {
@@ -71,7 +80,7 @@ namespace Npad
             var native = new NativeExtractor(extractor);
             npad_error* error = null;
             using (var use = options.Handle.Borrow())
-            fixed (byte* name = Utf8.Bytes(extractor.Name, nameof(extractor.Name)))
+            fixed (byte* name = Utf8.Bytes(Given(extractor.Name, nameof(extractor.Name)), nameof(extractor)))
             fixed (int* strides = native.strides, channels = native.channels)
             {
                 var table = new npad_extractor
@@ -86,8 +95,8 @@ namespace Npad
                 };
                 for (var i = 0; i < 3; i++)
                 {
-                    table.mean[i] = extractor.Mean[i];
-                    table.std[i] = extractor.StandardDeviation[i];
+                    table.mean[i] = native.mean[i];
+                    table.std[i] = native.deviation[i];
                 }
                 var handle = GCHandle.Alloc(native);
                 table.user_data = (void*)GCHandle.ToIntPtr(handle);

@@ -1,5 +1,6 @@
 using System;
 using System.Collections.Generic;
+using System.Runtime.InteropServices;
 using Npad.Native;
 
 namespace Npad
@@ -60,7 +61,9 @@ namespace Npad
         private const uint Major = 0, Minor = 2;
 
         private static readonly NativeMethods.npad_log_set_callback_delegate Receiver = Receive;
-        private static volatile Action<LogLevel, string> logHandler;
+        private static readonly object LogLock = new object();
+        private static GCHandle logHandler; // behind LogLock
+        [ThreadStatic] private static bool insideLogHandler;
         private static volatile bool checkedVersion;
 
         /// <summary>The library's version, "MAJOR.MINOR.PATCH".</summary>
@@ -126,31 +129,38 @@ namespace Npad
         /// <summary>Sets the log handler of the process; null for none, the default. npad calls it from any thread,
         /// also from several at once, and ignores its exceptions. This method waits until running calls of the previous
         /// handler have returned, so the caller must not hold a lock that the handler takes. It must not be called from
-        /// a handler.</summary>
+        /// a handler. Any thread may call it; a call that fails changes nothing.</summary>
         public static void SetLogHandler(Action<LogLevel, string> handler, LogLevel level = LogLevel.Info)
         {
             CheckVersion();
-            var previous = logHandler;
-            if (handler != null) logHandler = handler;
-            npad_error* error = null;
-            try
+            // Before the lock: another thread may hold it and wait for this handler to return.
+            if (insideLogHandler)
+                throw new NpadException(NpadStatus.WrongState,
+                    "SetLogHandler was called from a log handler; call it after the handler has returned");
+            lock (LogLock)
             {
-                NpadException.Check(
-                    NativeMethods.npad_log_set(handler == null ? null : Receiver, null, (int)level, &error), error);
+                var next = handler == null ? default(GCHandle) : GCHandle.Alloc(handler);
+                var data = handler == null ? null : (void*)GCHandle.ToIntPtr(next);
+                npad_error* error = null;
+                var status = NativeMethods.npad_log_set(handler == null ? null : Receiver, data, (int)level, &error);
+                // The handle that native code does not have, or no longer has.
+                var unused = status == Status.Ok ? logHandler : next;
+                if (unused.IsAllocated) unused.Free();
+                if (status == Status.Ok) logHandler = next;
+                NpadException.Check(status, error);
             }
-            catch (NpadException)
-            {
-                logHandler = previous;
-                throw;
-            }
-            if (handler == null) logHandler = null;
         }
 
         private static void Receive(int level, byte* message, void* data)
         {
+            insideLogHandler = true;
             // No exception may pass through native code, and the thread may be one of npad's own.
-            try { logHandler?.Invoke((LogLevel)level, Utf8.Read(message)); }
+            try
+            {
+                ((Action<LogLevel, string>)GCHandle.FromIntPtr((IntPtr)data).Target)((LogLevel)level, Utf8.Read(message));
+            }
             catch (Exception) { }
+            insideLogHandler = false;
         }
 
         /// <summary>Throws if the native library's version does not match this assembly.</summary>

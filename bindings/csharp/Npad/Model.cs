@@ -1,6 +1,5 @@
 using System;
 using System.Collections.Generic;
-using System.Linq;
 using System.Runtime.InteropServices;
 using Npad.Native;
 
@@ -16,14 +15,21 @@ namespace Npad
             Handle = new ModelHandle(owned);
         }
 
-        /// <summary>Fits a model to at least two good images; 20 or more are recommended.</summary>
+        /// <summary>Fits a model to at least two good images; 20 or more are recommended. Each image is learnt before the
+        /// next one is taken, so all may use one buffer. A message about an image names its index.</summary>
         public static Model Fit(IEnumerable<Image> images, Options options = null)
         {
             if (images == null) throw new ArgumentNullException(nameof(images));
             using (var trainer = new Trainer(options))
             {
                 if (images is IReadOnlyCollection<Image> known) trainer.Expect(known.Count);
-                foreach (var image in images) trainer.Add(image);
+                long index = 0;
+                foreach (var image in images)
+                {
+                    var place = "image " + index++;
+                    if (image == null) throw new ArgumentNullException(nameof(images), place + " is null");
+                    trainer.Add(image, message => place + ": " + message);
+                }
                 return trainer.Finish();
             }
         }
@@ -159,16 +165,16 @@ namespace Npad
         }
 
         /// <summary>A copy of the model with thresholds computed from good images that are not among those of the fit.
-        /// Only "false_alarm_rate" and "review_rate" of the options are used; null for those of the model. Both share
-        /// memory; each must be disposed.</summary>
-        public Model Recalibrate(IEnumerable<Image> images, Options options = null)
+        /// Only "false_alarm_rate" and "review_rate" of the options are used; null for those of the model. All images are
+        /// read in one call, so each needs memory of its own. Both models share memory; each must be disposed.</summary>
+        public Model Recalibrate(IReadOnlyList<Image> images, Options options = null)
         {
             if (images == null) throw new ArgumentNullException(nameof(images));
             npad_model* changed = null;
             npad_error* error = null;
             using (var model = Handle.Borrow())
             using (var given = new Given(options))
-            using (var views = new Image.Pinned(images.ToList()))
+            using (var views = new Image.Pinned(images))
                 NpadException.Check(NativeMethods.npad_model_recalibrate(
                     (npad_model*)model.Pointer, views.First, views.Count, given.Pointer, &changed, &error), error);
             return new Model(changed);

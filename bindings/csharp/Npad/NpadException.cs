@@ -45,8 +45,9 @@ namespace Npad
         /// through native code.</summary>
         internal static void Keep(Exception exception) => raised = ExceptionDispatchInfo.Capture(exception);
 
-        /// <summary>Rethrows the exception of a callback, or throws the error of the native call.</summary>
-        internal static unsafe void Check(Status status, npad_error* error)
+        /// <summary>Rethrows the exception of a callback, or throws the error of the native call, with its message
+        /// reworded.</summary>
+        internal static unsafe void Check(Status status, npad_error* error, Func<string, string> reword = null)
         {
             var thrown = raised;
             raised = null;
@@ -54,7 +55,7 @@ namespace Npad
             var message = Utf8.Read(NativeMethods.npad_error_message(error));
             NativeMethods.npad_error_free(error);
             thrown?.Throw();
-            throw new NpadException((NpadStatus)(int)status, message);
+            throw new NpadException((NpadStatus)(int)status, reword == null ? message : reword(message));
         }
     }
 }

@@ -10,7 +10,9 @@ namespace Npad
     {
         /// <summary>Progress callback. Return true to continue, false to cancel the fit. <paramref name="done"/> of
         /// <paramref name="total"/> steps are complete; the total is 0 while it is unknown, see <see
-        /// cref="Trainer.Expect"/>. An exception also cancels the call, which rethrows it.</summary>
+        /// cref="Trainer.Expect"/>. An exception also cancels the call, which rethrows it. The callback must not use the
+        /// <see cref="Trainer"/> that calls it, which throws an <see cref="NpadException"/> with the status <see
+        /// cref="NpadStatus.WrongState"/>.</summary>
         public delegate bool ProgressCallback(string stage, long done, long total);
 
         internal readonly OptionsHandle Handle;

@@ -67,6 +67,8 @@ namespace Npad
                     throw new ArgumentException(
                         "there are " + outputs.Length + " outputs for " + images.Count + " images", "outputs");
                 for (var i = 0; i < outputs.Length; i++) Check(outputs[i], images[i]);
+                if (outputs.Distinct().Count() != outputs.Length)
+                    throw new ArgumentException("two images have the same output: give each image its own", "outputs");
                 var arrays = outputs.SelectMany(o => new[] { o.map?.Array, o.map8?.Array, o.regions })
                     .Where(array => array != null && array.Length > 0).ToList();
                 if (arrays.Distinct().Count() != arrays.Count)

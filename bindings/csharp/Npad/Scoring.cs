@@ -11,26 +11,57 @@ namespace Npad
     public sealed unsafe partial class Model
     {
         /// <summary>Scores one image.</summary>
-        public Result Score(Image image) => Score(new[] { image })[0];
+        public Result Score(Image image)
+        {
+            if (image == null) throw new ArgumentNullException(nameof(image));
+            using (var model = Handle.Borrow()) return ScoreOne(model, image, CancellationToken.None);
+        }
 
-        /// <summary>Scores a batch of images, in less time than one at a time. If one fails, the call throws and
-        /// returns no results. Cancelling the token ends the call once the image in progress is complete, with an <see
+        private static Result ScoreOne(Handle.Use model, Image image, CancellationToken cancellation)
+        {
+            npad_result* result = null;
+            using (var view = new Image.Pinned(image))
+                Cancellable(cancellation, request =>
+                {
+                    npad_result* scored = null;
+                    npad_error* error = null;
+                    var native = (npad_model*)model.Pointer;
+                    // Only a batch takes a request, and its messages name the image's index.
+                    if (request == null)
+                        NpadException.Check(NativeMethods.npad_score(native, view.First, &scored, &error), error);
+                    else
+                        NpadException.Check(NativeMethods.npad_score_batch(
+                            native, view.First, view.Count, request, &scored, &error), error, WithoutIndex);
+                    result = scored;
+                });
+            return new Result(new ResultHandle(result));
+        }
+
+        private static string WithoutIndex(string message)
+        {
+            const string index = "image 0: ";
+            return message.StartsWith(index, StringComparison.Ordinal) ? message.Substring(index.Length) : message;
+        }
+
+        /// <summary>Scores a batch of images, in less time than one at a time. All images are read in one call, so each
+        /// needs memory of its own. If one fails, the call throws and returns no results. Cancelling the token ends the call once the image in progress is complete, with an <see
         /// cref="OperationCanceledException"/>.</summary>
         public IReadOnlyList<Result> Score(IReadOnlyList<Image> images, CancellationToken cancellation = default(CancellationToken))
         {
             if (images == null) throw new ArgumentNullException(nameof(images));
             var results = new npad_result*[images.Count];
+            using (var model = Handle.Borrow())
             using (var views = new Image.Pinned(images))
             fixed (npad_result** first = results)
             {
                 if ((ulong)views.Count != (ulong)results.Length)
                     throw new InvalidOperationException("the list of images changed during the call");
                 var written = first;
-                Cancellable(cancellation, (model, request) =>
+                Cancellable(cancellation, request =>
                 {
                     npad_error* error = null;
                     NpadException.Check(NativeMethods.npad_score_batch(
-                        model, views.First, views.Count, request, written, &error), error);
+                        (npad_model*)model.Pointer, views.First, views.Count, request, written, &error), error);
                 });
             }
             var owned = new ResultHandle[results.Length];
@@ -38,10 +69,28 @@ namespace Npad
             return Array.ConvertAll(owned, handle => new Result(handle));
         }
 
-        /// <summary>Scores one image on a thread-pool thread. Cancelling the token before the call starts cancels the
-        /// task.</summary>
-        public Task<Result> ScoreAsync(Image image, CancellationToken cancellation = default(CancellationToken)) =>
-            Task.Run(() => Score(new[] { image }, cancellation)[0], cancellation);
+        /// <summary>Scores one image on a thread-pool thread. Cancelling the token before the image is in progress
+        /// cancels the task. The pixels must not change until the task has ended. The model may be disposed of earlier: it
+        /// is freed after the task. If the image is null or the model has been disposed of, this method throws.</summary>
+        public Task<Result> ScoreAsync(Image image, CancellationToken cancellation = default(CancellationToken))
+        {
+            if (image == null) throw new ArgumentNullException(nameof(image));
+            var model = Handle.Borrow();
+            Task<Result> task;
+            try
+            {
+                task = Task.Run(() => ScoreOne(model, image, cancellation), cancellation);
+            }
+            catch
+            {
+                model.Dispose();
+                throw;
+            }
+            // Not in the task, which does not run if it is cancelled before its turn.
+            task.ContinueWith(_ => model.Dispose(), CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously,
+                TaskScheduler.Default);
+            return task;
+        }
 
         /// <summary>Scores into an array for the anomaly map, Width * Height values of the image, without a result to
         /// dispose of. Returns the raw score, the calibrated score and the verdict.</summary>
@@ -52,23 +101,37 @@ namespace Npad
         }
 
         /// <summary>Scores one image into arrays of the caller.</summary>
-        public void ScoreInto(Image image, Output output) => ScoreInto(new[] { image }, new[] { output });
+        public void ScoreInto(Image image, Output output)
+        {
+            if (image == null) throw new ArgumentNullException(nameof(image));
+            if (output == null) throw new ArgumentNullException(nameof(output));
+            npad_error* error = null;
+            using (var model = Handle.Borrow())
+            using (var view = new Image.Pinned(image))
+            using (var target = new Output.Pinned(new[] { output }, new[] { image }))
+            {
+                NpadException.Check(NativeMethods.npad_score_into(
+                    (npad_model*)model.Pointer, view.First, target.First, &error), error);
+                target.Take();
+            }
+        }
 
-        /// <summary>Scores a batch of images, each into the output of the same index. Outputs must not share memory.
-        /// After a failure the content of the maps is undefined.</summary>
+        /// <summary>Scores a batch of images, each into the output of the same index. All images are read in one call, so
+        /// each needs memory of its own. Outputs must not share memory. After a failure the content of the maps is undefined.</summary>
         public void ScoreInto(IReadOnlyList<Image> images, IReadOnlyList<Output> outputs,
             CancellationToken cancellation = default(CancellationToken))
         {
             if (images == null) throw new ArgumentNullException(nameof(images));
             var all = new List<Image>(images);
+            using (var model = Handle.Borrow())
             using (var views = new Image.Pinned(all))
             using (var targets = new Output.Pinned(outputs, all))
             {
-                Cancellable(cancellation, (model, request) =>
+                Cancellable(cancellation, request =>
                 {
                     npad_error* error = null;
                     NpadException.Check(NativeMethods.npad_score_batch_into(
-                        model, views.First, views.Count, request, targets.First, &error), error);
+                        (npad_model*)model.Pointer, views.First, views.Count, request, targets.First, &error), error);
                 });
                 targets.Take();
             }
@@ -163,32 +226,29 @@ namespace Npad
             return pixels;
         }
 
-        private delegate void Call(npad_model* model, npad_cancellation* request);
+        private delegate void Call(npad_cancellation* request);
 
         /// <summary>Runs a call that a token can cancel.</summary>
-        private void Cancellable(CancellationToken token, Call call)
+        private static void Cancellable(CancellationToken token, Call call)
         {
-            using (var model = Handle.Borrow())
+            if (!token.CanBeCanceled)
             {
-                if (!token.CanBeCanceled)
-                {
-                    call((npad_model*)model.Pointer, null);
-                    return;
-                }
-                token.ThrowIfCancellationRequested();
-                using (var request = new CancellationHandle())
-                using (var use = request.Borrow())
-                // Disposing of the registration waits for a cancellation under way, so the request outlives it.
-                using (token.Register(request.Cancel))
-                    try
-                    {
-                        call((npad_model*)model.Pointer, (npad_cancellation*)use.Pointer);
-                    }
-                    catch (NpadException error) when (error.Status == NpadStatus.Cancelled && token.IsCancellationRequested)
-                    {
-                        throw new OperationCanceledException(error.Message, error, token);
-                    }
+                call(null);
+                return;
             }
+            token.ThrowIfCancellationRequested();
+            using (var request = new CancellationHandle())
+            using (var use = request.Borrow())
+            // Disposing of the registration waits for a cancellation under way, so the request outlives it.
+            using (token.Register(request.Cancel))
+                try
+                {
+                    call((npad_cancellation*)use.Pointer);
+                }
+                catch (NpadException error) when (error.Status == NpadStatus.Cancelled && token.IsCancellationRequested)
+                {
+                    throw new OperationCanceledException(error.Message, error, token);
+                }
         }
     }
 }

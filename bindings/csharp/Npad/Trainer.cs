@@ -3,8 +3,9 @@ using Npad.Native;
 
 namespace Npad
 {
-    /// <summary>A fit in progress, which learns good images one at a time. Only one thread at a time may use
-    /// it.</summary>
+    /// <summary>A fit in progress, which learns good images one at a time. Only one thread at a time may use it. Its
+    /// progress callback must not use it: the call throws an <see cref="NpadException"/> with the status <see
+    /// cref="NpadStatus.WrongState"/>.</summary>
     public sealed unsafe class Trainer : IDisposable
     {
         private readonly TrainerHandle handle;
@@ -51,13 +52,17 @@ namespace Npad
         }
 
         /// <summary>Learns one good image. On failure the trainer is unchanged.</summary>
-        public void Add(Image image)
+        public void Add(Image image) => Add(image, null);
+
+        /// <summary>Learns one good image and rewords the message of an error.</summary>
+        internal void Add(Image image, Func<string, string> reword)
         {
             npad_error* error = null;
             using (var trainer = handle.Borrow())
             using (var view = new Image.Pinned(image))
                 NpadException.Check(
-                    NativeMethods.npad_trainer_add_image((npad_trainer*)trainer.Pointer, view.First, &error), error);
+                    NativeMethods.npad_trainer_add_image((npad_trainer*)trainer.Pointer, view.First, &error), error,
+                    reword);
             GC.KeepAlive(callback);
         }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -21,9 +21,12 @@ GRAY8, RGB8, BGR8, GRAY16, RGBA8, BGRA8, GRAYF32 = range(7)
 MAX_SIDE = 65535
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Image:
-    """An array with settings, accepted in place of an array, for batches whose images have different settings."""
+    """An array with settings, accepted in place of an array, for batches whose images have different settings.
+
+    Images are equal only if they are the same object.
+    """
 
     array: Array
     order: str = "rgb"
@@ -71,9 +74,14 @@ def sides(array: Array, what: str) -> tuple[int, int]:
     return height, width
 
 
-def mask_view(mask: Array) -> tuple[_library.Mask, Array]:
-    """A view of a mask, and the array that must outlive it."""
-    array = np.asarray(mask)
+def own(array: Array, copied: bool) -> Array:
+    """The argument as an array, or as a copy."""
+    return np.array(array, order="C") if copied else np.asarray(array)
+
+
+def mask_view(mask: Array, copied: bool = False) -> tuple[_library.Mask, Array]:
+    """A view of a mask, or of a copy of it, and the array that must outlive it."""
+    array = own(mask, copied)
     if array.ndim != 2 or array.dtype not in (np.bool_, np.uint8):
         raise ValueError(f"an array of {array.dtype} {list(array.shape)} is no mask: expected bool or uint8 [h, w]")
     height, width = sides(array, "the mask")
@@ -88,14 +96,14 @@ def rectangle(roi: Roi) -> tuple[int, ...]:
     return tuple(integer(value, "a value of the region of interest", -MAX_SIDE, MAX_SIDE) for value in roi)
 
 
-def view(image: Pixels, **settings: Any) -> tuple[_library.Image, list[object]]:
-    """A view of an image, and the objects that must outlive it."""
+def view(image: Pixels, copied: bool = False, **settings: Any) -> tuple[_library.Image, list[object]]:
+    """A view of an image, or of a copy of it, and the objects that must outlive it."""
     if not isinstance(image, Image):
         image = Image(image, **settings)
     if image.order not in ("rgb", "bgr"):
         raise ValueError(f"order is {image.order!r}, but must be 'rgb' or 'bgr'")
     rgb = image.order == "rgb"
-    array = np.asarray(image.array)
+    array = own(image.array, copied)
     channels = array.shape[2] if array.ndim == 3 else 1
     formats = {
         ("uint8", 1): GRAY8,
@@ -117,7 +125,7 @@ def view(image: Pixels, **settings: Any) -> tuple[_library.Image, list[object]]:
     native.significant_bits = integer(image.significant_bits, "significant_bits", 0, 16)
     kept: list[object] = [array]
     if image.mask is not None:
-        mask, pixels = mask_view(image.mask)
+        mask, pixels = mask_view(image.mask, copied)
         native.mask = ctypes.pointer(mask)
         kept += [mask, pixels]
     if image.roi is not None:
@@ -127,7 +135,9 @@ def view(image: Pixels, **settings: Any) -> tuple[_library.Image, list[object]]:
 
 def views(images: Iterable[Pixels], **settings: Any) -> tuple[ctypes.Array[_library.Image], list[object]]:
     """Views of several images, and the objects that must outlive them."""
-    pairs = [view(image, **settings) for image in images]
+    # An iterator may yield the same array again and again, with other pixels each time.
+    copied = not isinstance(images, (Sequence, np.ndarray))
+    pairs = [view(image, copied, **settings) for image in images]
     return (_library.Image * len(pairs))(*(native for native, _ in pairs)), [kept for _, kept in pairs]
 
 

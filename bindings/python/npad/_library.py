@@ -49,6 +49,10 @@ class Error(Exception):
         super().__init__(message)
         self.status = Status(status)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # The default passes the message alone to __init__; process pools pickle what their tasks raise.
+        return type(self), (self.status, str(self)), self.__dict__
+
 
 _P = ctypes.c_void_p
 _TEXT, _SIZE, _FLOAT, _INT, _INT64 = ctypes.c_char_p, ctypes.c_size_t, ctypes.c_float, ctypes.c_int32, ctypes.c_int64
@@ -260,28 +264,45 @@ def _load() -> ctypes.CDLL:
 
 library = _load()
 
-# npad calls callbacks of fits and extractors on the calling thread; no exception may pass through npad.
-_raised = threading.local()
+
+class _Running(threading.local):
+    """The running calls of a thread, each with the exceptions of its callbacks, which must not pass through npad."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[BaseException]] = []
 
 
-def keep_exception(error: BaseException) -> None:
-    """Stores the exception of a callback, which the running call on this thread raises after it has returned."""
-    _raised.error = error
+_running = _Running()
 
 
-def call(name: str, *arguments: object) -> None:
-    """Calls a function whose last argument is an error. Raises the exception of a callback, or npad's error."""
+def keep_exception(error: BaseException) -> bool:
+    """Stores the exception of a callback, which the running call on this thread raises after it has returned.
+
+    Returns False if this thread has no running call.
+    """
+    if _running.calls:
+        _running.calls[-1].append(error)
+    return bool(_running.calls)
+
+
+def call(name: str, *arguments: object, place: str = "") -> None:
+    """Calls a function whose last argument is an error. Raises the first exception of a callback, or npad's error, whose
+    message then begins with `place`."""
     failure = ctypes.c_void_p()
-    _raised.error = None
-    status = getattr(library, name)(*arguments, ctypes.byref(failure))
-    raised, _raised.error = _raised.error, None
-    if status == Status.OK:
-        return
-    error = Error(status, library.npad_error_message(failure).decode())
-    library.npad_error_free(failure)
-    if raised is not None:
-        raise raised
-    raise error
+    raised: list[BaseException] = []
+    _running.calls.append(raised)
+    try:
+        status = getattr(library, name)(*arguments, ctypes.byref(failure))
+    finally:
+        _running.calls.pop()
+    error = None
+    if status != Status.OK:
+        error = Error(status, place + library.npad_error_message(failure).decode())
+        library.npad_error_free(failure)
+    if raised:
+        raise raised[0]
+    if error is not None:
+        raise error
 
 
 class Handle:
@@ -301,7 +322,12 @@ class Handle:
 def output(name: str, free: str, *arguments: object) -> Handle:
     """Calls a function whose last argument before the error receives a handle."""
     handle = ctypes.c_void_p()
-    call(name, *arguments, ctypes.byref(handle))
+    try:
+        call(name, *arguments, ctypes.byref(handle))
+    except BaseException:
+        if handle.value:  # the call succeeded, but a callback raised
+            Handle(handle.value, free)
+        raise
     return Handle(handle.value, free)
 
 

@@ -147,6 +147,7 @@ class Model:
     ) -> Model:
         """A copy of the model with thresholds computed from good images that are not among those of the fit.
 
+        Images of an iterator are copied first, so it may yield the same array with other pixels each time.
         Only false_alarm_rate and review_rate are used; without options, those of the model.
         """
         native, _kept = views(images, order=order)
@@ -174,11 +175,17 @@ class Model:
     def score_batch(
         self, images: Iterable[Pixels], order: str = "rgb", cancellation: Cancellation | None = None
     ) -> list[Result]:
-        """Scores a batch of images, in less time than one at a time. If one fails, the call raises."""
+        """Scores a batch of images, in less time than one at a time. If one fails, the call raises.
+
+        Images of an iterator are copied first, so it may yield the same array with other pixels each time.
+        """
         native, _kept = views(images, order=order)
         handles = (ctypes.c_void_p * len(native))()
-        call("npad_score_batch", self._handle, native, len(native), _handle_of(cancellation), handles)
-        return [result(owned) for owned in [Handle(handle, "npad_result_free") for handle in handles]]
+        try:
+            call("npad_score_batch", self._handle, native, len(native), _handle_of(cancellation), handles)
+        finally:  # also if the call succeeded, but a callback raised
+            results = [Handle(handle, "npad_result_free") for handle in handles if handle]
+        return [result(owned) for owned in results]
 
     def score_into(
         self,
@@ -274,6 +281,8 @@ def _copy(target: _library.Output) -> _library.Output:
 class Trainer:
     """A fit in progress, which learns good images one at a time. Only one thread at a time may use it.
 
+    Its progress callback must not use it: the call raises an Error with the status WRONG_STATE.
+
     Options are an Options object or keywords.
     """
 
@@ -298,8 +307,11 @@ class Trainer:
 
     def add(self, image: Pixels, order: str = "rgb", significant_bits: int = 0) -> None:
         """Learns one good image. On failure the trainer is unchanged."""
+        self._add(image, order, significant_bits)
+
+    def _add(self, image: Pixels, order: str, significant_bits: int, place: str = "") -> None:
         native, _kept = view(image, order=order, significant_bits=significant_bits)
-        call("npad_trainer_add_image", self._handle, ctypes.byref(native))
+        call("npad_trainer_add_image", self._handle, ctypes.byref(native), place=place)
 
     def __len__(self) -> int:
         return library.npad_trainer_image_count(self._handle)
@@ -318,11 +330,14 @@ def fit(
 ) -> Model:
     """Fits a model to at least 2 good images; 20 or more are recommended.
 
+    Each image is learnt before the next one is taken, so an iterator may yield the same array with other pixels each time.
+    An Error about an image names its index.
+
     Options are an Options object or keywords; those with a dot through a dictionary: **{"npad.channels": 50}.
     """
     trainer = Trainer(options, **values)
     if isinstance(images, Sized):
         trainer.expect(len(images))
-    for image in images:
-        trainer.add(image, order, significant_bits)
+    for index, image in enumerate(images):
+        trainer._add(image, order, significant_bits, f"image {index}: ")
     return trainer.finish()

@@ -18,7 +18,10 @@ from ._arrays import Array, Roi, mask_view, rectangle
 from ._library import Handle, call, keep_exception, library, text
 
 Progress = Callable[[str, int, int], bool]
-"""Progress callback: stage, steps done, and steps in all (0 while unknown). Return False to cancel the fit."""
+"""Progress callback: stage, steps done, and steps in all (0 while unknown). Return False to cancel the fit.
+
+It must not use the trainer that calls it: the call raises an Error with the status WRONG_STATE.
+"""
 
 
 class OptionType(IntEnum):
@@ -195,6 +198,8 @@ class Options:
                 return False
 
         native = _library.ProgressCallback(callback) if progress is not None else _library.ProgressCallback()
+        # Both, until npad certainly has the new one.
+        self._progress = (self._progress, native)
         call("npad_options_set_progress", self._handle, native, None)
         self._progress = native
 
@@ -218,7 +223,7 @@ class Options:
         _extractors[number] = extractor
         try:
             call("npad_options_set_extractor", self._handle, ctypes.byref(table))
-        except BaseException:
+        except _library.Error:
             _extractors.pop(number)
             raise
 

@@ -74,9 +74,9 @@ def region(native: _library.Region, result: Handle | None = None, index: int = 0
     return Region(*box, centroid, native.peak, native.calibrated_peak, result, index)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Result:
-    """The result of scoring one image. Any thread may read it."""
+    """The result of scoring one image. Any thread may read it. Results are equal only if they are the same object."""
 
     score: float
     """The raw image score: 0 or above, larger is more anomalous."""
@@ -106,8 +106,8 @@ def result(handle: Handle) -> Result:
     shape = (library.npad_result_height(handle), library.npad_result_width(handle))
     buffer = (ctypes.c_float * (shape[0] * shape[1])).from_address(library.npad_result_map(handle))
     buffer.owner = handle  # the map's memory lives in the result
-    values = np.frombuffer(buffer, np.float32).reshape(shape)
-    values.flags.writeable = False
+    # Of a read-only buffer, so that nobody can make the array writable.
+    values = np.frombuffer(memoryview(buffer).toreadonly(), np.float32).reshape(shape)
     regions = []
     for index in range(library.npad_result_region_count(handle)):
         native = _library.Region()

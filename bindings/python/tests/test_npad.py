@@ -3,6 +3,7 @@
 import gc
 import logging
 import os
+import pickle
 import subprocess
 import sys
 import threading
@@ -48,6 +49,10 @@ def test_the_map_outlives_everything_else(model):
     for seed in range(20):
         model.score(part(seed))
     assert (values == expected).all() and not values.flags.writeable
+    for view in values, values.base, values[:2]:
+        if isinstance(view, np.ndarray):
+            with pytest.raises(ValueError, match="WRITEABLE"):
+                view.setflags(write=True)
 
 
 def test_save_and_load(model, tmp_path):
@@ -335,6 +340,110 @@ def test_messages_reach_pythons_logging(caplog):
     caplog.clear()
     fit()
     assert not caplog.records
+
+
+@pytest.fixture
+def no_logging():
+    yield
+    npad.disable_logging()
+
+
+class Failing(logging.Logger):
+    """A logger that raises, which those of the standard library's handlers do not."""
+
+    def handle(self, record):
+        raise ZeroDivisionError(record.getMessage())
+
+
+def test_what_a_logger_raises_reaches_the_call(model, monkeypatch, no_logging):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", ignored.append)
+    good = [part(seed) for seed in range(3)]
+    npad.enable_logging(logging.DEBUG, Failing("failing"))
+    with pytest.raises(ZeroDivisionError):
+        npad.fit(good, **QUICK)
+    # It comes before the error of the library, and after a callback's own call of npad.
+    with pytest.raises(ZeroDivisionError):
+        npad.fit(good, progress=lambda *_: model.score(good[0]) is not None, **QUICK)
+    assert not ignored
+    # Without a call in progress, as on a thread of the library's own.
+    from npad import _logging
+
+    _logging._receivers[-1](3, b"alone", None)
+    assert [str(hook.exc_value) for hook in ignored] == ["alone"]
+
+
+def test_the_logging_of_several_threads(no_logging):
+    records = {"failed": 0, "other": 0}
+    refused, begun = [], threading.Event()
+
+    def replace():
+        begun.wait()
+        npad.enable_logging(logging.DEBUG, Counting("other"))  # returns after the handler that runs
+
+    thread = threading.Thread(target=replace)
+
+    class Counting(logging.Logger):
+        def handle(self, record):
+            records[self.name] = records.get(self.name, 0) + 1
+            if self.name == "first" and not begun.is_set():
+                begun.set()
+                for _ in range(3000):
+                    with pytest.raises(npad.Error) as caught:
+                        npad.enable_logging(logging.DEBUG, Counting("failed"))
+                    refused.append(caught.value.status)
+
+    npad.enable_logging(logging.DEBUG, Counting("first"))
+    thread.start()
+    npad.fit([part(1), part(2)], **QUICK)
+    thread.join()
+    assert set(refused) == {npad.Status.WRONG_STATE}
+    records.update(first=0, other=0)
+    npad.fit([part(1), part(2)], **QUICK)
+    assert records["first"] == 0 and records["other"] > 0 and records["failed"] == 0
+
+
+def test_errors_can_be_pickled():
+    with pytest.raises(npad.Error) as caught:
+        npad.Model.load("none")
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert type(error) is npad.Error and error.status is npad.Status.NOT_FOUND and str(error) == str(caught.value)
+
+
+def test_images_and_results_are_compared_by_identity(model):
+    image = npad.Image(part(1))
+    first, second = model.score(image), model.score(image)
+    assert image == image and image != npad.Image(part(1)) and first == first and first != second
+    assert len({image, npad.Image(part(1)), first, second}) == 4
+
+
+def test_iterators_may_reuse_their_array(model):
+    buffer, keep = np.empty((90, 120), np.uint8), np.empty((90, 120), bool)
+
+    def reused(images, masked=False):
+        for image in images:
+            buffer[:] = image
+            keep[:] = image > 60
+            yield npad.Image(buffer, mask=keep) if masked else buffer
+
+    images = [part(200), part(201, scratched=True), part(202)]
+    masked = [npad.Image(image, mask=image > 60) for image in images]
+    scores = [result.score for result in model.score_batch(images)]
+    assert len(set(scores)) == 3
+    assert [result.score for result in model.score_batch(reused(images))] == scores
+    assert [decision.score for decision in model.score_batch_into(reused(images))] == scores
+    expected = [result.score for result in model.score_batch(masked)]
+    assert [result.score for result in model.score_batch(reused(images, masked=True))] == expected
+    assert model.recalibrate(reused(images)).threshold == model.recalibrate(images).threshold
+    assert npad.fit(reused(images), **QUICK).to_bytes() == npad.fit(images, **QUICK).to_bytes()
+
+
+def test_a_fit_names_the_image(model):
+    flat = np.zeros((0, 4), np.uint8)
+    with pytest.raises(npad.Error, match="^image 2: "):
+        npad.fit([part(1), part(2), flat], **QUICK)
+    with pytest.raises(npad.Error, match="^(?!image)"):
+        model.score(flat)
 
 
 def squares(planes):
