@@ -36,6 +36,29 @@ static partial class Tests
         }
     }
 
+    /// <summary>A trainer refuses the calls of its own callback.</summary>
+    static void TrainerInUse()
+    {
+        Trainer busy = null;
+        var counts = new List<long>();
+        using (var options = Quick())
+        {
+            options.SetProgress((stage, done, total) =>
+            {
+                Throws(NpadStatus.WrongState, "in use", () => busy.Add(View(Part(1))));
+                Throws(NpadStatus.WrongState, "in use", () => busy.Finish());
+                counts.Add(busy.Count);
+                return true;
+            });
+            using (busy = new Trainer(options))
+            {
+                for (uint seed = 0; seed < 5; seed++) busy.Add(View(Part(seed)));
+                busy.Finish().Dispose();
+                Check(counts.Count > 5 && counts.Last() == 5, "counts");
+            }
+        }
+    }
+
     static void Cancellation(Model model)
     {
         using (var source = new CancellationTokenSource())

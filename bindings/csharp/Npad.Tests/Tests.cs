@@ -91,6 +91,7 @@ static partial class Tests
             PlacesInMessages(model);
         }
         ProgressStopsAFit();
+        TrainerInUse();
         Lists();
         Logging();
         LogHandlersOfThreads();

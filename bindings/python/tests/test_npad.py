@@ -160,6 +160,23 @@ def test_other_thresholds_and_further_images(model):
     assert trainer.finish().info["images"] == 27
 
 
+def test_a_trainer_refuses_the_calls_of_its_own_callback():
+    refused = []
+
+    def progress(*_):
+        for call in (lambda: trainer.add(part(9)), trainer.finish):
+            with pytest.raises(npad.Error, match="in use by another call") as caught:
+                call()
+            refused.append(caught.value.status)
+        return True
+
+    trainer = npad.Trainer(progress=progress, **QUICK)
+    for seed in range(5):
+        trainer.add(part(seed))
+    trainer.finish()
+    assert len(refused) > 10 and set(refused) == {npad.Status.WRONG_STATE}
+
+
 def test_progress_is_told_and_can_stop_a_fit():
     steps = []
 
