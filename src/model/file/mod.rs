@@ -22,6 +22,7 @@ use crate::backbone::{BackboneSpec, HOST, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::exec::scratch::Pool;
+use crate::exec::semaphore::Semaphore;
 use crate::exec::{Threads, quiet};
 use crate::image::Mask;
 use crate::method::{Array, Method, Parameters, State, method};
@@ -199,7 +200,8 @@ impl Model {
             threads,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
-            contexts: Pool::new(options.call_limit()),
+            contexts: Pool::default(),
+            calls: Semaphore::new(options.call_limit()),
             wait: options.wait(),
             device: options.device,
         };
