@@ -184,8 +184,8 @@ mod tests {
         let semaphore = Semaphore::new(1);
         let held = semaphore.acquire(Wait::Forever, None).unwrap();
         let (cancelled, other) = (Cancellation::new(), Cancellation::new());
+        let wait = |cancellation| semaphore.acquire(Wait::Forever, cancellation).map(drop);
         std::thread::scope(|scope| {
-            let wait = |cancellation| semaphore.acquire(Wait::Forever, cancellation).map(drop);
             let ends = [(); 2].map(|()| scope.spawn(|| wait(Some(&cancelled))));
             let stays = [scope.spawn(|| wait(Some(&other))), scope.spawn(|| wait(None))];
             until_waiting(&semaphore, 4);
