@@ -9,8 +9,11 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Gray, fit, good_images, options};
+use npad::exec::Threads;
+use npad::exec::progress::Cancellation;
 use npad::exec::rows::RowsOut;
 use npad::model::{Model, ScoreBuffers};
+use npad::postprocess::Regions;
 
 /// Counts what the process asks of the heap.
 struct Counting;
@@ -65,6 +68,8 @@ fn count_after_first(mut round: impl FnMut()) -> usize {
 fn main() {
     a_warm_score_allocates_nothing();
     models_of_different_sizes_take_turns_without_allocating();
+    a_warm_up_prepares_for_concurrent_calls();
+    a_cancelled_batch_allocates_no_maps();
 }
 
 fn a_warm_score_allocates_nothing() {
@@ -86,4 +91,34 @@ fn models_of_different_sizes_take_turns_without_allocating() {
         sizes.iter().map(|size| fit(&options(&[("size", size)]), &good_images(10)).unwrap()).collect();
     let mut lines: Vec<Line<'_>> = models.iter().map(|model| Line::new(model, 160, 120)).collect();
     assert_eq!(count_after_first(|| lines.iter_mut().for_each(Line::score)), 0);
+}
+
+/// Each call starts within the previous one, so that they all run at once.
+fn a_warm_up_prepares_for_concurrent_calls() {
+    fn nested(model: &Model, image: &Gray, depth: usize) {
+        let found = |_: &Regions| {
+            if depth > 1 {
+                nested(model, image, depth - 1);
+            }
+            Ok(())
+        };
+        model.score_into(&image.view(), ScoreBuffers::default(), found).unwrap();
+    }
+    let calls = Threads::resolve(0).min(4);
+    let model = fit(&options(&[("max_calls", "4")]), &good_images(10)).unwrap();
+    let image = Gray::good(160, 120, 50);
+    model.warm_up(160, 120).unwrap();
+    let before = COUNT.load(Ordering::Relaxed);
+    nested(&model, &image, calls);
+    assert_eq!(COUNT.load(Ordering::Relaxed) - before, 0, "allocations of the first {calls} concurrent calls");
+}
+
+fn a_cancelled_batch_allocates_no_maps() {
+    let model = fit(&options(&[]), &good_images(10)).unwrap();
+    let image = Gray::good(160, 120, 50);
+    let (views, cancellation) = (vec![image.view(); 100], Cancellation::new());
+    cancellation.cancel();
+    let before = COUNT.load(Ordering::Relaxed);
+    assert!(model.score_batch(&views, Some(&cancellation)).is_err());
+    assert!(COUNT.load(Ordering::Relaxed) - before < 10, "it allocates no more than its error");
 }

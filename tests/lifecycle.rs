@@ -108,6 +108,36 @@ fn a_mask_of_one_image_counts_for_that_image() {
 }
 
 #[test]
+fn a_mask_that_leaves_out_nothing_changes_nothing() {
+    let (all, left) = (mask_bytes(|_, _| true), mask_bytes(left_half));
+    let whole = Rectangle { x: 0, y: 0, width: SIZE.0, height: SIZE.1 };
+    let set = |mask: Option<&[u8]>, roi| {
+        let mut options = options(&[]);
+        options.set_mask(mask.map(|bytes| Mask::new(mask_view(bytes)).unwrap()));
+        options.set_roi(roi);
+        fit(&options, &good_images(10)).unwrap()
+    };
+    let (plain, half) = (set(None, None), set(Some(&left), None));
+    let image = Gray::scratched(SIZE.0, SIZE.1, 60, (40, 30));
+    for model in [&plain, &half] {
+        let expected = model.score(&image.view()).unwrap();
+        let masked = image.view().with_mask(mask_view(&all)).unwrap();
+        assert_eq!(model.score(&masked).unwrap(), expected);
+        assert_eq!(model.score(&image.view().with_roi(whole).unwrap()).unwrap(), expected);
+        assert_eq!(model.score(&masked.with_roi(whole).unwrap()).unwrap(), expected);
+    }
+    // Of the fit, which also fixes the size of the images.
+    let (expected, masked) = (plain.score(&image.view()).unwrap(), image.view().with_mask(mask_view(&left)).unwrap());
+    for model in [set(Some(&all), None), set(None, Some(whole))] {
+        assert_eq!(model.metadata().image, plain.metadata().image);
+        assert_eq!(model.score(&image.view()).unwrap(), expected);
+        assert_eq!(model.score(&masked).unwrap(), plain.score(&masked).unwrap());
+        let smaller = Gray::good(100, 80, 1);
+        assert_eq!(model.score(&smaller.view()).unwrap_err().status(), Status::InvalidImage);
+    }
+}
+
+#[test]
 fn two_thresholds_make_three_verdicts() {
     let model = fit(&options(&[("review_rate", "0.3")]), &good_images(30)).unwrap();
     let Thresholds { review, defective, map } = model.thresholds();

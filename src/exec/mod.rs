@@ -20,6 +20,7 @@ mod panic_guard;
 pub mod progress;
 pub mod rows;
 pub mod scratch;
+pub mod semaphore;
 mod spin_pool;
 mod sync;
 

@@ -1,8 +1,10 @@
 //! Progress of long calls, and ways to cancel them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::memory::try_reserve;
+use super::semaphore::Semaphore;
 use crate::error::{Error, Result, Status};
 
 /// Progress of a fit.
@@ -16,9 +18,38 @@ pub struct Step<'a> {
     pub total: usize,
 }
 
-/// A flag that cancels running calls. Clones share it. Any thread may set it; it cannot be reset.
+/// A flag that cancels calls, running ones and those that wait. Clones share it. Any thread may set it; it cannot be
+/// reset.
 #[derive(Debug, Clone, Default)]
-pub struct Cancellation(Arc<AtomicBool>);
+pub struct Cancellation(Arc<Flag>);
+
+#[derive(Debug, Default)]
+struct Flag {
+    set: AtomicBool,
+    /// The semaphore of each call that waits, or is about to.
+    waiting: Mutex<Vec<Arc<Semaphore>>>,
+}
+
+impl Flag {
+    fn waiting(&self) -> MutexGuard<'_, Vec<Arc<Semaphore>>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The entry of a call in the list of a cancellation.
+pub(super) struct Registration<'a> {
+    flag: &'a Flag,
+    semaphore: &'a Arc<Semaphore>,
+}
+
+impl Drop for Registration<'_> {
+    fn drop(&mut self) {
+        let mut waiting = self.flag.waiting();
+        if let Some(index) = waiting.iter().position(|semaphore| Arc::ptr_eq(semaphore, self.semaphore)) {
+            waiting.swap_remove(index);
+        }
+    }
+}
 
 impl Cancellation {
     /// A flag that is not set.
@@ -26,14 +57,27 @@ impl Cancellation {
         Self::default()
     }
 
-    /// Sets the flag.
+    /// Sets the flag and wakes the calls that wait.
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Release);
+        self.0.set.store(true, Ordering::Release);
+        self.0.waiting().iter().for_each(|semaphore| semaphore.wake());
+    }
+
+    /// Wakes the calls that wait for `semaphore` when the flag is set, while the registration lives. Must be called
+    /// before the flag is checked.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub(super) fn wakes<'a>(&'a self, semaphore: &'a Arc<Semaphore>) -> Result<Registration<'a>> {
+        let mut waiting = self.0.waiting();
+        try_reserve(&mut waiting, 1)?;
+        waiting.push(Arc::clone(semaphore));
+        Ok(Registration { flag: &self.0, semaphore })
     }
 
     /// Whether the flag is set.
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.set.load(Ordering::Acquire)
     }
 
     /// Fails if the flag is set.

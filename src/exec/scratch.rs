@@ -1,65 +1,36 @@
-//! Reusable working memory, and the limit of the calls that may use it at once.
+//! Reusable working memory.
 //!
 //! The memory of a call is kept for the next one, so that repeated calls do not allocate. Per-thread memory within a
 //! call is provided by [`Threads::chunks_with`](super::Threads::chunks_with).
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Error, Result, Status};
-
-/// How long a call waits when the maximum number of calls is running.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Wait {
-    /// Waits until another call ends.
-    #[default]
-    Forever,
-    /// Waits at most this long; then the call fails with [`Status::TimedOut`].
-    For(Duration),
-    /// Does not wait: the call fails with [`Status::TimedOut`] at once.
-    Refuse,
-}
-
-/// Pools with a limit up to this have room for all their values from the start.
-const LARGE: usize = 1024;
-
-/// A pool of slots. The value of a slot is created on first use and kept between uses.
+/// A pool of values. A value is created when all others are in use, and kept between uses. As many are kept as were in
+/// use at once or were warmed up.
 pub struct Pool<T> {
-    slots: Mutex<Slots<T>>,
-    returned: Condvar,
-    limit: usize,
-    /// Held during [`Pool::warm_up`], since two concurrent warm-ups could deadlock.
+    state: Mutex<State<T>>,
+    /// Held during [`Pool::warm_up`]: two concurrent ones would take each other's values.
     warming_up: Mutex<()>,
 }
 
-struct Slots<T> {
-    idle: Vec<T>,
+struct State<T> {
+    /// Ordered by the number of the warm-up that has prepared them last, then by their last use.
+    idle: Vec<Value<T>>,
     in_use: usize,
-    waiting: usize,
+    /// The number of values to keep.
+    keep: usize,
+    /// The number of warm-ups so far.
+    warm_ups: u64,
+}
+
+/// A value and the number of the warm-up that has prepared it last, or 0.
+struct Value<T> {
+    value: T,
+    warm_up: u64,
 }
 
 impl<T> Pool<T> {
-    /// A pool of which at most `limit` slots are in use at once.
-    pub fn new(limit: usize) -> Self {
-        let idle = Vec::with_capacity(if limit <= LARGE { limit } else { 0 });
-        let slots = Mutex::new(Slots { idle, in_use: 0, waiting: 0 });
-        Self { slots, returned: Condvar::new(), limit, warming_up: Mutex::new(()) }
-    }
-
-    /// The maximum number of slots in use.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Takes a slot, with an idle value if there is one. Dropping the guard returns it.
-    ///
-    /// # Errors
-    /// [`Status::TimedOut`] when all slots are in use for longer than `wait`.
-    pub fn acquire(&self, wait: Wait) -> Result<Slot<'_, T>> {
-        self.take(wait).map_err(|in_use| timed_out(in_use, self.limit, wait))
-    }
-
-    /// Calls `work` with an idle value, or a new one if all are in use. Waits when all slots are in use.
+    /// Calls `work` with an idle value, or a new one if all are in use.
     pub fn with<R>(&self, new: impl FnOnce() -> T, work: impl FnOnce(&mut T) -> R) -> R {
         let Ok(result) = self.try_with(|| Ok::<T, std::convert::Infallible>(new()), |value| Ok(work(value)));
         result
@@ -71,109 +42,82 @@ impl<T> Pool<T> {
     /// Those of `new` and `work`.
     pub fn try_with<R, E>(
         &self,
-        new: impl FnOnce() -> std::result::Result<T, E>,
-        work: impl FnOnce(&mut T) -> std::result::Result<R, E>,
-    ) -> std::result::Result<R, E> {
-        let Ok(mut slot) = self.take(Wait::Forever) else { unreachable!("it waits until there is a slot") };
-        work(slot.get_or_try_init(new)?)
+        new: impl FnOnce() -> Result<T, E>,
+        work: impl FnOnce(&mut T) -> Result<R, E>,
+    ) -> Result<R, E> {
+        work(self.take(|idle| idle.pop()).get_or_try_init(new)?)
     }
 
     /// Adds an idle value.
     pub fn put(&self, value: T) {
-        self.lock().idle.push(value);
+        let mut state = self.lock();
+        state.idle.insert(0, Value { value, warm_up: 0 });
+        state.keep = state.keep.max(state.idle.len());
     }
 
-    /// Calls `work` with the values of `count` different slots (at most the limit) and creates missing values, so that
-    /// `count` concurrent callers need not. Waits until other calls have returned their slots; must not be called by a
-    /// thread that holds one.
+    /// Calls `work` with `count` different values, one after the other, and creates missing ones, so that `count`
+    /// concurrent callers need not. Other callers may use the pool meanwhile: a value that they hold is not waited for.
     ///
     /// # Errors
     /// Those of `new` and `work`.
     pub fn warm_up<E>(
         &self,
         count: usize,
-        mut new: impl FnMut() -> std::result::Result<T, E>,
-        mut work: impl FnMut(&mut T) -> std::result::Result<(), E>,
-    ) -> std::result::Result<(), E> {
+        mut new: impl FnMut() -> Result<T, E>,
+        mut work: impl FnMut(&mut T) -> Result<(), E>,
+    ) -> Result<(), E> {
         let _one_at_a_time = self.warming_up.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut slots = Vec::new();
-        for _ in 0..count.min(self.limit) {
-            let Ok(mut slot) = self.take(Wait::Forever) else { unreachable!("it waits until there is a slot") };
+        let mut state = self.lock();
+        state.warm_ups += 1;
+        state.keep = state.keep.max(count);
+        let number = state.warm_ups;
+        drop(state);
+        for _ in 0..count {
+            let mut slot = self.take(|idle| {
+                let others = idle.partition_point(|value| value.warm_up < number);
+                others.checked_sub(1).map(|last| idle.remove(last))
+            });
             work(slot.get_or_try_init(&mut new)?)?;
-            slots.push(slot);
+            slot.warm_up = number;
         }
         Ok(())
     }
 
-    /// Takes a slot, or returns the number of slots in use.
-    fn take(&self, wait: Wait) -> std::result::Result<Slot<'_, T>, usize> {
-        let start = Instant::now();
-        let mut slots = self.lock();
-        while slots.in_use >= self.limit {
-            let left = match wait {
-                Wait::Forever => None,
-                Wait::For(limit) => Some(limit.saturating_sub(start.elapsed())),
-                Wait::Refuse => Some(Duration::ZERO),
-            };
-            if left == Some(Duration::ZERO) {
-                return Err(slots.in_use);
-            }
-            slots.waiting += 1;
-            slots = match left {
-                None => self.returned.wait(slots).unwrap_or_else(PoisonError::into_inner),
-                Some(left) => self.returned.wait_timeout(slots, left).unwrap_or_else(PoisonError::into_inner).0,
-            };
-            slots.waiting -= 1;
-        }
-        slots.in_use += 1;
-        let value = slots.idle.pop();
-        // Returning a slot must not allocate.
-        let in_use = slots.in_use;
-        slots.idle.reserve(in_use);
-        Ok(Slot { pool: self, value })
+    /// The value that `choose` removes from the idle ones, or an empty slot.
+    fn take(&self, choose: impl FnOnce(&mut Vec<Value<T>>) -> Option<Value<T>>) -> Slot<'_, T> {
+        let mut state = self.lock();
+        state.in_use += 1;
+        state.keep = state.keep.max(state.in_use);
+        let (value, warm_up) = choose(&mut state.idle).map_or((None, 0), |found| (Some(found.value), found.warm_up));
+        // Returning a value must not allocate.
+        let room = (state.keep + 1).saturating_sub(state.idle.len());
+        state.idle.reserve(room);
+        Slot { pool: self, value, warm_up }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slots<T>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Default for Pool<T> {
-    /// A pool without a limit.
     fn default() -> Self {
-        Self::new(usize::MAX)
+        let state = State { idle: Vec::new(), in_use: 0, keep: 0, warm_ups: 0 };
+        Self { state: Mutex::new(state), warming_up: Mutex::new(()) }
     }
 }
 
-fn timed_out(in_use: usize, limit: usize, wait: Wait) -> Error {
-    let waited = match wait {
-        Wait::For(limit) => format!("none of them ended within {} ms", limit.as_millis()),
-        Wait::Forever | Wait::Refuse => "this call may not wait".to_owned(),
-    };
-    let message = format!(
-        "{in_use} calls of this model are running, at most {limit} may, and {waited}. Call from fewer threads, or \
-         change the options max_calls (maximum number of concurrent calls) or call_timeout (how long a blocked call \
-         waits)"
-    );
-    Error::new(Status::TimedOut, message)
-}
-
-/// A slot in use. Its value returns to the pool when this is dropped, except after a panic, which may have left it in any
-/// state.
-pub struct Slot<'a, T> {
+/// A value in use, or room for one. The value returns to the pool when this is dropped, except after a panic, which may
+/// have left it in any state.
+struct Slot<'a, T> {
     pool: &'a Pool<T>,
     value: Option<T>,
+    warm_up: u64,
 }
 
 impl<T> Slot<'_, T> {
-    /// The slot's value, created by `new` if the slot is empty.
-    ///
-    /// # Errors
-    /// Those of `new`.
-    pub fn get_or_try_init<E>(
-        &mut self,
-        new: impl FnOnce() -> std::result::Result<T, E>,
-    ) -> std::result::Result<&mut T, E> {
+    /// The value, created by `new` if there is none.
+    fn get_or_try_init<E>(&mut self, new: impl FnOnce() -> Result<T, E>) -> Result<&mut T, E> {
         let value = match self.value.take() {
             Some(value) => value,
             None => new()?,
@@ -185,15 +129,16 @@ impl<T> Slot<'_, T> {
 impl<T> Drop for Slot<'_, T> {
     fn drop(&mut self) {
         let value = self.value.take().filter(|_| !std::thread::panicking());
-        let mut slots = self.pool.lock();
-        slots.idle.extend(value);
-        slots.in_use -= 1;
-        let waiting = slots.waiting > 0;
-        drop(slots);
-        // A notification is a system call even without waiters.
-        if waiting {
-            self.pool.returned.notify_one();
+        let mut state = self.pool.lock();
+        state.in_use -= 1;
+        if let Some(value) = value {
+            let at = state.idle.partition_point(|other| other.warm_up <= self.warm_up);
+            state.idle.insert(at, Value { value, warm_up: self.warm_up });
         }
+        // A warm-up creates a value where others hold one.
+        let surplus = (state.idle.len() > state.keep).then(|| state.idle.remove(0));
+        drop(state);
+        drop(surplus);
     }
 }
 
@@ -203,91 +148,84 @@ mod tests {
     use std::convert::Infallible;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    /// The idle values.
+    fn idle<T: Clone>(pool: &Pool<T>) -> Vec<T> {
+        pool.lock().idle.iter().map(|value| value.value.clone()).collect()
+    }
+
     #[test]
-    fn no_more_than_the_limit_are_in_use() {
-        const LIMIT: usize = 3;
-        let (pool, made, now) = (Pool::new(LIMIT), AtomicUsize::new(0), AtomicUsize::new(0));
+    fn no_more_are_made_than_are_in_use_at_once() {
+        let (pool, made) = (Pool::default(), AtomicUsize::new(0));
         std::thread::scope(|scope| {
-            for _ in 0..12 {
+            for _ in 0..3 {
                 scope.spawn(|| {
                     for _ in 0..50 {
-                        let new = || made.fetch_add(1, Ordering::SeqCst);
-                        pool.with(new, |_| {
-                            assert!(now.fetch_add(1, Ordering::SeqCst) < LIMIT);
-                            std::thread::yield_now();
-                            now.fetch_sub(1, Ordering::SeqCst);
-                        });
+                        pool.with(|| made.fetch_add(1, Ordering::SeqCst), |_| std::thread::yield_now());
                     }
                 });
             }
         });
-        assert!((1..=LIMIT).contains(&made.load(Ordering::SeqCst)));
+        assert!((1..=3).contains(&made.load(Ordering::SeqCst)));
+        assert_eq!(idle(&pool).len(), made.load(Ordering::SeqCst));
     }
 
     #[test]
-    fn a_panic_frees_its_slot_and_drops_the_value() {
-        let pool = Pool::new(1);
+    fn a_panic_drops_the_value() {
+        let pool = Pool::default();
         let panics = || pool.with(|| 1, |_| panic!("on purpose"));
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(panics)).is_err());
         assert_eq!(pool.with(|| 2, |value| *value), 2);
     }
 
     #[test]
-    fn a_bounded_wait_ends_with_an_error_that_says_what_to_change() {
-        let pool = Pool::<u8>::new(2);
-        let (first, _second) = (pool.acquire(Wait::Refuse).unwrap(), pool.acquire(Wait::Refuse).unwrap());
-        for wait in [Wait::Refuse, Wait::For(Duration::from_millis(20))] {
-            let start = Instant::now();
-            let error = pool.acquire(wait).err().unwrap();
-            assert_eq!(error.status(), Status::TimedOut);
-            for part in ["2 calls", "at most 2", "max_calls", "call_timeout"] {
-                assert!(error.message().contains(part), "{error}");
-            }
-            assert!(wait == Wait::Refuse || start.elapsed() >= Duration::from_millis(20));
-        }
-        drop(first);
-        pool.acquire(Wait::Refuse).unwrap();
-    }
-
-    #[test]
-    fn who_waits_gets_the_slot_that_comes_back() {
-        for wait in [Wait::Forever, Wait::For(Duration::MAX), Wait::For(Duration::from_secs(3600))] {
-            let pool = Pool::<u8>::new(1);
-            let held = pool.acquire(Wait::Forever).unwrap();
-            std::thread::scope(|scope| {
-                let waiter = scope.spawn(|| pool.acquire(wait).map(drop));
-                while pool.lock().waiting == 0 {
-                    std::thread::yield_now();
-                }
-                drop(held);
-                waiter.join().unwrap().unwrap();
-            });
-        }
-    }
-
-    #[test]
-    fn a_warm_up_reaches_as_many_different_slots_as_may_be_in_use() {
-        let pool = Pool::new(3);
-        let mut made = 0;
+    fn a_warm_up_reaches_different_values_one_after_the_other() {
+        let pool = Pool::default();
+        let (mut made, now) = (0, AtomicUsize::new(0));
         let mut new = || {
             made += 1;
             Ok::<_, Infallible>(0)
         };
         let use_it = |uses: &mut u32| {
+            assert_eq!(now.fetch_add(1, Ordering::SeqCst), 0);
             *uses += 1;
+            now.fetch_sub(1, Ordering::SeqCst);
             Ok(())
         };
         pool.warm_up(2, &mut new, use_it).unwrap();
-        pool.warm_up(9, &mut new, use_it).unwrap();
+        pool.warm_up(3, &mut new, use_it).unwrap();
         assert_eq!(made, 3);
-        let mut uses = pool.lock().idle.clone();
+        let mut uses = idle(&pool);
         uses.sort_unstable();
         assert_eq!(uses, [1, 2, 2]);
     }
 
     #[test]
-    fn two_warm_ups_at_once_do_not_wait_for_each_other_for_ever() {
-        let pool = Pool::new(2);
+    fn what_a_warm_up_prepared_is_used_first_and_kept() {
+        let pool = Pool::default();
+        let warm = |text: &mut &str| {
+            *text = "warm";
+            Ok::<_, Infallible>(())
+        };
+        // Four values, of which one is in use during the warm-up.
+        pool.with(|| "", |_| pool.with(|| "", |_| pool.with(|| "", |_| pool.with(|| "", |_| ()))));
+        pool.with(
+            || "none is idle",
+            |held| {
+                *held = "held";
+                pool.warm_up(2, || Ok("none is idle"), warm).unwrap();
+            },
+        );
+        assert_eq!(idle(&pool), ["", "held", "warm", "warm"]);
+        // One of two: the warm-up makes another one, and the one in use goes.
+        let pool = Pool::default();
+        pool.with(|| "cold", |_| pool.warm_up(2, || Ok("new"), warm).unwrap());
+        assert_eq!(idle(&pool), ["warm", "warm"]);
+        pool.with(|| "", |first| pool.with(|| "", |second| assert_eq!((*first, *second), ("warm", "warm"))));
+    }
+
+    #[test]
+    fn warm_ups_run_beside_each_other_and_beside_calls() {
+        let pool = Pool::default();
         let pause = |_: &mut u8| {
             std::thread::yield_now();
             Ok(())
@@ -295,7 +233,9 @@ mod tests {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| (0..50).for_each(|_| pool.warm_up(2, || Ok::<_, Infallible>(0), pause).unwrap()));
+                scope.spawn(|| (0..50).for_each(|_| pool.try_with(|| Ok(0), pause).unwrap()));
             }
         });
+        assert!((2..=5).contains(&idle(&pool).len()));
     }
 }

@@ -17,8 +17,9 @@ pub extern "C" fn npad_cancellation_new() -> *mut npad_cancellation {
     })
 }
 
-/// Cancels all running and future calls that use this request: each returns NPAD_STATUS_CANCELLED once the image in
-/// progress is complete. May be called from any thread. Null is allowed.
+/// Cancels all running and future calls that use this request. Each returns NPAD_STATUS_CANCELLED: a running call once
+/// the image in progress is complete, a call that is blocked by "max_calls" at once. May be called from any thread. Null
+/// is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_cancellation_cancel(cancellation: *mut npad_cancellation) {
     guard_value((), || {

@@ -196,8 +196,12 @@ pub unsafe extern "C" fn npad_model_false_alarm_rate(model: *const npad_model) -
     guard_value(0.0, || unsafe { npad_model::read(model, |m| m.metadata().false_alarm_rate) })
 }
 
-/// Prepares the model for images of one size: allocates working memory and scores a test image, so that the first call
-/// is as fast as later ones. Any number of threads may call it at once, also while others score.
+/// Prepares the model for images of one size, so that the first call is as fast as later ones. Allocates the working
+/// memory of as many concurrent calls as there are cores, at most "max_calls", and scores a test image with each, one
+/// after the other. The working memory of further concurrent calls is allocated when they first run.
+///
+/// Any number of threads may call it at once, also while others score. It counts as one call: it blocks while
+/// "max_calls" calls are running, for at most "call_timeout".
 ///
 /// @param model   the model
 /// @param width   width of the images in pixels, 1 to 65535

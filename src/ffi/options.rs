@@ -54,7 +54,8 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 /// - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
 ///   fallback
 /// - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
-/// - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. 0: one per core
+/// - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
+///   0: one per core
 /// - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
 ///   it returns at once, "none": no limit
 /// - "seed" (0): seed of the random number generator of a fit

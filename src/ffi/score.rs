@@ -132,12 +132,12 @@ unsafe fn batch<'a>(images: *const npad_image, count: usize) -> Result<Vec<Image
 }
 
 /// Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
-/// the call fails and returns no results.
+/// the call fails and returns no results. The batch counts as one call, which runs until its last image is scored.
 ///
 /// @param model         the model
 /// @param images        `count` images, each of any size; read during the call only
 /// @param count         the number of images, 0 or more
-/// @param cancellation  cancels the call between two images; null for none
+/// @param cancellation  cancels the call; null for none
 /// @param results       receives `count` results, all null on failure
 /// @param error         receives the error, or null; may itself be null
 /// @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn npad_score_batch(
 /// @param model         the model
 /// @param images        `count` images, each of any size; read during the call only
 /// @param count         the number of images, 0 or more
-/// @param cancellation  cancels the call between two images; null for none
+/// @param cancellation  cancels the call; null for none
 /// @param outputs       `count` outputs with the same `size`, one for the image of the same index. Their memory must
 ///                      not overlap
 /// @param error         receives the error, or null; may itself be null

@@ -82,14 +82,15 @@ impl Mask {
     }
 
     /// Becomes the intersection of an image's mask, its rectangle and `shared`, a mask of the same size. Reuses its
-    /// storage.
+    /// storage. Returns whether a pixel is excluded.
     ///
     /// # Errors
     /// [`Status::InvalidImage`] when no pixel is left, [`Status::OutOfMemory`].
-    pub(crate) fn assign(&mut self, image: &ImageView<'_>, shared: Option<&Self>, threads: &Threads) -> Result<()> {
+    pub(crate) fn assign(&mut self, image: &ImageView<'_>, shared: Option<&Self>, threads: &Threads) -> Result<bool> {
         (self.width, self.height) = (image.width(), image.height());
         try_resize(&mut self.inside, self.width * self.height, false)?;
-        let (view, roi, any) = (image.mask(), image.roi(), AtomicBool::new(false));
+        let (view, roi) = (image.mask(), image.roi());
+        let (any, excludes) = (AtomicBool::new(false), AtomicBool::new(false));
         threads.chunks(&mut self.inside, self.width, |y, row| {
             let columns = match roi {
                 Some(roi) if !(roi.y..roi.y + roi.height).contains(&y) => 0..0,
@@ -109,12 +110,20 @@ impl Mask {
             if is_any(kept) {
                 any.store(true, Ordering::Relaxed);
             }
+            if kept.len() < row.len() || !is_all(row) {
+                excludes.store(true, Ordering::Relaxed);
+            }
         });
-        if any.into_inner() { Ok(()) } else { Err(empty()) }
+        if any.into_inner() { Ok(excludes.into_inner()) } else { Err(empty()) }
     }
 
     fn checked(self) -> Result<Self> {
         if is_any(&self.inside) { Ok(self) } else { Err(empty()) }
+    }
+
+    /// Whether any pixel is excluded.
+    pub fn excludes(&self) -> bool {
+        !is_all(&self.inside)
     }
 
     /// The pixels, row after row: true for included ones.
@@ -194,6 +203,11 @@ fn empty() -> Error {
 /// Whether any value is true, without an early exit, which would prevent vectorisation.
 fn is_any(inside: &[bool]) -> bool {
     inside.chunks(1 << 12).any(|inside| inside.iter().fold(false, |any, inside| any | inside))
+}
+
+/// Whether all values are true, as [`is_any`].
+fn is_all(inside: &[bool]) -> bool {
+    inside.chunks(1 << 12).all(|inside| inside.iter().fold(true, |all, inside| all & inside))
 }
 
 /// Erodes `inside`, rows of `width` pixels, by a square of radius `margin`; the border of the image is not an edge. If

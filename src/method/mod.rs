@@ -93,9 +93,16 @@ pub trait Scorer: Send + Sync {
     /// Scores several maps together, which takes less time. The scores are bit-identical to those of [`Scorer::score`].
     ///
     /// # Errors
-    /// As [`Scorer::score`].
-    fn score_all(&self, features: &[FeatureMap], threads: &Threads, out: &mut [GridScore]) -> Result<()> {
-        features.iter().zip(out).try_for_each(|(features, out)| self.score(features, threads, out))
+    /// As [`Scorer::score`]; those of `check`, which is called before each map.
+    fn score_all(
+        &self,
+        features: &[FeatureMap],
+        threads: &Threads,
+        check: &dyn Fn() -> Result<()>,
+        out: &mut [GridScore],
+    ) -> Result<()> {
+        let mut maps = features.iter().zip(out);
+        maps.try_for_each(|(features, out)| check().and_then(|()| self.score(features, threads, out)))
     }
 
     /// Allocates the working memory of `calls` concurrent calls of [`Scorer::score_all`] with `maps` feature maps each.

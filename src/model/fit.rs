@@ -17,7 +17,8 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::progress::Progress;
-use crate::exec::scratch::{Pool, Wait};
+use crate::exec::scratch::Pool;
+use crate::exec::semaphore::{Semaphore, Wait};
 use crate::image::{ImageView, Mask, Rectangle};
 use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
 use crate::postprocess::maximum;
@@ -173,7 +174,7 @@ impl Trainer {
             backbone: core.backbone.clone(),
             device: core.device,
             threads: core.threads.clone(),
-            call_limit: core.contexts.limit(),
+            call_limit: core.calls.limit(),
             wait: core.wait,
             sample: Sample::new(seed),
             prepared: false,
@@ -324,7 +325,7 @@ impl Fit {
         let out_of_order = || Error::new(Status::Internal, "images without an input size");
         let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
         let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
-        let inside = roi.as_ref().map(|roi| &roi.inside[..]);
+        let inside = roi.as_ref().filter(|roi| roi.excludes).map(|roi| &roi.inside[..]);
         let new_scores: Result<Vec<(f32, f32)>> = threads.run(|| {
             let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
                 let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?;
@@ -374,7 +375,8 @@ impl Fit {
             roi: roi.clone(),
             // Rounded as in the model file, so that a model scores the same before and after saving.
             mean: self.sum.iter().map(|sum| f16::from_f32(sum / metadata.images as f32).to_f32()).collect(),
-            contexts: Pool::new(self.call_limit),
+            contexts: Pool::default(),
+            calls: Semaphore::new(self.call_limit),
             wait: self.wait,
             device: self.device,
         };

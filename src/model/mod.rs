@@ -23,7 +23,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor};
 use crate::exec::Threads;
-use crate::exec::scratch::{Pool, Wait};
+use crate::exec::scratch::Pool;
+use crate::exec::semaphore::{Semaphore, Wait};
 use crate::method::Scorer;
 use crate::preprocess::InputSize;
 
@@ -111,9 +112,11 @@ struct Core {
     roi: Option<roi::InputRoi>,
     /// The mean of the good images' tensors: red, green and blue plane of the network's input.
     mean: Vec<f32>,
-    /// Working memory, one slot for each concurrent call.
+    /// Working memory, one context for each concurrent call.
     contexts: Pool<score::Context>,
-    /// How long a call waits for a slot.
+    /// Limits the number of concurrent calls.
+    calls: Arc<Semaphore>,
+    /// How long a call waits until it may run.
     wait: Wait,
     device: Device,
 }

@@ -13,7 +13,7 @@ use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
-use crate::exec::scratch::Wait;
+use crate::exec::semaphore::Wait;
 use crate::image::{Mask, Rectangle};
 use crate::method::{Kind, Method, Parameter, Parameters, method, methods};
 use crate::preprocess::{Geometry, Normalisation};

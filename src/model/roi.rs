@@ -13,6 +13,8 @@ pub struct InputRoi {
     pub mask: Mask,
     /// In the network's input, row after row.
     pub inside: Vec<bool>,
+    /// Whether any pixel of the image is excluded. If none is, the image is scored as without a region of interest.
+    pub excludes: bool,
 }
 
 impl InputRoi {
@@ -23,7 +25,8 @@ impl InputRoi {
     pub fn fixed(mask: Mask, size: InputSize, threads: &Threads) -> Result<Self> {
         let mut inside = Vec::new();
         mask.resized(size.width, size.height, threads, &mut inside)?;
-        Ok(Self { mask, inside })
+        let excludes = mask.excludes();
+        Ok(Self { mask, inside, excludes })
     }
 
     /// Checks that an image has the size that the mask of the fit has.
@@ -38,9 +41,8 @@ impl InputRoi {
 
 /// The region of interest of the current image; its memory is reused.
 pub struct ImageRoi {
-    /// If the image has a mask or a rectangle: the pixels that these and the model's mask include.
+    /// If the image's mask or rectangle excludes pixels: the pixels that these and the model's mask include.
     own: InputRoi,
-    has_own: bool,
     /// The pixels that the image's own mask excludes and the model's includes; the good images' mean replaces them.
     replaced: Vec<bool>,
     scratch: Vec<bool>,
@@ -48,8 +50,8 @@ pub struct ImageRoi {
 
 impl Default for ImageRoi {
     fn default() -> Self {
-        let own = InputRoi { mask: Mask::unset(), inside: Vec::new() };
-        Self { own, has_own: false, replaced: Vec::new(), scratch: Vec::new() }
+        let own = InputRoi { mask: Mask::unset(), inside: Vec::new(), excludes: false };
+        Self { own, replaced: Vec::new(), scratch: Vec::new() }
     }
 }
 
@@ -68,15 +70,17 @@ impl ImageRoi {
         margin: usize,
         threads: &Threads,
     ) -> Result<()> {
-        self.has_own = false;
+        self.own.excludes = false;
         if let Some(fixed) = fixed {
             InputRoi::check_mask(&fixed.mask, image)?;
         }
         if image.mask().is_none() && image.roi().is_none() {
             return Ok(());
         }
-        let Self { own: InputRoi { mask, inside }, replaced, scratch, .. } = self;
-        mask.assign(image, None, threads)?;
+        let Self { own: InputRoi { mask, inside, excludes }, replaced, scratch } = self;
+        if !mask.assign(image, None, threads)? {
+            return Ok(());
+        }
         mask.resized(width, height, threads, inside)?;
         try_resize(replaced, inside.len(), false)?;
         replaced.iter_mut().zip(&*inside).for_each(|(replaced, inside)| *replaced = !inside);
@@ -92,20 +96,20 @@ impl ImageRoi {
                 mask.resized(width, height, threads, inside)?;
             }
         }
-        self.has_own = true;
+        *excludes = true;
         Ok(())
     }
 
-    /// The region of interest, or none for the whole image; `fixed` is that of the model.
+    /// The region of interest, or none if no pixel is excluded; `fixed` is that of the model.
     pub fn get<'a>(&'a self, fixed: Option<&'a InputRoi>) -> Option<&'a InputRoi> {
-        if self.has_own { Some(&self.own) } else { fixed }
+        Some(&self.own).filter(|own| own.excludes).or(fixed.filter(|fixed| fixed.excludes))
     }
 
     /// Fills the tensor outside the image's own mask with the mean of the good images, shifted to this image's
     /// brightness. Any other fill would be an anomaly whose effect reaches across the mask's edge.
     pub fn complete(&self, tensor: &mut [f32], mean: &[f32]) {
         let replaced = &self.replaced;
-        if !self.has_own || !replaced.contains(&true) {
+        if !self.own.excludes || !replaced.contains(&true) {
             return;
         }
         for (plane, mean) in tensor.chunks_exact_mut(replaced.len()).zip(mean.chunks_exact(replaced.len())) {

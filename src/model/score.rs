@@ -8,7 +8,7 @@ use super::extraction::{Extraction, Pipeline};
 use super::{MapOptions, Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
-use crate::exec::memory::{try_resize, try_vec};
+use crate::exec::memory::{try_reserve, try_resize, try_vec};
 use crate::exec::progress::Cancellation;
 use crate::exec::rows::{Rows, RowsOut};
 use crate::exec::{Awake, Threads};
@@ -145,15 +145,10 @@ impl Model {
     /// # Errors
     /// As [`Model::score`]; [`Status::InvalidArgument`] when a side is 0.
     pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
-        let mut map = blank_map(width, height)?;
-        let images = std::slice::from_ref(image);
-        let (Decision { score, calibrated, verdict }, regions) = self.with_context(|context| {
-            let _awake = self.grids(context, images, None).map_err(|(_, error)| error)?;
-            let buffers = ScoreBuffers { map: Some(rows_of(&mut map)?), map_u8: None };
-            let (decision, regions) = self.conclude(context, 0, (width, height), buffers)?;
-            Ok((decision, regions.try_clone()?))
-        })?;
-        Ok(Inspection { score, calibrated, verdict, map, regions })
+        self.with_context(None, |context| {
+            let _awake = self.grids(context, std::slice::from_ref(image), None).map_err(|(_, error)| error)?;
+            self.inspect(context, 0, width, height)
+        })
     }
 
     /// Scores a batch of images, in less time than one at a time. The results are bit-identical to those of
@@ -161,25 +156,19 @@ impl Model {
     ///
     /// # Errors
     /// As [`Model::score`], for the first image that fails; the message has its index. [`Status::Cancelled`] by
-    /// `cancellation`, which is checked between images.
+    /// `cancellation`, which is checked before and after each image and while the call waits until it may run.
     pub fn score_batch(
         &self,
         images: &[ImageView<'_>],
         cancellation: Option<&Cancellation>,
     ) -> Result<Vec<Inspection>> {
-        let mut maps =
-            images.iter().map(|image| blank_map(image.width(), image.height())).collect::<Result<Vec<_>>>()?;
-        let mut regions = Vec::with_capacity(images.len());
-        let buffers = maps.iter_mut().map(|map| Ok(ScoreBuffers { map: Some(rows_of(map)?), map_u8: None }));
-        let decisions = self.score_batch_into(images, cancellation, buffers.collect::<Result<_>>()?, |_, found| {
-            regions.push(found.try_clone()?);
+        let mut inspections = Vec::new();
+        self.with_batch(images, cancellation, |context, index, image| {
+            let (width, height) = (image.width(), image.height());
+            inspections.push(self.inspect(context, index, width, height)?);
             Ok(())
         })?;
-        let inspection = |((decision, map), regions): ((Decision, _), _)| {
-            let Decision { score, calibrated, verdict } = decision;
-            Inspection { score, calibrated, verdict, map, regions }
-        };
-        Ok(decisions.into_iter().zip(maps).zip(regions).map(inspection).collect())
+        Ok(inspections)
     }
 
     /// Scores one image, writes its map to the caller's memory and passes its regions to `found`, whose error it
@@ -194,7 +183,7 @@ impl Model {
         buffers: ScoreBuffers<'_>,
         found: impl FnOnce(&Regions) -> Result<()>,
     ) -> Result<Decision> {
-        self.with_context(|context| {
+        self.with_context(None, |context| {
             let images = std::slice::from_ref(image);
             let _awake = self.grids(context, images, None).map_err(|(_, error)| error)?;
             let (decision, regions) = self.conclude(context, 0, (image.width(), image.height()), buffers)?;
@@ -219,40 +208,62 @@ impl Model {
             let message = format!("there are {} buffers for {} images", buffers.len(), images.len());
             return Err(Error::new(Status::InvalidArgument, message));
         }
-        let mut decisions = Vec::with_capacity(images.len());
+        let mut decisions = Vec::new();
+        try_reserve(&mut decisions, images.len())?;
         let mut buffers = buffers.into_iter();
-        for (group, images) in images.chunks(GROUP).enumerate() {
-            let first = group * GROUP;
-            self.with_context(|context| {
-                let named = |(index, error): (usize, Error)| error.context(format!("image {}", first + index));
-                let _awake = self.grids(context, images, cancellation).map_err(named)?;
-                for (index, (image, buffers)) in images.iter().zip(&mut buffers).enumerate() {
-                    let concluded = self.conclude(context, index, (image.width(), image.height()), buffers);
-                    let (decision, regions) = concluded.map_err(|error| named((index, error)))?;
-                    found(first + index, regions)?;
-                    decisions.push(decision);
-                }
-                Ok(())
-            })?;
-        }
+        self.with_batch(images, cancellation, |context, index, image| {
+            let buffers = buffers.next().unwrap_or_default();
+            let (decision, regions) = self.conclude(context, index, (image.width(), image.height()), buffers)?;
+            found(decisions.len(), regions)?;
+            decisions.push(decision);
+            Ok(())
+        })?;
         Ok(decisions)
     }
 
-    /// Prepares the model for images of a size and the maximum number of concurrent calls, so that the first call is as
-    /// fast as later ones. Waits until running calls have ended.
+    /// Computes the grids of a batch of images and calls `conclude` for each image in order, with its index in the
+    /// context. The whole batch is one call.
+    fn with_batch(
+        &self,
+        images: &[ImageView<'_>],
+        cancellation: Option<&Cancellation>,
+        mut conclude: impl FnMut(&mut Context, usize, &ImageView<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let check = || cancellation.map_or(Ok(()), Cancellation::check);
+        check()?;
+        if images.is_empty() {
+            return Ok(());
+        }
+        self.with_context(cancellation, |context| {
+            for (group, images) in images.chunks(GROUP).enumerate() {
+                let named = |(index, error): (usize, Error)| error.context(format!("image {}", group * GROUP + index));
+                let _awake = self.grids(context, images, cancellation).map_err(named)?;
+                for (index, image) in images.iter().enumerate() {
+                    let concluded = check().and_then(|()| conclude(context, index, image));
+                    concluded.map_err(|error| named((index, error)))?;
+                }
+            }
+            check()
+        })
+    }
+
+    /// Prepares the model for images of a size, so that the first call is as fast as later ones: allocates working
+    /// memory for as many concurrent calls as there are cores, at most `max_calls`, one after the other. It counts as
+    /// one call; others run beside it.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] for a size that no image has, [`Status::Backbone`], [`Status::OutOfMemory`].
+    /// [`Status::InvalidImage`] for a size that no image has, otherwise as [`Model::score`].
     pub fn warm_up(&self, width: usize, height: usize) -> Result<()> {
         let bytes = ImageView::required_bytes(width, height, 3 * width, PixelFormat::Rgb8)?;
         let pixels = try_vec(bytes, 0u8)?;
         let image = ImageView::new(&pixels, width, height, 3 * width, PixelFormat::Rgb8)?;
         let core = &*self.core;
-        let (contexts, shifts) = (&core.contexts, core.shifts.len());
-        core.backbone.warm_up(self.metadata.input, shifts, contexts.limit())?;
-        core.scorer.warm_up(shifts, contexts.limit(), &core.threads)?;
-        contexts.warm_up(
-            contexts.limit(),
+        let _permit = core.calls.acquire(core.wait, None)?;
+        let (shifts, count) = (core.shifts.len(), core.calls.limit().min(Threads::resolve(0)));
+        core.backbone.warm_up(self.metadata.input, shifts, count)?;
+        core.scorer.warm_up(shifts, count, &core.threads)?;
+        core.contexts.warm_up(
+            count,
             || Ok(self.new_context()),
             |context| {
                 self.grids(context, std::slice::from_ref(&image), None).map_err(|(_, error)| error)?;
@@ -262,10 +273,14 @@ impl Model {
         )
     }
 
-    /// Calls `work` with a context, once one is available.
-    fn with_context<R>(&self, work: impl FnOnce(&mut Context) -> Result<R>) -> Result<R> {
-        let mut slot = self.core.contexts.acquire(self.core.wait)?;
-        work(slot.get_or_try_init(|| Ok(self.new_context()))?)
+    /// Calls `work` with a context, once a further call may run.
+    fn with_context<R>(
+        &self,
+        cancellation: Option<&Cancellation>,
+        work: impl FnOnce(&mut Context) -> Result<R>,
+    ) -> Result<R> {
+        let _permit = self.core.calls.acquire(self.core.wait, cancellation)?;
+        self.core.contexts.try_with(|| Ok(self.new_context()), work)
     }
 
     /// Scores at most [`GROUP`] images on the grid, each at every displacement, into the context's grids. An error
@@ -285,8 +300,19 @@ impl Model {
         }
         let (features, grids) = (&mut features[..count], &mut grids[..count]);
         let awake = extraction.run(images, self.pipeline(), cancellation, features)?;
-        core.scorer.score_all(features, &core.threads, grids).map_err(|error| (0, error))?;
+        let check = || cancellation.map_or(Ok(()), Cancellation::check);
+        core.scorer.score_all(features, &core.threads, &check, grids).map_err(|error| (0, error))?;
         Ok(awake)
+    }
+
+    /// [`Model::conclude`] with a new map.
+    fn inspect(&self, context: &mut Context, index: usize, width: usize, height: usize) -> Result<Inspection> {
+        let mut map = blank_map(width, height)?;
+        let buffers = ScoreBuffers { map: Some(rows_of(&mut map)?), map_u8: None };
+        let (Decision { score, calibrated, verdict }, regions) =
+            self.conclude(context, index, (width, height), buffers)?;
+        let regions = regions.try_clone()?;
+        Ok(Inspection { score, calibrated, verdict, map, regions })
     }
 
     /// Computes map, regions and decision of image `index` of the group from its grids; the map has (columns, rows)
@@ -383,7 +409,7 @@ impl Model {
     /// As [`Model::score`].
     pub fn time_backbone(&self, image: &ImageView<'_>) -> Result<Duration> {
         let core = &*self.core;
-        self.with_context(|context| {
+        self.with_context(None, |context| {
             context.extraction.load(0, image, self.pipeline())?;
             let start = Instant::now();
             for _ in &core.shifts {

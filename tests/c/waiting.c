@@ -1,7 +1,10 @@
 /* Calls that wait, are refused, are cancelled, or share a matrix: from several threads. An extractor of the host's own stops
  * where the test wants it to, so that nothing depends on time. */
 
+#define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
+#include <sched.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -67,7 +70,7 @@ static npad_options *options_with_gate(void) {
   return options;
 }
 
-static npad_model *model;
+static npad_model *model, *learnt;
 
 static void *score_one(void *argument) {
   npad_result *result = NULL;
@@ -82,7 +85,7 @@ static npad_model *with_timeout(npad_options *options, const char *milliseconds)
   npad_buffer *buffer = NULL;
   npad_model *limited = NULL;
   WORKS(npad_options_set(options, "call_timeout", milliseconds, &error));
-  WORKS(npad_model_save_memory(model, &buffer, &error));
+  WORKS(npad_model_save_memory(learnt, &buffer, &error));
   WORKS(npad_model_load_memory(npad_buffer_data(buffer), npad_buffer_size(buffer), options, &limited, &error));
   npad_buffer_free(buffer);
   return limited;
@@ -115,6 +118,93 @@ static void time_limits(npad_options *options) {
   }
 }
 
+/* Options of another model of the same file. */
+static void use_limits(npad_options *options, const char *max_calls, const char *milliseconds) {
+  WORKS(npad_options_set(options, "max_calls", max_calls, &error));
+  npad_model_free(model == learnt ? NULL : model);
+  model = with_timeout(options, milliseconds);
+}
+
+enum { MANY = 320 };
+static volatile int refusals;
+
+/* Scores again and again until the batch has ended. */
+static void *score_until_it_works(void *argument) {
+  npad_status status;
+  (void)argument;
+  do {
+    npad_output output = {0};
+    output.size = sizeof output;
+    status = npad_score_into(model, &images[0], &output, NULL);
+    refusals += status == NPAD_STATUS_TIMED_OUT;
+  } while (status == NPAD_STATUS_TIMED_OUT);
+  CHECK(status == NPAD_STATUS_OK);
+  return NULL;
+}
+
+static void *score_a_large_batch(void *argument) {
+  static npad_image many[MANY];
+  static npad_output outputs[MANY];
+  int i;
+  (void)argument;
+  for (i = 0; i < MANY; i++) {
+    many[i] = images[i % PARTS];
+    outputs[i].size = sizeof outputs[i];
+  }
+  WORKS(npad_score_batch_into(model, many, MANY, NULL, outputs, &error));
+  return NULL;
+}
+
+/* A batch is one call: another one, which tries all the time, runs after its last image. */
+static void a_batch_keeps_its_turn(npad_options *options) {
+  pthread_t batch, single;
+  use_limits(options, "1", "0");
+  close_gate(1);
+  CHECK(pthread_create(&batch, NULL, score_a_large_batch, NULL) == 0);
+  wait_for_stop();
+  refusals = 0;
+  CHECK(pthread_create(&single, NULL, score_until_it_works, NULL) == 0);
+  while (refusals == 0) sched_yield();
+  open_gate();
+  pthread_join(batch, NULL);
+  pthread_join(single, NULL);
+  CHECK(gate.runs == MANY + 1);
+}
+
+static void *warm_up(void *argument) {
+  (void)argument;
+  WORKS(npad_model_warm_up(model, SIDE, SIDE, &error));
+  return NULL;
+}
+
+/* Prepares one context per core at most, beside other calls, and waits as they do. */
+static void warming_up(npad_options *options) {
+  npad_output output = {0};
+  pthread_t thread;
+  int contexts;
+  output.size = sizeof output;
+  use_limits(options, "1024", "none");
+  close_gate(0);
+  warm_up(NULL);
+  contexts = gate.runs;
+  CHECK(contexts >= 1 && contexts <= sysconf(_SC_NPROCESSORS_ONLN));
+  use_limits(options, "2", "0");
+  close_gate(contexts < 2 ? contexts : 2);
+  CHECK(pthread_create(&thread, NULL, warm_up, NULL) == 0);
+  wait_for_stop();
+  WORKS(npad_score_into(model, &images[0], &output, &error));
+  open_gate();
+  pthread_join(thread, NULL);
+  CHECK(gate.runs == (contexts < 2 ? contexts : 2) + 1);
+  use_limits(options, "1", "0");
+  close_gate(1);
+  CHECK(pthread_create(&thread, NULL, score_one, NULL) == 0);
+  wait_for_stop();
+  FAILS(npad_model_warm_up(model, SIDE, SIDE, &error), NPAD_STATUS_TIMED_OUT, "max_calls");
+  open_gate();
+  pthread_join(thread, NULL);
+}
+
 static npad_cancellation *cancellation;
 
 static void *score_many(void *argument) {
@@ -132,24 +222,30 @@ static void *score_many(void *argument) {
   return NULL;
 }
 
+/* Cancels the batch while features of each of these images are extracted: in the first group, the last one of it, the
+ * first one of the second group, and the last one, after which only maps and regions are left. */
 static void cancelling(void) {
+  static const int stops[] = {3, 8, 9, PARTS};
   npad_result *results[PARTS];
-  int into;
-  for (into = 0; into < 2; into++) {
+  int test;
+  for (test = 0; test < 8; test++) {
+    const int into = test % 2, stop = stops[test / 2];
     pthread_t thread;
     cancellation = npad_cancellation_new();
     CHECK(cancellation && !npad_cancellation_is_cancelled(cancellation));
-    close_gate(3);
+    close_gate(stop);
     CHECK(pthread_create(&thread, NULL, score_many, into ? NULL : &cancellation) == 0);
     wait_for_stop();
     npad_cancellation_cancel(cancellation);
     CHECK(npad_cancellation_is_cancelled(cancellation));
     open_gate();
     pthread_join(thread, NULL);
-    CHECK(gate.runs == 3);
+    CHECK(gate.runs == stop);
     /* It stays cancelled. */
     FAILS(npad_score_batch(model, images, PARTS, cancellation, results, &error), NPAD_STATUS_CANCELLED, "cancel");
-    CHECK(gate.runs == 3 && results[0] == NULL);
+    FAILS(npad_score_batch(model, NULL, 0, cancellation, NULL, &error), NPAD_STATUS_CANCELLED, "cancel");
+    FAILS(npad_score_batch_into(model, NULL, 0, cancellation, NULL, &error), NPAD_STATUS_CANCELLED, "cancel");
+    CHECK(gate.runs == stop && results[0] == NULL);
     npad_cancellation_free(cancellation);
   }
   cancellation = npad_cancellation_new();
@@ -157,6 +253,29 @@ static void cancelling(void) {
   npad_result_free(results[0]);
   npad_result_free(results[1]);
   npad_cancellation_free(cancellation);
+}
+
+/* A batch that waits while another call runs is cancelled before that one ends. */
+static void cancelling_while_waiting(npad_options *options) {
+  int when, into;
+  use_limits(options, "1", "60000");
+  for (when = 0; when < 2; when++) {
+    for (into = 0; into < 2; into++) {
+      pthread_t running, waiting;
+      cancellation = npad_cancellation_new();
+      close_gate(1);
+      CHECK(pthread_create(&running, NULL, score_one, NULL) == 0);
+      wait_for_stop();
+      if (when == 0) npad_cancellation_cancel(cancellation);
+      CHECK(pthread_create(&waiting, NULL, score_many, into ? NULL : &cancellation) == 0);
+      if (when == 1) npad_cancellation_cancel(cancellation);
+      pthread_join(waiting, NULL);
+      open_gate();
+      pthread_join(running, NULL);
+      CHECK(gate.runs == 1);
+      npad_cancellation_free(cancellation);
+    }
+  }
 }
 
 enum { ROUNDS = 40 };
@@ -182,11 +301,9 @@ static void *score_half(void *argument) {
 static void halves_of_a_matrix(npad_options *options) {
   static uint8_t expected_bytes[SIDE * SIDE];
   const int halves[] = {0, 1};
-  npad_model *first = model;
   pthread_t threads[2];
   int half, y, wrong = 0;
-  WORKS(npad_options_set(options, "max_calls", "2", &error));
-  model = with_timeout(options, "none");
+  use_limits(options, "2", "none");
   close_gate(0);
   for (half = 0; half < 2; half++) CHECK(pthread_create(&threads[half], NULL, score_half, (void *)&halves[half]) == 0);
   for (half = 0; half < 2; half++) pthread_join(threads[half], NULL);
@@ -201,19 +318,22 @@ static void halves_of_a_matrix(npad_options *options) {
     npad_result_free(result);
   }
   CHECK(wrong == 0);
-  npad_model_free(model);
-  model = first;
 }
 
 int main(void) {
   npad_options *options = options_with_gate();
   make_images();
-  WORKS(npad_fit(images, 10, options, &model, &error));
-  if (!model) return 1;
+  WORKS(npad_fit(images, 10, options, &learnt, &error));
+  if (!learnt) return 1;
+  model = learnt;
   time_limits(options);
   cancelling();
+  cancelling_while_waiting(options);
+  a_batch_keeps_its_turn(options);
+  warming_up(options);
   halves_of_a_matrix(options);
   npad_model_free(model);
+  npad_model_free(learnt);
   npad_options_free(options);
   return done();
 }

@@ -127,12 +127,18 @@ impl Scorer for NpadScorer {
     }
 
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
-        self.score_all(std::slice::from_ref(features), threads, std::slice::from_mut(out))
+        self.score_all(std::slice::from_ref(features), threads, &|| Ok(()), std::slice::from_mut(out))
     }
 
-    fn score_all(&self, features: &[FeatureMap], threads: &Threads, out: &mut [GridScore]) -> Result<()> {
+    fn score_all(
+        &self,
+        features: &[FeatureMap],
+        threads: &Threads,
+        check: &dyn Fn() -> Result<()>,
+        out: &mut [GridScore],
+    ) -> Result<()> {
         features.iter().try_for_each(|map| check_shape(self.shape, map))?;
-        self.scratch.try_with(|| Ok(Scratch::default()), |scratch| self.run(features, threads, scratch, out))
+        self.scratch.try_with(|| Ok(Scratch::default()), |scratch| self.run(features, threads, check, scratch, out))
     }
 
     fn warm_up(&self, maps: usize, calls: usize, threads: &Threads) -> Result<()> {
@@ -142,7 +148,7 @@ impl Scorer for NpadScorer {
         self.scratch.warm_up(
             calls,
             || Ok(Scratch::default()),
-            |scratch| self.run(&features, threads, scratch, &mut out),
+            |scratch| self.run(&features, threads, &|| Ok(()), scratch, &mut out),
         )
     }
 
@@ -166,11 +172,12 @@ impl Scorer for NpadScorer {
 }
 
 impl NpadScorer {
-    /// Scores feature maps of the scorer's shape.
+    /// Scores feature maps of the scorer's shape. `check` is called before each map and each level.
     fn run(
         &self,
         features: &[FeatureMap],
         threads: &Threads,
+        check: &dyn Fn() -> Result<()>,
         scratch: &mut Scratch,
         out: &mut [GridScore],
     ) -> Result<()> {
@@ -181,6 +188,7 @@ impl NpadScorer {
         }
         let maps = &mut maps[..features.len()];
         for (maps, features) in maps.iter_mut().zip(features) {
+            check()?;
             if pixel.is_some() || patch.is_some() {
                 select(features, &self.channels, threads, &mut maps.selected)?;
             }
@@ -192,10 +200,12 @@ impl NpadScorer {
                 level.distances(cells, threads, nearest, &mut maps.distances[2])?;
             }
         }
+        check()?;
         if let Some(level) = pixel {
             level.distances(maps.iter().map(|maps| &maps.selected), threads, relative, all)?;
             hand_out(all, 0, maps)?;
         }
+        check()?;
         if let Some(level) = patch {
             level.distances(maps.iter().map(|maps| &maps.mean), threads, relative, all)?;
             hand_out(all, 1, maps)?;

@@ -23,6 +23,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::exec::memory::try_copy;
 use crate::exec::scratch::Pool;
+use crate::exec::semaphore::Semaphore;
 use crate::exec::{Threads, quiet};
 use crate::image::Mask;
 use crate::method::{Array, Method, Parameters, State, method};
@@ -204,7 +205,8 @@ impl Model {
             threads,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
-            contexts: Pool::new(options.call_limit()),
+            contexts: Pool::default(),
+            calls: Semaphore::new(options.call_limit()),
             wait: options.wait(),
             device: options.device,
         };

@@ -1,0 +1,203 @@
+//! The limit of concurrent calls.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::progress::Cancellation;
+use crate::error::{Error, Result, Status};
+
+/// How long a call waits when the maximum number of calls is running.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Wait {
+    /// Waits until another call ends.
+    #[default]
+    Forever,
+    /// Waits at most this long; then the call fails with [`Status::TimedOut`].
+    For(Duration),
+    /// Does not wait: the call fails with [`Status::TimedOut`] at once.
+    Refuse,
+}
+
+/// A counting semaphore: at most `limit` permits exist at once.
+#[derive(Debug)]
+pub struct Semaphore {
+    state: Mutex<State>,
+    changed: Condvar,
+    limit: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    in_use: usize,
+    waiting: usize,
+}
+
+impl Semaphore {
+    /// A semaphore with `limit` permits.
+    pub fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), limit })
+    }
+
+    /// The maximum number of permits.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Takes a permit. Dropping it returns it.
+    ///
+    /// # Errors
+    /// [`Status::TimedOut`] when all permits are taken for longer than `wait`; [`Status::Cancelled`] when
+    /// `cancellation` is cancelled meanwhile; [`Status::OutOfMemory`].
+    pub fn acquire(self: &Arc<Self>, wait: Wait, cancellation: Option<&Cancellation>) -> Result<Permit<'_>> {
+        // Dropped after `state`, since a cancellation locks the state while it holds its list of waiting calls.
+        let _registration = cancellation.map(|cancellation| cancellation.wakes(self)).transpose()?;
+        let start = Instant::now();
+        let mut state = self.lock();
+        while state.in_use >= self.limit {
+            cancellation.map_or(Ok(()), Cancellation::check)?;
+            let left = match wait {
+                Wait::Forever => None,
+                Wait::For(limit) => Some(limit.saturating_sub(start.elapsed())),
+                Wait::Refuse => Some(Duration::ZERO),
+            };
+            if left == Some(Duration::ZERO) {
+                return Err(self.timed_out(state.in_use, wait));
+            }
+            state.waiting += 1;
+            state = match left {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            };
+            state.waiting -= 1;
+        }
+        state.in_use += 1;
+        Ok(Permit(self))
+    }
+
+    /// Wakes all waiting calls, so that each checks its cancellation.
+    pub(super) fn wake(&self) {
+        // A call that has just checked its cancellation holds the lock until it waits.
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
+    fn timed_out(&self, in_use: usize, wait: Wait) -> Error {
+        let waited = match wait {
+            Wait::For(limit) => format!("none of them ended within {} ms", limit.as_millis()),
+            Wait::Forever | Wait::Refuse => "this call may not wait".to_owned(),
+        };
+        let message = format!(
+            "{in_use} calls of this model are running, at most {} may, and {waited}. Call from fewer threads, or change \
+             the options max_calls (maximum number of concurrent calls) or call_timeout (how long a blocked call waits)",
+            self.limit
+        );
+        Error::new(Status::TimedOut, message)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A permit of a [`Semaphore`].
+#[derive(Debug)]
+pub struct Permit<'a>(&'a Semaphore);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.in_use -= 1;
+        let waiting = state.waiting > 0;
+        drop(state);
+        // A notification is a system call even without waiters.
+        if waiting {
+            self.0.changed.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Returns once `count` calls wait.
+    fn until_waiting(semaphore: &Semaphore, count: usize) {
+        while semaphore.lock().waiting < count {
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn no_more_than_the_limit_are_in_use() {
+        const LIMIT: usize = 3;
+        let (semaphore, now) = (Semaphore::new(LIMIT), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..12 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let _permit = semaphore.acquire(Wait::Forever, None).unwrap();
+                        assert!(now.fetch_add(1, Ordering::SeqCst) < LIMIT);
+                        std::thread::yield_now();
+                        now.fetch_sub(1, Ordering::SeqCst);
+                    }
+                });
+            }
+        });
+        assert_eq!(semaphore.lock().in_use, 0);
+    }
+
+    #[test]
+    fn a_bounded_wait_ends_with_an_error_that_says_what_to_change() {
+        let semaphore = Semaphore::new(2);
+        let acquire = |wait| semaphore.acquire(wait, None);
+        let (first, _second) = (acquire(Wait::Refuse).unwrap(), acquire(Wait::Refuse).unwrap());
+        for wait in [Wait::Refuse, Wait::For(Duration::from_millis(20))] {
+            let start = Instant::now();
+            let error = acquire(wait).unwrap_err();
+            assert_eq!(error.status(), Status::TimedOut);
+            for part in ["2 calls", "at most 2", "max_calls", "call_timeout"] {
+                assert!(error.message().contains(part), "{error}");
+            }
+            assert!(wait == Wait::Refuse || start.elapsed() >= Duration::from_millis(20));
+        }
+        drop(first);
+        acquire(Wait::Refuse).unwrap();
+    }
+
+    #[test]
+    fn who_waits_gets_the_permit_that_comes_back() {
+        for wait in [Wait::Forever, Wait::For(Duration::MAX), Wait::For(Duration::from_secs(3600))] {
+            let semaphore = Semaphore::new(1);
+            let held = semaphore.acquire(Wait::Forever, None).unwrap();
+            std::thread::scope(|scope| {
+                let waiter = scope.spawn(|| semaphore.acquire(wait, None).map(drop));
+                until_waiting(&semaphore, 1);
+                drop(held);
+                waiter.join().unwrap().unwrap();
+            });
+        }
+    }
+
+    #[test]
+    fn a_cancellation_wakes_its_own_waiting_calls_and_no_others() {
+        let semaphore = Semaphore::new(1);
+        let held = semaphore.acquire(Wait::Forever, None).unwrap();
+        let (cancelled, other) = (Cancellation::new(), Cancellation::new());
+        let wait = |cancellation| semaphore.acquire(Wait::Forever, cancellation).map(drop);
+        std::thread::scope(|scope| {
+            let ends = [(); 2].map(|()| scope.spawn(|| wait(Some(&cancelled))));
+            let stays = [scope.spawn(|| wait(Some(&other))), scope.spawn(|| wait(None))];
+            until_waiting(&semaphore, 4);
+            cancelled.cancel();
+            for call in ends {
+                assert_eq!(call.join().unwrap().unwrap_err().status(), Status::Cancelled);
+            }
+            // It stays cancelled.
+            assert_eq!(wait(Some(&cancelled)).unwrap_err().status(), Status::Cancelled);
+            drop(held);
+            stays.into_iter().for_each(|call| call.join().unwrap().unwrap());
+        });
+        assert_eq!(Arc::strong_count(&semaphore), 1, "no cancellation keeps it");
+    }
+}
