@@ -1,15 +1,23 @@
 //! Memory for a model's large arrays.
 
-/// An empty vector with room for `length` values, in huge pages where the system has them.
+use super::memory::try_reserve;
+use crate::error::Result;
+
+/// An empty vector with room for `length` values, in huge pages where the system has them. Running out of memory is an
+/// error.
 ///
 /// The system maps memory page by page on first access. With pages of 4 KB that takes longer than reading a model's
 /// file, and even longer while ONNX Runtime is loaded at the same time. Scoring, which reads the whole model, would
 /// also cause many TLB misses.
-pub fn with_capacity<T>(length: usize) -> Vec<T> {
-    let values = Vec::with_capacity(length);
+///
+/// # Errors
+/// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
+pub fn try_with_capacity<T>(length: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    try_reserve(&mut values, length)?;
     #[cfg(target_os = "linux")]
     advise(values.as_ptr() as usize, length * size_of::<T>());
-    values
+    Ok(values)
 }
 
 #[cfg(target_os = "linux")]
@@ -33,7 +41,7 @@ mod tests {
     #[test]
     fn arrays_of_any_length_have_their_room() {
         for length in [0, 1, 4095, (4 << 20) - 1, 4 << 20, (9 << 20) + 1] {
-            let mut values = with_capacity::<u8>(length);
+            let mut values = try_with_capacity::<u8>(length).unwrap();
             assert!(values.is_empty() && values.capacity() >= length);
             values.extend((0..length).map(|i| i as u8));
             assert!(values.iter().enumerate().all(|(i, v)| *v == i as u8));

@@ -3,7 +3,7 @@ use super::error::npad_error;
 use super::image::{image_view, image_views};
 use super::model::npad_model;
 use super::result::{RegionArray, npad_result};
-use super::{borrow, guard, null, output, rows_out};
+use super::{borrow, guard, invalid, null, output, rows_out};
 use crate::abi::image::npad_image;
 use crate::abi::output::npad_output;
 use crate::abi::sized::{SizedArray, read_sized, size_at, write};
@@ -81,6 +81,9 @@ struct Output {
 
 impl Output {
     fn new(fields: npad_output) -> Result<Self> {
+        if fields.reserved != 0 {
+            return Err(invalid(format!("the output's field 'reserved' is {}, but must be 0", fields.reserved)));
+        }
         let regions = RegionArray::new(fields.regions, fields.region_size, fields.region_capacity)?;
         Ok(Self { fields, regions })
     }

@@ -1,18 +1,50 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, TryLockError};
+
 use super::error::npad_error;
 use super::image::{image_view, image_views};
 use super::model::npad_model;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, borrow_mut, free, guard, guard_value, output, try_box};
+use super::{borrow, free, guard, guard_value, output, try_box};
 use crate::abi::image::npad_image;
-use crate::error::Status;
+use crate::error::{Error, Result, Status};
 use crate::model::{Model, Trainer};
 
 /// A fit in progress: learns good images one at a time, then computes a model.
 ///
 /// Its memory use does not depend on the number of images. Owned by the caller, who must free it with
-/// npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time.
+/// npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time: a call during another one,
+/// from another thread or from a callback, returns NPAD_STATUS_WRONG_STATE.
 pub struct npad_trainer {
-    trainer: Trainer,
+    trainer: Mutex<Trainer>,
+    /// Readable during calls.
+    images: AtomicUsize,
+}
+
+impl npad_trainer {
+    fn into_raw(trainer: Trainer) -> Result<*mut Self> {
+        let trainer = Self { trainer: Mutex::new(trainer), images: AtomicUsize::new(0) };
+        Ok(Box::into_raw(try_box(trainer)?))
+    }
+
+    /// # Safety
+    /// `trainer` must be null or live.
+    unsafe fn with<R>(trainer: *const Self, work: impl FnOnce(&mut Trainer) -> Result<R>) -> Result<R> {
+        // SAFETY: by contract.
+        let handle = unsafe { borrow(trainer, "trainer") }?;
+        let mut trainer = match handle.trainer.try_lock() {
+            Ok(trainer) => trainer,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => {
+                let message = "the trainer is in use by another call: call its functions one after the other, and not from \
+                               a callback of one of them";
+                return Err(Error::new(Status::WrongState, message));
+            }
+        };
+        let result = work(&mut trainer);
+        handle.images.store(trainer.images(), Ordering::Relaxed);
+        result
+    }
 }
 
 /// Starts a fit and loads the backbone.
@@ -32,8 +64,7 @@ pub unsafe extern "C" fn npad_trainer_new(
     unsafe {
         guard(error, || {
             let out = output(trainer, "trainer")?;
-            let trainer = Trainer::new(&options_or_default(options))?;
-            *out = Box::into_raw(try_box(npad_trainer { trainer })?);
+            *out = npad_trainer::into_raw(Trainer::new(&options_or_default(options))?)?;
             Ok(())
         })
     }
@@ -59,7 +90,7 @@ pub unsafe extern "C" fn npad_trainer_resume(
         guard(error, || {
             let out = output(trainer, "trainer")?;
             let trainer = Trainer::resume(&borrow(model, "model")?.model, &options_or_default(options))?;
-            *out = Box::into_raw(try_box(npad_trainer { trainer })?);
+            *out = npad_trainer::into_raw(trainer)?;
             Ok(())
         })
     }
@@ -81,7 +112,7 @@ pub unsafe extern "C" fn npad_trainer_add_image(
     image: *const npad_image,
     error: *mut *mut npad_error,
 ) -> Status {
-    unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.add(&image_view(image)?)) }
+    unsafe { guard(error, || npad_trainer::with(trainer, |trainer| trainer.add(&image_view(image)?))) }
 }
 
 /// Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
@@ -97,13 +128,14 @@ pub unsafe extern "C" fn npad_trainer_expect(
     count: usize,
     error: *mut *mut npad_error,
 ) -> Status {
-    unsafe { guard(error, || borrow_mut(trainer, "trainer")?.trainer.expect(count)) }
+    unsafe { guard(error, || npad_trainer::with(trainer, |trainer| trainer.expect(count))) }
 }
 
-/// Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished.
+/// Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished. May be called
+/// at any time, from callbacks too.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) -> usize {
-    guard_value(0, || unsafe { trainer.as_ref() }.map_or(0, |t| t.trainer.images()))
+    guard_value(0, || unsafe { trainer.as_ref() }.map_or(0, |trainer| trainer.images.load(Ordering::Relaxed)))
 }
 
 /// Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images.
@@ -126,13 +158,13 @@ pub unsafe extern "C" fn npad_trainer_finish(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            *out = npad_model::into_raw(borrow_mut(trainer, "trainer")?.trainer.finish()?)?;
+            *out = npad_model::into_raw(npad_trainer::with(trainer, Trainer::finish)?)?;
             Ok(())
         })
     }
 }
 
-/// Frees a trainer. Null is allowed.
+/// Frees a trainer, which no call may be using. Null is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_free(trainer: *mut npad_trainer) {
     guard_value((), || unsafe { free(trainer) });

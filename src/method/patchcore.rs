@@ -20,7 +20,7 @@ use super::{
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::try_resize;
+use crate::exec::memory::{try_copy, try_resize};
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::math::kernels::{Panels, multiply};
@@ -273,7 +273,7 @@ impl Scorer for PatchCoreScorer {
         let (rows, cols, channels) = self.shape;
         let mut state = State::default();
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
-        state.put("bank", Array::F32(vec![self.bank.count(), channels], as_slice(self.bank.rows()).to_vec()));
+        state.put("bank", Array::F32(vec![self.bank.count(), channels], try_copy(as_slice(self.bank.rows()))?));
         if let Some(whitening) = &self.whitening {
             whitening.save("whitening", &mut state);
         }

@@ -21,7 +21,7 @@ use super::{
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_reserve, try_vec};
 use crate::exec::progress::Progress;
 use crate::math::knn::Points;
 use crate::math::random::Random;
@@ -219,9 +219,11 @@ impl Scorer for SpadeScorer {
         let mut state = State::default();
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
         let all = self.gallery.iter().flat_map(|image| image.features.rows());
-        let gallery =
-            Array::F16(vec![self.gallery.len(), rows * cols * channels], all.map(|v| f16::from_f32(*v)).collect());
-        state.put("gallery", gallery);
+        let shape = vec![self.gallery.len(), rows * cols * channels];
+        let mut gallery = Vec::new();
+        try_reserve(&mut gallery, shape.iter().product())?;
+        gallery.extend(all.map(|v| f16::from_f32(*v)));
+        state.put("gallery", Array::F16(shape, gallery));
         self.whitening.save("whitening", &mut state);
         Ok(state)
     }

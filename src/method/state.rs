@@ -19,6 +19,14 @@ pub enum Array {
     U8(Vec<usize>, Vec<u8>),
 }
 
+impl Array {
+    /// Its extents.
+    pub fn shape(&self) -> &[usize] {
+        let (Self::F32(shape, _) | Self::F16(shape, _) | Self::U32(shape, _) | Self::U8(shape, _)) = self;
+        shape
+    }
+}
+
 /// Named arrays.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct State {
@@ -46,10 +54,10 @@ impl State {
     /// Takes an f16 array of the expected shape.
     ///
     /// # Errors
-    /// [`Status::InvalidModel`] when it is missing, or of another type or shape.
+    /// [`Status::InvalidModel`] when it is missing, of another type or shape, or holds values that are not finite.
     pub fn take_f16(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f16>> {
         match self.arrays.remove(name) {
-            Some(Array::F16(found, data)) if found == shape => Ok(data),
+            Some(Array::F16(found, data)) if found == shape && data.iter().all(|v| v.is_finite()) => Ok(data),
             _ => Err(unfit(name)),
         }
     }
@@ -78,10 +86,7 @@ impl State {
 
     /// The shape of an array, empty where there is none of that name.
     pub fn shape(&self, name: &str) -> &[usize] {
-        match self.arrays.get(name) {
-            Some(Array::F32(shape, _) | Array::F16(shape, _) | Array::U32(shape, _) | Array::U8(shape, _)) => shape,
-            None => &[],
-        }
+        self.arrays.get(name).map_or(&[], Array::shape)
     }
 }
 

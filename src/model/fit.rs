@@ -15,7 +15,7 @@ use super::{Core, MapOptions, Metadata, Model};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::try_resize;
+use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::progress::Progress;
 use crate::exec::scratch::{Pool, Wait};
 use crate::image::{ImageView, Mask, Rectangle};
@@ -406,7 +406,7 @@ impl FitConfig {
         // Checks now, not at the first batch, that a dynamic first dimension really works.
         let max_batch = backbone.max_batch(size);
         if max_batch > 1 {
-            backbone.extract(&vec![0.0; max_batch * 3 * size.height * size.width], size, &mut |_, _| Ok(()))?;
+            backbone.extract(&try_vec(max_batch * 3 * size.height * size.width, 0.0)?, size, &mut |_, _| Ok(()))?;
         }
         Ok(Input { size, roi, extraction: Extraction::new(backbone, size, self.grid_step) })
     }

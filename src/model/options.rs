@@ -1,6 +1,7 @@
 //! Options for fitting and loading.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,10 @@ use crate::preprocess::{Geometry, Normalisation};
 pub(super) const MAX_GRID_STEP: usize = 8;
 /// Upper limit of the smoothing.
 pub(super) const MAX_SMOOTHING: f64 = 64.0;
+/// Range of the false-alarm rate.
+pub(super) const ALARM_RATES: RangeInclusive<f64> = 1e-5..=0.5;
+/// Range of the review rate.
+pub(super) const REVIEW_RATES: RangeInclusive<f64> = 0.0..=0.5;
 /// Upper limit of the numbers of threads and of concurrent calls.
 const MAX_THREADS: usize = 1024;
 /// Upper limit of the call timeout in milliseconds.
@@ -84,13 +89,13 @@ const OPTIONS: &[Parameter] = &[
     Parameter {
         name: "false_alarm_rate",
         default: "0.01",
-        kind: Kind::Number(1e-5, 0.5),
+        kind: Kind::Number(*ALARM_RATES.start(), *ALARM_RATES.end()),
         help: "target share of good images that are judged defective; sets the threshold",
     },
     Parameter {
         name: "review_rate",
         default: "0",
-        kind: Kind::Number(0.0, 0.5),
+        kind: Kind::Number(*REVIEW_RATES.start(), *REVIEW_RATES.end()),
         help: "target share of good images that are judged defective or for review; sets a second, lower threshold. \
                Must be above false_alarm_rate to have an effect; 0: no review",
     },

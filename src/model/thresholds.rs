@@ -1,6 +1,9 @@
 //! Replaces the thresholds of a fitted model by given ones, or computes them from other good images.
 
+use std::ops::RangeInclusive;
+
 use super::decision::{Calibration, GoodScores, exceeded_at};
+use super::options::{ALARM_RATES, REVIEW_RATES};
 use super::{Metadata, Model};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
@@ -83,8 +86,8 @@ impl Model {
     ) -> Result<Self> {
         let mut metadata = self.metadata.clone();
         if let Some((false_alarm_rate, review_rate)) = rates {
-            check_rate("false_alarm_rate", false_alarm_rate, 1e-5)?;
-            check_rate("review_rate", review_rate, 0.0)?;
+            check_rate("false_alarm_rate", false_alarm_rate, &ALARM_RATES)?;
+            check_rate("review_rate", review_rate, &REVIEW_RATES)?;
             (metadata.false_alarm_rate, metadata.review_rate) = (false_alarm_rate, review_rate);
         }
         let mut scores = GoodScores::default();
@@ -111,9 +114,10 @@ impl Model {
     }
 }
 
-fn check_rate(name: &str, rate: f64, least: f64) -> Result<()> {
-    if (least..=0.5).contains(&rate) {
+fn check_rate(name: &str, rate: f64, range: &RangeInclusive<f64>) -> Result<()> {
+    if range.contains(&rate) {
         return Ok(());
     }
-    Err(Error::new(Status::InvalidOption, format!("{name} is {rate}, but must be a number from {least} to 0.5")))
+    let message = format!("{name} is {rate}, but must be a number from {} to {}", range.start(), range.end());
+    Err(Error::new(Status::InvalidOption, message))
 }

@@ -13,7 +13,7 @@ use crate::abi::sized::{check_size, read, read_sized, size_at, zeroed};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::try_resize;
+use crate::exec::memory::{try_grow, try_resize};
 use crate::exec::progress::Progress;
 use crate::method::{
     Accumulator, Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
@@ -74,9 +74,14 @@ pub fn load(path: &Path) -> Result<()> {
         Error::new(status, format!("the plug-in {} cannot be used: {text}", path.display()))
     };
     let wrong = |text: &str| unusable(Status::Plugin, text);
+    // A name without a folder is a file in the current folder: the loader would search its own folders.
+    let file = if path.parent().is_none_or(|folder| folder.as_os_str().is_empty()) {
+        Path::new(".").join(path)
+    } else {
+        path.to_owned()
+    };
     // SAFETY: loading runs the library's initialisers: the user trusts it by naming it.
-    let library = unsafe { Library::new(path) }.map_err(|error| {
-        // A plain file name may also be found on the loader's search path.
+    let library = unsafe { Library::new(file) }.map_err(|error| {
         let status = if path.exists() { Status::Plugin } else { Status::NotFound };
         unusable(status, &with_causes(&error))
     })?;
@@ -127,7 +132,12 @@ unsafe fn checked(table: *const npad_plugin) -> Result<npad_plugin> {
     }
     check_size::<npad_plugin>(size).map_err(|_| other(format!("its table's size is {size}")))?;
     // SAFETY: by contract.
-    unsafe { read_sized(table) }
+    let table = unsafe { read_sized(table) }?;
+    if table.reserved != 0 {
+        let message = format!("its table's field 'reserved' is {}, but must be 0", table.reserved);
+        return Err(Error::new(Status::Plugin, message));
+    }
+    Ok(table)
 }
 
 /// A plug-in's method in the registry.
@@ -164,6 +174,10 @@ impl PluginMethod {
             text.to_string_lossy().into_owned()
         };
         let mut parameters = Vec::new();
+        if table.parameters.is_null() && table.parameter_count > 0 {
+            let message = format!("it has {} parameters, but its table of parameters is null", table.parameter_count);
+            return Err(Error::new(Status::Plugin, message));
+        }
         if !table.parameters.is_null() {
             if table.parameter_count > MAX_PARAMETERS {
                 let message = format!("it has {} parameters, more than {MAX_PARAMETERS}", table.parameter_count);
@@ -175,6 +189,9 @@ impl PluginMethod {
                 let parameter: npad_plugin_parameter = unsafe { read(place, table.parameter_size) }?;
                 // SAFETY: by contract.
                 let name = format!("{own}.{}", unsafe { name(parameter.name, "parameter") }?);
+                if parameters.iter().any(|[known, ..]: &[String; 3]| *known == name) {
+                    return Err(Error::new(Status::Plugin, format!("it has two parameters of the name '{name}'")));
+                }
                 parameters.push([name, text(parameter.default_value), text(parameter.help)]);
             }
         }
@@ -408,19 +425,30 @@ impl Scorer for PluginScorer {
 
     fn state(&self) -> Result<State> {
         /// # Safety
-        /// `sink` must be a `Vec<u8>`, `data` `size` bytes.
+        /// `sink` must be a `Result<Vec<u8>>`, `data` null or `size` bytes.
         unsafe extern "C" fn write(sink: *mut c_void, data: *const u8, size: usize) {
-            if size > 0 && !data.is_null() {
-                // SAFETY: by contract; the vector is borrowed by nobody else during the call.
-                unsafe { (*sink.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(data, size)) };
+            // SAFETY: by contract; the sink is borrowed by nobody else during the call.
+            let sink = unsafe { &mut *sink.cast::<Result<Vec<u8>>>() };
+            let Ok(written) = sink else { return };
+            if size == 0 {
+                return;
+            }
+            if data.is_null() {
+                *sink = Err(Error::new(Status::Plugin, format!("it wrote {size} bytes from a null pointer")));
+            } else if let Err(error) = try_grow(written, size) {
+                *sink = Err(error);
+            } else {
+                // SAFETY: by contract.
+                written.extend_from_slice(unsafe { std::slice::from_raw_parts(data, size) });
             }
         }
-        let mut data: Vec<u8> = Vec::new();
-        let sink: *mut Vec<u8> = &raw mut data;
+        let mut data: Result<Vec<u8>> = Ok(Vec::new());
+        let sink: *mut Result<Vec<u8>> = &raw mut data;
         // SAFETY: the table's owner promised what it does; `write` lives in it no longer than the call.
         self.functions.call("saving", |error| unsafe {
             (self.functions.scorer_save)(self.scorer, Some(write), sink.cast(), error)
         })?;
+        let data = data.map_err(|error| error.context(format!("the plug-in '{}', saving", self.functions.name)))?;
         let (rows, cols, channels) = self.shape;
         let mut state = State::default();
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));

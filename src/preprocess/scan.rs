@@ -61,7 +61,7 @@ impl Scanner {
             return Err(Error::new(Status::InvalidImage, message));
         }
         if self.rows.iter().any(|row| row.not_finite) {
-            let message = "the image has pixels that are not finite (NaN or infinity)";
+            let message = "the image has pixels that are not finite (NaN or infinity), or far outside 0 to 1";
             return Err(Error::new(Status::InvalidImage, message));
         }
         self.warn_if_too_bright();

@@ -43,7 +43,7 @@ static void masks(void) {
   wrong = mask;
   wrong.width = SIDE - 1;
   image.mask = &wrong;
-  FAILS(npad_score(model, &image, &result, &error), NPAD_STATUS_INVALID_IMAGE, "mask has 63 x 64 pixels, but the image 64 x 64");
+  FAILS(npad_score(model, &image, &result, &error), NPAD_STATUS_INVALID_IMAGE, "mask has 63 x 64 pixels, but the image has 64 x 64");
   wrong = mask;
   wrong.data = NULL;
   FAILS(npad_score(model, &image, &result, &error), NPAD_STATUS_INVALID_IMAGE, "mask's data pointer is null");

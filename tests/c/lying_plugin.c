@@ -32,6 +32,10 @@ enum {
   NEWER_TABLE,
   UNKNOWN_FIELD,
   OLD_TABLE,
+  TWIN_PARAMETERS,
+  NO_PARAMETERS,
+  RESERVED_FIELD,
+  SAVES_NULL,
   LIES,
 };
 
@@ -74,7 +78,7 @@ static int32_t scorer_score(const void *scorer, const npad_features *features, f
 
 static int32_t scorer_save(const void *scorer, npad_write_callback write, void *sink, npad_callback_error *error) {
   (void)scorer;
-  write(sink, (const uint8_t *)"thing", 5);
+  write(sink, LIE == SAVES_NULL ? NULL : (const uint8_t *)"thing", 5);
   return outcome(FAILS_TO_SAVE, error);
 }
 
@@ -105,16 +109,17 @@ const npad_plugin *npad_plugin_entry(void) {
   } table;
   /* What version 1 of the interface began with: its number, and where the size is now, something else. */
   static const uint32_t old[64] = {1};
-  static const npad_plugin_parameter parameter = {"one", "1", "a parameter"};
+  static const npad_plugin_parameter parameters[] = {{"one", "1", "a parameter"}, {"one", "2", "its twin"}};
   npad_plugin *plugin = &table.plugin;
   if (LIE == NO_TABLE) return NULL;
   if (LIE == OLD_TABLE) return (const npad_plugin *)(const void *)old;
   plugin->size = LIE == OTHER_SIZE ? 8 : LIE == NEWER_TABLE || LIE == UNKNOWN_FIELD ? sizeof table : sizeof *plugin;
   plugin->abi_version = LIE == OTHER_VERSION ? 99 : NPAD_PLUGIN_ABI;
   plugin->name = LIE == BAD_NAME ? "No Name" : LIE == TAKEN_NAME ? "npad" : NAME(LIE);
-  plugin->parameters = &parameter;
-  plugin->parameter_count = LIE == MANY_PARAMETERS ? 100000 : 1;
-  plugin->parameter_size = LIE == OTHER_PARAMETER_SIZE ? 7 : sizeof parameter;
+  plugin->parameters = LIE == NO_PARAMETERS ? NULL : parameters;
+  plugin->parameter_count = LIE == MANY_PARAMETERS ? 100000 : LIE == TWIN_PARAMETERS ? 2 : 1;
+  plugin->reserved = LIE == RESERVED_FIELD;
+  plugin->parameter_size = LIE == OTHER_PARAMETER_SIZE ? 7 : sizeof parameters[0];
   plugin->fitter_new = fitter_new;
   plugin->fitter_observe = fitter_observe;
   plugin->fitter_finish = fitter_finish;

@@ -94,6 +94,39 @@ static void wrong_images(npad_trainer *trainer, const npad_model *model) {
   }
 }
 
+/* A trainer in use refuses further calls, from its own callbacks too. */
+static npad_trainer *busy;
+static int refusals;
+
+static bool reenter(const char *stage, size_t done_steps, size_t total, void *user_data) {
+  npad_model *model = NULL;
+  (void)stage;
+  (void)done_steps;
+  (void)total;
+  (void)user_data;
+  FAILS(npad_trainer_add_image(busy, &images[0], &error), NPAD_STATUS_WRONG_STATE, "in use by another call");
+  FAILS(npad_trainer_finish(busy, &model, &error), NPAD_STATUS_WRONG_STATE, "in use by another call");
+  FAILS(npad_trainer_expect(busy, 3, &error), NPAD_STATUS_WRONG_STATE, "in use by another call");
+  CHECK(model == NULL && npad_trainer_image_count(busy) <= 10);
+  refusals++;
+  return true;
+}
+
+static void reentrant_calls(const npad_model *model) {
+  npad_options *options = quick_options();
+  npad_model *same = NULL;
+  int i;
+  WORKS(npad_options_set_progress(options, reenter, NULL, &error));
+  WORKS(npad_trainer_new(options, &busy, &error));
+  for (i = 0; i < 10; i++) WORKS(npad_trainer_add_image(busy, &images[i], &error));
+  CHECK(npad_trainer_image_count(busy) == 10);
+  WORKS(npad_trainer_finish(busy, &same, &error));
+  CHECK(refusals > 10 && npad_model_threshold(same) == npad_model_threshold(model));
+  npad_model_free(same);
+  npad_trainer_free(busy);
+  npad_options_free(options);
+}
+
 int main(void) {
   npad_options *options = quick_options();
   npad_trainer *trainer = NULL;
@@ -161,6 +194,8 @@ int main(void) {
   wrong_images(trainer, model);
   CHECK(npad_trainer_image_count(trainer) == 0);
   npad_trainer_free(trainer);
+
+  reentrant_calls(model);
 
   /* A fit in one call. */
   FAILS(npad_fit(NULL, 3, options, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "images is null");

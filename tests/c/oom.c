@@ -30,6 +30,49 @@ static float score_of(const npad_model *model, const npad_image *image) {
   return score;
 }
 
+/* Saving and loading a model that is larger than the memory that is left. */
+static void large_models(void) {
+  enum { BLOCK = 64 << 10, SPARE = 48, MOST = 1 << 14 };
+  static void *blocks[MOST];
+  npad_options *options = quick_options();
+  npad_model *model = NULL, *loaded = NULL;
+  npad_buffer *buffer = NULL, *copy = NULL;
+  size_t count = 0, spared = 0;
+  WORKS(npad_options_set(options, "method", "spade", &error));
+  WORKS(npad_options_set(options, "size", "512", &error));
+  WORKS(npad_fit(images, 10, options, &model, &error));
+  WORKS(npad_model_save(model, "large.npad", &error));
+  WORKS(npad_model_save_memory(model, &buffer, &error));
+  CHECK(npad_buffer_size(buffer) > 3 * SPARE * BLOCK);
+  limit_memory();
+  /* All of it is used up, and then enough for small allocations is given back. */
+  while (count < MOST && (blocks[count] = malloc(BLOCK)) != NULL) count++;
+  CHECK(count > SPARE && count < MOST);
+  while (spared < SPARE) free(blocks[--count]), spared++;
+  FAILS(npad_model_save_memory(model, &copy, &error), NPAD_STATUS_OUT_OF_MEMORY, "bytes");
+  FAILS(npad_model_save(model, "large.npad", &error), NPAD_STATUS_OUT_OF_MEMORY, "bytes");
+  FAILS(npad_model_load("large.npad", options, &loaded, &error), NPAD_STATUS_OUT_OF_MEMORY, "bytes");
+  FAILS(npad_model_load_memory(npad_buffer_data(buffer), npad_buffer_size(buffer), options, &loaded, &error),
+        NPAD_STATUS_OUT_OF_MEMORY, "bytes");
+  CHECK(copy == NULL && loaded == NULL);
+  while (count > 0) free(blocks[--count]);
+  WORKS(npad_model_load("large.npad", options, &loaded, &error));
+  npad_model_free(loaded);
+  npad_model_free(model);
+  npad_buffer_free(buffer);
+  npad_options_free(options);
+}
+
+/* A file that is no model is refused before it is read, however large it is. */
+static void large_files(void) {
+  npad_model *model = NULL;
+  FILE *file = fopen("sparse.npad", "w");
+  CHECK(file && ftruncate(fileno(file), (off_t)1 << 40) == 0);
+  if (file) fclose(file);
+  FAILS(npad_model_load("sparse.npad", NULL, &model, &error), NPAD_STATUS_INVALID_MODEL, "not an intact npad model");
+  CHECK(model == NULL);
+}
+
 int main(void) {
   npad_options *options = quick_options();
   npad_model *model = NULL;
@@ -41,6 +84,7 @@ int main(void) {
   float before;
   int round;
   make_images();
+  large_files();
   large = images[0];
   large.data[0] = black;
   large.width = large.height = LARGE;
@@ -69,5 +113,6 @@ int main(void) {
   npad_model_free(model);
   npad_options_free(options);
   free(black);
+  large_models();
   return done();
 }

@@ -1,9 +1,10 @@
 /* Plug-ins through the boundary: an honest one works everywhere, each lie is reported, an extractor is checked.
  *
- *     plugins FOLDER        with the plug-ins diagonal.so and liar-0.so to liar-24.so in it */
+ *     plugins FOLDER        with the plug-ins diagonal.so and liar-0.so to liar-28.so in it */
 
 #include <math.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "check.h"
 
@@ -48,7 +49,7 @@ static void honest(const char *folder) {
   WORKS(npad_score(loaded, &images[11], &a, &error));
   CHECK(npad_result_is_anomalous(a));
   npad_result_free(a);
-  FAILS(npad_trainer_resume(model, NULL, &trainer, &error), NPAD_STATUS_INVALID_ARGUMENT, "'diagonal' cannot go on");
+  FAILS(npad_trainer_resume(model, NULL, &trainer, &error), NPAD_STATUS_INVALID_ARGUMENT, "'diagonal' cannot be resumed");
   npad_buffer_free(buffer);
   npad_model_free(model);
   npad_model_free(loaded);
@@ -56,7 +57,7 @@ static void honest(const char *folder) {
 }
 
 static void refused(const char *folder) {
-  FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "speaks version 99 of the plug-in interface");
+  FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "has version 99 of the plug-in interface");
   FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "table's size is 8: build the plug-in with");
   FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point returned null");
   FAILS(npad_plugin_load(liar(folder, 4), &error), NPAD_STATUS_PLUGIN, "name of the method is 'No Name'");
@@ -67,7 +68,15 @@ static void refused(const char *folder) {
   WORKS(npad_plugin_load(liar(folder, 22), &error));
   FAILS(npad_plugin_load(liar(folder, 23), &error), NPAD_STATUS_PLUGIN, "newer header");
   FAILS(npad_plugin_load(liar(folder, 24), &error), NPAD_STATUS_PLUGIN, "table's size is 1: build the plug-in with");
+  FAILS(npad_plugin_load(liar(folder, 25), &error), NPAD_STATUS_PLUGIN, "two parameters of the name 'liar-25.one'");
+  FAILS(npad_plugin_load(liar(folder, 26), &error), NPAD_STATUS_PLUGIN, "its table of parameters is null");
+  FAILS(npad_plugin_load(liar(folder, 27), &error), NPAD_STATUS_PLUGIN, "'reserved' is 1");
   FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_NOT_FOUND, "No such file or directory");
+  /* A name without a folder is a file in the current one, not one of the system's libraries or the program itself. */
+  FAILS(npad_plugin_load("libm.so.6", &error), NPAD_STATUS_NOT_FOUND, "libm.so.6");
+  FAILS(npad_plugin_load("", &error), NPAD_STATUS_NOT_FOUND, "");
+  CHECK(chdir(folder) == 0);
+  FAILS(npad_plugin_load("liar-3.so", &error), NPAD_STATUS_PLUGIN, "entry point returned null");
   FAILS(npad_plugin_load("/proc/self/exe", &error), NPAD_STATUS_PLUGIN, "cannot be used");
   FAILS(npad_plugin_load("/proc/self/status", &error), NPAD_STATUS_PLUGIN, "/proc/self/status: ");
   FAILS(npad_plugin_load(NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
@@ -112,10 +121,10 @@ static void found_out(const char *folder) {
   int lie;
   for (lie = 7; lie <= 10; lie++)
     FAILS(fit_with(folder, lie, &model, &error), NPAD_STATUS_PLUGIN, "failed with code 42: told to fail as number ");
-  FAILS(fit_with(folder, 11, &model, &error), NPAD_STATUS_PLUGIN, "gave NaN at row 0, column 3");
-  FAILS(fit_with(folder, 12, &model, &error), NPAD_STATUS_PLUGIN, "gave -1 at row 0, column 3");
-  FAILS(fit_with(folder, 13, &model, &error), NPAD_STATUS_PLUGIN, "gave NaN at row 0, column 0");
-  FAILS(fit_with(folder, 16, &model, &error), NPAD_STATUS_PLUGIN, "failed with code 7: it gave no message");
+  FAILS(fit_with(folder, 11, &model, &error), NPAD_STATUS_PLUGIN, "returned NaN at row 0, column 3");
+  FAILS(fit_with(folder, 12, &model, &error), NPAD_STATUS_PLUGIN, "returned -1 at row 0, column 3");
+  FAILS(fit_with(folder, 13, &model, &error), NPAD_STATUS_PLUGIN, "returned NaN at row 0, column 0");
+  FAILS(fit_with(folder, 16, &model, &error), NPAD_STATUS_PLUGIN, "failed with code 7: no message was given");
   FAILS(fit_with(folder, 17, &model, &error), NPAD_STATUS_PLUGIN, "starting a fit, returned 0 but stored null");
   FAILS(fit_with(folder, 18, &model, &error), NPAD_STATUS_PLUGIN, "finishing a fit, returned 0 but stored null");
   CHECK(model == NULL);
@@ -128,6 +137,9 @@ static void found_out(const char *folder) {
   WORKS(fit_with(folder, 14, &model, &error));
   FAILS(npad_model_save_memory(model, &buffer, &error), NPAD_STATUS_PLUGIN, "number 14");
   CHECK(buffer == NULL);
+  npad_model_free(model);
+  WORKS(fit_with(folder, 28, &model, &error));
+  FAILS(npad_model_save_memory(model, &buffer, &error), NPAD_STATUS_PLUGIN, "saving: it wrote 5 bytes from a null pointer");
   npad_model_free(model);
   WORKS(fit_with(folder, 15, &model, &error));
   WORKS(npad_model_save_memory(model, &buffer, &error));

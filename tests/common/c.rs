@@ -55,7 +55,7 @@ pub fn build_plugins(folder: &Path) {
     let liar = |output: &str, defines: &[&str]| {
         build(&root().join("tests/c/lying_plugin.c"), folder, output, &[&library[..], defines].concat());
     };
-    (0..=24).for_each(|lie| liar(&format!("liar-{lie}.so"), &[&format!("-DLIE={lie}")]));
+    (0..=28).for_each(|lie| liar(&format!("liar-{lie}.so"), &[&format!("-DLIE={lie}")]));
     liar("twin.so", &["-DLIE=0", "-DNAME_OF(lie)=\"twin\""]);
 }
 

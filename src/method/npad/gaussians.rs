@@ -209,14 +209,21 @@ impl Gaussians {
     }
 
     /// Saves under names that start with `level`.
-    pub fn save(&self, level: &str, state: &mut State) {
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn save(&self, level: &str, state: &mut State) -> Result<()> {
         let positions = self.kept.len();
         let shape = |inner: usize| vec![positions, inner];
-        state.put(format!("{level}.mean"), Array::F32(shape(padded(self.dimension)), self.mean.clone()));
-        state.put(format!("{level}.whitener"), Array::F16(shape(blocked_len(self.dimension)), self.whitener.clone()));
-        state.put(format!("{level}.kept"), Array::F32(vec![positions], self.kept.clone()));
-        state.put(format!("{level}.weight"), Array::F32(vec![positions], self.weight.clone()));
-        state.put(format!("{level}.pooled"), Array::F32(vec![self.dimension; 2], self.pooled.clone()));
+        state.put(format!("{level}.mean"), Array::F32(shape(padded(self.dimension)), try_copy(&self.mean)?));
+        state.put(
+            format!("{level}.whitener"),
+            Array::F16(shape(blocked_len(self.dimension)), try_copy(&self.whitener)?),
+        );
+        state.put(format!("{level}.kept"), Array::F32(vec![positions], try_copy(&self.kept)?));
+        state.put(format!("{level}.weight"), Array::F32(vec![positions], try_copy(&self.weight)?));
+        state.put(format!("{level}.pooled"), Array::F32(vec![self.dimension; 2], try_copy(&self.pooled)?));
+        Ok(())
     }
 
     /// Loads the level.

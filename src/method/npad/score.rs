@@ -153,10 +153,10 @@ impl Scorer for NpadScorer {
         state.put("channels", Array::U32(vec![self.channels.len()], self.channels.clone()));
         state.put("fusion", Array::F32(vec![2, 3], [self.fusion.map, self.fusion.image].concat()));
         if let Some(level) = &self.levels.pixel {
-            level.save(LEVELS[0], &mut state);
+            level.save(LEVELS[0], &mut state)?;
         }
         if let Some(level) = &self.levels.patch {
-            level.save(LEVELS[1], &mut state);
+            level.save(LEVELS[1], &mut state)?;
         }
         if let Some(level) = &self.levels.centroids {
             level.save(&mut state);

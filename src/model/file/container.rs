@@ -7,10 +7,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use half::f16;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
+use safetensors::tensor::{Dtype, Metadata as TensorMetadata, SafeTensors, TensorInfo};
 
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
+use crate::exec::memory::try_reserve;
 use crate::method::Array;
 
 /// Name of the format in the file.
@@ -20,6 +21,19 @@ const VERSION: u32 = 1;
 /// The checksum's field in the header, before its digits.
 const CHECKSUM: &str = "\"checksum\":\"";
 const ZEROS: &str = "00000000";
+/// The header is filled up with spaces to a multiple of this length.
+const ALIGNMENT: usize = 8;
+
+/// Length of the part of a file that [`is_plausible`] looks at.
+pub const PREFIX: usize = 64;
+
+/// Whether a file that begins with these bytes may be a model: a header of a possible length that begins with JSON.
+pub fn is_plausible(prefix: &[u8]) -> bool {
+    /// The limit of safetensors.
+    const MAX_HEADER: u64 = 100_000_000;
+    let Some((length, header)) = prefix.split_first_chunk::<8>() else { return false };
+    header.first() == Some(&b'{') && u64::from_le_bytes(*length) <= MAX_HEADER
+}
 
 /// The contents of a model file.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,33 +52,38 @@ impl Container {
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let internal =
             |e: &dyn std::fmt::Display| Error::new(Status::Internal, format!("the model cannot be written: {e}"));
-        let raw: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = self
-            .arrays
-            .iter()
-            .map(|(name, array)| {
-                let (dtype, shape, bytes) = match array {
-                    Array::U8(shape, data) => (Dtype::U8, shape, data.clone()),
-                    Array::F32(shape, data) => (Dtype::F32, shape, to_bytes(data, |v| v.to_le_bytes())),
-                    Array::F16(shape, data) => (Dtype::F16, shape, to_bytes(data, |v| v.to_le_bytes())),
-                    Array::U32(shape, data) => (Dtype::U32, shape, to_bytes(data, |v| v.to_le_bytes())),
-                };
-                (name.clone(), dtype, shape.clone(), bytes)
-            })
-            .collect();
-        let views = raw
-            .iter()
-            .map(|(name, dtype, shape, bytes)| {
-                TensorView::new(*dtype, shape.clone(), bytes)
-                    .map(|view| (name.as_str(), view))
-                    .map_err(|e| internal(&e))
-            })
-            .collect::<Result<Vec<_>>>()?;
+        // The order of safetensors' own writer, which copies all arrays once more: larger types first, then by name.
+        let mut arrays: Vec<(&String, &Array)> = self.arrays.iter().collect();
+        arrays.sort_by_key(|(_, array)| std::cmp::Reverse(dtype(array)));
+        let mut offset = 0;
+        let mut tensors = Vec::new();
+        for (name, array) in &arrays {
+            let start = offset;
+            offset += byte_len(array);
+            let info = TensorInfo { dtype: dtype(array), shape: array.shape().to_vec(), data_offsets: (start, offset) };
+            tensors.push(((*name).clone(), info));
+        }
         // One entry, so that the header's text does not depend on a hash map's order.
         let metadata = serde_json::json!({
             "format": FORMAT, "version": VERSION, "checksum": ZEROS, "settings": self.metadata
         });
         let metadata = HashMap::from([("npad".to_owned(), metadata.to_string())]);
-        let mut bytes = serialize(views, Some(metadata)).map_err(|e| internal(&e))?;
+        let metadata = TensorMetadata::new(Some(metadata), tensors).map_err(|e| internal(&e))?;
+        let mut header = serde_json::to_vec(&metadata).map_err(|e| internal(&e))?;
+        header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+
+        let mut bytes = Vec::new();
+        try_reserve(&mut bytes, size_of::<u64>() + header.len() + offset)?;
+        bytes.extend_from_slice(&(header.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(&header);
+        for (_, array) in arrays {
+            match array {
+                Array::U8(_, data) => bytes.extend_from_slice(data),
+                Array::F32(_, data) => append(&mut bytes, data, f32::to_le_bytes),
+                Array::F16(_, data) => append(&mut bytes, data, f16::to_le_bytes),
+                Array::U32(_, data) => append(&mut bytes, data, u32::to_le_bytes),
+            }
+        }
         let at = checksum_position(&bytes).ok_or_else(|| internal(&"the header has no checksum field"))?;
         let checksum = format!("{:08x}", crc32fast::hash(&bytes));
         bytes[at..at + ZEROS.len()].copy_from_slice(checksum.as_bytes());
@@ -119,14 +138,10 @@ impl Container {
         for (name, view) in tensors.iter() {
             let (shape, data) = (view.shape().to_vec(), view.data());
             let array = match view.dtype() {
-                Dtype::U8 => Array::U8(shape, data.to_vec()),
-                Dtype::F32 => Array::F32(shape, words(data).map(f32::from_le_bytes).collect()),
-                Dtype::F16 => {
-                    let mut values = huge_pages::with_capacity(data.len() / 2);
-                    values.extend(data.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])));
-                    Array::F16(shape, values)
-                }
-                Dtype::U32 => Array::U32(shape, words(data).map(u32::from_le_bytes).collect()),
+                Dtype::U8 => Array::U8(shape, values(data, u8::from_le_bytes)?),
+                Dtype::F32 => Array::F32(shape, values(data, f32::from_le_bytes)?),
+                Dtype::F16 => Array::F16(shape, values(data, f16::from_le_bytes)?),
+                Dtype::U32 => Array::U32(shape, values(data, u32::from_le_bytes)?),
                 other => return Err(invalid(&format!("array '{name}' has the unexpected type {other}"))),
             };
             container.arrays.insert(name.to_owned(), array);
@@ -135,14 +150,37 @@ impl Container {
     }
 }
 
-fn to_bytes<T: Copy, const N: usize>(values: &[T], convert: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    let mut bytes = vec![0; values.len() * N];
-    bytes.chunks_exact_mut(N).zip(values).for_each(|(out, v)| out.copy_from_slice(&convert(*v)));
-    bytes
+fn dtype(array: &Array) -> Dtype {
+    match array {
+        Array::U8(..) => Dtype::U8,
+        Array::F32(..) => Dtype::F32,
+        Array::F16(..) => Dtype::F16,
+        Array::U32(..) => Dtype::U32,
+    }
 }
 
-fn words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> {
-    bytes.chunks_exact(4).map(|b| [b[0], b[1], b[2], b[3]])
+fn byte_len(array: &Array) -> usize {
+    match array {
+        Array::U8(_, data) => data.len(),
+        Array::F32(_, data) => size_of_val(&data[..]),
+        Array::F16(_, data) => size_of_val(&data[..]),
+        Array::U32(_, data) => size_of_val(&data[..]),
+    }
+}
+
+fn append<T: Copy, const N: usize>(bytes: &mut Vec<u8>, values: &[T], convert: impl Fn(T) -> [u8; N]) {
+    let start = bytes.len();
+    bytes.resize(start + N * values.len(), 0);
+    let (chunks, _) = bytes[start..].as_chunks_mut::<N>();
+    chunks.iter_mut().zip(values).for_each(|(chunk, value)| *chunk = convert(*value));
+}
+
+/// The values of an array of the file, which has `N` bytes for each.
+fn values<T, const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Result<Vec<T>> {
+    let (chunks, _) = bytes.as_chunks::<N>();
+    let mut values = huge_pages::try_with_capacity(chunks.len())?;
+    values.extend(chunks.iter().map(|chunk| convert(*chunk)));
+    Ok(values)
 }
 
 /// Position of the checksum's digits. The metadata is JSON within JSON, so its quotes are escaped and cannot match.
@@ -158,6 +196,7 @@ fn checksum_position(bytes: &[u8]) -> Option<usize> {
 mod tests {
     use super::*;
     use crate::math::random::Random;
+    use safetensors::tensor::{TensorView, serialize};
 
     fn container() -> Container {
         let arrays = [
@@ -175,6 +214,18 @@ mod tests {
         let bytes = container().to_bytes().unwrap();
         assert_eq!(Container::from_bytes(&bytes).unwrap(), container());
         assert_eq!(bytes, container().to_bytes().unwrap());
+    }
+
+    /// Files are those of safetensors' own writer, but for the checksum.
+    #[test]
+    fn arrays_stand_where_safetensors_puts_them() {
+        let bytes = container().to_bytes().unwrap();
+        let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let tensors = SafeTensors::deserialize(&bytes).unwrap();
+        let views = tensors.iter().map(|(name, view)| (name.to_owned(), view));
+        let own = serialize(views, metadata.metadata().clone()).unwrap();
+        assert_eq!((bytes.len(), &bytes[header..]), (own.len(), &own[header..]));
+        assert_eq!(bytes, own);
     }
 
     #[test]

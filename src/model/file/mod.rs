@@ -15,12 +15,13 @@ pub use self::atomic::{replace_file, write_file};
 
 use self::container::Container;
 use super::decision::GoodScores;
-use super::options::{MAX_GRID_STEP, MAX_SMOOTHING, Options};
+use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
 use super::{Core, MapOptions, Metadata, Model};
 use crate::backbone::{BackboneSpec, HOST, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
+use crate::exec::memory::try_copy;
 use crate::exec::scratch::Pool;
 use crate::exec::{Threads, quiet};
 use crate::image::Mask;
@@ -48,7 +49,7 @@ impl Model {
     /// Returns the bytes of a model file.
     ///
     /// # Errors
-    /// [`Status::Internal`] only.
+    /// [`Status::OutOfMemory`]; [`Status::Plugin`] when a plug-in fails.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
         let mut arrays: BTreeMap<String, Array> = self
             .core
@@ -62,7 +63,7 @@ impl Model {
         let mut normalisation = None;
         if let BackboneSpec::Onnx { bytes, normalisation: own } = &self.core.spec {
             normalisation = Some(*own);
-            put(BACKBONE, Array::U8(vec![bytes.len()], bytes.to_vec()));
+            put(BACKBONE, Array::U8(vec![bytes.len()], try_copy(bytes)?));
         }
         if let Some(roi) = &self.core.roi {
             let bits = roi.mask.to_bits();
@@ -72,7 +73,7 @@ impl Model {
         let mean = self.core.mean.iter().map(|v| f16::from_f32(*v)).collect();
         put(MEAN, Array::F16(vec![3, size.height, size.width], mean));
         for (name, scores) in SCORES.iter().zip([&self.good_scores.image, &self.good_scores.map]) {
-            put(name, Array::F32(vec![scores.len()], scores.clone()));
+            put(name, Array::F32(vec![scores.len()], try_copy(scores)?));
         }
         let header = Header { metadata: self.metadata.clone(), normalisation };
         let metadata = serde_json::to_string(&header).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
@@ -99,9 +100,7 @@ impl Model {
             if options.extractor().is_none() {
                 scope.spawn(|| quiet(crate::backbone::warm_up));
             }
-            let bytes =
-                read(path).map_err(|e| Error::io(format_args!("cannot read the model {}", path.display()), &e))?;
-            Self::from_bytes(&bytes, options).map_err(|e| e.context(path.display()))
+            Self::from_bytes(&read(path)?, options).map_err(|e| e.context(path.display()))
         })
     }
 
@@ -143,6 +142,9 @@ impl Model {
         if !metadata.review.is_finite() || metadata.review > metadata.image.threshold {
             return Err(invalid("its review threshold is out of range"));
         }
+        if !ALARM_RATES.contains(&metadata.false_alarm_rate) || !REVIEW_RATES.contains(&metadata.review_rate) {
+            return Err(invalid("its false-alarm or review rate is out of range"));
+        }
         let method = method(&metadata.method).map_err(|e| match &metadata.plugin {
             Some(plugin) => missing(format!(
                 "the model needs the method '{}' of the plug-in {plugin}: load it first, with npad_plugin_load or --plugin",
@@ -166,6 +168,9 @@ impl Model {
             own.take_f32(name, &shape)
         };
         let good_scores = GoodScores { image: scores(SCORES[0])?, map: scores(SCORES[1])? };
+        if good_scores.image.is_empty() || good_scores.image.len() != good_scores.map.len() {
+            return Err(invalid("its scores of good images are missing"));
+        }
         let spec = match (own.take_u8(BACKBONE).ok(), normalisation) {
             (None, None) if metadata.backbone.starts_with(HOST) => {
                 let extractor = options.extractor().filter(|extractor| extractor.identity() == metadata.backbone);
@@ -216,11 +221,19 @@ impl Metadata {
     }
 }
 
-fn read(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = std::fs::File::open(path)?;
-    let length = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-    let mut bytes = huge_pages::with_capacity(length);
-    file.read_to_end(&mut bytes)?;
+fn read(path: &Path) -> Result<Vec<u8>> {
+    let failed = |e: std::io::Error| Error::io(format_args!("cannot read the model {}", path.display()), &e);
+    let mut file = std::fs::File::open(path).map_err(failed)?;
+    let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
+    let mut bytes = Vec::new();
+    (&mut file).take(container::PREFIX as u64).read_to_end(&mut bytes).map_err(failed)?;
+    // What is no model is not read, however large it is.
+    if container::is_plausible(&bytes) {
+        let mut all = huge_pages::try_with_capacity(length.max(bytes.len()))?;
+        all.append(&mut bytes);
+        file.read_to_end(&mut all).map_err(failed)?;
+        bytes = all;
+    }
     Ok(bytes)
 }
 
