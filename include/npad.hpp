@@ -303,7 +303,7 @@ class Image {
 };
 
 /// Progress callback, see npad_progress_callback. Return true to continue, false to cancel the call. An exception also
-/// cancels the call, which rethrows it. The callback must not use the trainer whose call it reports.
+/// cancels the call, which rethrows it. The callback must not use, move or destroy the trainer whose call it reports.
 using Progress = std::function<bool(const char *stage, std::size_t done, std::size_t total)>;
 
 /// A feature extractor of the program, which replaces ONNX Runtime; see npad_extractor.
@@ -470,8 +470,8 @@ class Options {
   }
 
   /// Sets the progress callback of fits with these options; an empty function removes it. Existing trainers keep the
-  /// callback that they were created with. A call of the trainer by its own callback fails with
-  /// NPAD_STATUS_WRONG_STATE.
+  /// callback that they were created with. If the callback calls the trainer whose call it reports, that inner call
+  /// fails with NPAD_STATUS_WRONG_STATE.
   Options &set_progress(Progress progress) {
     auto shared = progress ? std::make_shared<detail::SharedProgress>(std::move(progress)) : nullptr;
     detail::call(npad_options_set_progress, handle_.get(),
@@ -972,8 +972,8 @@ class Model {
 };
 
 /// A fit in progress, which learns good images one at a time. Only one thread at a time may use it. It shares the
-/// callbacks of the options that it was created with, which need not outlive it. Its progress callback must not use it:
-/// calls by the callback fail with NPAD_STATUS_WRONG_STATE.
+/// callbacks of the options that it was created with, which need not outlive it. Its progress callback may call
+/// image_count() alone: its other calls fail with NPAD_STATUS_WRONG_STATE.
 class Trainer {
  public:
   explicit Trainer(const Options &options = Options()) : progress_(options.progress_) {

@@ -118,10 +118,12 @@ int main() {
     npad::opencv::score_batch_into(model, batch, parts);
     CHECK(right(parts) && parts[0].data == left_map.data && parts[1].data == right_map.data);
   }
-  std::vector<cv::Mat> corners{quad(cv::Rect(0, 0, side, side)), quad(cv::Rect(side - 1, side - 1, side, side))};
-  const auto *const corner = corners[1].data;
-  npad::opencv::score_batch_into(model, batch, corners);
-  CHECK(right(corners) && corners[1].data != corner);
+  for (const cv::Rect &second : {cv::Rect(side - 1, side - 1, side, side), cv::Rect(0, 1, side, side)}) {
+    std::vector<cv::Mat> corners{quad(cv::Rect(50, 0, side, side)), quad(second)};
+    const auto *const corner = corners[1].data;
+    npad::opencv::score_batch_into(model, batch, corners);
+    CHECK(right(corners) && corners[1].data != corner);
+  }
   std::vector<cv::Mat> kept{own};
   THROWS(npad::opencv::score_batch_into(model, {bad, cv::Mat(4, 4, CV_64FC1)}, kept), NPAD_STATUS_INVALID_IMAGE, "image 1");
   CHECK(kept.size() == 1 && kept[0].data == own.data);
@@ -189,7 +191,8 @@ int main() {
   const cv::Mat cube(std::vector<int>{2, 3, 4}, CV_8UC1, cv::Scalar(1));
   THROWS(npad::opencv::view(cube), NPAD_STATUS_INVALID_IMAGE, "the image must be a cv::Mat of two dimensions, but has 3");
   THROWS(npad::opencv::mask(cube), NPAD_STATUS_INVALID_IMAGE, "the mask must be a cv::Mat of two dimensions, but has 3");
-  THROWS(npad::opencv::fit({bad, bad, cv::Mat(4, 4, CV_64FC1)}), NPAD_STATUS_INVALID_IMAGE, "image 2: a cv::Mat of type CV_64FC1");
+  THROWS(npad::opencv::fit({bad, bad, cv::Mat(4, 4, CV_64FC1)}), NPAD_STATUS_INVALID_IMAGE,
+         "image 2: a cv::Mat of type CV_64FC1");
   THROWS(npad::opencv::overlay(model, npad::Image(bad.data, -1, 4, NPAD_PIXEL_FORMAT_GRAY8), found), NPAD_STATUS_INVALID_IMAGE,
          "-1 x 4");
   THROWS(npad::opencv::mask(cv::Mat(4, 4, CV_8UC3)), NPAD_STATUS_INVALID_IMAGE, "CV_8UC3");

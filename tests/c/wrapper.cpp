@@ -10,7 +10,7 @@ namespace {
 
 using namespace std::string_literals;
 
-const std::uint8_t map_of_nothing[1] = {};
+const std::uint8_t one_byte[1] = {};
 
 npad::Image view(const std::vector<std::uint8_t> &pixels) { return {pixels.data(), side, side, NPAD_PIXEL_FORMAT_GRAY8}; }
 
@@ -38,7 +38,7 @@ int main() {
   // Options that were moved from are not the defaults.
   THROWS(npad::Model::fit(good, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
   THROWS(npad::Model::load("none.npad", options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
-  THROWS(npad::Model::load_memory(map_of_nothing, 1, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
+  THROWS(npad::Model::load_memory(one_byte, 1, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
   THROWS(model.recalibrate(good, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
   THROWS(npad::Trainer{options}, NPAD_STATUS_INVALID_ARGUMENT, "moved from");
   THROWS(npad::Trainer::resume(model, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
@@ -165,7 +165,8 @@ int main() {
 
   // An output belongs to an image of one size, until it has another map.
   const npad::Image wider(bad.data(), 2 * side, side / 2, NPAD_PIXEL_FORMAT_GRAY8);
-  THROWS(model.render(wider, output), NPAD_STATUS_INVALID_IMAGE, "the image is 128 x 32, but the output is that of an image of 64 x 64");
+  THROWS(model.render(wider, output), NPAD_STATUS_INVALID_IMAGE,
+         "the image is 128 x 32, but the output is that of an image of 64 x 64");
   THROWS(model.render(wider, found), NPAD_STATUS_INVALID_IMAGE, "");
   output.set_map(map).set_regions(nullptr, 0);
   CHECK(model.render(wider, output).size() == 3 * map.size());
