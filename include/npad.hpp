@@ -12,9 +12,12 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 #if __has_include(<version>)
@@ -75,44 +78,28 @@ inline void check_library() {
   static_cast<void>(checked);
 }
 
-/// Stores the exception of a callback until the call has returned to C++ on the same thread. Calls may be nested, since
-/// a callback may call npad.
-class CallbackException {
- public:
-  CallbackException() noexcept : outer_(innermost()) { innermost() = this; }
-  ~CallbackException() { innermost() = outer_; }
-  CallbackException(const CallbackException &) = delete;
-  CallbackException &operator=(const CallbackException &) = delete;
-
-  /// Stores the current exception.
-  static void keep() noexcept {
-    if (innermost() != nullptr) innermost()->exception_ = std::current_exception();
-  }
-  void rethrow() const {
-    if (exception_) std::rethrow_exception(exception_);
-  }
-
- private:
-  static CallbackException *&innermost() noexcept {
-    thread_local CallbackException *pointer = nullptr;
-    return pointer;
-  }
-
-  CallbackException *outer_;
-  std::exception_ptr exception_;
-};
-
-/// Calls `function(arguments..., &error)`. Rethrows the exception of a callback, or throws the error of npad.
+/// Calls `function(arguments..., &error)` and throws the error, if any.
 template <class Function, class... Arguments>
 void call(Function function, Arguments... arguments) {
   check_library();
-  const CallbackException thrown;
   npad_error *error = nullptr;
   const npad_status status = function(arguments..., &error);
   const Handle<npad_error, npad_error_free> owned(error);
-  if (status == NPAD_STATUS_OK) return;
-  thrown.rethrow();
-  throw Error(status, npad_error_message(error));
+  if (status != NPAD_STATUS_OK) throw Error(status, npad_error_message(error));
+}
+
+/// The text as a C string, which ends at the first null character: text that contains one is an error.
+inline const char *c_string(const std::string &text, const char *what) {
+  const std::size_t end = text.find('\0');
+  if (end != std::string::npos)
+    throw Error(NPAD_STATUS_INVALID_ARGUMENT, std::string(what) + " contains a null character after '" +
+                                                  text.substr(0, end) + "'; remove it");
+  return text.c_str();
+}
+
+/// The error of one of several images, whose message then names the image's index as npad does.
+inline Error error_of(std::size_t index, const Error &error) {
+  return {error.status(), "image " + std::to_string(index) + ": " + error.what()};
 }
 
 /// Checks the handle that a `_new` function without an error parameter returned.
@@ -129,10 +116,10 @@ inline std::string version() { return npad_version_string(); }
 
 /// Loads ONNX Runtime from a file or from the folder that contains it. Needed only if the default search does not find
 /// it.
-inline void open_runtime(const std::string &path) { detail::call(npad_runtime_open, path.c_str()); }
+inline void open_runtime(const std::string &path) { detail::call(npad_runtime_open, detail::c_string(path, "the path")); }
 
 /// Loads a plug-in with a detection method. It stays loaded until the process ends.
-inline void load_plugin(const std::string &path) { detail::call(npad_plugin_load, path.c_str()); }
+inline void load_plugin(const std::string &path) { detail::call(npad_plugin_load, detail::c_string(path, "the path")); }
 
 /// An option that Options::set() takes.
 struct OptionInfo {
@@ -301,6 +288,14 @@ class Image {
 
   int width() const noexcept { return view_.width; }
   int height() const noexcept { return view_.height; }
+  /// The number of pixels. Throws if there is none.
+  std::size_t pixel_count() const {
+    if (width() < 1 || height() < 1)
+      throw Error(NPAD_STATUS_INVALID_IMAGE, "the image is " + size_text() + ", but must have at least one pixel");
+    return static_cast<std::size_t>(width()) * static_cast<std::size_t>(height());
+  }
+  /// Width and height for messages: "640 x 480".
+  std::string size_text() const { return std::to_string(width()) + " x " + std::to_string(height()); }
   const npad_image *get() const noexcept { return &view_; }
 
  private:
@@ -308,7 +303,7 @@ class Image {
 };
 
 /// Progress callback, see npad_progress_callback. Return true to continue, false to cancel the call. An exception also
-/// cancels the call, which rethrows it.
+/// cancels the call, which rethrows it. The callback must not use, move or destroy the trainer whose call it reports.
 using Progress = std::function<bool(const char *stage, std::size_t done, std::size_t total)>;
 
 /// A feature extractor of the program, which replaces ONNX Runtime; see npad_extractor.
@@ -333,12 +328,80 @@ struct Extractor {
 
 namespace detail {
 
+/// A progress callback and the running calls that may call it. An exception is stored in the call, which is found here
+/// and not in a thread_local variable: each shared library may have its own instance of such a variable.
+class SharedProgress {
+ public:
+  explicit SharedProgress(Progress callback) : callback_(std::move(callback)) {}
+
+  /// A call of npad by this thread. Calls may be nested, since a callback may call npad.
+  class Call {
+   public:
+    /// `progress` may be null.
+    explicit Call(std::shared_ptr<SharedProgress> progress) : progress_(std::move(progress)) {
+      if (!progress_) return;
+      const std::lock_guard<std::mutex> lock(progress_->mutex_);
+      next_ = std::exchange(progress_->newest_, this);
+    }
+    ~Call() {
+      if (!progress_) return;
+      const std::lock_guard<std::mutex> lock(progress_->mutex_);
+      Call **link = &progress_->newest_;
+      while (*link != this) link = &(*link)->next_;
+      *link = next_;
+    }
+    Call(const Call &) = delete;
+    Call &operator=(const Call &) = delete;
+
+    /// Rethrows the exception of the callback, if any.
+    void rethrow() const {
+      if (exception_) std::rethrow_exception(exception_);
+    }
+
+   private:
+    friend class SharedProgress;
+    std::shared_ptr<SharedProgress> progress_;
+    const std::thread::id thread_ = std::this_thread::get_id();
+    Call *next_ = nullptr;
+    std::exception_ptr exception_;
+  };
+
+  bool report(const char *stage, std::size_t done, std::size_t total) noexcept {
+    try {
+      return callback_(stage, done, total);
+    } catch (...) {
+      keep(std::current_exception());
+      return false;
+    }
+  }
+
+ private:
+  /// Stores the exception in the innermost call of this thread; drops it if the C function was called directly.
+  void keep(std::exception_ptr exception) noexcept {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    Call *call = newest_;
+    while (call != nullptr && call->thread_ != std::this_thread::get_id()) call = call->next_;
+    if (call != nullptr) call->exception_ = std::move(exception);
+  }
+
+  Progress callback_;
+  std::mutex mutex_;
+  Call *newest_ = nullptr;
+};
+
 inline bool progress(const char *stage, std::size_t done, std::size_t total, void *user_data) noexcept {
+  return static_cast<SharedProgress *>(user_data)->report(stage, done, total);
+}
+
+/// As call(), but rethrows an exception of the progress callback, which lives until the call has returned.
+template <class Function, class... Arguments>
+void call_with(const std::shared_ptr<SharedProgress> &progress, Function function, Arguments... arguments) {
+  const SharedProgress::Call running(progress);
   try {
-    return (*static_cast<const Progress *>(user_data))(stage, done, total);
-  } catch (...) {
-    CallbackException::keep();
-    return false;
+    call(function, arguments...);
+  } catch (const Error &) {
+    running.rethrow();
+    throw;
   }
 }
 
@@ -365,33 +428,39 @@ inline void free_extractor(void *user_data) noexcept { delete static_cast<Shared
 }  // namespace detail
 
 /// Options for fitting and loading. Every option has a default. Only one thread at a time may use it. Functions copy
-/// the options, and trainers share their callbacks, so the options need not outlive trainers or models.
+/// the options, and trainers share their callbacks, so the options need not outlive trainers or models. Options that were
+/// moved from may only be destroyed or assigned to: calls that take them throw npad::Error.
 class Options {
  public:
   Options() : handle_((detail::check_library(), detail::created(npad_options_new()))) {}
 
   /// Sets an option by name; npad::options() lists them.
   Options &set(const std::string &key, const std::string &value) {
-    detail::call(npad_options_set, handle_.get(), key.c_str(), value.c_str());
+    detail::call(npad_options_set, handle_.get(), detail::c_string(key, "the option's name"),
+                 detail::c_string(value, "the option's value"));
     return *this;
   }
 
   /// The value of an option, set or default.
   std::string get(const std::string &key) const {
     const char *value = nullptr;
-    detail::call(npad_options_get, handle_.get(), key.c_str(), &value);
+    detail::call(npad_options_get, handle_.get(), detail::c_string(key, "the option's name"), &value);
     return value;
   }
 
   /// Sets the mask that all images of a fit share; it is copied.
   Options &set_mask(const Mask &mask) {
     detail::call(npad_options_set_mask, handle_.get(), mask.get());
+    has_mask_ = true;
     return *this;
   }
   Options &clear_mask() {
     detail::call(npad_options_set_mask, handle_.get(), static_cast<const npad_mask *>(nullptr));
+    has_mask_ = false;
     return *this;
   }
+  /// Whether set_mask() has set a mask.
+  bool has_mask() const noexcept { return has_mask_; }
 
   /// Sets the rectangular region of interest that all images of a fit share; all four values 0 mean none.
   Options &set_roi(int x, int y, int width, int height) {
@@ -401,9 +470,10 @@ class Options {
   }
 
   /// Sets the progress callback of fits with these options; an empty function removes it. Existing trainers keep the
-  /// callback that they were created with.
+  /// callback that they were created with. If the callback calls the trainer whose call it reports, that inner call
+  /// fails with NPAD_STATUS_WRONG_STATE.
   Options &set_progress(Progress progress) {
-    auto shared = progress ? std::make_shared<Progress>(std::move(progress)) : nullptr;
+    auto shared = progress ? std::make_shared<detail::SharedProgress>(std::move(progress)) : nullptr;
     detail::call(npad_options_set_progress, handle_.get(),
                  shared ? static_cast<npad_progress_callback>(detail::progress) : nullptr,
                  static_cast<void *>(shared.get()));
@@ -412,36 +482,18 @@ class Options {
   }
 
   /// Sets a feature extractor of the program. Options, trainers and models share it.
-  Options &set_extractor(std::shared_ptr<const Extractor> extractor) {
-    if (!extractor) throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the extractor is null");
-    std::vector<std::int32_t> strides, channels;
-    for (const Extractor::Output &output : extractor->outputs) {
-      strides.push_back(output.stride);
-      channels.push_back(output.channels);
-    }
-    npad_extractor table{};
-    table.size = sizeof table;
-    table.name = extractor->name.c_str();
-    table.tap_count = strides.size();
-    table.strides = strides.data();
-    table.channels = channels.data();
-    std::copy(extractor->mean.begin(), extractor->mean.end(), table.mean);
-    std::copy(extractor->deviation.begin(), extractor->deviation.end(), table.std);
-    table.extract = extractor->extract ? static_cast<npad_extract_callback>(detail::extract) : nullptr;
-    table.free = detail::free_extractor;
-    auto user_data = std::make_unique<detail::SharedExtractor>(extractor);
-    table.user_data = user_data.get();
-    set_extractor(table);
-    static_cast<void>(user_data.release());  // npad calls `free`.
-    return *this;
-  }
   Options &set_extractor(Extractor extractor) {
-    return set_extractor(std::make_shared<const Extractor>(std::move(extractor)));
+    return share_extractor(std::make_shared<const Extractor>(std::move(extractor)));
+  }
+  /// The same for an extractor that is shared already. A template, so that braces always mean an Extractor.
+  template <class Shared, class = std::enable_if_t<std::is_convertible_v<Shared, std::shared_ptr<const Extractor>>>>
+  Options &set_extractor(Shared &&extractor) {
+    return share_extractor(std::forward<Shared>(extractor));
   }
   /// Sets a feature extractor from a C table.
-  Options &set_extractor(const npad_extractor &extractor) {
-    detail::call(npad_options_set_extractor, handle_.get(), &extractor);
-    return *this;
+  template <class Table, class = std::enable_if_t<std::is_base_of_v<npad_extractor, Table>>>
+  Options &set_extractor(const Table &extractor) {
+    return set_table(extractor);
   }
 
   const npad_options *get() const noexcept { return handle_.get(); }
@@ -450,9 +502,46 @@ class Options {
   friend class Model;
   friend class Trainer;
 
+  Options &share_extractor(std::shared_ptr<const Extractor> extractor) {
+    if (!extractor) throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the extractor is null");
+    std::vector<std::int32_t> strides, channels;
+    for (const Extractor::Output &output : extractor->outputs) {
+      strides.push_back(output.stride);
+      channels.push_back(output.channels);
+    }
+    npad_extractor table{};
+    table.size = sizeof table;
+    table.name = detail::c_string(extractor->name, "the extractor's name");
+    table.tap_count = strides.size();
+    table.strides = strides.data();
+    table.channels = channels.data();
+    std::copy(extractor->mean.begin(), extractor->mean.end(), table.mean);
+    std::copy(extractor->deviation.begin(), extractor->deviation.end(), table.std);
+    table.extract = extractor->extract ? static_cast<npad_extract_callback>(detail::extract) : nullptr;
+    table.free = detail::free_extractor;
+    auto user_data = std::make_unique<detail::SharedExtractor>(std::move(extractor));
+    table.user_data = user_data.get();
+    set_table(table);
+    static_cast<void>(user_data.release());  // npad calls `free`.
+    return *this;
+  }
+
+  Options &set_table(const npad_extractor &extractor) {
+    detail::call(npad_options_set_extractor, handle_.get(), &extractor);
+    return *this;
+  }
+
+  /// The handle. Throws if the options were moved from, since a null handle means the defaults in npad.h.
+  const npad_options *checked() const {
+    if (!handle_)
+      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the options were moved from; assign new options before using them again");
+    return handle_.get();
+  }
+
   // Declared first, so that the callback outlives the handle that refers to it.
-  std::shared_ptr<Progress> progress_;
+  std::shared_ptr<detail::SharedProgress> progress_;
   detail::Handle<npad_options, npad_options_free> handle_;
+  bool has_mask_ = false;
 };
 
 /// A cancellation request for a batch. Any number of threads may use it at once. It must outlive the calls that take
@@ -628,6 +717,7 @@ class Output {
     view_.map = rows;
     view_.map_stride = stride;
     map_size_ = size;
+    width_ = height_ = 0;
     return *this;
   }
 
@@ -640,16 +730,32 @@ class Output {
 
   /// Throws if a vector or span is too short for the image.
   void check(const Image &image) const {
-    if (image.width() < 1 || image.height() < 1) return;  // npad refuses the image.
-    const auto pixels = static_cast<std::size_t>(image.width()) * static_cast<std::size_t>(image.height());
     const std::size_t size = (std::min)(map_size_, map_u8_size_);
-    if (size < pixels)
-      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the map has room for " + std::to_string(size) + " values, but the image has " +
-                                                    std::to_string(pixels) + " pixels");
+    if (size < image.pixel_count())
+      throw Error(NPAD_STATUS_INVALID_ARGUMENT, "the map has room for " + std::to_string(size) +
+                                                    " values, but the image has " + std::to_string(image.pixel_count()) +
+                                                    " pixels");
+  }
+
+  /// Throws if the map was written for an image of another size.
+  void check_size(const Image &image) const {
+    check(image);
+    if (width_ != 0 && (width_ != image.width() || height_ != image.height()))
+      throw Error(NPAD_STATUS_INVALID_IMAGE, "the image is " + image.size_text() +
+                                                 ", but the output is that of an image of " + std::to_string(width_) +
+                                                 " x " + std::to_string(height_));
+  }
+
+  void written(const npad_output &view, const Image &image) noexcept {
+    view_ = view;
+    width_ = image.width();
+    height_ = image.height();
   }
 
   npad_output view_;
   std::size_t map_size_ = unchecked, map_u8_size_ = unchecked;
+  /// The size of the image that the map was written for, 0 if the map was set since.
+  int width_ = 0, height_ = 0;
 };
 
 namespace detail {
@@ -672,30 +778,32 @@ class Model {
   static Model fit(const std::vector<Image> &images, const Options &options = Options()) {
     return fit(images.data(), images.size(), options);
   }
+  static Model fit(std::initializer_list<Image> images, const Options &options = Options()) {
+    return fit(images.begin(), images.size(), options);
+  }
   static Model fit(const Image *images, std::size_t count, const Options &options = Options()) {
     const auto views = detail::views(images, count);
-    const auto progress = options.progress_;  // The callback may replace itself.
     npad_model *model = nullptr;
-    detail::call(npad_fit, views.data(), views.size(), options.get(), &model);
+    detail::call_with(options.progress_, npad_fit, views.data(), views.size(), options.checked(), &model);
     return Model(model);
   }
 
   /// Loads a model from a file; npad_model_load() lists the options that are used.
   static Model load(const std::string &path, const Options &options = Options()) {
     npad_model *model = nullptr;
-    detail::call(npad_model_load, path.c_str(), options.get(), &model);
+    detail::call(npad_model_load, detail::c_string(path, "the path"), options.checked(), &model);
     return Model(model);
   }
 
   /// Loads a model from the bytes of a model file.
   static Model load_memory(const void *data, std::size_t size, const Options &options = Options()) {
     npad_model *model = nullptr;
-    detail::call(npad_model_load_memory, static_cast<const std::uint8_t *>(data), size, options.get(), &model);
+    detail::call(npad_model_load_memory, static_cast<const std::uint8_t *>(data), size, options.checked(), &model);
     return Model(model);
   }
 
   /// Writes the model file atomically.
-  void save(const std::string &path) const { detail::call(npad_model_save, get(), path.c_str()); }
+  void save(const std::string &path) const { detail::call(npad_model_save, get(), detail::c_string(path, "the path")); }
 
   /// The bytes of the model file.
   std::vector<std::uint8_t> save_memory() const {
@@ -721,6 +829,9 @@ class Model {
   std::vector<Result> score_batch(const std::vector<Image> &images, const Cancellation *cancellation = nullptr) const {
     return score_batch(images.data(), images.size(), cancellation);
   }
+  std::vector<Result> score_batch(std::initializer_list<Image> images, const Cancellation *cancellation = nullptr) const {
+    return score_batch(images.begin(), images.size(), cancellation);
+  }
   std::vector<Result> score_batch(const Image *images, std::size_t count, const Cancellation *cancellation = nullptr) const {
     const auto views = detail::views(images, count);
     std::vector<npad_result *> handles(count);
@@ -734,7 +845,9 @@ class Model {
   /// Scores one image and writes the result to the caller's memory.
   void score_into(const Image &image, Output &output) const {
     output.check(image);
-    detail::call(npad_score_into, get(), image.get(), &output.view_);
+    npad_output memory = output.view_;
+    detail::call(npad_score_into, get(), image.get(), &memory);
+    output.written(memory, image);
   }
 
   /// Scores a batch of images and writes the results to the caller's memory, one output for each image.
@@ -755,7 +868,7 @@ class Model {
       memory.push_back(outputs[i].view_);
     }
     detail::call(npad_score_batch_into, get(), views.data(), count, request(cancellation), memory.data());
-    for (std::size_t i = 0; i < count; ++i) outputs[i].view_ = memory[i];
+    for (std::size_t i = 0; i < count; ++i) outputs[i].written(memory[i], images[i]);
   }
 
 #ifdef __cpp_lib_span
@@ -777,21 +890,21 @@ class Model {
   }
   Model recalibrate(std::span<const Image> images) const { return recalibrate(images.data(), images.size(), nullptr); }
   Model recalibrate(std::span<const Image> images, const Options &options) const {
-    return recalibrate(images.data(), images.size(), options.get());
+    return recalibrate(images.data(), images.size(), options.checked());
   }
 #endif
 
   /// The image with its anomaly map drawn over it, as rows of `width` RGB (or BGR) pixels without padding.
   std::vector<std::uint8_t> render(const Image &image, const Result &result,
                                    npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
-    std::vector<std::uint8_t> pixels(picture_size(image));
+    std::vector<std::uint8_t> pixels(3 * image.pixel_count());
     render_into(image, result, pixels.data(), 0, format);
     return pixels;
   }
-  /// Draws the map and regions that score_into() wrote.
+  /// Draws the map and regions that score_into() wrote for the image.
   std::vector<std::uint8_t> render(const Image &image, const Output &output,
                                    npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
-    std::vector<std::uint8_t> pixels(picture_size(image));
+    std::vector<std::uint8_t> pixels(3 * image.pixel_count());
     render_into(image, output, pixels.data(), 0, format);
     return pixels;
   }
@@ -802,7 +915,7 @@ class Model {
   }
   void render_into(const Image &image, const Output &output, std::uint8_t *pixels, std::int64_t stride = 0,
                    npad_pixel_format format = NPAD_PIXEL_FORMAT_RGB8) const {
-    output.check(image);
+    output.check_size(image);
     detail::call(npad_render_output, get(), image.get(), output.get(), pixels, stride, static_cast<std::int32_t>(format));
   }
 
@@ -830,9 +943,15 @@ class Model {
   /// A copy of the model with thresholds computed from good images that are not among those of the fit, for its own
   /// rates. Both share memory.
   Model recalibrate(const std::vector<Image> &images) const { return recalibrate(images.data(), images.size(), nullptr); }
+  Model recalibrate(std::initializer_list<Image> images) const {
+    return recalibrate(images.begin(), images.size(), nullptr);
+  }
   /// As above, for the rates of the options.
   Model recalibrate(const std::vector<Image> &images, const Options &options) const {
-    return recalibrate(images.data(), images.size(), options.get());
+    return recalibrate(images.data(), images.size(), options.checked());
+  }
+  Model recalibrate(std::initializer_list<Image> images, const Options &options) const {
+    return recalibrate(images.begin(), images.size(), options.checked());
   }
 
   const npad_model *get() const noexcept { return handle_.get(); }
@@ -840,13 +959,6 @@ class Model {
  private:
   static const npad_cancellation *request(const Cancellation *cancellation) noexcept {
     return cancellation == nullptr ? nullptr : cancellation->get();
-  }
-
-  static std::size_t picture_size(const Image &image) {
-    if (image.width() < 1 || image.height() < 1)
-      throw Error(NPAD_STATUS_INVALID_IMAGE, "the image is " + std::to_string(image.width()) + " x " +
-                                                 std::to_string(image.height()) + ", but must have at least one pixel");
-    return std::size_t{3} * static_cast<std::size_t>(image.width()) * static_cast<std::size_t>(image.height());
   }
 
   Model recalibrate(const Image *images, std::size_t count, const npad_options *options) const {
@@ -860,42 +972,43 @@ class Model {
 };
 
 /// A fit in progress, which learns good images one at a time. Only one thread at a time may use it. It shares the
-/// callbacks of the options that it was created with, which need not outlive it.
+/// callbacks of the options that it was created with, which need not outlive it. Its progress callback may call
+/// image_count() alone: its other calls fail with NPAD_STATUS_WRONG_STATE.
 class Trainer {
  public:
   explicit Trainer(const Options &options = Options()) : progress_(options.progress_) {
     npad_trainer *trainer = nullptr;
-    detail::call(npad_trainer_new, options.get(), &trainer);
+    detail::call(npad_trainer_new, options.checked(), &trainer);
     handle_.reset(trainer);
   }
 
   /// Resumes the fit of a model, to compute a new model from further good images.
   static Trainer resume(const Model &model, const Options &options = Options()) {
     npad_trainer *trainer = nullptr;
-    detail::call(npad_trainer_resume, model.get(), options.get(), &trainer);
+    detail::call(npad_trainer_resume, model.get(), options.checked(), &trainer);
     return Trainer(trainer, options.progress_);
   }
 
   /// Sets the number of images that will be added, for the progress callback; 0 means unknown.
   void expect(std::size_t count) { detail::call(npad_trainer_expect, handle_.get(), count); }
   /// Learns one good image. On failure, including cancellation, the trainer is unchanged.
-  void add(const Image &image) { detail::call(npad_trainer_add_image, handle_.get(), image.get()); }
+  void add(const Image &image) { detail::call_with(progress_, npad_trainer_add_image, handle_.get(), image.get()); }
   std::size_t image_count() const noexcept { return npad_trainer_image_count(handle_.get()); }
 
   /// Finishes the fit. After a failure the trainer is unchanged: more images can be added, and the call can be
   /// repeated.
   Model finish() {
     npad_model *model = nullptr;
-    detail::call(npad_trainer_finish, handle_.get(), &model);
+    detail::call_with(progress_, npad_trainer_finish, handle_.get(), &model);
     return Model(model);
   }
 
  private:
-  Trainer(npad_trainer *owned, std::shared_ptr<Progress> progress) noexcept
+  Trainer(npad_trainer *owned, std::shared_ptr<detail::SharedProgress> progress) noexcept
       : progress_(std::move(progress)), handle_(owned) {}
 
   // Declared first, so that the callback outlives the handle that refers to it.
-  std::shared_ptr<Progress> progress_;
+  std::shared_ptr<detail::SharedProgress> progress_;
   detail::Handle<npad_trainer, npad_trainer_free> handle_;
 };
 

@@ -3,6 +3,9 @@
  * Images: byte, uint2 and real (1 is white) with one channel, byte with three (red, green, blue). A reduced domain is the
  * region of interest: for scoring that of each image, for a fit one that all images share. Anything else throws npad::Error.
  *
+ * `significant_bits` is for images of type uint2: 10 for Mono10, 12 for Mono12; 0 means 16. It must be the same for fitting
+ * and scoring.
+ *
  * Written against HALCON/C++'s documented signatures (HALCON 12 and newer, namespace HalconCpp). */
 #ifndef NPAD_HALCON_HPP
 #define NPAD_HALCON_HPP
@@ -11,7 +14,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,7 +27,6 @@ namespace npad::halcon {
 /// A view of an HImage without a copy of its pixels; it keeps the image alive. A reduced domain becomes a mask.
 class View {
  public:
-  /// `significant_bits` is for images of type uint2: 10 for Mono10, 12 for Mono12; 0 means 16.
   explicit View(const HalconCpp::HImage &image, int significant_bits = 0) : source_(image) {
     HalconCpp::HString type;
     void *planes[3] = {};
@@ -77,7 +81,7 @@ class View {
 };
 
 /// A fit in progress. A reduced domain of the first image becomes the mask of the model, and all other images must then
-/// have the same domain.
+/// have the same domain. If the options have a mask, the domains must be full.
 class Trainer {
  public:
   explicit Trainer(Options options = Options(), int significant_bits = 0)
@@ -115,6 +119,10 @@ class Trainer {
 
  private:
   void add_first(std::unique_ptr<View> view) {
+    if (view->mask() && options_.has_mask())
+      throw Error(NPAD_STATUS_INVALID_IMAGE,
+                  "the image's domain is reduced, but the options have a mask, and a fit takes one of both: use "
+                  "full_domain, or options without a mask");
     if (view->mask()) options_.set_mask(*view->mask());
     try {
       npad::Trainer trainer(options_);
@@ -142,11 +150,15 @@ inline Result score(const Model &model, const HalconCpp::HImage &image, int sign
 
 /// Scores a batch of images, each within its domain. If one fails, the call throws and returns no results.
 inline std::vector<Result> score_batch(const Model &model, const std::vector<HalconCpp::HImage> &images,
-                                       const Cancellation *cancellation = nullptr) {
+                                       const Cancellation *cancellation = nullptr, int significant_bits = 0) {
   std::vector<std::unique_ptr<View>> views;
   std::vector<Image> batch;
   for (const HalconCpp::HImage &image : images) {
-    views.push_back(std::make_unique<View>(image));
+    try {
+      views.push_back(std::make_unique<View>(image, significant_bits));
+    } catch (const Error &error) {
+      throw npad::detail::error_of(batch.size(), error);
+    }
     batch.push_back(views.back()->image());
   }
   return model.score_batch(batch, cancellation);

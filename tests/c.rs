@@ -115,13 +115,27 @@ fn callbacks_in_cpp_live_long_enough_and_their_exceptions_come_out_of_the_call()
 }
 
 #[test]
+fn exceptions_of_callbacks_in_cpp_cross_shared_libraries() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = root().join("tests/c/libraries.cpp");
+    let library = ["-shared", "-fPIC", "-fvisibility=hidden", "-DLIBRARY", ADDRESS_SANITIZER];
+    let library = build(&source, folder.path(), "liboptions.so", &library);
+    let flags = ["-fvisibility=hidden", library.to_str().unwrap(), ADDRESS_SANITIZER];
+    let program = common::c::compile(&source, folder.path(), &flags);
+    let output = text(&command(&program, folder.path()).output().unwrap());
+    assert_eq!(output, "all as documented\n");
+}
+
+#[test]
 fn a_library_of_another_version_is_refused_in_cpp() {
     run_cpp("tests/c/version.cpp", &[]);
 }
 
 #[test]
 fn the_opencv_header_takes_and_gives_matrices() {
-    run_cpp("tests/c/opencv.cpp", &["-isystem/usr/include/opencv4", "-lopencv_core", "-lopencv_imgproc"]);
+    let opencv = ["-isystem/usr/include/opencv4", "-lopencv_core", "-lopencv_imgproc"];
+    run_cpp("tests/c/opencv.cpp", &opencv);
+    run_cpp("tests/c/opencv.cpp", &[&opencv[..], &["-std=c++20"]].concat());
 }
 
 /// HALCON itself cannot be had here.

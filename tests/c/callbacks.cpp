@@ -184,6 +184,32 @@ int main() {
     CHECK(inner && trainer.image_count() == 1);
   }
 
+  // A callback that uses its own trainer: the inner calls fail, the outer call goes on.
+  {
+    std::optional<npad::Trainer> trainer;
+    int refused = 0;
+    trainer.emplace(quick().set_progress([&](const char *, std::size_t, std::size_t) {
+      THROWS(trainer->add(good[1]), NPAD_STATUS_WRONG_STATE, "in use");
+      THROWS(trainer->finish(), NPAD_STATUS_WRONG_STATE, "in use");
+      ++refused;
+      return true;
+    }));
+    trainer->add(good[0]);
+    CHECK(refused > 0 && trainer->image_count() == 1);
+  }
+
+  // The callback replaces itself during a call: it lives until the call has returned.
+  {
+    const auto last = std::make_shared<int>(0);
+    npad::Options options = quick();
+    options.set_progress([&options, counted = Counted{last}](const char *stage, std::size_t done, std::size_t total) {
+      options.set_progress(nullptr);
+      return counted(stage, done, total);
+    });
+    npad::Model::fit(good, options);
+    CHECK(*last > 0 && last.use_count() == 1);
+  }
+
   // An extractor lives as long as the model, and its exceptions are errors of the call.
   {
     const auto count = std::make_shared<std::atomic<int>>(0);

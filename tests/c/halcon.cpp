@@ -94,11 +94,13 @@ int main() {
   HImage narrow;
   narrow.GenImage1("uint2", side, side, mono12.data());
   CHECK(npad::halcon::score(model, narrow, 12).is_anomalous());
+  CHECK(npad::halcon::score_batch(model, {narrow}, nullptr, 12)[0].score() == npad::halcon::score(model, narrow, 12).score());
   const auto batch = npad::halcon::score_batch(model, {bad, colour});
   CHECK(batch.size() == 2 && batch[0].score() == found.score() && batch[1].score() == found.score());
   odd.GenImage1("int4", side, side, floats.data());
   THROWS(npad::halcon::score(model, odd), NPAD_STATUS_INVALID_IMAGE, "'int4' with 1 channels");
   THROWS(npad::halcon::score(model, HImage()), NPAD_STATUS_INVALID_IMAGE, "0 channels");
+  THROWS(npad::halcon::score_batch(model, {bad, odd}), NPAD_STATUS_INVALID_IMAGE, "image 1: an HImage of type 'int4'");
 
   // A reduced domain: of one image, and of a fit.
   CHECK(!npad::halcon::score(model, bad.ReduceDomain(HRegion(0, 0, side - 1, 30))).is_anomalous());
@@ -116,6 +118,21 @@ int main() {
   THROWS(retried.add(nan.ReduceDomain(HRegion(0, 0, 50, 50))), NPAD_STATUS_INVALID_IMAGE, "");
   retried.add(bad);
   CHECK(retried.image_count() == 1);
+  // A mask of the options stays: a reduced domain is refused, and full images are learnt within the mask.
+  std::vector<std::uint8_t> left(side * side);
+  for (int i = 0; i < side * side; ++i) left[std::size_t(i)] = i % side < 31;
+  npad::Options masked = quick();
+  masked.set_mask({left.data(), side, side});
+  npad::halcon::Trainer within(std::move(masked));
+  const HRegion top(0, 0, 39, side - 1);
+  THROWS(within.add(nan), NPAD_STATUS_INVALID_IMAGE, "");
+  THROWS(within.add(image_of(part(0)).ReduceDomain(top)), NPAD_STATUS_INVALID_IMAGE, "the options have a mask");
+  for (unsigned seed = 0; seed < 12; ++seed) within.add(image_of(part(seed)));
+  THROWS(within.add(image_of(part(0)).ReduceDomain(top)), NPAD_STATUS_INVALID_IMAGE, "");
+  const npad::Model left_half = within.finish();
+  CHECK(!npad::halcon::score(left_half, bad).is_anomalous());
+  CHECK(npad::halcon::score(left_half, image_of(scratched(200, 12, 20))).is_anomalous());
+
   npad::halcon::Trainer full(quick());
   full.add(bad);
   THROWS(full.add(bad.ReduceDomain(HRegion(0, 0, 50, 50))), NPAD_STATUS_INVALID_IMAGE, "first image's was full");

@@ -8,6 +8,10 @@
 
 namespace {
 
+using namespace std::string_literals;
+
+const std::uint8_t one_byte[1] = {};
+
 npad::Image view(const std::vector<std::uint8_t> &pixels) { return {pixels.data(), side, side, NPAD_PIXEL_FORMAT_GRAY8}; }
 
 }  // namespace
@@ -31,6 +35,17 @@ int main() {
   const npad::Model model = npad::Model::fit(good, moved);
   CHECK(steps > 15 && model.info().find("\"images\":12") != std::string::npos);
 
+  // Options that were moved from are not the defaults.
+  THROWS(npad::Model::fit(good, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
+  THROWS(npad::Model::load("none.npad", options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
+  THROWS(npad::Model::load_memory(one_byte, 1, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
+  THROWS(model.recalibrate(good, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
+  THROWS(npad::Trainer{options}, NPAD_STATUS_INVALID_ARGUMENT, "moved from");
+  THROWS(npad::Trainer::resume(model, options), NPAD_STATUS_INVALID_ARGUMENT, "moved from");
+  THROWS(options.set("size", "64"), NPAD_STATUS_INVALID_ARGUMENT, "options");
+  options = quick();
+  CHECK(npad::Model::fit(good, options).image_count() == 12);
+
   // What the model knows.
   CHECK(model.image_count() == 12 && model.method() == "npad" && model.device() == "cpu" && !model.backbone().empty());
   CHECK(model.input_width() == 64 && model.input_height() == 64 && std::abs(model.false_alarm_rate() - 0.01) < 1e-9);
@@ -49,6 +64,29 @@ int main() {
   CHECK(moved.get("size") == "64" && npad::Options().get("size") == "240");
   THROWS(moved.get("sice"), NPAD_STATUS_NOT_FOUND, "sice");
   THROWS(moved.set("sice", "1"), NPAD_STATUS_INVALID_OPTION, "sice");
+
+  // A C string would end at the null character.
+  THROWS(moved.set("size", "32\0x"s), NPAD_STATUS_INVALID_ARGUMENT, "value contains a null character after '32'");
+  THROWS(moved.set("size\0x"s, "32"), NPAD_STATUS_INVALID_ARGUMENT, "name contains a null character after 'size'");
+  THROWS(moved.get("size\0x"s), NPAD_STATUS_INVALID_ARGUMENT, "null character");
+  THROWS(model.save("cut.npad\0x"s), NPAD_STATUS_INVALID_ARGUMENT, "path contains a null character after 'cut.npad'");
+  THROWS(npad::Model::load("cut.npad\0x"s), NPAD_STATUS_INVALID_ARGUMENT, "null character");
+  THROWS(npad::open_runtime("/none\0x"s), NPAD_STATUS_INVALID_ARGUMENT, "null character");
+  THROWS(npad::load_plugin("/none\0x"s), NPAD_STATUS_INVALID_ARGUMENT, "null character");
+  npad::Extractor cut;
+  cut.name = "cut\0x"s;
+  THROWS(moved.set_extractor(cut), NPAD_STATUS_INVALID_ARGUMENT, "null character");
+  CHECK(moved.get("size") == "64");
+
+  // Braces and null pointers.
+  THROWS(moved.set_extractor({}), NPAD_STATUS_PLUGIN, "");
+  THROWS(moved.set_extractor(nullptr), NPAD_STATUS_INVALID_ARGUMENT, "null");
+  THROWS(moved.set_extractor(npad_extractor{}), NPAD_STATUS_PLUGIN, "npad_extractor");
+  CHECK(model.score_batch({}).empty() && model.score_batch({good[0], good[1]}).size() == 2);
+  THROWS(npad::Model::fit({}), NPAD_STATUS_NOT_ENOUGH_IMAGES, "");
+  CHECK(npad::Model::fit({good[0], good[1], good[2]}, moved).image_count() == 3);
+  THROWS(model.recalibrate({}), NPAD_STATUS_NOT_ENOUGH_IMAGES, "");
+  THROWS(model.recalibrate({}, moved), NPAD_STATUS_NOT_ENOUGH_IMAGES, "");
 
   // One image, and batches.
   const auto bad = scratched(200, 44, 20);
@@ -124,6 +162,20 @@ int main() {
   CHECK(model.render(view(bad), found) == model.render(view(bad), output));
   CHECK(model.render(view(bad), found, NPAD_PIXEL_FORMAT_BGR8) != model.render(view(bad), found));
   THROWS(model.render(view(bad), found, NPAD_PIXEL_FORMAT_GRAY8), NPAD_STATUS_INVALID_ARGUMENT, "");
+
+  // An output belongs to an image of one size, until it has another map.
+  const npad::Image wider(bad.data(), 2 * side, side / 2, NPAD_PIXEL_FORMAT_GRAY8);
+  THROWS(model.render(wider, output), NPAD_STATUS_INVALID_IMAGE,
+         "the image is 128 x 32, but the output is that of an image of 64 x 64");
+  THROWS(model.render(wider, found), NPAD_STATUS_INVALID_IMAGE, "");
+  output.set_map(map).set_regions(nullptr, 0);
+  CHECK(model.render(wider, output).size() == 3 * map.size());
+  outputs[0].set_map(maps[0]);
+  outputs.resize(2);
+  outputs[1].set_map(maps[1]);
+  model.score_batch_into(batch, outputs);
+  THROWS(model.render(wider, outputs[1]), NPAD_STATUS_INVALID_IMAGE, "64 x 64");
+  THROWS(model.render(npad::Image(nullptr, 0, 5, NPAD_PIXEL_FORMAT_GRAY8), found), NPAD_STATUS_INVALID_IMAGE, "0 x 5");
 
   // Masks, rectangles, and cameras with 12 bits.
   std::vector<std::uint8_t> left(side * side);
