@@ -32,7 +32,9 @@
  * success and a new npad_error on failure, which the caller must free. A failed call has no effect unless its description
  * says so, and sets its output handles to null. Any function may return NPAD_STATUS_INVALID_ARGUMENT for a null pointer or
  * a wrong struct size, NPAD_STATUS_OUT_OF_MEMORY, and NPAD_STATUS_INTERNAL for a defect of npad. npad never ends the
- * process, never prints, and never lets a panic cross the interface.
+ * process, never prints, and never lets a panic cross the interface, with one exception: memory whose size depends on
+ * images and models is allocated with care, but where not even a few kilobytes are left, or where an allocation of ONNX
+ * Runtime's own fails, the process may end.
  *
  * Ownership: the caller owns every handle that a function returns and must free it once with the free function of its
  * type; freeing null is allowed. Pointers that accessors return belong to the handle and are valid until it is freed.
@@ -41,7 +43,8 @@
  * Threads: any number of threads may use a model, result, buffer or error at once. Only one thread at a time may use a
  * trainer or options. npad creates its own worker threads.
  *
- * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other systems.
+ * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other systems; a path that is
+ * the value of an option is UTF-8 everywhere.
  *
  * The library stays loaded until the process ends, since ONNX Runtime cannot be unloaded safely.
  *
@@ -385,7 +388,8 @@ typedef struct npad_result npad_result;
  * A fit in progress: learns good images one at a time, then computes a model.
  *
  * Its memory use does not depend on the number of images. Owned by the caller, who must free it with
- * npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time.
+ * npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time: a call during another one,
+ * from another thread or from a callback, returns NPAD_STATUS_WRONG_STATE.
  */
 typedef struct npad_trainer npad_trainer;
 
@@ -824,8 +828,9 @@ extern "C" {
 npad_cancellation *npad_cancellation_new(void);
 
 /**
- * Cancels all running and future calls that use this request: each returns NPAD_STATUS_CANCELLED once the image in
- * progress is complete. May be called from any thread. Null is allowed.
+ * Cancels all running and future calls that use this request. Each returns NPAD_STATUS_CANCELLED: a running call once
+ * the image in progress is complete, a call that is blocked by "max_calls" at once. May be called from any thread. Null
+ * is allowed.
  */
 void npad_cancellation_cancel(npad_cancellation *cancellation);
 
@@ -1070,8 +1075,12 @@ size_t npad_model_image_count(const npad_model *model);
 double npad_model_false_alarm_rate(const npad_model *model);
 
 /**
- * Prepares the model for images of one size: allocates working memory and scores a test image, so that the first call
- * is as fast as later ones. Any number of threads may call it at once, also while others score.
+ * Prepares the model for images of one size, so that the first call is as fast as later ones. Allocates the working
+ * memory of as many concurrent calls as there are cores, at most "max_calls", and scores a test image with each, one
+ * after the other. The working memory of further concurrent calls is allocated when they first run.
+ *
+ * Any number of threads may call it at once, also while others score. It counts as one call: it blocks while
+ * "max_calls" calls are running, for at most "call_timeout".
  *
  * @param model   the model
  * @param width   width of the images in pixels, 1 to 65535
@@ -1118,7 +1127,8 @@ npad_options *npad_options_new(void);
  * - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
  *   fallback
  * - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
- * - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. 0: one per core
+ * - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
+ *   0: one per core
  * - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
  *   it returns at once, "none": no limit
  * - "seed" (0): seed of the random number generator of a fit
@@ -1423,12 +1433,12 @@ npad_status npad_score_into(const npad_model *model, const npad_image *image, np
 
 /**
  * Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
- * the call fails and returns no results.
+ * the call fails and returns no results. The batch counts as one call, which runs until its last image is scored.
  *
  * @param model         the model
  * @param images        `count` images, each of any size; read during the call only
  * @param count         the number of images, 0 or more
- * @param cancellation  cancels the call between two images; null for none
+ * @param cancellation  cancels the call; null for none
  * @param results       receives `count` results, all null on failure
  * @param error         receives the error, or null; may itself be null
  * @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
@@ -1448,7 +1458,7 @@ npad_status npad_score_batch(const npad_model *model,
  * @param model         the model
  * @param images        `count` images, each of any size; read during the call only
  * @param count         the number of images, 0 or more
- * @param cancellation  cancels the call between two images; null for none
+ * @param cancellation  cancels the call; null for none
  * @param outputs       `count` outputs with the same `size`, one for the image of the same index. Their memory must
  *                      not overlap
  * @param error         receives the error, or null; may itself be null
@@ -1573,7 +1583,8 @@ npad_status npad_trainer_add_image(npad_trainer *trainer, const npad_image *imag
 npad_status npad_trainer_expect(npad_trainer *trainer, size_t count, npad_error **error);
 
 /**
- * Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished.
+ * Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished. May be called
+ * at any time, from callbacks too.
  */
 size_t npad_trainer_image_count(const npad_trainer *trainer);
 
@@ -1593,7 +1604,7 @@ size_t npad_trainer_image_count(const npad_trainer *trainer);
 npad_status npad_trainer_finish(npad_trainer *trainer, npad_model **model, npad_error **error);
 
 /**
- * Frees a trainer. Null is allowed.
+ * Frees a trainer, which no call may be using. Null is allowed.
  */
 void npad_trainer_free(npad_trainer *trainer);
 

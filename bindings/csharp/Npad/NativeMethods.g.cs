@@ -31,8 +31,9 @@ namespace Npad.Native
         internal static extern npad_cancellation* npad_cancellation_new();
 
         /// <summary>
-        ///  Cancels all running and future calls that use this request: each returns NPAD_STATUS_CANCELLED once the image in
-        ///  progress is complete. May be called from any thread. Null is allowed.
+        ///  Cancels all running and future calls that use this request. Each returns NPAD_STATUS_CANCELLED: a running call once
+        ///  the image in progress is complete, a call that is blocked by "max_calls" at once. May be called from any thread. Null
+        ///  is allowed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_cancellation_cancel", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void npad_cancellation_cancel(npad_cancellation* cancellation);
@@ -308,8 +309,12 @@ namespace Npad.Native
         internal static extern double npad_model_false_alarm_rate(npad_model* model);
 
         /// <summary>
-        ///  Prepares the model for images of one size: allocates working memory and scores a test image, so that the first call
-        ///  is as fast as later ones. Any number of threads may call it at once, also while others score.
+        ///  Prepares the model for images of one size, so that the first call is as fast as later ones. Allocates the working
+        ///  memory of as many concurrent calls as there are cores, at most "max_calls", and scores a test image with each, one
+        ///  after the other. The working memory of further concurrent calls is allocated when they first run.
+        ///
+        ///  Any number of threads may call it at once, also while others score. It counts as one call: it blocks while
+        ///  "max_calls" calls are running, for at most "call_timeout".
         ///
         ///  @param model   the model
         ///  @param width   width of the images in pixels, 1 to 65535
@@ -362,7 +367,8 @@ namespace Npad.Native
         ///  - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
         ///    fallback
         ///  - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
-        ///  - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. 0: one per core
+        ///  - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
+        ///    0: one per core
         ///  - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
         ///    it returns at once, "none": no limit
         ///  - "seed" (0): seed of the random number generator of a fit
@@ -662,12 +668,12 @@ namespace Npad.Native
 
         /// <summary>
         ///  Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
-        ///  the call fails and returns no results.
+        ///  the call fails and returns no results. The batch counts as one call, which runs until its last image is scored.
         ///
         ///  @param model         the model
         ///  @param images        `count` images, each of any size; read during the call only
         ///  @param count         the number of images, 0 or more
-        ///  @param cancellation  cancels the call between two images; null for none
+        ///  @param cancellation  cancels the call; null for none
         ///  @param results       receives `count` results, all null on failure
         ///  @param error         receives the error, or null; may itself be null
         ///  @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
@@ -683,7 +689,7 @@ namespace Npad.Native
         ///  @param model         the model
         ///  @param images        `count` images, each of any size; read during the call only
         ///  @param count         the number of images, 0 or more
-        ///  @param cancellation  cancels the call between two images; null for none
+        ///  @param cancellation  cancels the call; null for none
         ///  @param outputs       `count` outputs with the same `size`, one for the image of the same index. Their memory must
         ///                       not overlap
         ///  @param error         receives the error, or null; may itself be null
@@ -800,7 +806,8 @@ namespace Npad.Native
         internal static extern Status npad_trainer_expect(npad_trainer* trainer, System.UIntPtr count, npad_error** error);
 
         /// <summary>
-        ///  Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished.
+        ///  Returns the number of good images that the trainer has learnt; 0 if `trainer` is null or has finished. May be called
+        ///  at any time, from callbacks too.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_image_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_trainer_image_count(npad_trainer* trainer);
@@ -822,7 +829,7 @@ namespace Npad.Native
         internal static extern Status npad_trainer_finish(npad_trainer* trainer, npad_model** model, npad_error** error);
 
         /// <summary>
-        ///  Frees a trainer. Null is allowed.
+        ///  Frees a trainer, which no call may be using. Null is allowed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_free", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern void npad_trainer_free(npad_trainer* trainer);
@@ -1187,7 +1194,8 @@ namespace Npad.Native
     ///  A fit in progress: learns good images one at a time, then computes a model.
     ///
     ///  Its memory use does not depend on the number of images. Owned by the caller, who must free it with
-    ///  npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time.
+    ///  npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time: a call during another one,
+    ///  from another thread or from a callback, returns NPAD_STATUS_WRONG_STATE.
     /// </summary>
     [StructLayout(LayoutKind.Sequential)]
     internal unsafe partial struct npad_trainer
