@@ -549,8 +549,9 @@ typedef struct {
   int32_t significant_bits;
   /**
    * Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
-   * Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. For
-   * scoring only: a fit takes one mask for all images, see npad_options_set_mask().
+   * Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. A
+   * mask that excludes no pixel has no effect. For scoring only: a fit takes one mask for all images, see
+   * npad_options_set_mask().
    */
   const npad_mask *mask;
   /**
@@ -824,8 +825,9 @@ extern "C" {
 npad_cancellation *npad_cancellation_new(void);
 
 /**
- * Cancels all running and future calls that use this request: each returns NPAD_STATUS_CANCELLED once the image in
- * progress is complete. May be called from any thread. Null is allowed.
+ * Cancels all running and future calls that use this request. Each returns NPAD_STATUS_CANCELLED: a running call once
+ * the image in progress is complete, a call that is blocked by "max_calls" at once. May be called from any thread. Null
+ * is allowed.
  */
 void npad_cancellation_cancel(npad_cancellation *cancellation);
 
@@ -1070,8 +1072,12 @@ size_t npad_model_image_count(const npad_model *model);
 double npad_model_false_alarm_rate(const npad_model *model);
 
 /**
- * Prepares the model for images of one size: allocates working memory and scores a test image, so that the first call
- * is as fast as later ones. Any number of threads may call it at once, also while others score.
+ * Prepares the model for images of one size, so that the first call is as fast as later ones. Allocates the working
+ * memory of as many concurrent calls as there are cores, at most "max_calls", and scores a test image with each, one
+ * after the other. The working memory of further concurrent calls is allocated when they first run.
+ *
+ * Any number of threads may call it at once, also while others score. It counts as one call: it blocks while
+ * "max_calls" calls are running, for at most "call_timeout".
  *
  * @param model   the model
  * @param width   width of the images in pixels, 1 to 65535
@@ -1118,7 +1124,8 @@ npad_options *npad_options_new(void);
  * - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
  *   fallback
  * - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
- * - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. 0: one per core
+ * - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
+ *   0: one per core
  * - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
  *   it returns at once, "none": no limit
  * - "seed" (0): seed of the random number generator of a fit
@@ -1423,12 +1430,12 @@ npad_status npad_score_into(const npad_model *model, const npad_image *image, np
 
 /**
  * Scores a batch of images. The results equal those of npad_score() for each image, in less time. If one image fails,
- * the call fails and returns no results.
+ * the call fails and returns no results. The batch counts as one call, which runs until its last image is scored.
  *
  * @param model         the model
  * @param images        `count` images, each of any size; read during the call only
  * @param count         the number of images, 0 or more
- * @param cancellation  cancels the call between two images; null for none
+ * @param cancellation  cancels the call; null for none
  * @param results       receives `count` results, all null on failure
  * @param error         receives the error, or null; may itself be null
  * @return as npad_score(), where the message names the image's index; NPAD_STATUS_CANCELLED when the call was
@@ -1448,7 +1455,7 @@ npad_status npad_score_batch(const npad_model *model,
  * @param model         the model
  * @param images        `count` images, each of any size; read during the call only
  * @param count         the number of images, 0 or more
- * @param cancellation  cancels the call between two images; null for none
+ * @param cancellation  cancels the call; null for none
  * @param outputs       `count` outputs with the same `size`, one for the image of the same index. Their memory must
  *                      not overlap
  * @param error         receives the error, or null; may itself be null
