@@ -553,8 +553,9 @@ typedef struct {
   int32_t significant_bits;
   /**
    * Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
-   * Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. For
-   * scoring only: a fit takes one mask for all images, see npad_options_set_mask().
+   * Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. A
+   * mask that excludes no pixel has no effect. For scoring only: a fit takes one mask for all images, see
+   * npad_options_set_mask().
    */
   const npad_mask *mask;
   /**

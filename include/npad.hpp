@@ -813,7 +813,8 @@ class Model {
     return {npad_buffer_data(buffer), npad_buffer_data(buffer) + npad_buffer_size(buffer)};
   }
 
-  /// Prepares the model for images of one size, so that the first call is as fast as later ones.
+  /// Prepares the model for images of one size, so that the first call is as fast as later ones. It counts as one call
+  /// and prepares as many concurrent calls as there are cores, at most "max_calls".
   void warm_up(int width, int height) const {
     detail::call(npad_model_warm_up, get(), std::int32_t{width}, std::int32_t{height});
   }
@@ -825,7 +826,7 @@ class Model {
   }
 
   /// Scores a batch of images. If one fails, the call throws and returns no results. `cancellation` may cancel the call
-  /// between two images.
+  /// after the image in progress, or while the call is blocked by "max_calls".
   std::vector<Result> score_batch(const std::vector<Image> &images, const Cancellation *cancellation = nullptr) const {
     return score_batch(images.data(), images.size(), cancellation);
   }

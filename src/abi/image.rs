@@ -47,8 +47,9 @@ pub struct npad_image {
     /// value of that many bits is white; a larger value is an error. 0 means 16. Must be 0 for other formats.
     pub significant_bits: i32,
     /// Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
-    /// Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. For
-    /// scoring only: a fit takes one mask for all images, see npad_options_set_mask().
+    /// Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. A
+    /// mask that excludes no pixel has no effect. For scoring only: a fit takes one mask for all images, see
+    /// npad_options_set_mask().
     pub mask: *const npad_mask,
     /// Left edge of a rectangular region of interest, in pixels of the image. Pixels outside the rectangle are
     /// excluded, as by a mask; with a mask as well, a pixel must be included by both. All four values 0 mean the whole

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::memory::try_grow;
 use super::progress::Cancellation;
 use crate::error::{Error, Result, Status};
 
@@ -18,7 +19,8 @@ pub enum Wait {
     Refuse,
 }
 
-/// A counting semaphore: at most `limit` permits exist at once.
+/// A counting semaphore: at most `limit` permits exist at once. Calls that wait for one get it in the order in which they
+/// came.
 #[derive(Debug)]
 pub struct Semaphore {
     state: Mutex<State>,
@@ -29,7 +31,10 @@ pub struct Semaphore {
 #[derive(Debug, Default)]
 struct State {
     in_use: usize,
-    waiting: usize,
+    /// The tickets of the waiting calls, in the order in which they came.
+    queue: Vec<u64>,
+    /// The number of tickets so far.
+    tickets: u64,
 }
 
 impl Semaphore {
@@ -51,27 +56,53 @@ impl Semaphore {
     pub fn acquire(self: &Arc<Self>, wait: Wait, cancellation: Option<&Cancellation>) -> Result<Permit<'_>> {
         // Dropped after `state`, since a cancellation locks the state while it holds its list of waiting calls.
         let _registration = cancellation.map(|cancellation| cancellation.wakes(self)).transpose()?;
-        let start = Instant::now();
         let mut state = self.lock();
-        while state.in_use >= self.limit {
-            cancellation.map_or(Ok(()), Cancellation::check)?;
+        if state.in_use < self.limit && state.queue.is_empty() {
+            state.in_use += 1;
+            return Ok(Permit(self));
+        }
+        try_grow(&mut state.queue, 1)?;
+        let ticket = state.tickets;
+        state.tickets += 1;
+        state.queue.push(ticket);
+        let (mut state, outcome) = self.wait(state, ticket, wait, cancellation);
+        state.queue.retain(|other| *other != ticket);
+        state.in_use += usize::from(outcome.is_ok());
+        // The next call may have been behind this one.
+        if state.in_use < self.limit && !state.queue.is_empty() {
+            self.changed.notify_all();
+        }
+        outcome.map(|()| Permit(self))
+    }
+
+    /// Waits until the call with this ticket is the first one in the queue and there is a permit.
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
+        ticket: u64,
+        wait: Wait,
+        cancellation: Option<&Cancellation>,
+    ) -> (MutexGuard<'a, State>, Result<()>) {
+        let start = Instant::now();
+        while state.in_use >= self.limit || state.queue[0] != ticket {
+            if let Err(cancelled) = cancellation.map_or(Ok(()), Cancellation::check) {
+                return (state, Err(cancelled));
+            }
             let left = match wait {
                 Wait::Forever => None,
                 Wait::For(limit) => Some(limit.saturating_sub(start.elapsed())),
                 Wait::Refuse => Some(Duration::ZERO),
             };
-            if left == Some(Duration::ZERO) {
-                return Err(self.timed_out(state.in_use, wait));
-            }
-            state.waiting += 1;
             state = match left {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    let error = self.timed_out(state.in_use, wait);
+                    return (state, Err(error));
+                }
                 Some(left) => self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
-            state.waiting -= 1;
         }
-        state.in_use += 1;
-        Ok(Permit(self))
+        (state, Ok(()))
     }
 
     /// Wakes all waiting calls, so that each checks its cancellation.
@@ -107,11 +138,11 @@ impl Drop for Permit<'_> {
     fn drop(&mut self) {
         let mut state = self.0.lock();
         state.in_use -= 1;
-        let waiting = state.waiting > 0;
+        let waiting = !state.queue.is_empty();
         drop(state);
         // A notification is a system call even without waiters.
         if waiting {
-            self.0.changed.notify_one();
+            self.0.changed.notify_all();
         }
     }
 }
@@ -123,7 +154,7 @@ mod tests {
 
     /// Returns once `count` calls wait.
     fn until_waiting(semaphore: &Semaphore, count: usize) {
-        while semaphore.lock().waiting < count {
+        while semaphore.lock().queue.len() < count {
             std::thread::yield_now();
         }
     }
@@ -177,6 +208,43 @@ mod tests {
                 waiter.join().unwrap().unwrap();
             });
         }
+    }
+
+    #[test]
+    fn calls_get_permits_in_the_order_in_which_they_came() {
+        let (semaphore, order) = (Semaphore::new(1), Mutex::new(Vec::new()));
+        let held = semaphore.acquire(Wait::Forever, None).unwrap();
+        std::thread::scope(|scope| {
+            for number in 0..4 {
+                let (semaphore, order) = (&semaphore, &order);
+                scope.spawn(move || {
+                    let _permit = semaphore.acquire(Wait::Forever, None).unwrap();
+                    order.lock().unwrap().push(number);
+                });
+                until_waiting(semaphore, number + 1);
+            }
+            drop(held);
+        });
+        assert_eq!(order.into_inner().unwrap(), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_call_does_not_overtake_one_that_waits() {
+        let semaphore = Semaphore::new(1);
+        let held = semaphore.acquire(Wait::Forever, None).unwrap();
+        let ended = Mutex::new(());
+        std::thread::scope(|scope| {
+            let stop = ended.lock().unwrap();
+            scope.spawn(|| {
+                let _permit = semaphore.acquire(Wait::Forever, None).unwrap();
+                drop(ended.lock());
+            });
+            until_waiting(&semaphore, 1);
+            drop(held);
+            assert_eq!(semaphore.acquire(Wait::Refuse, None).unwrap_err().status(), Status::TimedOut);
+            drop(stop);
+        });
+        semaphore.acquire(Wait::Refuse, None).unwrap();
     }
 
     #[test]

@@ -101,8 +101,8 @@ namespace Npad
             }
         }
 
-        /// <summary>Prepares the model for images of one size, so that the first call is as fast as later
-        /// ones.</summary>
+        /// <summary>Prepares the model for images of one size, so that the first call is as fast as later ones. It
+        /// counts as one call and prepares as many concurrent calls as there are cores, at most "max_calls".</summary>
         public void WarmUp(int width, int height)
         {
             npad_error* error = null;

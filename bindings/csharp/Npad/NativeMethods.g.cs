@@ -989,8 +989,9 @@ namespace Npad.Native
         public int significant_bits;
         /// <summary>
         ///  Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
-        ///  Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. For
-        ///  scoring only: a fit takes one mask for all images, see npad_options_set_mask().
+        ///  Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. A
+        ///  mask that excludes no pixel has no effect. For scoring only: a fit takes one mask for all images, see
+        ///  npad_options_set_mask().
         /// </summary>
         public npad_mask* mask;
         /// <summary>

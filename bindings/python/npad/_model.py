@@ -156,7 +156,8 @@ class Model:
         return Model(output("npad_model_recalibrate", "npad_model_free", *arguments))
 
     def warm_up(self, width: int, height: int) -> None:
-        """Prepares the model for images of one size, so that the first call is as fast as later ones."""
+        """Prepares the model for images of one size, so that the first call is as fast as later ones. It counts as one
+        call and prepares as many concurrent calls as there are cores, at most max_calls."""
         width, height = (integer(side, name, 1, MAX_SIDE) for side, name in ((width, "width"), (height, "height")))
         call("npad_model_warm_up", self._handle, width, height)
 
