@@ -45,16 +45,16 @@ impl Whitening {
             .map(|column| (column.iter().map(|v| f64::from(*v)).sum::<f64>() / number as f64) as f32)
             .collect();
         mean.resize(row_len, 0.0);
-        let mut moments = Moments::new(channels, mean.clone())?;
+        let mut moments = Moments::new(channels, mean.clone(), vec![0, 1])?;
         let mut relative = try_zeros(number, row_len)?;
         relative.slice_mut(s![.., ..channels]).assign(&rows);
         relative -= &ArrayView1::from(&mean);
-        moments.position_mut(0).add(as_slice(relative.view()), &try_vec(number, 1.0)?);
+        moments.block_mut(0).add(as_slice(relative.view()), &try_vec(number, 1.0)?, &try_vec(number, 0)?);
         let none = linalg::try_zeros(channels)?;
         let mut estimator = Estimator::new(&none)?;
         let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(SHRINKAGE), ridge: 1e-12 };
         let (mut packed, mut kept) = (try_vec(blocked_len(channels), 0.0)?, 0.0);
-        let out = Gaussian { mean: &mut mean, whitener: &mut packed, kept: &mut kept };
+        let out = Gaussian { means: &mut mean, whitener: &mut packed, kept: &mut kept };
         if number < 2 || !estimator.estimate(&moments, 0, number, regularisation, out) {
             return Err(Error::new(
                 Status::NotEnoughImages,

@@ -72,14 +72,9 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    fn verdict(&self, score: f32) -> Verdict {
-        if score > self.image.threshold {
-            Verdict::Defective
-        } else if score > self.review {
-            Verdict::Review
-        } else {
-            Verdict::Good
-        }
+    /// The thresholds from the highest, each with the verdict above it.
+    fn levels(&self) -> [(f32, Verdict); 2] {
+        [(self.image.threshold, Verdict::Defective), (self.review, Verdict::Review)]
     }
 }
 

@@ -14,7 +14,9 @@ use crate::exec::rows::{Rows, RowsOut};
 use crate::exec::{Awake, Threads};
 use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
-use crate::postprocess::{MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, peak, render};
+use crate::postprocess::{
+    MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, maximum, peak, render, unite,
+};
 use crate::preprocess::{InputSize, Normalisation};
 
 /// Width of the excluded margin along the edge of an image's own mask, in grid cells: one for the methods'
@@ -46,9 +48,10 @@ pub struct Inspection {
     /// The verdict.
     pub verdict: Verdict,
     /// The anomaly map in the units of the raw score, in as many rows and columns as the image has; 0 in excluded
-    /// pixels.
+    /// pixels. Its largest value is the raw score.
     pub map: Array2<f32>,
-    /// Regions of the map above its threshold with at least the minimum area, highest peak first.
+    /// Regions of the map above the threshold (above the review threshold if the verdict is [`Verdict::Review`]) with at
+    /// least the minimum area, highest peak first; none for [`Verdict::Good`].
     pub regions: Regions,
 }
 
@@ -95,7 +98,8 @@ pub struct Combiner {
 }
 
 impl Combiner {
-    /// Computes the image score and the smoothed map of the network's input size from the pixels that are `inside`.
+    /// Computes the image score and the map of the network's input size, whose largest value is the score, from the pixels
+    /// that are `inside`.
     pub fn run(
         &mut self,
         grids: &[GridScore],
@@ -110,12 +114,14 @@ impl Combiner {
         let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
         self.smoother.run(of(|grid| &grid.map), geometry, inside, threads, &mut self.map)?;
         let evidence = if grids[0].evidence.is_empty() {
-            &self.map
+            None
         } else {
             self.smoother.run(of(|grid| &grid.evidence), geometry, inside, threads, &mut self.evidence)?;
-            &self.evidence
+            Some(&self.evidence[..])
         };
-        Ok((peak(evidence, inside, output.peak_share, &mut self.scratch)?, &self.map))
+        let score = peak(evidence.unwrap_or(&self.map), inside, output.peak_share, &mut self.scratch)?;
+        unite(&mut self.map, evidence, inside, score);
+        Ok((score, &self.map))
     }
 }
 
@@ -356,11 +362,27 @@ impl Model {
             roi.mask.clear_outside(&mut map);
         }
         if let Some(out) = buffers.map_u8 {
-            calibrated_map(map.as_rows(), metadata.map.typical, metadata.map.threshold, out)?;
+            calibrated_map(map.as_rows(), metadata.image.typical, metadata.image.threshold, out)?;
         }
-        let regions = finder.find(map.as_rows(), metadata.map.threshold, output.min_region_area)?;
-        let decision = Decision { score, calibrated: metadata.image.apply(score), verdict: metadata.verdict(score) };
-        Ok((decision, regions))
+        // The image's own resolution decides, so that the score is the largest value of the map that the caller gets.
+        let mut score = map.as_rows().iter().map(maximum).fold(0.0, f32::max);
+        let mut verdict = Verdict::Good;
+        for (level, above) in metadata.levels() {
+            if score > level {
+                finder.find(map.as_rows(), level, output.min_region_area)?;
+                if !finder.regions().is_empty() {
+                    verdict = above;
+                    break;
+                }
+                // What is smaller than the least region does not count.
+                score = level;
+            }
+        }
+        if verdict == Verdict::Good {
+            finder.clear();
+        }
+        let decision = Decision { score, calibrated: metadata.image.apply(score), verdict };
+        Ok((decision, finder.regions()))
     }
 
     fn pipeline(&self) -> Pipeline<'_> {
@@ -388,7 +410,7 @@ impl Model {
         format: PixelFormat,
         pixels: RowsOut<'_, u8>,
     ) -> Result<()> {
-        render(image, map, regions, self.metadata.map.threshold, format, pixels)
+        render(image, map, regions, self.metadata.image.threshold, format, pixels)
     }
 
     /// The picture of an inspection as RGB, without padding.

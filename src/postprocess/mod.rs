@@ -8,6 +8,7 @@ mod regions;
 mod render;
 mod resizer;
 mod smoother;
+mod unite;
 
 pub use calibrated::{calibrated_byte, calibrated_map};
 pub use heatmap::Heatmap;
@@ -16,3 +17,4 @@ pub use regions::{Components, Region, RegionFinder, Regions, Run};
 pub use render::render;
 pub use resizer::Resizer;
 pub use smoother::{MapGeometry, Smoother};
+pub use unite::unite;

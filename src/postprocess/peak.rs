@@ -90,7 +90,13 @@ fn value(key: u32) -> f32 {
 
 /// The largest value.
 pub fn maximum(map: &[f32]) -> f32 {
-    map.iter().copied().fold(f32::NEG_INFINITY, f32::max)
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let chunks = map.chunks_exact(LANES);
+    let rest = chunks.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    for chunk in chunks {
+        lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane = if *value > *lane { *value } else { *lane });
+    }
+    lanes.into_iter().fold(rest, f32::max)
 }
 
 #[cfg(test)]

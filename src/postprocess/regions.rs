@@ -137,6 +137,16 @@ pub struct RegionFinder {
 }
 
 impl RegionFinder {
+    /// The regions that were found last.
+    pub fn regions(&self) -> &Regions {
+        &self.regions
+    }
+
+    /// Forgets the regions.
+    pub fn clear(&mut self) {
+        self.regions.clear();
+    }
+
     /// The 8-connected regions of values above `threshold`, of at least `least_area` pixels; highest peak first.
     ///
     /// # Errors

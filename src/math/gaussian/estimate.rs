@@ -4,7 +4,7 @@ use nalgebra::DMatrix;
 
 use super::Moments;
 use crate::error::Result;
-use crate::math::kernels::{blocked_index, blocked_len, pack_whitener, padded};
+use crate::math::kernels::{pack_whitener, padded};
 use crate::math::linalg::{cholesky, invert_lower, try_zeros};
 
 /// Shrinkage target of a covariance.
@@ -52,10 +52,10 @@ fn pooled_share(samples: f64, trace: f64, trace_of_square: f64, distance: f64) -
     if distance > 0.0 { (variance / distance).clamp(0.0, 1.0) } else { 1.0 }
 }
 
-/// Mean and whitener of one position. `W (x - mean)` has the squared length `(x - mean)' C^-1 (x - mean)`.
+/// Means and whitener of one block. `W (x - mean)` has the squared length `(x - mean)' C^-1 (x - mean)`.
 pub struct Gaussian<'a> {
-    /// `padded(dimension)` values.
-    pub mean: &'a mut [f32],
+    /// `padded(dimension)` values for each position of the block.
+    pub means: &'a mut [f32],
     /// The blocked lower triangle of W, see [`crate::math::kernels::blocked_len`].
     pub whitener: &'a mut [f32],
     /// The share of the sample covariance that shrinkage kept.
@@ -92,34 +92,30 @@ impl<'a> Estimator<'a> {
         &self.whitener
     }
 
-    /// Estimates the Gaussian of position `p` from statistics of `images` images.
+    /// Estimates the Gaussians of block `b` from statistics of `images` images.
     ///
     /// Returns false when the covariance is nearly singular; a larger ridge prevents that.
     pub fn estimate(
         &mut self,
         moments: &Moments,
-        p: usize,
+        b: usize,
         images: usize,
         regularisation: Regularisation,
         out: Gaussian<'_>,
     ) -> bool {
-        let (d, row_len, triangle) = (moments.dimension, padded(moments.dimension), blocked_len(moments.dimension));
-        let weight = f64::from(moments.weight[p]);
-        let sum = &moments.sum[p * row_len..][..row_len];
-        let scatter = &moments.scatter[p * triangle..][..triangle];
-        let offset: Vec<f64> = sum[..d].iter().map(|s| f64::from(*s) / weight).collect();
-        for ((mean, centre), offset) in out.mean.iter_mut().zip(&moments.centre[p * row_len..]).zip(&offset) {
-            *mean = centre + *offset as f32;
+        let (d, row_len) = (moments.dimension, padded(moments.dimension));
+        for (p, means) in moments.block(b).zip(out.means.chunks_exact_mut(row_len)) {
+            let (centre, sum) = (&moments.centre[p * row_len..], &moments.sum[p * row_len..]);
+            for ((mean, centre), sum) in means.iter_mut().zip(centre).zip(sum) {
+                *mean = centre + (f64::from(*sum) / f64::from(moments.weight[p])) as f32;
+            }
         }
         let (mut trace, mut trace_of_square) = (0.0, 0.0);
-        for j in 0..d {
-            for i in j..d {
-                let value = f64::from(scatter[blocked_index(i, j)]) / weight - offset[i] * offset[j];
-                self.covariance[(i, j)] = value;
-                trace_of_square += if i == j { value * value } else { 2.0 * value * value };
-            }
-            trace += self.covariance[(j, j)];
-        }
+        moments.covariance(b, |i, j, value| {
+            self.covariance[(i, j)] = value;
+            trace += if i == j { value } else { 0.0 };
+            trace_of_square += if i == j { value * value } else { 2.0 * value * value };
+        });
         let samples = images as f64;
         let share = match (regularisation.share, regularisation.target) {
             (Share::Fixed(share), _) => share,

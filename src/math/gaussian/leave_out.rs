@@ -16,82 +16,109 @@ use crate::math::vector;
 pub struct LeaveOut {
     rows: Vec<f32>,
     white: Vec<f32>,
+    /// What each removed row is multiplied by, squared and without the common scale.
+    factors: Vec<f64>,
+    /// The removed row of each position that is its shift, and the queries' share of it.
+    shifts: Vec<(usize, f32)>,
     gram: DMatrix<f64>,
 }
 
-/// The Gaussian that [`LeaveOut::distances`] starts from.
+/// The Gaussians of a block that [`LeaveOut::distances`] starts from.
 #[derive(Clone, Copy)]
 pub struct Estimate<'a> {
     /// Values per sample.
     pub dimension: usize,
-    /// `padded(dimension)` values.
-    pub mean: &'a [f32],
+    /// `padded(dimension)` values for each position.
+    pub means: &'a [f32],
     /// The blocked lower triangle of W.
     pub whitener: &'a [f32],
     /// The share of the sample covariance that shrinkage kept.
     pub kept: f32,
-    /// The weight of all samples.
-    pub weight: f32,
+    /// The weight of all samples of each position.
+    pub weights: &'a [f32],
+}
+
+/// An image's samples in a block, position after position.
+#[derive(Clone, Copy)]
+pub struct Samples<'a> {
+    /// Rows of `padded(dimension)` values with zero padding.
+    pub rows: &'a [f32],
+    /// A weight for each row.
+    pub weights: &'a [f32],
+    /// Number of samples of each position.
+    pub counts: &'a [usize],
 }
 
 impl LeaveOut {
-    /// The Mahalanobis distances of `queries` from `gaussian` without the image whose samples and weights are given.
+    /// The Mahalanobis distances of `queries` from `gaussian` without the image whose samples are given.
     ///
-    /// `samples` and `queries` hold rows of `padded(dimension)` values with zero padding.
-    pub fn distances(
-        &mut self,
-        gaussian: Estimate<'_>,
-        samples: &[f32],
-        weights: &[f32],
-        queries: &[f32],
-        out: &mut [f32],
-    ) {
-        leave_out(self, gaussian, samples, weights, queries, out);
+    /// `queries` holds rows like those of the samples, equally many for each position, position after position.
+    pub fn distances(&mut self, gaussian: Estimate<'_>, samples: Samples<'_>, queries: &[f32], out: &mut [f32]) {
+        leave_out(self, gaussian, samples, queries, out);
     }
 
     #[inline(always)]
     fn distances_body<const FMA: bool>(
         &mut self,
         gaussian: Estimate<'_>,
-        samples: &[f32],
-        weights: &[f32],
+        samples: Samples<'_>,
         queries: &[f32],
         out: &mut [f32],
     ) {
         let row_len = padded(gaussian.dimension);
-        let (count, total) = (weights.len(), f64::from(gaussian.weight));
-        let weight: f64 = weights.iter().map(|w| f64::from(*w)).sum();
-        let remaining = total - weight;
-        // Rows: the samples about their own mean, that mean about the whole's, the queries about the whole's.
-        self.rows.clear();
-        self.rows.extend_from_slice(samples);
-        self.rows.resize((count + 1) * row_len, 0.0);
-        self.rows.extend_from_slice(queries);
-        let (group, rest) = self.rows.split_at_mut(count * row_len);
-        let (shift, queries) = rest.split_at_mut(row_len);
-        for (row, sample_weight) in group.chunks_exact(row_len).zip(weights) {
-            let share = sample_weight / weight as f32;
-            shift.iter_mut().zip(row).for_each(|(s, x)| *s += share * x);
-        }
+        let total: f64 = gaussian.weights.iter().map(|w| f64::from(*w)).sum();
+        let taken: f64 = samples.weights.iter().map(|w| f64::from(*w)).sum();
         let subtract = |row: &mut [f32], from: &[f32]| row.iter_mut().zip(from).for_each(|(x, m)| *x -= m);
-        group.chunks_exact_mut(row_len).for_each(|row| subtract(row, shift));
-        queries.chunks_exact_mut(row_len).for_each(|row| subtract(row, gaussian.mean));
-        subtract(shift, gaussian.mean);
+        let means = || gaussian.means.chunks_exact(row_len);
+        self.rows.clear();
+        self.factors.clear();
+        self.shifts.clear();
+        // Removed rows of each position: the samples about their own mean, and that mean about the position's.
+        let (mut rows, mut weights) = (samples.rows, samples.weights);
+        for ((mean, whole), count) in means().zip(gaussian.weights).zip(samples.counts) {
+            let (own, own_weights);
+            (own, rows) = rows.split_at(count * row_len);
+            (own_weights, weights) = weights.split_at(*count);
+            let (weight, whole) = (own_weights.iter().map(|w| f64::from(*w)).sum::<f64>(), f64::from(*whole));
+            let start = self.rows.len();
+            self.rows.resize(start + row_len, 0.0);
+            for (row, sample_weight) in own.chunks_exact(row_len).zip(own_weights) {
+                let share = sample_weight / weight as f32;
+                self.rows[start..].iter_mut().zip(row).for_each(|(s, x)| *s += share * x);
+            }
+            self.shifts.push((self.factors.len(), (weight / (whole - weight)) as f32));
+            self.factors.push(whole * weight / (whole - weight));
+            // A single sample is its own mean.
+            if *count > 1 {
+                self.rows.extend_from_slice(own);
+                let (shift, own) = self.rows[start..].split_at_mut(row_len);
+                own.chunks_exact_mut(row_len).for_each(|row| subtract(row, shift));
+                self.factors.extend(own_weights.iter().map(|w| f64::from(*w)));
+            }
+            subtract(&mut self.rows[start..start + row_len], mean);
+        }
+        let count = self.factors.len();
+        self.rows.extend_from_slice(queries);
+        let per_position = queries.len() / gaussian.means.len();
+        let own_queries = self.rows[count * row_len..].chunks_exact_mut(per_position * row_len);
+        for (queries, mean) in own_queries.zip(means()) {
+            queries.chunks_exact_mut(row_len).for_each(|row| subtract(row, mean));
+        }
         self.white.resize(self.rows.len(), 0.0);
         whiten(gaussian.whitener, gaussian.dimension, &self.rows, &mut self.white);
-        let (removed, queries) = self.white.split_at_mut((count + 1) * row_len);
-        let scale = f64::from(gaussian.kept) / total;
-        let pull = (weight / remaining) as f32;
-        for query in queries.chunks_exact_mut(row_len) {
-            let shift = &removed[count * row_len..];
-            query.iter_mut().zip(shift).for_each(|(q, s)| *q += pull * s);
+        let (removed, queries) = self.white.split_at_mut(count * row_len);
+        for (queries, (shift, pull)) in queries.chunks_exact_mut(per_position * row_len).zip(&self.shifts) {
+            let shift = &removed[shift * row_len..][..row_len];
+            for query in queries.chunks_exact_mut(row_len) {
+                query.iter_mut().zip(shift).for_each(|(q, s)| *q += pull * s);
+            }
         }
-        for (k, row) in removed.chunks_exact_mut(row_len).enumerate() {
-            let factor = if k < count { f64::from(weights[k]) } else { total * weight / remaining };
+        let scale = f64::from(gaussian.kept) / total;
+        for (row, factor) in removed.chunks_exact_mut(row_len).zip(&self.factors) {
             let factor = (scale * factor).sqrt() as f32;
             row.iter_mut().for_each(|v| *v *= factor);
         }
-        self.solve::<FMA>(count + 1, row_len, remaining / total, out);
+        self.solve::<FMA>(count, row_len, (total - taken) / total, out);
     }
 
     /// With V the removed rows and z a query, both whitened: `|z|^2 + (V z)' (I - V V')^-1 (V z)`, scaled.
@@ -136,27 +163,19 @@ const ROUNDING: f64 = 1e-6;
 pub const MAX_GROUP: usize = 50;
 
 /// [`LeaveOut::distances`] for the best instruction set of this processor.
-fn leave_out(
-    state: &mut LeaveOut,
-    gaussian: Estimate<'_>,
-    samples: &[f32],
-    weights: &[f32],
-    queries: &[f32],
-    out: &mut [f32],
-) {
+fn leave_out(state: &mut LeaveOut, gaussian: Estimate<'_>, samples: Samples<'_>, queries: &[f32], out: &mut [f32]) {
     #[inline(always)]
     fn body<const FMA: bool>(
         state: &mut LeaveOut,
         gaussian: Estimate<'_>,
-        samples: &[f32],
-        weights: &[f32],
+        samples: Samples<'_>,
         queries: &[f32],
         out: &mut [f32],
     ) {
-        state.distances_body::<FMA>(gaussian, samples, weights, queries, out);
+        state.distances_body::<FMA>(gaussian, samples, queries, out);
     }
     dispatch!(body(
-        state: &mut LeaveOut, gaussian: Estimate<'_>, samples: &[f32], weights: &[f32], queries: &[f32], out: &mut [f32]
+        state: &mut LeaveOut, gaussian: Estimate<'_>, samples: Samples<'_>, queries: &[f32], out: &mut [f32]
     ))
 }
 

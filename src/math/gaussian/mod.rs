@@ -1,4 +1,5 @@
-//! Weighted Gaussians, one per grid position: sufficient statistics, shrinkage, and held-out distances.
+//! Weighted Gaussians with a mean per grid position and a covariance per block of positions: sufficient statistics,
+//! shrinkage, and held-out distances.
 //!
 //! The statistics (weight, weighted sum, weighted second moment) are additive over images, so a fit can stream, resume
 //! and merge. Moments are taken about a fixed centre near the mean, since raw second moments in f32 would lose small
@@ -11,8 +12,10 @@ mod recover;
 mod tests;
 
 pub use estimate::{Estimator, Gaussian, Regularisation, Share, Target};
-pub use leave_out::{Estimate, LeaveOut, MAX_GROUP};
+pub use leave_out::{Estimate, LeaveOut, MAX_GROUP, Samples};
 pub use recover::FittedGaussians;
+
+use std::ops::Range;
 
 use nalgebra::DMatrix;
 use rayon::prelude::*;
@@ -22,56 +25,75 @@ use super::linalg::try_zeros;
 use crate::error::Result;
 use crate::exec::memory::try_vec;
 
-/// Sufficient statistics of one Gaussian per position: a commutative monoid under [`Moments::merge`].
+/// Sufficient statistics of Gaussians with a mean for each position and a covariance for each block of consecutive
+/// positions: a commutative monoid under [`Moments::merge`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Moments {
     dimension: usize,
+    /// The first position of each block, and the number of positions.
+    starts: Vec<usize>,
     centre: Vec<f32>,
     weight: Vec<f32>,
     sum: Vec<f32>,
+    /// About each position's centre, one for each block.
     scatter: Vec<f32>,
 }
 
-/// The statistics of one position, open for adding samples.
-pub struct Position<'a> {
+/// The statistics of a block, open for adding samples.
+pub struct Block<'a> {
     dimension: usize,
-    /// The centre that is subtracted from samples; `padded(dimension)` values.
-    pub centre: &'a [f32],
-    weight: &'a mut f32,
-    sum: &'a mut [f32],
+    /// The centres that are subtracted from samples: `padded(dimension)` values for each position of the block.
+    pub centres: &'a [f32],
+    weights: &'a mut [f32],
+    sums: &'a mut [f32],
     scatter: &'a mut [f32],
 }
 
-impl Position<'_> {
-    /// Adds samples: each row holds `sqrt(weight) * (sample - centre)`, padded with zeros, `roots` the `sqrt(weight)`.
-    pub fn add(&mut self, rows: &[f32], roots: &[f32]) {
-        for (row, &root) in rows.chunks_exact(padded(self.dimension)).zip(roots) {
-            *self.weight += root * root;
-            self.sum.iter_mut().zip(row).for_each(|(sum, x)| *sum += root * x);
+impl Block<'_> {
+    /// Adds samples: each row holds `sqrt(weight) * (sample - centre)`, padded with zeros, `roots` the `sqrt(weight)`, and
+    /// `owners` the number of the sample's position in the block.
+    pub fn add(&mut self, rows: &[f32], roots: &[f32], owners: &[usize]) {
+        let row_len = padded(self.dimension);
+        for ((row, &root), &owner) in rows.chunks_exact(row_len).zip(roots).zip(owners) {
+            self.weights[owner] += root * root;
+            self.sums[owner * row_len..][..row_len].iter_mut().zip(row).for_each(|(sum, x)| *sum += root * x);
         }
         scatter_add(rows, self.dimension, self.scatter);
     }
 }
 
 impl Moments {
-    /// Empty statistics about `centre` (`padded(dimension)` values per position, with zero padding).
+    /// Empty statistics about `centre` (`padded(dimension)` values per position, with zero padding). `starts` has the first
+    /// position of each block and at the end the number of positions.
     ///
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
-    pub fn new(dimension: usize, centre: Vec<f32>) -> Result<Self> {
+    pub fn new(dimension: usize, centre: Vec<f32>, starts: Vec<usize>) -> Result<Self> {
         let positions = centre.len() / padded(dimension);
+        assert!(starts.first() == Some(&0) && starts.last() == Some(&positions) && starts.is_sorted());
         Ok(Self {
             dimension,
             weight: try_vec(positions, 0.0)?,
             sum: try_vec(centre.len(), 0.0)?,
-            scatter: try_vec(positions * blocked_len(dimension), 0.0)?,
+            scatter: try_vec((starts.len() - 1) * blocked_len(dimension), 0.0)?,
             centre,
+            starts,
         })
     }
 
     /// Number of positions.
     pub fn positions(&self) -> usize {
         self.weight.len()
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The positions of block `b`.
+    pub fn block(&self, b: usize) -> Range<usize> {
+        self.starts[b]..self.starts[b + 1]
     }
 
     /// Values per sample.
@@ -84,27 +106,56 @@ impl Moments {
         &self.weight
     }
 
-    /// The statistics of position `p`.
-    pub fn position_mut(&mut self, p: usize) -> Position<'_> {
+    /// The statistics of block `b`.
+    pub fn block_mut(&mut self, b: usize) -> Block<'_> {
         let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
-        Position {
+        let positions = self.block(b);
+        let values = positions.start * row_len..positions.end * row_len;
+        Block {
             dimension: self.dimension,
-            centre: &self.centre[p * row_len..][..row_len],
-            weight: &mut self.weight[p],
-            sum: &mut self.sum[p * row_len..][..row_len],
-            scatter: &mut self.scatter[p * triangle..][..triangle],
+            centres: &self.centre[values.clone()],
+            weights: &mut self.weight[positions],
+            sums: &mut self.sum[values],
+            scatter: &mut self.scatter[b * triangle..][..triangle],
         }
     }
 
-    /// The statistics of all positions, for parallel loops in [`crate::exec::Threads::run`].
-    pub fn positions_mut(&mut self) -> impl IndexedParallelIterator<Item = Position<'_>> {
-        let (dimension, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
-        self.centre
-            .par_chunks_exact(row_len)
-            .zip(self.weight.par_iter_mut())
-            .zip(self.sum.par_chunks_exact_mut(row_len))
-            .zip(self.scatter.par_chunks_exact_mut(triangle))
-            .map(move |(((centre, weight), sum), scatter)| Position { dimension, centre, weight, sum, scatter })
+    /// The statistics of all blocks, for parallel loops in [`crate::exec::Threads::run`].
+    pub fn blocks_mut(&mut self) -> impl IndexedParallelIterator<Item = Block<'_>> {
+        let (dimension, row_len) = (self.dimension, padded(self.dimension));
+        let (mut centres, mut weights, mut sums) = (&self.centre[..], &mut self.weight[..], &mut self.sum[..]);
+        let mut blocks = Vec::with_capacity(self.starts.len());
+        let scatters = self.scatter.chunks_exact_mut(blocked_len(dimension));
+        for (bounds, scatter) in self.starts.windows(2).zip(scatters) {
+            let count = bounds[1] - bounds[0];
+            let (own_centres, own_weights, own_sums);
+            (own_centres, centres) = centres.split_at(count * row_len);
+            (own_weights, weights) = weights.split_at_mut(count);
+            (own_sums, sums) = sums.split_at_mut(count * row_len);
+            blocks.push(Block { dimension, centres: own_centres, weights: own_weights, sums: own_sums, scatter });
+        }
+        blocks.into_par_iter()
+    }
+
+    /// The covariance of block `b` about its positions' means: entries (`i`, `j`), `j <= i`, go to `entry`.
+    fn covariance(&self, b: usize, mut entry: impl FnMut(usize, usize, f64)) {
+        let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
+        let scatter = &self.scatter[b * triangle..][..triangle];
+        let total: f64 = self.block(b).map(|p| f64::from(self.weight[p])).sum();
+        // Columns of the positions' offsets from their centres, each times the root of its share of the weight.
+        let offsets: Vec<Vec<f64>> = self
+            .block(b)
+            .map(|p| {
+                let scale = 1.0 / (f64::from(self.weight[p]) * total).sqrt();
+                self.sum[p * row_len..][..d].iter().map(|s| f64::from(*s) * scale).collect()
+            })
+            .collect();
+        for j in 0..d {
+            for i in j..d {
+                let product: f64 = offsets.iter().map(|offset| offset[i] * offset[j]).sum();
+                entry(i, j, f64::from(scatter[blocked_index(i, j)]) / total - product);
+            }
+        }
     }
 
     /// The mean of all positions' covariances: the lower triangle.
@@ -112,44 +163,36 @@ impl Moments {
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
     pub fn pooled(&self) -> Result<DMatrix<f64>> {
-        let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
-        let share = 1.0 / self.positions() as f64;
-        let mut pooled = try_zeros(d)?;
-        for p in 0..self.positions() {
-            let weight = f64::from(self.weight[p]);
-            let (sum, scatter) = (&self.sum[p * row_len..], &self.scatter[p * triangle..]);
-            for j in 0..d {
-                for i in j..d {
-                    let mean_product = f64::from(sum[i]) * f64::from(sum[j]) / (weight * weight);
-                    pooled[(i, j)] += share * (f64::from(scatter[blocked_index(i, j)]) / weight - mean_product);
-                }
-            }
+        let mut pooled = try_zeros(self.dimension)?;
+        for b in 0..self.blocks() {
+            let share = self.block(b).len() as f64 / self.positions() as f64;
+            self.covariance(b, |i, j, value| pooled[(i, j)] += share * value);
         }
         Ok(pooled)
     }
 
-    /// Adds the statistics of other images; their centre may differ.
+    /// Adds the statistics of other images; their centres may differ.
     pub fn merge(&mut self, other: &Self) {
-        assert_eq!((self.dimension, self.positions()), (other.dimension, other.positions()), "statistics of one kind");
+        assert_eq!((self.dimension, &self.starts), (other.dimension, &other.starts), "statistics of one kind");
         let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
-        for p in 0..self.positions() {
-            let row = p * row_len..p * row_len + row_len;
-            let moved: Vec<f32> =
-                other.centre[row.clone()].iter().zip(&self.centre[row.clone()]).map(|(a, b)| a - b).collect();
-            let (weight, sum) = (other.weight[p], &other.sum[row.clone()]);
-            let scatter = &mut self.scatter[p * triangle..][..triangle];
-            for i in 0..d {
-                for j in 0..d.min(padded(i + 1)) {
-                    let at = blocked_index(i, j);
-                    scatter[at] += other.scatter[p * triangle + at]
-                        + sum[i] * moved[j]
-                        + moved[i] * sum[j]
-                        + weight * moved[i] * moved[j];
+        for b in 0..self.blocks() {
+            let scatter = &mut self.scatter[b * triangle..][..triangle];
+            scatter.iter_mut().zip(&other.scatter[b * triangle..]).for_each(|(own, other)| *own += other);
+            for p in self.starts[b]..self.starts[b + 1] {
+                let row = p * row_len..p * row_len + row_len;
+                let moved: Vec<f32> =
+                    other.centre[row.clone()].iter().zip(&self.centre[row.clone()]).map(|(a, b)| a - b).collect();
+                let (weight, sum) = (other.weight[p], &other.sum[row.clone()]);
+                for i in 0..d {
+                    for j in 0..d.min(padded(i + 1)) {
+                        scatter[blocked_index(i, j)] +=
+                            sum[i] * moved[j] + moved[i] * sum[j] + weight * moved[i] * moved[j];
+                    }
                 }
-            }
-            self.weight[p] += weight;
-            for ((out, sum), moved) in self.sum[row].iter_mut().zip(sum).zip(&moved) {
-                *out += sum + weight * moved;
+                self.weight[p] += weight;
+                for ((out, sum), moved) in self.sum[row].iter_mut().zip(sum).zip(&moved) {
+                    *out += sum + weight * moved;
+                }
             }
         }
     }

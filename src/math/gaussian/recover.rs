@@ -6,7 +6,7 @@ use rayon::prelude::*;
 use super::{Moments, Regularisation, Target};
 use crate::error::{Error, Result};
 use crate::exec::Threads;
-use crate::math::kernels::{blocked_index, blocked_len, padded};
+use crate::math::kernels::{blocked_index, blocked_len};
 use crate::math::linalg::{invert_lower, try_zeros};
 
 /// Below this share the sample covariance is lost in rounding, and the shrinkage target replaces it.
@@ -18,9 +18,11 @@ pub struct FittedGaussians<'a> {
     pub dimension: usize,
     /// `padded(dimension)` values a position.
     pub mean: Vec<f32>,
-    /// The blocked lower triangles of the whiteners.
+    /// The first position of each block, and the number of positions.
+    pub starts: &'a [usize],
+    /// The blocked lower triangles of the blocks' whiteners.
     pub whitener: &'a [f32],
-    /// The share of each sample covariance that shrinkage kept.
+    /// The share of each block's sample covariance that shrinkage kept.
     pub kept: &'a [f32],
     /// The weight of all samples of each position.
     pub weight: &'a [f32],
@@ -37,10 +39,10 @@ impl Moments {
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
     pub fn recover(fitted: FittedGaussians<'_>, regularisation: Regularisation, threads: &Threads) -> Result<Self> {
-        let FittedGaussians { dimension: d, mean, whitener, kept, weight, pooled } = fitted;
-        let (triangle, row_len) = (blocked_len(d), padded(d));
-        let mut moments = Self::new(d, mean)?;
-        assert_eq!(moments.centre.len(), kept.len() * row_len, "one mean a position");
+        let FittedGaussians { dimension: d, mean, starts, whitener, kept, weight, pooled } = fitted;
+        let triangle = blocked_len(d);
+        let mut moments = Self::new(d, mean, starts.to_vec())?;
+        assert_eq!((moments.positions(), moments.blocks()), (weight.len(), kept.len()), "Gaussians of one kind");
         moments.weight.copy_from_slice(weight);
         let memory = || Ok((try_zeros(d)?, try_zeros(d)?, try_zeros(d)?));
         threads.run(|| {
@@ -48,8 +50,9 @@ impl Moments {
                 .scatter
                 .par_chunks_exact_mut(triangle)
                 .zip(whitener.par_chunks_exact(triangle))
-                .zip(kept.par_iter().zip(weight))
-                .map_init(memory, |memory, ((scatter, whitener), (kept, weight))| {
+                .zip(kept.par_iter().zip(starts.par_windows(2)))
+                .map_init(memory, |memory, ((scatter, whitener), (kept, bounds))| {
+                    let total: f64 = weight[bounds[0]..bounds[1]].iter().map(|weight| f64::from(*weight)).sum();
                     let (lower, factor, covariance) = memory.as_mut().map_err(|error: &mut Error| error.clone())?;
                     for j in 0..d {
                         (j..d).for_each(|i| lower[(i, j)] = f64::from(whitener[blocked_index(i, j)]));
@@ -57,8 +60,7 @@ impl Moments {
                     invert_lower(lower, factor);
                     covariance.gemm(1.0, factor, &factor.transpose(), 0.0);
                     (0..d).for_each(|i| covariance[(i, i)] -= regularisation.ridge);
-                    let (weight, kept, variance) =
-                        (f64::from(*weight), f64::from(*kept), covariance.trace() / d as f64);
+                    let (kept, variance) = (f64::from(*kept), covariance.trace() / d as f64);
                     for j in 0..d {
                         for i in j..d {
                             let target = match regularisation.target {
@@ -74,7 +76,7 @@ impl Moments {
                             };
                             let sample = (covariance[(i, j)] - (1.0 - kept) * target) / kept;
                             let value = if kept < LEAST_KEPT { target } else { sample };
-                            scatter[blocked_index(i, j)] = (value * weight) as f32;
+                            scatter[blocked_index(i, j)] = (value * total) as f32;
                         }
                     }
                     Ok(())

@@ -38,14 +38,14 @@ impl Data {
         let row_len = padded(self.dimension);
         let mut about = vec![centre; self.dimension];
         about.resize(row_len, 0.0);
-        let mut moments = Moments::new(self.dimension, about).unwrap();
+        let mut moments = Moments::new(self.dimension, about, vec![0, 1]).unwrap();
         for n in images {
             let roots: Vec<f32> = self.weights[n].iter().map(|w| w.sqrt()).collect();
             let mut rows = self.samples[n].clone();
             for (row, root) in rows.chunks_mut(row_len).zip(&roots) {
                 row[..self.dimension].iter_mut().for_each(|x| *x = (*x - centre) * root);
             }
-            moments.position_mut(0).add(&rows, &roots);
+            moments.block_mut(0).add(&rows, &roots, &vec![0; roots.len()]);
         }
         moments
     }
@@ -66,7 +66,7 @@ fn fit(moments: &Moments, images: usize, regularisation: Regularisation) -> Fit 
         kept: 0.0,
         weight: moments.weights()[0],
     };
-    let out = Gaussian { mean: &mut fit.mean, whitener: &mut fit.whitener, kept: &mut fit.kept };
+    let out = Gaussian { means: &mut fit.mean, whitener: &mut fit.whitener, kept: &mut fit.kept };
     assert!(Estimator::new(&pooled(d)).unwrap().estimate(moments, 0, images, regularisation, out));
     fit
 }
@@ -108,10 +108,11 @@ proptest! {
         let ridge = RIDGE.ridge * f64::from(whole.weight / without_moments.weights()[0]);
         let without = fit(&without_moments, images - 1, Regularisation { ridge, ..RIDGE });
         let gaussian = Estimate {
-            dimension, mean: &whole.mean, whitener: &whole.whitener, kept: whole.kept, weight: whole.weight,
+            dimension, means: &whole.mean, whitener: &whole.whitener, kept: whole.kept, weights: &[whole.weight],
         };
+        let samples = Samples { rows: &data.samples[out], weights: &data.weights[out], counts: &[4] };
         let mut got = [0.0; 4];
-        LeaveOut::default().distances(gaussian, &data.samples[out], &data.weights[out], &data.samples[out], &mut got);
+        LeaveOut::default().distances(gaussian, samples, &data.samples[out], &mut got);
         for (got, query) in got.iter().zip(data.samples[out].chunks(padded(dimension))) {
             let expected = distance(&without, dimension, query);
             prop_assert!((got - expected).abs() < 1e-3 * expected + 1e-3, "{got} instead of {expected}");
@@ -161,7 +162,7 @@ fn a_singular_covariance_is_told() {
     let data = Data::new(3, 1, 1, 1);
     let moments = data.moments(0..1, 3.0);
     let (mut mean, mut whitener, mut kept) = (vec![0.0; 8], vec![0.0; 64], 0.0);
-    let out = Gaussian { mean: &mut mean, whitener: &mut whitener, kept: &mut kept };
+    let out = Gaussian { means: &mut mean, whitener: &mut whitener, kept: &mut kept };
     let none = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.0 };
     assert!(!Estimator::new(&DMatrix::zeros(3, 3)).unwrap().estimate(&moments, 0, 1, none, out));
 }
@@ -186,6 +187,7 @@ fn statistics_come_back_from_gaussians_and_take_further_images() {
                 FittedGaussians {
                     dimension,
                     mean: before.mean.clone(),
+                    starts: &[0, 1],
                     whitener: &before.whitener,
                     kept: &[before.kept],
                     weight: &[before.weight],
@@ -209,6 +211,107 @@ fn statistics_come_back_from_gaussians_and_take_further_images() {
             };
             close(&again, &before);
             close(&continued, &whole);
+        }
+    }
+}
+
+/// Three positions that share a covariance, one sample of each in every image.
+struct Shared {
+    dimension: usize,
+    images: Vec<Vec<f32>>,
+}
+
+impl Shared {
+    const POSITIONS: usize = 3;
+
+    fn new(dimension: usize, images: usize, seed: u64) -> Self {
+        let data = Data::new(dimension, Self::POSITIONS, images, seed);
+        let mut images = data.samples;
+        for image in &mut images {
+            for (p, row) in image.chunks_mut(padded(dimension)).enumerate() {
+                row[..dimension].iter_mut().for_each(|x| *x += 5.0 * p as f32);
+            }
+        }
+        Self { dimension, images }
+    }
+
+    fn moments(&self, images: impl Iterator<Item = usize>) -> Moments {
+        let row_len = padded(self.dimension);
+        let mut centre = vec![2.0; Self::POSITIONS * row_len];
+        centre.chunks_mut(row_len).for_each(|row| row[self.dimension..].fill(0.0));
+        let mut moments = Moments::new(self.dimension, centre.clone(), vec![0, Self::POSITIONS]).unwrap();
+        for n in images {
+            let rows: Vec<f32> = self.images[n].iter().zip(&centre).map(|(x, c)| x - c).collect();
+            moments.block_mut(0).add(&rows, &[1.0; Self::POSITIONS], &[0, 1, 2]);
+        }
+        moments
+    }
+
+    fn fit(&self, images: &[usize], ridge: f64) -> (Vec<f32>, Vec<f32>) {
+        let d = self.dimension;
+        let (mut means, mut whitener) = (vec![0.0; Self::POSITIONS * padded(d)], vec![0.0; blocked_len(d)]);
+        let out = Gaussian { means: &mut means, whitener: &mut whitener, kept: &mut 0.0 };
+        let regularisation = Regularisation { ridge, ..RIDGE };
+        let moments = self.moments(images.iter().copied());
+        assert!(Estimator::new(&pooled(d)).unwrap().estimate(&moments, 0, images.len(), regularisation, out));
+        (means, whitener)
+    }
+
+    /// The distance of each position of image `n`.
+    fn distances(&self, (means, whitener): &(Vec<f32>, Vec<f32>), n: usize) -> Vec<f32> {
+        let row_len = padded(self.dimension);
+        let rows = self.images[n].chunks(row_len).zip(means.chunks(row_len));
+        let fit = |mean: &[f32]| Fit { mean: mean.to_vec(), whitener: whitener.clone(), kept: 1.0, weight: 1.0 };
+        rows.map(|(x, mean)| distance(&fit(mean), self.dimension, x)).collect()
+    }
+}
+
+proptest! {
+    #[test]
+    fn positions_of_a_block_have_their_means_and_the_covariance_of_all(dimension in 1usize..9, seed in any::<u64>()) {
+        let data = Shared::new(dimension, 20, seed);
+        let (means, whitener) = data.fit(&(0..20).collect::<Vec<_>>(), RIDGE.ridge);
+        let row_len = padded(dimension);
+        let of = |p: usize, n: usize| &data.images[n][p * row_len..][..dimension];
+        let mut covariance = DMatrix::identity(dimension, dimension) * RIDGE.ridge;
+        for p in 0..Shared::POSITIONS {
+            let mean: Vec<f64> =
+                (0..dimension).map(|i| (0..20).map(|n| f64::from(of(p, n)[i])).sum::<f64>() / 20.0).collect();
+            for (i, mean) in mean.iter().enumerate() {
+                prop_assert!((f64::from(means[p * row_len + i]) - mean).abs() < 1e-4);
+            }
+            for n in 0..20 {
+                let x = DVector::from_fn(dimension, |i, _| f64::from(of(p, n)[i]) - mean[i]);
+                covariance += &x * x.transpose() / 60.0;
+            }
+        }
+        let inverse = covariance.try_inverse().unwrap();
+        for n in 0..5 {
+            for (p, got) in data.distances(&(means.clone(), whitener.clone()), n).into_iter().enumerate() {
+                let x = DVector::from_fn(dimension, |i, _| f64::from(of(p, n)[i] - means[p * row_len + i]));
+                let expected = (x.transpose() * &inverse * &x)[0].sqrt();
+                prop_assert!((f64::from(got) - expected).abs() < 1e-3 * expected + 1e-3, "{} for {}", got, expected);
+            }
+        }
+    }
+
+    #[test]
+    fn leaving_an_image_out_of_a_block_equals_fitting_without_it(
+        dimension in 1usize..9, images in 5usize..12, out in 0usize..5, seed in any::<u64>()
+    ) {
+        let data = Shared::new(dimension, images, seed);
+        let all: Vec<usize> = (0..images).collect();
+        let rest: Vec<usize> = (0..images).filter(|n| *n != out).collect();
+        let (means, whitener) = data.fit(&all, RIDGE.ridge);
+        let expected = data.distances(&data.fit(&rest, RIDGE.ridge * images as f64 / rest.len() as f64), out);
+        let gaussian = Estimate {
+            dimension, means: &means, whitener: &whitener, kept: 1.0, weights: &[images as f32; Shared::POSITIONS],
+        };
+        let samples = Samples { rows: &data.images[out], weights: &[1.0; Shared::POSITIONS], counts: &[1; Shared::POSITIONS] };
+        let mut got = [0.0; Shared::POSITIONS];
+        LeaveOut::default().distances(gaussian, samples, &data.images[out], &mut got);
+        for (got, expected) in got.iter().zip(&expected) {
+            prop_assert!((got - expected).abs() < 1e-3 * expected + 1e-3, "{} instead of {}", got, expected);
         }
     }
 }

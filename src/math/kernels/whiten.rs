@@ -72,16 +72,29 @@ fn whiten_group<const FMA: bool, const N: usize>(whitener: &[f32], row_len: usiz
     }
 }
 
-/// `|W y|^2`: the squared Mahalanobis distance of `y`, given relative to the mean. The padding of `y` must be finite.
-pub fn squared_mahalanobis(whitener: &[f16], dimension: usize, y: &[f32]) -> f32 {
-    assert!(whitener.len() == blocked_len(dimension) && y.len() == padded(dimension));
+/// `|W y|^2` for each row of `y`: the squared Mahalanobis distances of vectors relative to their means. `y` has a row of
+/// `padded(dimension)` values for each value of `out`; the padding must be finite. Each pass over the whitener serves up to
+/// four rows.
+pub fn squared_mahalanobis(whitener: &[f16], dimension: usize, y: &[f32], out: &mut [f32]) {
+    let row_len = padded(dimension);
+    assert!(whitener.len() == blocked_len(dimension) && y.len() == out.len() * row_len);
     #[cfg(target_arch = "x86_64")]
     if super::level() != super::Level::Baseline {
-        #[allow(unsafe_code)]
-        // SAFETY: the processor has AVX2, FMA and F16C; the lengths have been checked above.
-        return unsafe { x86::squared_mahalanobis(whitener, y) };
+        for (y, out) in y.chunks(x86::ROWS * row_len).zip(out.chunks_mut(x86::ROWS)) {
+            #[allow(unsafe_code)]
+            // SAFETY: the processor has AVX2, FMA and F16C; the lengths have been checked above.
+            unsafe {
+                match out.len() {
+                    1 => x86::squared_mahalanobis::<1, 8>(whitener, row_len, y, out),
+                    2 => x86::squared_mahalanobis::<2, 4>(whitener, row_len, y, out),
+                    3 => x86::squared_mahalanobis::<3, 2>(whitener, row_len, y, out),
+                    _ => x86::squared_mahalanobis::<{ x86::ROWS }, 2>(whitener, row_len, y, out),
+                }
+            }
+        }
+        return;
     }
-    squared_mahalanobis_baseline(whitener, y)
+    y.chunks_exact(row_len).zip(out).for_each(|(y, out)| *out = squared_mahalanobis_baseline(whitener, y));
 }
 
 fn squared_mahalanobis_baseline(whitener: &[f16], y: &[f32]) -> f32 {
@@ -112,40 +125,57 @@ mod x86 {
 
     use super::BLOCK;
 
-    /// Independent sums: a fused multiply-add takes four cycles, two start in each.
-    const UNROLL: usize = 8;
+    /// Rows that share a pass over the whitener.
+    pub const ROWS: usize = 4;
     /// Values between what is used and what is fetched: two pages, where the processor's own fetching stops at one's end.
     const AHEAD: usize = 4096;
 
+    /// `N` rows with `U` sums each: a fused multiply-add takes four cycles and two start in each, so eight are independent.
+    ///
     /// # Safety
-    /// AVX2, FMA and F16C; `whitener` of the blocked length for `y.len()`.
+    /// AVX2, FMA and F16C; `whitener` of the blocked length for `row_len`, `N` rows in `y`, `N` values in `out`.
     #[target_feature(enable = "avx2,fma,f16c")]
-    pub unsafe fn squared_mahalanobis(whitener: &[f16], y: &[f32]) -> f32 {
+    pub unsafe fn squared_mahalanobis<const N: usize, const U: usize>(
+        whitener: &[f16],
+        row_len: usize,
+        y: &[f32],
+        out: &mut [f32],
+    ) {
         let mut w = whitener.as_ptr();
-        let mut square = _mm256_setzero_ps();
-        for block in 0..y.len() / BLOCK {
-            let mut sums = [_mm256_setzero_ps(); UNROLL];
-            for column in (0..BLOCK * (block + 1)).step_by(UNROLL) {
+        let mut squares = [_mm256_setzero_ps(); N];
+        for block in 0..row_len / BLOCK {
+            let mut sums = [[_mm256_setzero_ps(); U]; N];
+            for column in (0..BLOCK * (block + 1)).step_by(U) {
                 _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
-                _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 32).cast());
-                for (u, sum) in sums.iter_mut().enumerate() {
-                    // SAFETY: `w` walks through the blocks' columns in order; y has a value for each column.
+                if U == 8 {
+                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 32).cast());
+                }
+                for u in 0..U {
+                    // SAFETY: `w` walks through the blocks' columns in order; each row has a value for each column.
                     unsafe {
                         let weights = _mm256_cvtph_ps(_mm_loadu_si128(w.cast()));
-                        *sum = _mm256_fmadd_ps(weights, _mm256_broadcast_ss(y.get_unchecked(column + u)), *sum);
+                        for (n, sums) in sums.iter_mut().enumerate() {
+                            let value = _mm256_broadcast_ss(y.get_unchecked(n * row_len + column + u));
+                            sums[u] = _mm256_fmadd_ps(weights, value, sums[u]);
+                        }
                         w = w.add(BLOCK);
                     }
                 }
             }
-            let [a, b, c, d, e, f, g, h] = sums;
-            let (ab, cd, ef, gh) = (_mm256_add_ps(a, b), _mm256_add_ps(c, d), _mm256_add_ps(e, f), _mm256_add_ps(g, h));
-            let z = _mm256_add_ps(_mm256_add_ps(ab, cd), _mm256_add_ps(ef, gh));
-            square = _mm256_fmadd_ps(z, z, square);
+            for (square, sums) in squares.iter_mut().zip(sums) {
+                let mut z = sums[0];
+                for sum in &sums[1..] {
+                    z = _mm256_add_ps(z, *sum);
+                }
+                *square = _mm256_fmadd_ps(z, z, *square);
+            }
         }
-        let mut lanes = [0.0f32; BLOCK];
-        // SAFETY: eight lanes, eight values.
-        unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), square) };
-        lanes.iter().sum()
+        for (square, out) in squares.into_iter().zip(out) {
+            let mut lanes = [0.0f32; BLOCK];
+            // SAFETY: eight lanes, eight values.
+            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), square) };
+            *out = lanes.iter().sum();
+        }
     }
 }
 
@@ -169,6 +199,8 @@ mod tests {
             halves.convert_from_f32_slice(&packed);
             let (mut z, mut baseline) = (vec![9.0; y.len()], vec![9.0; y.len()]);
             whiten(&packed, dimension, &y, &mut z);
+            let mut distances = vec![9.0; count];
+            squared_mahalanobis(&halves, dimension, &y, &mut distances);
             whiten_body::<false>(&packed, padded(dimension), &y, &mut baseline);
             for (n, y) in y.chunks(padded(dimension)).enumerate() {
                 let mut square = 0.0;
@@ -180,7 +212,7 @@ mod tests {
                         prop_assert!((f64::from(z[n * padded(dimension) + i]) - expected).abs() < 1e-4);
                     }
                 }
-                for distance in [squared_mahalanobis(&halves, dimension, y), squared_mahalanobis_baseline(&halves, y)] {
+                for distance in [distances[n], squared_mahalanobis_baseline(&halves, y)] {
                     prop_assert!((f64::from(distance) - square).abs() < 1e-4 * (1.0 + square));
                 }
             }

@@ -4,23 +4,21 @@
 use rayon::prelude::*;
 
 use super::centroids::{Centroids, PatchSample};
-use super::gaussians::{self, GROUP, Gaussians, Window};
-use super::score::{Fusion, Levels, NpadScorer, cells_of};
+use super::gaussians::{self, ALONE, GROUP, Gaussians, Window};
+use super::hold_out::{HoldOut, fuse};
+use super::layout::Layout;
+use super::score::{Fusion, Levels, NpadScorer, Spread, cells_of};
 use super::{LEVELS, NpadConfig, Selection};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_copy, try_vec};
+use crate::exec::memory::try_vec;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
 use crate::method::features::{patch_mean, select};
-use crate::method::whitening::NearestScratch;
-use crate::method::{Accumulator, FitOutcome, Fitter, GridScore, Sample, check_shape, held_out_images};
-
-/// Number of sample images whose held-out distances are computed in one pass over the whiteners.
-const BATCH: usize = 16;
+use crate::method::{Accumulator, FitOutcome, Fitter, Sample, check_shape};
 
 /// Number of values per task.
 const CHUNK: usize = 16 * 1024;
@@ -30,7 +28,7 @@ const LEAST_DEVIATION: f64 = 1e-3;
 
 /// N-pad's fitter.
 pub struct NpadFitter {
-    config: NpadConfig,
+    pub config: NpadConfig,
     seed: u64,
     /// Number of images that the scorer in `prior` was fitted to.
     prior_images: usize,
@@ -40,13 +38,16 @@ pub struct NpadFitter {
 }
 
 /// Decisions of `prepare` and the statistics that depend on them.
-struct Statistics {
-    shape: (usize, usize, usize),
-    channels: Vec<u32>,
+pub struct Statistics {
+    pub shape: (usize, usize, usize),
+    pub channels: Vec<u32>,
+    /// Positions of the pixel level, each with a covariance of its own.
+    pixel_layout: Layout,
     pixel: Option<Moments>,
-    patch: Option<Moments>,
+    pub patch_layout: Layout,
+    pub patch: Option<Moments>,
     /// Number of images observed, including those of the prior fit.
-    images: usize,
+    pub images: usize,
     /// Images not yet added to the moments.
     pending: Vec<FeatureMap>,
 }
@@ -61,36 +62,33 @@ impl NpadFitter {
         Self { config, seed, prior_images: images, prior: Some(prior), statistics: None }
     }
 
-    fn window(&self) -> Window {
+    pub fn window(&self) -> Window {
         Window { radius: self.config.radius, power: self.config.power }
     }
 }
-
-/// A patch mean is a window of a single position.
-const ALONE: Window = Window { radius: 0, power: 1.0 };
 
 impl Statistics {
     /// Adds the pending images to the statistics. On failure they stay pending.
     fn flush(&mut self, window: Window, patch: usize, threads: &Threads) -> Result<()> {
         if let Some(moments) = &mut self.patch {
             let means = self.pending.iter().map(|map| mean_of(map, patch, threads)).collect::<Result<Vec<_>>>()?;
-            gaussians::observe(moments, &means, ALONE, threads);
+            gaussians::observe(moments, &self.patch_layout, &means, ALONE, threads);
         }
         if let Some(moments) = &mut self.pixel {
-            gaussians::observe(moments, &self.pending, window, threads);
+            gaussians::observe(moments, &self.pixel_layout, &self.pending, window, threads);
         }
         self.pending.clear();
         Ok(())
     }
 }
 
-fn mean_of(map: &FeatureMap, patch: usize, threads: &Threads) -> Result<FeatureMap> {
+pub fn mean_of(map: &FeatureMap, patch: usize, threads: &Threads) -> Result<FeatureMap> {
     let mut out = FeatureMap::default();
     patch_mean(map, patch, threads, &mut out)?;
     Ok(out)
 }
 
-fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Result<FeatureMap> {
+pub fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Result<FeatureMap> {
     let mut out = FeatureMap::default();
     select(features, channels, threads, &mut out)?;
     Ok(out)
@@ -133,17 +131,21 @@ impl Fitter for NpadFitter {
         let (window, patch) = (self.window(), self.config.patch);
         self.statistics.as_mut().ok_or_else(out_of_order)?.flush(window, patch, threads)?;
         let statistics = self.statistics.as_ref().ok_or_else(out_of_order)?;
-        let estimate = |moments: &Option<Moments>| {
-            let moments = moments.as_ref();
-            moments.map(|m| Gaussians::new(m, statistics.images, self.config.regularisation, threads)).transpose()
+        let estimate = |moments: &Option<Moments>, layout: &Layout| {
+            let estimate = |m: &Moments| {
+                Gaussians::new(m, layout, &m.pooled()?, statistics.images, self.config.regularisation, threads)
+            };
+            moments.as_ref().map(estimate).transpose()
         };
-        let (pixel, patch) = (estimate(&statistics.pixel)?, estimate(&statistics.patch)?);
+        let pixel = estimate(&statistics.pixel, &statistics.pixel_layout)?;
+        let patch = estimate(&statistics.patch, &statistics.patch_layout)?;
         progress.report("centroids", 0, 1)?;
         let mut patches = PatchSample::default();
         let centroids =
             self.config.uses(2).then(|| self.fit_centroids(statistics, sample, &mut patches, threads)).transpose()?;
         let levels = Levels { pixel, patch, centroids };
-        let distances = self.hold_out(statistics, &levels, sample, &patches, threads, progress)?;
+        let held_out = HoldOut { fitter: self, statistics, levels: &levels, sample, patches: &patches, threads };
+        let (spreads, distances) = held_out.run(progress)?;
         let Levels { pixel, patch, centroids } = levels;
         let levels = Levels {
             pixel: pixel.map(Gaussians::rounded).transpose()?,
@@ -152,13 +154,14 @@ impl Fitter for NpadFitter {
         };
         let fusion = match &self.prior {
             Some(prior) => prior.fusion,
-            None => self.fusion(&distances)?,
+            None => self.fusion(spreads)?,
         };
         let held_out = fuse(&distances, sample, statistics.shape, &fusion);
         let scorer = NpadScorer {
             shape: statistics.shape,
             channels: statistics.channels.clone(),
             patch: self.config.patch,
+            block: self.prior.as_ref().map_or(self.config.block, |prior| prior.block),
             centroid_patch: self.config.centroid_patch,
             levels,
             fusion,
@@ -168,13 +171,10 @@ impl Fitter for NpadFitter {
     }
 }
 
-/// Held-out distances of every map of the sample for each level; empty for an unused level.
-type HeldOut = [Vec<Vec<f32>>; 3];
-
 impl NpadFitter {
     /// Decides from the sample and creates empty statistics.
     fn empty(&self, sample: &Sample, threads: &Threads) -> Result<Statistics> {
-        let spread = Spread::of(sample, threads)?;
+        let spread = ChannelSpread::of(sample, threads)?;
         let channels = match self.config.selection {
             Selection::WithinPosition => spread.most_within(self.config.channels),
             Selection::Random => {
@@ -185,13 +185,18 @@ impl NpadFitter {
             }
         };
         let centre = selected(&spread.mean, &channels, threads)?;
-        let moments = |wanted: bool, centre: &FeatureMap| {
-            wanted.then(|| Moments::new(channels.len(), try_copy(centre.as_slice())?)).transpose()
+        let moments = |wanted: bool, layout: &Layout, centre: &FeatureMap| {
+            wanted.then(|| gaussians::moments(layout, channels.len(), centre)).transpose()
         };
+        let (rows, cols, _) = spread.mean.shape();
+        let layout = |block: usize| Layout::new(rows, cols, block);
+        let (pixel_layout, patch_layout) = (layout(1), layout(self.config.block));
         Ok(Statistics {
             shape: spread.mean.shape(),
-            pixel: moments(self.config.uses(0), &centre)?,
-            patch: moments(self.config.uses(1), &mean_of(&centre, self.config.patch, threads)?)?,
+            pixel: moments(self.config.uses(0), &pixel_layout, &centre)?,
+            patch: moments(self.config.uses(1), &patch_layout, &mean_of(&centre, self.config.patch, threads)?)?,
+            pixel_layout,
+            patch_layout,
             channels,
             images: 0,
             pending: Vec::new(),
@@ -204,6 +209,8 @@ impl NpadFitter {
         Ok(Statistics {
             shape: prior.shape,
             channels: prior.channels.clone(),
+            pixel_layout: Layout::new(prior.shape.0, prior.shape.1, 1),
+            patch_layout: Layout::new(prior.shape.0, prior.shape.1, prior.block),
             pixel: prior.levels.pixel.as_ref().map(moments).transpose()?,
             patch: prior.levels.patch.as_ref().map(moments).transpose()?,
             images: self.prior_images,
@@ -211,17 +218,16 @@ impl NpadFitter {
         })
     }
 
-    /// Computes the levels' weights from their standard deviations over held-out images.
-    fn fusion(&self, distances: &HeldOut) -> Result<Fusion> {
-        let deviations = deviations(distances);
-        if (0..LEVELS.len()).any(|level| self.config.uses(level) && deviations[level] < LEAST_DEVIATION) {
+    /// Computes the levels' weights from their distances of held-out images.
+    fn fusion(&self, spreads: [Spread; 3]) -> Result<Fusion> {
+        if (0..LEVELS.len()).any(|level| self.config.uses(level) && spreads[level].deviation < LEAST_DEVIATION) {
             return Err(Error::new(
                 Status::NotEnoughImages,
                 "the good images do not vary, so no threshold can be set; use images of different parts, not copies of \
                  one image",
             ));
         }
-        Ok(Fusion::new(&self.config, deviations))
+        Ok(Fusion::new(&self.config, spreads))
     }
 
     fn fit_centroids(
@@ -250,84 +256,16 @@ impl NpadFitter {
         }
         Centroids::new(patches, statistics.shape.2, self.config.centroids, &mut random, threads)
     }
-
-    fn hold_out(
-        &self,
-        statistics: &Statistics,
-        levels: &Levels<f32>,
-        sample: &Sample,
-        patches: &PatchSample,
-        threads: &Threads,
-        progress: &Progress,
-    ) -> Result<HeldOut> {
-        let (mut out, mut nearest) = (HeldOut::default(), NearestScratch::default());
-        let images = held_out_images(sample);
-        for (done, batch) in images.chunks(BATCH).enumerate() {
-            progress.report("held-out scores", done * BATCH, images.len())?;
-            let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
-            let mut maps: Vec<Vec<FeatureMap>> = Vec::new();
-            for &number in batch {
-                let mut own = Vec::new();
-                for map in &sample.images()[number].maps {
-                    map.read(&mut features)?;
-                    own.push(selected(&features, &statistics.channels, threads)?);
-                    if let Some(level) = &levels.centroids {
-                        let mut distance = Vec::new();
-                        let cells = cells_of(&features, self.config.centroid_patch, threads, &mut scratch)?;
-                        level.held_out(patches, number, cells, threads, &mut nearest, &mut distance)?;
-                        out[2].push(distance);
-                    }
-                }
-                maps.push(own);
-            }
-            if let Some(level) = &levels.pixel {
-                out[0].extend(
-                    level.held_out(&maps, self.window(), threads)?.columns().into_iter().map(|map| map.to_vec()),
-                );
-            }
-            if let Some(level) = &levels.patch {
-                let means_of = |own: &Vec<FeatureMap>| {
-                    own.iter().map(|map| mean_of(map, self.config.patch, threads)).collect::<Result<Vec<_>>>()
-                };
-                let means = maps.iter().map(means_of).collect::<Result<Vec<_>>>()?;
-                out[1].extend(level.held_out(&means, ALONE, threads)?.columns().into_iter().map(|map| map.to_vec()));
-            }
-        }
-        Ok(out)
-    }
-}
-
-/// Each level's standard deviation over all positions of all held-out maps.
-fn deviations(distances: &HeldOut) -> [f64; 3] {
-    std::array::from_fn(|level| {
-        let values = || distances[level].iter().flatten().map(|d| f64::from(*d)).filter(|d| d.is_finite());
-        let count = values().count().max(1) as f64;
-        let mean = values().sum::<f64>() / count;
-        (values().map(|d| (d - mean).powi(2)).sum::<f64>() / count).sqrt()
-    })
-}
-
-fn fuse(distances: &HeldOut, sample: &Sample, shape: (usize, usize, usize), fusion: &Fusion) -> Vec<Vec<GridScore>> {
-    let mut next = 0;
-    let mut score = || {
-        let of = |level: usize| distances[level].get(next).map_or(&[][..], Vec::as_slice);
-        let mut out = GridScore::default();
-        fusion.apply([of(0), of(1), of(2)], shape.0, shape.1, &mut out);
-        next += 1;
-        out
-    };
-    let images = held_out_images(sample).into_iter().map(|number| &sample.images()[number]);
-    images.map(|image| image.maps.iter().map(|_| score()).collect()).collect()
 }
 
 /// Variance of each channel within and between positions.
-struct Spread {
+struct ChannelSpread {
     mean: FeatureMap,
     within: Vec<f64>,
     between: Vec<f64>,
 }
 
-impl Spread {
+impl ChannelSpread {
     fn of(sample: &Sample, threads: &Threads) -> Result<Self> {
         let first = sample.images().first().ok_or_else(out_of_order)?;
         let (mut mean, mut map) = (FeatureMap::default(), FeatureMap::default());

@@ -1,17 +1,21 @@
-//! A level of one Gaussian per position: the pixel level or the patch level, which differ only in their samples.
+//! A level of Gaussians, with a mean for each position and a covariance for each block of neighbouring positions: the
+//! pixel level or the patch level, which differ only in their samples and blocks.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 use nalgebra::DMatrix;
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
 
+use super::layout::Layout;
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_copy, try_resize, try_vec};
-use crate::math::gaussian::{Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation};
-use crate::math::kernels::{blocked_len, padded, squared_mahalanobis};
+use crate::math::gaussian::{
+    Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation, Samples,
+};
+use crate::math::kernels::{blocked_index, blocked_len, padded, scatter_add, squared_mahalanobis};
 use crate::math::rows::try_zeros;
 use crate::method::features::Neighbours;
 use crate::method::{Array, State};
@@ -25,80 +29,110 @@ pub struct Window {
     pub power: f64,
 }
 
+/// A patch mean is a window of a single position.
+pub const ALONE: Window = Window { radius: 0, power: 1.0 };
+
 /// Number of images that are added in one pass over the statistics.
 pub const GROUP: usize = 8;
 
 /// Number of positions per task.
 const CHUNK: usize = 16;
 
+/// Empty statistics about the positions' values in `centre`.
+pub fn moments(layout: &Layout, dimension: usize, centre: &FeatureMap) -> Result<Moments> {
+    let mut values = try_vec(centre.as_slice().len(), 0.0)?;
+    for (row, &p) in values.chunks_exact_mut(centre.channels()).zip(layout.grid()) {
+        row.copy_from_slice(centre.at(p));
+    }
+    Moments::new(dimension, values, layout.starts().to_vec())
+}
+
 /// Adds images, as padded maps, to the statistics.
-pub fn observe(moments: &mut Moments, maps: &[FeatureMap], window: Window, threads: &Threads) {
+pub fn observe(moments: &mut Moments, layout: &Layout, maps: &[FeatureMap], window: Window, threads: &Threads) {
+    #[derive(Default)]
     struct Scratch {
         neighbours: Neighbours,
         rows: Vec<f32>,
         roots: Vec<f32>,
+        owners: Vec<usize>,
     }
     threads.run(|| {
-        moments.positions_mut().enumerate().for_each_init(
-            || Scratch { neighbours: Neighbours::default(), rows: Vec::new(), roots: Vec::new() },
-            |Scratch { neighbours, rows, roots }, (p, mut position)| {
-                rows.clear();
-                roots.clear();
+        moments.blocks_mut().enumerate().for_each_init(Scratch::default, |scratch, (b, mut block)| {
+            let Scratch { neighbours, rows, roots, owners } = scratch;
+            rows.clear();
+            roots.clear();
+            owners.clear();
+            for (owner, &p) in layout.block(b).iter().enumerate() {
                 for map in maps {
+                    let centre = &block.centres[owner * map.channels()..][..map.channels()];
                     neighbours.collect(map, p, window.radius, window.power);
                     for (row, weight) in neighbours.rows.chunks_exact(map.channels()).zip(&neighbours.weights) {
                         let root = weight.sqrt();
-                        rows.extend(row.iter().zip(position.centre).map(|(x, c)| root * (x - c)));
+                        rows.extend(row.iter().zip(centre).map(|(x, c)| root * (x - c)));
                         roots.push(root);
+                        owners.push(owner);
                     }
                 }
-                position.add(rows, roots);
-            },
-        );
+            }
+            block.add(rows, roots, owners);
+        });
     });
 }
 
 /// The fitted level, with whiteners in the precision of `W`: f16 for scoring, f32 for held-out distances.
 pub struct Gaussians<W = f16> {
     dimension: usize,
+    layout: Layout,
+    /// For each position, in the order of the layout.
     mean: Vec<f32>,
+    /// For each block.
     whitener: Vec<W>,
+    /// For each block.
     kept: Vec<f32>,
+    /// For each position.
     weight: Vec<f32>,
     /// The mean covariance of all positions, for resuming a fit: the lower triangle, row-major.
     pooled: Vec<f32>,
 }
 
 impl Gaussians<f32> {
-    /// Estimates all positions from the statistics of `images` images.
-    pub fn new(moments: &Moments, images: usize, regularisation: Regularisation, threads: &Threads) -> Result<Self> {
+    /// Estimates all blocks from the statistics of `images` images. `pooled` is the target of pooled shrinkage, see
+    /// [`Moments::pooled`].
+    pub fn new(
+        moments: &Moments,
+        layout: &Layout,
+        pooled: &DMatrix<f64>,
+        images: usize,
+        regularisation: Regularisation,
+        threads: &Threads,
+    ) -> Result<Self> {
         let (dimension, positions) = (moments.dimension(), moments.positions());
         let (row_len, triangle) = (padded(dimension), blocked_len(dimension));
-        let pooled = moments.pooled()?;
         let mut level = Self {
             dimension,
+            layout: layout.clone(),
             mean: try_vec(positions * row_len, 0.0)?,
-            whitener: try_vec(positions * triangle, 0.0)?,
-            kept: try_vec(positions, 0.0)?,
+            whitener: try_vec(layout.blocks() * triangle, 0.0)?,
+            kept: try_vec(layout.blocks(), 0.0)?,
             weight: try_copy(moments.weights())?,
             pooled: try_vec(dimension * dimension, 0.0)?,
         };
         for (i, row) in level.pooled.chunks_exact_mut(dimension).enumerate() {
             row.iter_mut().enumerate().for_each(|(j, value)| *value = pooled[(i, j)] as f32);
         }
+        let means = by_block(&mut level.mean, layout, row_len);
         let regular = threads.run(|| {
-            level
-                .mean
-                .par_chunks_exact_mut(row_len)
+            means
+                .into_par_iter()
                 .zip(level.whitener.par_chunks_exact_mut(triangle))
                 .zip(level.kept.par_iter_mut())
                 .enumerate()
                 .map_init(
-                    || Estimator::new(&pooled),
-                    |estimator, (p, ((mean, whitener), kept))| {
+                    || Estimator::new(pooled),
+                    |estimator, (b, ((means, whitener), kept))| {
                         let estimator = estimator.as_mut().map_err(|error| error.clone())?;
-                        let out = Gaussian { mean, whitener, kept };
-                        Ok(estimator.estimate(moments, p, images, regularisation, out))
+                        let out = Gaussian { means, whitener, kept };
+                        Ok(estimator.estimate(moments, b, images, regularisation, out))
                     },
                 )
                 .try_reduce(|| true, |a, b| Ok(a & b))
@@ -116,34 +150,57 @@ impl Gaussians<f32> {
         ))
     }
 
-    /// Leave-one-out distances of learnt images: one row per position, with the values of every map of every image. An
-    /// image's first map is the learnt one; maps are padded.
+    /// Leave-one-out distances of learnt images: one row per position of the grid, with the values of every map of every
+    /// image. An image's first map is the learnt one; maps are padded, and all images have equally many.
     pub fn held_out(&self, images: &[Vec<FeatureMap>], window: Window, threads: &Threads) -> Result<Array2<f32>> {
+        #[derive(Default)]
+        struct Scratch {
+            neighbours: Neighbours,
+            leave_out: LeaveOut,
+            rows: Vec<f32>,
+            weights: Vec<f32>,
+            counts: Vec<usize>,
+            queries: Vec<f32>,
+        }
         let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
-        let count = images.iter().map(Vec::len).sum();
-        let mut distances = try_zeros(self.kept.len(), count)?;
+        let (count, maps) = (images.iter().map(Vec::len).sum(), images.first().map_or(0, Vec::len));
+        let mut values = try_vec(self.layout.grid().len() * count, 0.0f32)?;
+        let blocks = by_block(&mut values, &self.layout, count);
         threads.run(|| {
-            distances.as_slice_mut().expect("just made").par_chunks_exact_mut(count).enumerate().for_each_init(
-                || (Neighbours::default(), LeaveOut::default(), Vec::new()),
-                |(neighbours, leave_out, rows), (p, mut out)| {
-                    let gaussian = Estimate {
-                        dimension: self.dimension,
-                        mean: &self.mean[p * row_len..][..row_len],
-                        whitener: &self.whitener[p * triangle..][..triangle],
-                        kept: self.kept[p],
-                        weight: self.weight[p],
-                    };
-                    for maps in images {
-                        neighbours.collect(&maps[0], p, window.radius, window.power);
-                        rows.clear();
-                        maps.iter().for_each(|map| rows.extend_from_slice(map.at(p)));
-                        let (now, later) = out.split_at_mut(maps.len());
-                        leave_out.distances(gaussian, &neighbours.rows, &neighbours.weights, rows, now);
-                        out = later;
+            blocks.into_par_iter().enumerate().for_each_init(Scratch::default, |scratch, (b, out)| {
+                let Scratch { neighbours, leave_out, rows, weights, counts, queries } = scratch;
+                let (bounds, positions) = (&self.layout.starts()[b..], self.layout.block(b));
+                let gaussian = Estimate {
+                    dimension: self.dimension,
+                    means: &self.mean[bounds[0] * row_len..bounds[1] * row_len],
+                    whitener: &self.whitener[b * triangle..][..triangle],
+                    kept: self.kept[b],
+                    weights: &self.weight[bounds[0]..bounds[1]],
+                };
+                let mut distances = vec![0.0; positions.len() * maps];
+                for (image, own) in images.iter().enumerate() {
+                    rows.clear();
+                    weights.clear();
+                    counts.clear();
+                    queries.clear();
+                    for &p in positions {
+                        neighbours.collect(&own[0], p, window.radius, window.power);
+                        rows.extend_from_slice(&neighbours.rows);
+                        weights.extend_from_slice(&neighbours.weights);
+                        counts.push(neighbours.weights.len());
+                        own.iter().for_each(|map| queries.extend_from_slice(map.at(p)));
                     }
-                },
-            );
+                    leave_out.distances(gaussian, Samples { rows, weights, counts }, queries, &mut distances);
+                    for (out, distances) in out.chunks_exact_mut(count).zip(distances.chunks_exact(maps)) {
+                        out[image * maps..][..maps].copy_from_slice(distances);
+                    }
+                }
+            });
         });
+        let mut distances = try_zeros(self.layout.grid().len(), count)?;
+        for (row, &p) in values.chunks_exact(count).zip(self.layout.grid()) {
+            distances.row_mut(p).assign(&ArrayView1::from(row));
+        }
         Ok(distances)
     }
 
@@ -155,15 +212,15 @@ impl Gaussians<f32> {
             let message = "some features of the good images hardly vary at all; raise npad.regularisation";
             return Err(Error::new(Status::NotEnoughImages, message));
         }
-        let Self { dimension, mean, kept, weight, pooled, .. } = self;
-        Ok(Gaussians { dimension, mean, whitener, kept, weight, pooled })
+        let Self { dimension, layout, mean, kept, weight, pooled, .. } = self;
+        Ok(Gaussians { dimension, layout, mean, whitener, kept, weight, pooled })
     }
 }
 
 impl Gaussians {
-    /// Writes the Mahalanobis distances to `out`: for each position, one value per padded map. All maps share one pass
-    /// over the whiteners, whose memory traffic dominates the time of scoring. `scratch` is working memory, one vector
-    /// per thread.
+    /// Writes the Mahalanobis distances to `out`: for each position of the layout, one value per padded map. All maps share
+    /// one pass over the whiteners, whose memory traffic dominates the time of scoring. `scratch` is working memory, one
+    /// vector per thread.
     ///
     /// # Errors
     /// [`Status::OutOfMemory`].
@@ -178,19 +235,38 @@ impl Gaussians {
         M: ExactSizeIterator<Item = &'a FeatureMap> + Clone + Sync,
     {
         let (row_len, triangle, count) = (padded(self.dimension), blocked_len(self.dimension), maps.len());
-        try_resize(out, self.kept.len() * count, 0.0)?;
-        // A position's features relative to its mean.
-        let prepare = |relative: &mut Vec<f32>| try_resize(relative, row_len, 0.0);
-        threads.chunks_with(out, CHUNK * count, scratch, prepare, |relative, chunk, out| {
-            for (p, out) in (chunk * CHUNK..).zip(out.chunks_exact_mut(count)) {
-                let mean = &self.mean[p * row_len..][..row_len];
-                let whitener = &self.whitener[p * triangle..][..triangle];
-                for (map, out) in maps.clone().zip(out) {
-                    relative.iter_mut().zip(map.at(p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
-                    *out = squared_mahalanobis(whitener, self.dimension, relative).sqrt();
+        let (starts, grid) = (self.layout.starts(), self.layout.grid());
+        try_resize(out, grid.len() * count, 0.0)?;
+        // Features relative to the means, and distances, of the positions of a block that one task has.
+        let prepare = |scratch: &mut Vec<f32>| try_resize(scratch, CHUNK * (row_len + 1), 0.0);
+        threads.chunks_with(out, CHUNK * count, scratch, prepare, |scratch, chunk, out| {
+            let (relative, distances) = scratch.split_at_mut(CHUNK * row_len);
+            let (mut first, end) = (chunk * CHUNK, chunk * CHUNK + out.len() / count);
+            let mut rest = out;
+            while first < end {
+                let b = starts.partition_point(|start| *start <= first) - 1;
+                let run = first..starts[b + 1].min(end);
+                let whitener = &self.whitener[b * triangle..][..triangle];
+                let out;
+                (out, rest) = rest.split_at_mut(run.len() * count);
+                for (m, map) in maps.clone().enumerate() {
+                    let relative = &mut relative[..run.len() * row_len];
+                    let means = self.mean[first * row_len..].chunks_exact(row_len);
+                    for ((relative, p), mean) in relative.chunks_exact_mut(row_len).zip(&grid[run.clone()]).zip(means) {
+                        relative.iter_mut().zip(map.at(*p)).zip(mean).for_each(|((r, f), m)| *r = f - m);
+                    }
+                    let distances = &mut distances[..run.len()];
+                    squared_mahalanobis(whitener, self.dimension, relative, distances);
+                    out.iter_mut().skip(m).step_by(count).zip(distances).for_each(|(out, d)| *out = d.sqrt());
                 }
+                first = run.end;
             }
         })
+    }
+
+    /// The positions of the grid, in the order of [`Gaussians::distances`].
+    pub fn grid(&self) -> &[usize] {
+        self.layout.grid()
     }
 
     /// The statistics that the level was estimated from.
@@ -200,6 +276,7 @@ impl Gaussians {
         let fitted = FittedGaussians {
             dimension: self.dimension,
             mean: try_copy(&self.mean)?,
+            starts: self.layout.starts(),
             whitener: &whitener,
             kept: &self.kept,
             weight: &self.weight,
@@ -213,28 +290,73 @@ impl Gaussians {
     /// # Errors
     /// [`Status::OutOfMemory`].
     pub fn save(&self, level: &str, state: &mut State) -> Result<()> {
-        let positions = self.kept.len();
-        let shape = |inner: usize| vec![positions, inner];
-        state.put(format!("{level}.mean"), Array::F32(shape(padded(self.dimension)), try_copy(&self.mean)?));
-        state.put(
-            format!("{level}.whitener"),
-            Array::F16(shape(blocked_len(self.dimension)), try_copy(&self.whitener)?),
-        );
-        state.put(format!("{level}.kept"), Array::F32(vec![positions], try_copy(&self.kept)?));
+        let (positions, blocks) = (self.weight.len(), self.kept.len());
+        let mean = vec![positions, padded(self.dimension)];
+        state.put(format!("{level}.mean"), Array::F32(mean, try_copy(&self.mean)?));
+        let whitener = vec![blocks, blocked_len(self.dimension)];
+        state.put(format!("{level}.whitener"), Array::F16(whitener, try_copy(&self.whitener)?));
+        state.put(format!("{level}.kept"), Array::F32(vec![blocks], try_copy(&self.kept)?));
         state.put(format!("{level}.weight"), Array::F32(vec![positions], try_copy(&self.weight)?));
         state.put(format!("{level}.pooled"), Array::F32(vec![self.dimension; 2], try_copy(&self.pooled)?));
         Ok(())
     }
 
     /// Loads the level.
-    pub fn load(level: &str, dimension: usize, positions: usize, state: &mut State) -> Result<Self> {
+    pub fn load(level: &str, dimension: usize, layout: Layout, state: &mut State) -> Result<Self> {
+        let (positions, blocks) = (layout.grid().len(), layout.blocks());
         Ok(Self {
             dimension,
             mean: state.take_f32(&format!("{level}.mean"), &[positions, padded(dimension)])?,
-            whitener: state.take_f16(&format!("{level}.whitener"), &[positions, blocked_len(dimension)])?,
-            kept: state.take_f32(&format!("{level}.kept"), &[positions])?,
+            whitener: state.take_f16(&format!("{level}.whitener"), &[blocks, blocked_len(dimension)])?,
+            kept: state.take_f32(&format!("{level}.kept"), &[blocks])?,
             weight: state.take_f32(&format!("{level}.weight"), &[positions])?,
             pooled: state.take_f32(&format!("{level}.pooled"), &[dimension; 2])?,
+            layout,
         })
     }
+}
+
+/// The values of each block, where each position has `count`.
+fn by_block<'a>(mut values: &'a mut [f32], layout: &Layout, count: usize) -> Vec<&'a mut [f32]> {
+    let mut blocks = Vec::with_capacity(layout.blocks());
+    for bounds in layout.starts().windows(2) {
+        let block;
+        (block, values) = values.split_at_mut((bounds[1] - bounds[0]) * count);
+        blocks.push(block);
+    }
+    blocks
+}
+
+/// The pooled covariance of `images` images without some of them, given by their padded maps, of which the first is the
+/// learnt one: the lower triangle.
+pub fn pooled_without(
+    pooled: &DMatrix<f64>,
+    level: &Gaussians<f32>,
+    left_out: &[Vec<FeatureMap>],
+    images: usize,
+) -> Result<DMatrix<f64>> {
+    let (d, row_len, positions) = (level.dimension, padded(level.dimension), level.layout.grid().len());
+    let rest = (images - left_out.len()) as f64;
+    let mut scatter = try_vec(blocked_len(d), 0.0f32)?;
+    let mut rows = Vec::new();
+    for (&p, mean) in level.layout.grid().iter().zip(level.mean.chunks_exact(row_len)) {
+        rows.clear();
+        rows.resize(row_len, 0.0f32);
+        for maps in left_out {
+            rows.extend(maps[0].at(p).iter().zip(mean).map(|(x, m)| x - m));
+        }
+        // The mean of the rest differs from that of all by the sum of those left out.
+        let (shift, own) = rows.split_at_mut(row_len);
+        for row in own.chunks_exact(row_len) {
+            shift.iter_mut().zip(row).for_each(|(s, x)| *s += x / (rest as f32).sqrt());
+        }
+        scatter_add(&rows, d, &mut scatter);
+    }
+    let mut out = pooled * images as f64;
+    for j in 0..d {
+        for i in j..d {
+            out[(i, j)] -= f64::from(scatter[blocked_index(i, j)]) / positions as f64;
+        }
+    }
+    Ok(out / rest)
 }

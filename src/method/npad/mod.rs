@@ -20,6 +20,8 @@
 mod centroids;
 mod fit;
 mod gaussians;
+mod hold_out;
+mod layout;
 mod score;
 
 use super::parameters::{Kind, Parameter, Parameters};
@@ -46,13 +48,14 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.fusion",
-        default: "standardised",
-        kind: Kind::Choice(&["standardised", "mean"]),
-        help: "how levels are added: each divided by its standard deviation over held-out good images, or unscaled",
+        default: "minimum",
+        kind: Kind::Choice(&["minimum", "standardised", "mean"]),
+        help: "how levels are combined: the smallest at each position of the map, each divided by its mean over held-out \
+               good images; or added, each divided by its standard deviation over held-out good images, or unscaled",
     },
     Parameter {
         name: "npad.channels",
-        default: "100",
+        default: "4096",
         kind: Kind::Count(1, 4096),
         help: "number of channels kept for the Gaussians (all if there are fewer)",
     },
@@ -87,8 +90,14 @@ static PARAMETERS: &[Parameter] = &[
         help: "variance added to the diagonal of each covariance, in squared feature units",
     },
     Parameter {
+        name: "npad.block",
+        default: "2",
+        kind: Kind::Count(1, score::MAX_BLOCK as usize),
+        help: "side of the blocks of grid positions that share a covariance in the patch level; each position has its own mean",
+    },
+    Parameter {
         name: "npad.shrinkage",
-        default: "0.01",
+        default: "0.1",
         kind: Kind::NumberOr(0.0, 1.0, &["estimated"]),
         help: "shrinkage of a position's covariance towards its target: a share, or an estimate from the images by OAS \
                (identity) or Ledoit and Wolf (pooled)",
@@ -192,17 +201,29 @@ pub enum Selection {
     Random,
 }
 
+/// How levels are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// The smallest level at each position of the map and the sum for the image, each divided by its mean.
+    Minimum,
+    /// The sum, each divided by its standard deviation.
+    Standardised,
+    /// The unscaled mean.
+    Mean,
+}
+
 /// The parsed parameters.
 #[derive(Debug, Clone)]
 pub struct NpadConfig {
     map_levels: [bool; 3],
     image_levels: [bool; 3],
-    standardised: bool,
+    rule: Rule,
     channels: usize,
     selection: Selection,
     radius: usize,
     power: f64,
     patch: usize,
+    block: usize,
     regularisation: Regularisation,
     centroids: usize,
     centroid_patch: usize,
@@ -216,7 +237,11 @@ impl NpadConfig {
         Self {
             map_levels: levels("npad.levels"),
             image_levels: levels("npad.image_levels"),
-            standardised: parameters.text("npad.fusion") == "standardised",
+            rule: match parameters.text("npad.fusion") {
+                "minimum" => Rule::Minimum,
+                "standardised" => Rule::Standardised,
+                _ => Rule::Mean,
+            },
             channels: parameters.count("npad.channels"),
             selection: match parameters.text("npad.selection") {
                 "variance" => Selection::WithinPosition,
@@ -225,6 +250,7 @@ impl NpadConfig {
             radius: parameters.count("npad.neighbourhood") / 2,
             power: number("npad.similarity_power"),
             patch: parameters.count("npad.patch"),
+            block: parameters.count("npad.block"),
             regularisation: Regularisation {
                 target: match parameters.text("npad.shrinkage_target") {
                     "identity" => Target::Identity,
@@ -248,12 +274,13 @@ impl NpadConfig {
         Self {
             map_levels: pixel,
             image_levels: pixel,
-            standardised: false,
+            rule: Rule::Mean,
             channels,
             selection,
             radius: 0,
             power: 1.0,
             patch: 1,
+            block: 1,
             regularisation,
             centroids: 0,
             centroid_patch: 1,

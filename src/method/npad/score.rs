@@ -1,15 +1,15 @@
 //! N-pad's scorer: computes the levels and fuses them into the anomaly map and the values for the image score.
 
 use half::f16;
-use ndarray::ArrayView2;
 
 use super::centroids::Centroids;
 use super::gaussians::Gaussians;
-use super::{LEVELS, NpadConfig};
+use super::layout::Layout;
+use super::{LEVELS, NpadConfig, Rule};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
-use crate::exec::memory::try_reserve;
+use crate::exec::memory::try_resize;
 use crate::exec::scratch::Pool;
 use crate::method::features::{patch_mean, select};
 use crate::method::state::unfit;
@@ -19,6 +19,8 @@ use crate::method::{Array, GridScore, Scorer, State, check_shape};
 /// Weights of the levels in the map and in the image score.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Fusion {
+    /// Whether the map is the smallest of the weighted levels, instead of their sum.
+    pub minimum: bool,
     /// Weights in the anomaly map; 0 for an unused level.
     pub map: [f32; 3],
     /// Weights in the values that the image score is computed from.
@@ -26,35 +28,71 @@ pub struct Fusion {
 }
 
 impl Fusion {
-    /// Weights for the chosen levels, given each level's standard deviation over held-out good images.
-    pub fn new(config: &NpadConfig, deviation: [f64; 3]) -> Self {
-        let weights = |chosen: [bool; 3]| {
-            let count = chosen.iter().filter(|c| **c).count() as f64;
+    /// Weights for the chosen levels from the mean and the standard deviation of each level's distances of held-out images.
+    pub fn new(config: &NpadConfig, moments: [Spread; 3]) -> Self {
+        let weights = |chosen: [bool; 3], count: usize| {
             std::array::from_fn(|level| {
-                let scale = if config.standardised { deviation[level] } else { 1.0 };
-                if chosen[level] { (1.0 / (scale * count)) as f32 } else { 0.0 }
+                let scale = match config.rule {
+                    Rule::Minimum => moments[level].mean,
+                    Rule::Standardised => moments[level].deviation,
+                    Rule::Mean => 1.0,
+                };
+                if chosen[level] { (1.0 / (scale * count as f64)) as f32 } else { 0.0 }
             })
         };
-        Self { map: weights(config.map_levels), image: weights(config.image_levels) }
-    }
-
-    /// Adds the weighted distances of the levels.
-    pub fn apply(&self, distances: [&[f32]; 3], rows: usize, cols: usize, out: &mut GridScore) {
-        (out.rows, out.cols) = (rows, cols);
-        let add = |weights: [f32; 3], out: &mut Vec<f32>| {
-            out.clear();
-            out.resize(rows * cols, 0.0);
-            for (weight, distance) in weights.into_iter().zip(distances).filter(|(weight, _)| *weight > 0.0) {
-                out.iter_mut().zip(distance).for_each(|(out, d)| *out += weight * d);
-            }
-        };
-        add(self.map, &mut out.map);
-        if self.image == self.map {
-            out.evidence.clear();
-        } else {
-            add(self.image, &mut out.evidence);
+        let count = |chosen: [bool; 3]| chosen.iter().filter(|c| **c).count();
+        let minimum = config.rule == Rule::Minimum;
+        Self {
+            minimum,
+            map: weights(config.map_levels, if minimum { 1 } else { count(config.map_levels) }),
+            image: weights(config.image_levels, count(config.image_levels)),
         }
     }
+
+    /// Whether map and image score rest on the same values.
+    fn is_single(&self) -> bool {
+        self.image == self.map && (!self.minimum || self.map.iter().filter(|weight| **weight > 0.0).count() == 1)
+    }
+
+    /// Combines the levels' distances.
+    pub fn apply(&self, distances: [&[f32]; 3], rows: usize, cols: usize, out: &mut GridScore) {
+        (out.rows, out.cols) = (rows, cols);
+        if self.minimum {
+            out.map.clear();
+            out.map.resize(rows * cols, f32::INFINITY);
+            for (weight, distance) in self.map.into_iter().zip(distances).filter(|(weight, _)| *weight > 0.0) {
+                out.map.iter_mut().zip(distance).for_each(|(out, d)| *out = out.min(weight * d));
+            }
+        } else {
+            add(self.map, distances, rows * cols, &mut out.map);
+        }
+        if self.is_single() {
+            out.evidence.clear();
+        } else {
+            self.evidence(distances, rows * cols, &mut out.evidence);
+        }
+    }
+
+    /// What the image score is computed from, alone: the levels of the map need not be there.
+    pub fn evidence(&self, distances: [&[f32]; 3], positions: usize, out: &mut Vec<f32>) {
+        add(self.image, distances, positions, out);
+    }
+}
+
+/// The weighted sum of the levels.
+fn add(weights: [f32; 3], distances: [&[f32]; 3], positions: usize, out: &mut Vec<f32>) {
+    out.clear();
+    out.resize(positions, 0.0);
+    for (weight, distance) in weights.into_iter().zip(distances).filter(|(weight, _)| *weight > 0.0) {
+        out.iter_mut().zip(distance).for_each(|(out, d)| *out += weight * d);
+    }
+}
+
+/// Mean and standard deviation of a level's distances.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Spread {
+    pub mean: f64,
+    pub deviation: f64,
 }
 
 /// The fitted levels; none for an unused level.
@@ -64,11 +102,18 @@ pub struct Levels<W = f16> {
     pub centroids: Option<Centroids>,
 }
 
+/// Maximum side of the blocks of the patch level.
+pub const MAX_BLOCK: u32 = 4;
+/// Maximum number of grid positions of a model file.
+const MAX_POSITIONS: usize = 1 << 24;
+
 /// N-pad's scorer.
 pub struct NpadScorer {
     pub shape: (usize, usize, usize),
     pub channels: Vec<u32>,
     pub patch: usize,
+    /// Side of the patch level's blocks.
+    pub block: usize,
     pub centroid_patch: usize,
     pub levels: Levels,
     pub fusion: Fusion,
@@ -94,15 +139,13 @@ struct Maps {
     distances: [Vec<f32>; 3],
 }
 
-/// Distributes the distances of one level, which are ordered by position, to the maps.
-fn hand_out(all: &[f32], level: usize, maps: &mut [Maps]) -> Result<()> {
-    let shape = (all.len() / maps.len(), maps.len());
-    let all = ArrayView2::from_shape(shape, all).expect("a distance for each position and map");
-    for (maps, distances) in maps.iter_mut().zip(all.columns()) {
+/// Gives each map the distances of one level, which `all` has for each position of `grid` in turn, one per map.
+fn hand_out(all: &[f32], grid: &[usize], level: usize, maps: &mut [Maps]) -> Result<()> {
+    let count = maps.len();
+    for (number, maps) in maps.iter_mut().enumerate() {
         let out = &mut maps.distances[level];
-        out.clear();
-        try_reserve(out, distances.len())?;
-        out.extend(distances);
+        try_resize(out, grid.len(), 0.0)?;
+        grid.iter().zip(all.chunks_exact(count)).for_each(|(&p, distances)| out[p] = distances[number]);
     }
     Ok(())
 }
@@ -158,6 +201,7 @@ impl Scorer for NpadScorer {
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
         state.put("channels", Array::U32(vec![self.channels.len()], self.channels.clone()));
         state.put("fusion", Array::F32(vec![2, 3], [self.fusion.map, self.fusion.image].concat()));
+        state.put("block", Array::U32(vec![1], vec![self.block as u32]));
         if let Some(level) = &self.levels.pixel {
             level.save(LEVELS[0], &mut state)?;
         }
@@ -203,12 +247,12 @@ impl NpadScorer {
         check()?;
         if let Some(level) = pixel {
             level.distances(maps.iter().map(|maps| &maps.selected), threads, relative, all)?;
-            hand_out(all, 0, maps)?;
+            hand_out(all, level.grid(), 0, maps)?;
         }
         check()?;
         if let Some(level) = patch {
             level.distances(maps.iter().map(|maps| &maps.mean), threads, relative, all)?;
-            hand_out(all, 1, maps)?;
+            hand_out(all, level.grid(), 1, maps)?;
         }
         for (maps, out) in maps.iter().zip(out) {
             self.fusion.apply(maps.distances.each_ref().map(Vec::as_slice), self.shape.0, self.shape.1, out);
@@ -225,13 +269,18 @@ impl NpadScorer {
         if channels.is_empty() || channels.iter().any(|&c| c >= total) {
             return Err(unfit("channels"));
         }
-        let positions = shape.0.checked_mul(shape.1).filter(|p| *p > 0).ok_or_else(|| unfit("shape"))?;
+        let positions = shape.0.checked_mul(shape.1).filter(|p| *p > 0 && *p <= MAX_POSITIONS);
+        positions.ok_or_else(|| unfit("shape"))?;
         let fusion = state.take_f32("fusion", &[2, 3])?;
+        // Models before 0.2 have a covariance for each position.
+        let block = match state.take_u32("block").as_deref() {
+            Ok([block @ 1..=MAX_BLOCK]) => *block as usize,
+            Ok(_) => return Err(unfit("block")),
+            Err(_) => 1,
+        };
         let mut gaussians = |level: usize| {
-            config
-                .uses(level)
-                .then(|| Gaussians::load(LEVELS[level], channels.len(), positions, &mut state))
-                .transpose()
+            let layout = Layout::new(shape.0, shape.1, if level == 1 { block } else { 1 });
+            config.uses(level).then(|| Gaussians::load(LEVELS[level], channels.len(), layout, &mut state)).transpose()
         };
         let (pixel, patch) = (gaussians(0)?, gaussians(1)?);
         let centroids = config.uses(2).then(|| Centroids::load(shape.2, &mut state)).transpose()?;
@@ -241,7 +290,9 @@ impl NpadScorer {
             patch: config.patch,
             centroid_patch: config.centroid_patch,
             levels: Levels { pixel, patch, centroids },
+            block,
             fusion: Fusion {
+                minimum: config.rule == Rule::Minimum,
                 map: std::array::from_fn(|level| fusion[level]),
                 image: std::array::from_fn(|level| fusion[3 + level]),
             },

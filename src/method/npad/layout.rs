@@ -1,0 +1,70 @@
+//! The positions of a grid in blocks that share a covariance.
+
+/// Blocks of `side` x `side` neighbouring positions, smaller at the right and lower edge. Within a level, positions are
+/// numbered block by block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// The first position of each block, and the number of positions.
+    starts: Vec<usize>,
+    /// The position of the grid, counted row by row, that each position of the level is.
+    grid: Vec<usize>,
+}
+
+impl Layout {
+    /// The blocks of a grid of `rows` x `cols` positions.
+    pub fn new(rows: usize, cols: usize, side: usize) -> Self {
+        let (mut starts, mut grid) = (vec![0], Vec::with_capacity(rows * cols));
+        for top in (0..rows).step_by(side) {
+            for left in (0..cols).step_by(side) {
+                for row in top..(top + side).min(rows) {
+                    grid.extend((left..(left + side).min(cols)).map(|col| row * cols + col));
+                }
+                starts.push(grid.len());
+            }
+        }
+        Self { starts, grid }
+    }
+
+    /// The first position of each block, and the number of positions.
+    pub fn starts(&self) -> &[usize] {
+        &self.starts
+    }
+
+    /// Number of blocks.
+    pub fn blocks(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    /// The position of the grid that each position of the level is.
+    pub fn grid(&self) -> &[usize] {
+        &self.grid
+    }
+
+    /// The positions of the grid in block `b`.
+    pub fn block(&self, b: usize) -> &[usize] {
+        &self.grid[self.starts[b]..self.starts[b + 1]]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_position_is_in_one_block_of_neighbours() {
+        for (rows, cols, side) in [(1, 1, 2), (4, 6, 2), (5, 7, 2), (5, 7, 3), (3, 3, 1), (2, 2, 9)] {
+            let layout = Layout::new(rows, cols, side);
+            assert_eq!(layout.blocks(), rows.div_ceil(side) * cols.div_ceil(side));
+            let mut all = layout.grid().to_vec();
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..rows * cols));
+            for b in 0..layout.blocks() {
+                let block = layout.block(b);
+                let same =
+                    |p: &usize| (p / cols / side, p % cols / side) == (block[0] / cols / side, block[0] % cols / side);
+                assert!(block.iter().all(same));
+            }
+        }
+        assert!(Layout::new(3, 4, 1).grid().iter().copied().eq(0..12), "blocks of one position change no order");
+    }
+}
