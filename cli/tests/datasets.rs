@@ -12,12 +12,13 @@ use serde_json::Value;
 const TOLERANCE: f64 = 0.5;
 
 /// The reference's settings: its grid, no shrinkage, plain sums, the maximum as the image score.
-const REFERENCE: [&str; 9] = [
+const REFERENCE: [&str; 10] = [
     "--size=224x224",
     "--eval-size=224x224",
     "--set=grid_step=1",
     "--set=peak_share=0",
     "--set=npad.shrinkage=0",
+    "--set=npad.block=1",
     "--set=npad.fusion=mean",
     "--set=npad.channels=100",
     "--set=npad.selection=variance",
