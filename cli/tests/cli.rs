@@ -201,7 +201,7 @@ fn the_librarys_warnings_are_shown() {
     let output = npad(shop.fit_arguments(&shop.path("model.npad")));
     stdout(&output);
     let message = String::from_utf8_lossy(&output.stderr);
-    assert!(message.starts_with("npad: warning: 15 good images make an uncertain threshold"), "{message}");
+    assert!(message.starts_with("npad: warning: the threshold is unreliable with 15 good images"), "{message}");
 }
 
 #[test]
