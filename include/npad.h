@@ -617,7 +617,7 @@ typedef struct {
    */
   float peak;
   /**
-   * `peak` on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
+   * `peak` on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped.
    */
   float calibrated_peak;
 } npad_region;
@@ -667,7 +667,8 @@ typedef struct {
    */
   size_t region_capacity;
   /**
-   * Written by npad: the raw image score, 0 or above, in the method's own units; larger is more anomalous.
+   * Written by npad: the raw image score, the largest value of the map: 0 or above, in the method's own units; larger is
+   * more anomalous.
    */
   float score;
   /**
@@ -683,7 +684,8 @@ typedef struct {
    */
   int32_t reserved;
   /**
-   * Written by npad: the total number of defect regions, which may exceed `region_capacity`.
+   * Written by npad: the total number of defect regions, which may exceed `region_capacity`; 0 exactly if the verdict
+   * is NPAD_VERDICT_GOOD.
    */
   size_t region_count;
 } npad_output;
@@ -1237,7 +1239,7 @@ npad_status npad_options_set_extractor(npad_options *options, const npad_extract
 void npad_options_free(npad_options *options);
 
 /**
- * Draws the anomaly map of a result over its image. Yellow is the map threshold, red twice the threshold and above;
+ * Draws the anomaly map of a result over its image. Yellow is the threshold, red twice the threshold and above;
  * white boxes surround the regions.
  *
  * @param model   the model that the image was scored with
@@ -1314,14 +1316,15 @@ int32_t npad_result_width(const npad_result *result);
 int32_t npad_result_height(const npad_result *result);
 
 /**
- * Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Null
- * if `result` is null. Valid until the result is freed.
+ * Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Its
+ * largest value is the raw score, or exceeds it where "min_region_area" has dropped regions. Null if `result` is null.
+ * Valid until the result is freed.
  */
 const float *npad_result_map(const npad_result *result);
 
 /**
  * Writes the calibrated anomaly map in 8 bits: 0 at the value of a typical good image and below, 128 or more exactly
- * where the map exceeds the map threshold, 255 at twice the threshold's distance from the typical value and above.
+ * where the map exceeds the threshold, 255 at twice the threshold's distance from the typical value and above.
  *
  * @param result  the result
  * @param map     receives the map, one byte per pixel: npad_result_height() rows of npad_result_width() bytes
@@ -1336,8 +1339,9 @@ npad_status npad_result_map_u8(const npad_result *result,
                                npad_error **error);
 
 /**
- * Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map
- * values exceed the model's map threshold.
+ * Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map values
+ * exceed the threshold of the verdict: the threshold of a defective image, the review threshold of an image for review.
+ * A defective image and an image for review have at least one region, a good image has none.
  */
 size_t npad_result_region_count(const npad_result *result);
 
@@ -1474,7 +1478,8 @@ npad_status npad_score_batch_into(const npad_model *model,
                                   npad_error **error);
 
 /**
- * Returns the raw image score above which an image is defective; 0 if `model` is null.
+ * Returns the raw image score above which an image is defective, and the value of the anomaly map above which a pixel
+ * belongs to a region of a defective image; 0 if `model` is null.
  */
 float npad_model_threshold(const npad_model *model);
 
@@ -1485,27 +1490,20 @@ float npad_model_threshold(const npad_model *model);
 float npad_model_review_threshold(const npad_model *model);
 
 /**
- * Returns the value of the anomaly map above which a pixel belongs to a region; 0 if `model` is null.
- */
-float npad_model_map_threshold(const npad_model *model);
-
-/**
- * Creates a copy of a model with other thresholds. The calibrated scales change so that 0.5 is the new threshold. The
+ * Creates a copy of a model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold. The
  * two models share memory; each must be freed.
  *
- * @param model          the original model; it does not change
- * @param threshold      raw image score above which an image is defective
- * @param review         raw image score above which an image is for review; equal to `threshold` for no review
- * @param map_threshold  value of the anomaly map above which a pixel belongs to a region
- * @param changed        receives the new model, null on failure
- * @param error          receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` or `map_threshold` is not above the
- *         score of a typical good image, or `review` exceeds `threshold`
+ * @param model      the original model; it does not change
+ * @param threshold  raw image score above which an image is defective
+ * @param review     raw image score above which an image is for review; equal to `threshold` for no review
+ * @param changed    receives the new model, null on failure
+ * @param error      receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` is not above the score of a typical good
+ *         image, or `review` exceeds `threshold`
  */
 npad_status npad_model_with_thresholds(const npad_model *model,
                                        float threshold,
                                        float review,
-                                       float map_threshold,
                                        npad_model **changed,
                                        npad_error **error);
 

@@ -932,12 +932,11 @@ class Model {
   double false_alarm_rate() const noexcept { return npad_model_false_alarm_rate(get()); }
   float threshold() const noexcept { return npad_model_threshold(get()); }
   float review_threshold() const noexcept { return npad_model_review_threshold(get()); }
-  float map_threshold() const noexcept { return npad_model_map_threshold(get()); }
 
   /// A copy of the model with other thresholds, in the units of raw scores. Both share memory.
-  Model with_thresholds(float threshold, float review, float map_threshold) const {
+  Model with_thresholds(float threshold, float review) const {
     npad_model *model = nullptr;
-    detail::call(npad_model_with_thresholds, get(), threshold, review, map_threshold, &model);
+    detail::call(npad_model_with_thresholds, get(), threshold, review, &model);
     return Model(model);
   }
 

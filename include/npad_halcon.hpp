@@ -171,7 +171,7 @@ inline HalconCpp::HImage map(const Result &result) {
   return image;
 }
 
-/// The calibrated map as an image of type byte: 128 and above exactly where the map exceeds the map threshold.
+/// The calibrated map as an image of type byte: 128 and above exactly where the map exceeds the threshold.
 inline HalconCpp::HImage map_u8(const Result &result) {
   std::vector<std::uint8_t> bytes = result.map_u8();
   HalconCpp::HImage image;

@@ -232,7 +232,7 @@ inline cv::Mat map(const Result &result) {
 }
 cv::Mat map(const Result &&) = delete;
 
-/// The calibrated map as CV_8UC1: 128 and above exactly where the map exceeds the map threshold.
+/// The calibrated map as CV_8UC1: 128 and above exactly where the map exceeds the threshold.
 inline cv::Mat map_u8(const Result &result) {
   cv::Mat map(result.height(), result.width(), CV_8UC1);
   result.map_u8_into(map.data, static_cast<std::int64_t>(map.step[0]));

@@ -140,7 +140,7 @@ fn a_mask_that_leaves_out_nothing_changes_nothing() {
 #[test]
 fn two_thresholds_make_three_verdicts() {
     let model = fit(&options(&[("review_rate", "0.3")]), &good_images(30)).unwrap();
-    let Thresholds { review, defective, map } = model.thresholds();
+    let Thresholds { review, defective } = model.thresholds();
     assert!(review < defective, "{review} {defective}");
     let verdicts: Vec<Verdict> =
         (200..240).map(|seed| model.score(&Gray::good(160, 120, seed).view()).unwrap().verdict).collect();
@@ -150,7 +150,7 @@ fn two_thresholds_make_three_verdicts() {
     let score = model.score(&scratched.view()).unwrap();
     assert_eq!(score.verdict, Verdict::Defective);
 
-    let at = |review: f32, defective: f32| model.with_thresholds(Thresholds { review, defective, map });
+    let at = |review: f32, defective: f32| model.with_thresholds(Thresholds { review, defective });
     assert_eq!(at(review, score.score + 1.0).unwrap().score(&scratched.view()).unwrap().verdict, Verdict::Review);
     let high = at(score.score + 1.0, score.score + 1.0).unwrap();
     let again = Model::from_bytes(&high.to_bytes().unwrap(), &options(&[])).unwrap();

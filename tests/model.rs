@@ -25,7 +25,7 @@ fn defects_are_found_where_they_are() {
         let region = scratched.regions[0];
         let (x, y) = (region.centroid_x, region.centroid_y);
         assert!((90.0..110.0).contains(&x) && (25.0..48.0).contains(&y), "the scratch is around (100, 36): ({x}, {y})");
-        assert!(region.area > 20 && region.peak > model.metadata().map.threshold);
+        assert!(region.area > 20 && region.peak > model.thresholds().defective);
     }
 }
 

@@ -25,7 +25,7 @@ pub struct npad_region {
     pub centroid_y: f32,
     /// Maximum of the anomaly map in the region, in the units of the raw score.
     pub peak: f32,
-    /// `peak` on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
+    /// `peak` on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped.
     pub calibrated_peak: f32,
 }
 
@@ -58,7 +58,8 @@ pub struct npad_output {
     pub region_size: usize,
     /// Number of elements of `regions`. Ignored where `regions` is null.
     pub region_capacity: usize,
-    /// Written by npad: the raw image score, 0 or above, in the method's own units; larger is more anomalous.
+    /// Written by npad: the raw image score, the largest value of the map: 0 or above, in the method's own units; larger is
+    /// more anomalous.
     pub score: f32,
     /// Written by npad: the score on the calibrated scale, 0 for a typical good image, 0.5 at the threshold; not clamped.
     pub calibrated_score: f32,
@@ -66,6 +67,7 @@ pub struct npad_output {
     pub verdict: i32,
     /// Must be 0.
     pub reserved: i32,
-    /// Written by npad: the total number of defect regions, which may exceed `region_capacity`.
+    /// Written by npad: the total number of defect regions, which may exceed `region_capacity`; 0 exactly if the verdict
+    /// is NPAD_VERDICT_GOOD.
     pub region_count: usize,
 }

@@ -29,12 +29,12 @@ impl Picture {
         })?;
         let (width, height) = (3 * image.width(), image.height());
         let out = unsafe { rows_out(self.pixels, self.stride, width, height, "picture") }?;
-        let threshold = model.metadata().map.threshold;
+        let threshold = model.metadata().image.threshold;
         render(image, map, regions, threshold, format, out.ok_or_else(|| null("pixels"))?)
     }
 }
 
-/// Draws the anomaly map of a result over its image. Yellow is the map threshold, red twice the threshold and above;
+/// Draws the anomaly map of a result over its image. Yellow is the threshold, red twice the threshold and above;
 /// white boxes surround the regions.
 ///
 /// @param model   the model that the image was scored with

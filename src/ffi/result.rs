@@ -15,7 +15,7 @@ use crate::postprocess::{Region, calibrated_map};
 /// Owned by the caller, who frees it with npad_result_free(). Immutable: any number of threads may read it at once.
 pub struct npad_result {
     inspection: Inspection,
-    /// The map's calibrated scale.
+    /// The calibrated scale of score and map.
     calibration: Calibration,
     /// Runs and contour of each region, computed on first use.
     shapes: Vec<Shape>,
@@ -33,7 +33,7 @@ impl npad_result {
         let mut shapes = Vec::new();
         try_reserve(&mut shapes, inspection.regions.len())?;
         shapes.resize_with(inspection.regions.len(), Shape::default);
-        let result = Self { inspection, calibration: model.metadata().map, shapes };
+        let result = Self { inspection, calibration: model.metadata().image, shapes };
         Ok(Box::into_raw(try_box(result)?))
     }
 
@@ -174,15 +174,16 @@ pub unsafe extern "C" fn npad_result_height(result: *const npad_result) -> i32 {
     guard_value(0, || unsafe { read(result, 0, |i| i.map.nrows() as i32) })
 }
 
-/// Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Null
-/// if `result` is null. Valid until the result is freed.
+/// Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Its
+/// largest value is the raw score, or exceeds it where "min_region_area" has dropped regions. Null if `result` is null.
+/// Valid until the result is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_map(result: *const npad_result) -> *const f32 {
     guard_value(std::ptr::null(), || unsafe { read(result, std::ptr::null(), |i| i.map.as_ptr()) })
 }
 
 /// Writes the calibrated anomaly map in 8 bits: 0 at the value of a typical good image and below, 128 or more exactly
-/// where the map exceeds the map threshold, 255 at twice the threshold's distance from the typical value and above.
+/// where the map exceeds the threshold, 255 at twice the threshold's distance from the typical value and above.
 ///
 /// @param result  the result
 /// @param map     receives the map, one byte per pixel: npad_result_height() rows of npad_result_width() bytes
@@ -208,8 +209,9 @@ pub unsafe extern "C" fn npad_result_map_u8(
     }
 }
 
-/// Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map
-/// values exceed the model's map threshold.
+/// Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map values
+/// exceed the threshold of the verdict: the threshold of a defective image, the review threshold of an image for review.
+/// A defective image and an image for review have at least one region, a good image has none.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_result_region_count(result: *const npad_result) -> usize {
     guard_value(0, || unsafe { read(result, 0, |i| i.regions.len()) })

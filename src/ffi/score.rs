@@ -103,7 +103,7 @@ impl Output {
     /// As [`RegionArray::write`].
     unsafe fn regions(&mut self, model: &Model, regions: &[Region]) -> Result<()> {
         self.fields.region_count = regions.len();
-        unsafe { self.regions.write(regions, model.metadata().map) }
+        unsafe { self.regions.write(regions, model.metadata().image) }
     }
 
     /// Writes the decision to the caller's struct.

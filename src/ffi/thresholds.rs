@@ -7,7 +7,8 @@ use crate::abi::image::npad_image;
 use crate::error::Status;
 use crate::model::Thresholds;
 
-/// Returns the raw image score above which an image is defective; 0 if `model` is null.
+/// Returns the raw image score above which an image is defective, and the value of the anomaly map above which a pixel
+/// belongs to a region of a defective image; 0 if `model` is null.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_threshold(model: *const npad_model) -> f32 {
     guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.thresholds().defective))
@@ -20,36 +21,28 @@ pub unsafe extern "C" fn npad_model_review_threshold(model: *const npad_model) -
     guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.thresholds().review))
 }
 
-/// Returns the value of the anomaly map above which a pixel belongs to a region; 0 if `model` is null.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn npad_model_map_threshold(model: *const npad_model) -> f32 {
-    guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.thresholds().map))
-}
-
-/// Creates a copy of a model with other thresholds. The calibrated scales change so that 0.5 is the new threshold. The
+/// Creates a copy of a model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold. The
 /// two models share memory; each must be freed.
 ///
-/// @param model          the original model; it does not change
-/// @param threshold      raw image score above which an image is defective
-/// @param review         raw image score above which an image is for review; equal to `threshold` for no review
-/// @param map_threshold  value of the anomaly map above which a pixel belongs to a region
-/// @param changed        receives the new model, null on failure
-/// @param error          receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` or `map_threshold` is not above the
-///         score of a typical good image, or `review` exceeds `threshold`
+/// @param model      the original model; it does not change
+/// @param threshold  raw image score above which an image is defective
+/// @param review     raw image score above which an image is for review; equal to `threshold` for no review
+/// @param changed    receives the new model, null on failure
+/// @param error      receives the error, or null; may itself be null
+/// @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` is not above the score of a typical good
+///         image, or `review` exceeds `threshold`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_with_thresholds(
     model: *const npad_model,
     threshold: f32,
     review: f32,
-    map_threshold: f32,
     changed: *mut *mut npad_model,
     error: *mut *mut npad_error,
 ) -> Status {
     unsafe {
         guard(error, || {
             let out = output(changed, "changed")?;
-            let thresholds = Thresholds { review, defective: threshold, map: map_threshold };
+            let thresholds = Thresholds { review, defective: threshold };
             *out = npad_model::into_raw(borrow(model, "model")?.model.with_thresholds(thresholds)?)?;
             Ok(())
         })

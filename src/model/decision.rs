@@ -49,15 +49,6 @@ impl Verdict {
     }
 }
 
-/// Raw scores of held-out good images, from which the thresholds are computed.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct GoodScores {
-    /// Image scores.
-    pub image: Vec<f32>,
-    /// The anomaly maps' maxima.
-    pub map: Vec<f32>,
-}
-
 /// The calibrated scale: 0 is a typical good image, 0.5 the threshold, and 1 as far above the threshold as the typical
 /// image is below it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use half::f16;
 use rayon::prelude::*;
 
-use super::decision::{Calibration, GoodScores};
+use super::decision::Calibration;
 use super::extraction::{Extraction, Pipeline};
 use super::options::Options;
 use super::roi::{InputRoi, own_mask_in_a_fit};
@@ -21,7 +21,6 @@ use crate::exec::scratch::Pool;
 use crate::exec::semaphore::{Semaphore, Wait};
 use crate::image::{ImageView, Mask, Rectangle};
 use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
-use crate::postprocess::maximum;
 use crate::preprocess::{Geometry, InputSize};
 
 /// Minimum number of good images: a single image shows no variation.
@@ -85,7 +84,7 @@ struct FitConfig {
 #[derive(Clone, Default)]
 struct PriorFit {
     images: usize,
-    good_scores: GoodScores,
+    good_scores: Vec<f32>,
 }
 
 /// State that depends on the first image.
@@ -326,17 +325,14 @@ impl Fit {
         let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
         let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
         let inside = roi.as_ref().filter(|roi| roi.excludes).map(|roi| &roi.inside[..]);
-        let new_scores: Result<Vec<(f32, f32)>> = threads.run(|| {
+        let new_scores: Result<Vec<f32>> = threads.run(|| {
             let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
-                let (score, map) = combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?;
-                Ok((score, maximum(map)))
+                Ok(combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?.0)
             });
             held_out.collect()
         });
-        let new_scores = new_scores?;
         let PriorFit { images, mut good_scores } = self.prior.clone().unwrap_or_default();
-        good_scores.image.extend(new_scores.iter().map(|(score, _)| score));
-        good_scores.map.extend(new_scores.iter().map(|(_, peak)| peak));
+        good_scores.extend(new_scores?);
         let (false_alarm_rate, review_rate) = config.rates;
         let mut metadata = Metadata {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -353,7 +349,6 @@ impl Fit {
             review_rate,
             image: Calibration::default(),
             review: 0.0,
-            map: Calibration::default(),
             backbone: self.backbone.identity().to_owned(),
             mask: roi.as_ref().map(|roi| roi.mask.size()),
             plugin: config.method.plugin().map(str::to_owned),

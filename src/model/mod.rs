@@ -9,7 +9,7 @@ mod roi;
 mod score;
 mod thresholds;
 
-pub use decision::{Calibration, GoodScores, Verdict};
+pub use decision::{Calibration, Verdict};
 pub use file::{replace_file, write_file};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use options::{OptionInfo, OptionKind, Options, options};
@@ -57,12 +57,10 @@ pub struct Metadata {
     pub false_alarm_rate: f64,
     /// Target share of good images that are judged defective or for review; 0 for no review.
     pub review_rate: f64,
-    /// Calibrated scale of the image score.
+    /// Calibrated scale of the image score and the anomaly map.
     pub image: Calibration,
     /// Image score above which an image is for review: at most the threshold, and equal to it if there is no review.
     pub review: f32,
-    /// The anomaly map's scale: its maximum exceeds the threshold at the same rate.
-    pub map: Calibration,
     /// Name and checksum of the backbone.
     pub backbone: String,
     /// Columns and rows of the mask that all images share; none without a mask.
@@ -93,7 +91,8 @@ pub struct MapOptions {
 /// thresholds share everything else.
 pub struct Model {
     metadata: Metadata,
-    good_scores: GoodScores,
+    /// Raw scores of held-out good images, which thresholds are computed from.
+    good_scores: Vec<f32>,
     core: Arc<Core>,
 }
 

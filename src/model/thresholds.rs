@@ -2,13 +2,12 @@
 
 use std::ops::RangeInclusive;
 
-use super::decision::{Calibration, GoodScores, exceeded_at};
+use super::decision::{Calibration, exceeded_at};
 use super::options::{ALARM_RATES, REVIEW_RATES};
 use super::{Metadata, Model};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
 use crate::model::MIN_IMAGES;
-use crate::postprocess::maximum;
 
 /// The thresholds of a model, in the units of raw scores.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -17,21 +16,18 @@ pub struct Thresholds {
     pub review: f32,
     /// Image scores above it are defective.
     pub defective: f32,
-    /// Pixels of the anomaly map above it belong to a region.
-    pub map: f32,
 }
 
 impl Metadata {
     /// Computes all thresholds from scores of good images, for the rates in the metadata.
-    pub(super) fn calibrate(&mut self, scores: &GoodScores) -> Result<()> {
-        self.image = Calibration::new(&scores.image, self.false_alarm_rate)?;
-        self.map = Calibration::new(&scores.map, self.false_alarm_rate)?;
+    pub(super) fn calibrate(&mut self, scores: &[f32]) -> Result<()> {
+        self.image = Calibration::new(scores, self.false_alarm_rate)?;
         self.review = if self.review_rate > self.false_alarm_rate {
-            exceeded_at(&scores.image, self.review_rate)?.min(self.image.threshold)
+            exceeded_at(scores, self.review_rate)?.min(self.image.threshold)
         } else {
             self.image.threshold
         };
-        self.held_out = scores.image.len();
+        self.held_out = scores.len();
         Ok(())
     }
 }
@@ -39,30 +35,24 @@ impl Metadata {
 impl Model {
     /// The thresholds.
     pub fn thresholds(&self) -> Thresholds {
-        let Metadata { image, map, review, .. } = &self.metadata;
-        Thresholds { review: *review, defective: image.threshold, map: map.threshold }
+        let Metadata { image, review, .. } = &self.metadata;
+        Thresholds { review: *review, defective: image.threshold }
     }
 
     /// Returns the model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] when a threshold is not a number, `defective` or `map` does not exceed the score of a
-    /// typical good image, or `review` exceeds `defective`.
+    /// [`Status::InvalidArgument`] when a threshold is not a number, `defective` does not exceed the score of a typical
+    /// good image, or `review` exceeds `defective`.
     pub fn with_thresholds(&self, thresholds: Thresholds) -> Result<Self> {
         let mut metadata = self.metadata.clone();
-        let Thresholds { review, defective, map } = thresholds;
-        (metadata.review, metadata.image.threshold, metadata.map.threshold) = (review, defective, map);
+        let Thresholds { review, defective } = thresholds;
+        (metadata.review, metadata.image.threshold) = (review, defective);
         let invalid = |text: String| Err(Error::new(Status::InvalidArgument, text));
         if !metadata.image.is_valid() {
             let typical = metadata.image.typical;
             return invalid(format!(
                 "the threshold is {defective}, but must exceed {typical}, the score of a typical good image"
-            ));
-        }
-        if !metadata.map.is_valid() {
-            let typical = metadata.map.typical;
-            return invalid(format!(
-                "the map threshold is {map}, but must exceed {typical}, the map's maximum for a typical good image"
             ));
         }
         if !review.is_finite() || review > defective {
@@ -90,18 +80,17 @@ impl Model {
             check_rate("review_rate", review_rate, &REVIEW_RATES)?;
             (metadata.false_alarm_rate, metadata.review_rate) = (false_alarm_rate, review_rate);
         }
-        let mut scores = GoodScores::default();
+        let mut scores = Vec::new();
         for (number, image) in images.into_iter().enumerate() {
             let inspection =
                 image.and_then(|image| self.score(&image)).map_err(|e| e.context(format!("image {number}")))?;
-            scores.image.push(inspection.score);
-            scores.map.push(maximum(inspection.map.as_slice().unwrap_or_default()));
+            scores.push(inspection.score);
         }
-        if scores.image.len() < MIN_IMAGES {
+        if scores.len() < MIN_IMAGES {
             let message = format!(
                 "{} good images are too few for a threshold: at least {MIN_IMAGES} are needed, 20 or more are \
                  recommended",
-                scores.image.len()
+                scores.len()
             );
             return Err(Error::new(Status::NotEnoughImages, message));
         }
@@ -109,7 +98,7 @@ impl Model {
         Ok(self.with_settings(metadata, scores))
     }
 
-    fn with_settings(&self, metadata: Metadata, good_scores: GoodScores) -> Self {
+    fn with_settings(&self, metadata: Metadata, good_scores: Vec<f32>) -> Self {
         Self { metadata, good_scores, core: self.core.clone() }
     }
 }

@@ -15,7 +15,7 @@ const OPACITY: (f32, f32) = (0.15, 0.65);
 /// Renders anomaly maps: yellow is the threshold, red twice the threshold.
 #[derive(Debug, Clone, Copy)]
 pub struct Heatmap {
-    /// The anomaly map's threshold.
+    /// The threshold.
     pub threshold: f32,
 }
 

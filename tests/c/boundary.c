@@ -172,16 +172,15 @@ static void thresholds(void) {
   npad_result *result = NULL;
   const float score = score_of(model, &images[11]), limit = npad_model_threshold(model);
   CHECK(npad_model_review_threshold(model) == limit && npad_model_review_threshold(NULL) == 0);
-  WORKS(npad_model_with_thresholds(model, limit, score - 0.001f, npad_model_map_threshold(model), &changed, &error));
+  WORKS(npad_model_with_thresholds(model, limit, score - 0.001f, &changed, &error));
   WORKS(npad_score(changed, &images[11], &result, &error));
   CHECK(npad_result_verdict(result) == NPAD_VERDICT_REVIEW && !npad_result_is_anomalous(result));
   CHECK(npad_model_review_threshold(changed) == score - 0.001f && npad_model_threshold(model) == limit);
   npad_result_free(result);
   npad_model_free(changed);
-  FAILS(npad_model_with_thresholds(model, -1, -1, 1, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "typical good image");
-  FAILS(npad_model_with_thresholds(model, limit, limit + 1, 99, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "review");
-  FAILS(npad_model_with_thresholds(model, limit, limit, 0, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "map threshold");
-  FAILS(npad_model_with_thresholds(NULL, 1, 1, 1, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+  FAILS(npad_model_with_thresholds(model, -1, -1, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "typical good image");
+  FAILS(npad_model_with_thresholds(model, limit, limit + 1, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "review");
+  FAILS(npad_model_with_thresholds(NULL, 1, 1, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
   CHECK(changed == NULL);
 
   WORKS(npad_model_recalibrate(model, images, PARTS, NULL, &changed, &error));

@@ -64,7 +64,7 @@ int main() {
   }
   const HImage defects = npad::halcon::defects(found).RegionToBin(1, 0, side, side);
   const auto *inside = static_cast<const std::uint8_t *>(defects.GetImagePointer1(&type, &width, &height));
-  for (int i = 0; i < side * side; ++i) CHECK((inside[i] == 1) == (found.map()[i] > model.map_threshold()));
+  for (int i = 0; i < side * side; ++i) CHECK((inside[i] == 1) == (found.map()[i] > model.threshold()));
   THROWS(npad::halcon::region(found, regions.size()), NPAD_STATUS_INVALID_ARGUMENT, "");
 
   // The least region area is npad's: a model that drops every region gives HALCON none.

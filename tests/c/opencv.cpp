@@ -54,7 +54,7 @@ int main() {
   CHECK(own.data == reused && bytes.type() == CV_8UC1);
   const cv::Mat levels = npad::opencv::map_u8(found);
   CHECK(cv::norm(bytes, levels, cv::NORM_INF) == 0);
-  CHECK(cv::norm(levels >= 128, map > double(model.map_threshold()), cv::NORM_INF) == 0);
+  CHECK(cv::norm(levels >= 128, map > double(model.threshold()), cv::NORM_INF) == 0);
 
   // Batches.
   const std::vector<cv::Mat> batch{good[0], bad};
@@ -158,7 +158,7 @@ int main() {
     for (const cv::Point &point : contours[i]) CHECK(inside.at<std::uint8_t>(point) == 255);
     all |= inside;
   }
-  CHECK(cv::norm(all, map > double(model.map_threshold()), cv::NORM_INF) == 0);
+  CHECK(cv::norm(all, map > double(model.threshold()), cv::NORM_INF) == 0);
 
   // Regions of interest.
   CHECK(!npad::opencv::score(model, bad, cv::Rect(0, 0, 31, side)).is_anomalous());

@@ -11,7 +11,7 @@ static npad_result *result;
 static void shapes(void) {
   static uint8_t by_runs[SIDE * SIDE], box[SIDE * STRIDE], on_contour[SIDE * SIDE];
   const float *map = npad_result_map(result);
-  const float threshold = npad_model_map_threshold(model);
+  const float threshold = npad_model_threshold(model);
   const size_t regions = npad_result_region_count(result);
   size_t index, i, count = 99;
   int wrong = 0;
@@ -66,7 +66,7 @@ static void shapes(void) {
 static void maps_in_bytes(void) {
   static uint8_t tight[SIDE * SIDE], padded[SIDE * STRIDE];
   const float *map = npad_result_map(result);
-  const float threshold = npad_model_map_threshold(model);
+  const float threshold = npad_model_threshold(model);
   int i, wrong = 0;
   memset(padded, 77, sizeof padded);
   WORKS(npad_result_map_u8(result, tight, 0, &error));

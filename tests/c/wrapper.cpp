@@ -49,7 +49,7 @@ int main() {
   // What the model knows.
   CHECK(model.image_count() == 12 && model.method() == "npad" && model.device() == "cpu" && !model.backbone().empty());
   CHECK(model.input_width() == 64 && model.input_height() == 64 && std::abs(model.false_alarm_rate() - 0.01) < 1e-9);
-  CHECK(model.threshold() > 0 && model.map_threshold() > 0 && model.review_threshold() == model.threshold());
+  CHECK(model.threshold() > 0 && model.review_threshold() == model.threshold());
   model.warm_up(side, side);
   THROWS(model.warm_up(0, side), NPAD_STATUS_INVALID_ARGUMENT, "");
 
@@ -196,9 +196,9 @@ int main() {
   CHECK(model.score(mono12.with_significant_bits(12)).is_anomalous());
   THROWS(model.score(mono12.with_significant_bits(10)), NPAD_STATUS_INVALID_IMAGE, "");
 
-  const npad::Model loose = model.with_thresholds(found.score() + 1, found.score() - 1, model.map_threshold());
+  const npad::Model loose = model.with_thresholds(found.score() + 1, found.score() - 1);
   CHECK(loose.score(view(bad)).verdict() == NPAD_VERDICT_REVIEW);
-  THROWS(model.with_thresholds(-5, -5, 1), NPAD_STATUS_INVALID_ARGUMENT, "threshold is -5");
+  THROWS(model.with_thresholds(-5, -5), NPAD_STATUS_INVALID_ARGUMENT, "threshold is -5");
   CHECK(model.recalibrate(good).threshold() > 0);
   npad::Options rates;
   rates.set("false_alarm_rate", "0.3").set("review_rate", "0.5");

@@ -16,7 +16,7 @@ static partial class Tests
             regions = result.GetRegions();
             float[] map = result.GetMap();
             var map8 = result.GetMap8();
-            Check(map.Zip(map8, (value, small) => value > model.MapThreshold == small >= 128).All(same => same), "map in 8 bits");
+            Check(map.Zip(map8, (value, small) => value > model.Threshold == small >= 128).All(same => same), "map in 8 bits");
             Check(regions.Count > 0, "regions");
             foreach (var region in regions)
             {
@@ -24,7 +24,7 @@ static partial class Tests
                 var runs = region.GetRuns();
                 Check(mask.Length == region.Width * region.Height && mask.Count(v => v == 255) == region.Area, "mask");
                 Check(runs.Sum(run => run.End - run.Begin) == region.Area, "runs");
-                Check(runs.All(run => map[run.Row * Side + run.Begin] > model.MapThreshold), "runs lie in the region");
+                Check(runs.All(run => map[run.Row * Side + run.Begin] > model.Threshold), "runs lie in the region");
                 var contour = region.GetContour();
                 Check(contour.All(p => mask[(p.Y - region.Y) * region.Width + p.X - region.X] == 255), "contour");
                 Check(contour.Min(p => p.X) == region.X && contour.Max(p => p.X) == region.X + region.Width - 1, "extent");

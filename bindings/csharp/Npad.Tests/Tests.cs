@@ -125,7 +125,7 @@ static partial class Tests
             Check(!fine.IsAnomalous && fine.Verdict == Verdict.Good && found.Verdict == Verdict.Defective, "verdicts");
             Check(fine.CalibratedScore < 0.5f && found.CalibratedScore > 0.5f && found.Score > model.Threshold, "scores");
             var region = found.GetRegions()[0];
-            Check(region.X < 48 && region.X + region.Width > 40 && region.Area > 10 && region.Peak > model.MapThreshold, "region");
+            Check(region.X < 48 && region.X + region.Width > 40 && region.Area > 10 && region.Peak > model.Threshold, "region");
             var map = found.GetMap();
             Check(map.Length == Side * Side && map.Max() == found.GetRegions().Max(r => r.Peak), "map");
             Check(Marshal.PtrToStructure<float>(found.MapPointer) == map[0], "map pointer");
@@ -203,10 +203,10 @@ static partial class Tests
     static void Thresholds(Model model)
     {
         using (var result = model.Score(View(Part(200, 40))))
-        using (var loose = model.WithThresholds(result.Score + 1, result.Score - 1, model.MapThreshold))
+        using (var loose = model.WithThresholds(result.Score + 1, result.Score - 1))
         using (var again = loose.Score(View(Part(200, 40))))
             Check(again.Verdict == Verdict.Review && loose.ReviewThreshold < loose.Threshold, "review");
-        Throws(NpadStatus.InvalidArgument, "threshold is -1", () => model.WithThresholds(-1, -1, 1));
+        Throws(NpadStatus.InvalidArgument, "threshold is -1", () => model.WithThresholds(-1, -1));
         using (var rates = new Options { ["false_alarm_rate"] = "0.3" })
         using (Model rough = model.Recalibrate(Good().ToList(), rates), same = model.Recalibrate(Good().ToList()))
             Check(rough.Threshold < same.Threshold, "recalibrated");

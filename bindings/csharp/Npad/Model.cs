@@ -142,9 +142,6 @@ namespace Npad
         /// review.</summary>
         public float ReviewThreshold => Read(model => NativeMethods.npad_model_review_threshold(model));
 
-        /// <summary>The value of the anomaly map above which a pixel belongs to a region.</summary>
-        public float MapThreshold => Read(model => NativeMethods.npad_model_map_threshold(model));
-
         private delegate T Getter<T>(npad_model* model);
 
         private T Read<T>(Getter<T> getter)
@@ -154,13 +151,13 @@ namespace Npad
 
         /// <summary>A copy of the model with other thresholds, in the units of raw scores. Both share memory; each must
         /// be disposed.</summary>
-        public Model WithThresholds(float threshold, float review, float mapThreshold)
+        public Model WithThresholds(float threshold, float review)
         {
             npad_model* changed = null;
             npad_error* error = null;
             using (var model = Handle.Borrow())
                 NpadException.Check(NativeMethods.npad_model_with_thresholds(
-                    (npad_model*)model.Pointer, threshold, review, mapThreshold, &changed, &error), error);
+                    (npad_model*)model.Pointer, threshold, review, &changed, &error), error);
             return new Model(changed);
         }
 

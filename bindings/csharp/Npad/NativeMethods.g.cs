@@ -475,7 +475,7 @@ namespace Npad.Native
         internal static extern void npad_options_free(npad_options* options);
 
         /// <summary>
-        ///  Draws the anomaly map of a result over its image. Yellow is the map threshold, red twice the threshold and above;
+        ///  Draws the anomaly map of a result over its image. Yellow is the threshold, red twice the threshold and above;
         ///  white boxes surround the regions.
         ///
         ///  @param model   the model that the image was scored with
@@ -549,15 +549,16 @@ namespace Npad.Native
         internal static extern int npad_result_height(npad_result* result);
 
         /// <summary>
-        ///  Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Null
-        ///  if `result` is null. Valid until the result is freed.
+        ///  Returns the anomaly map in the units of the raw score: width * height values, row after row, without padding. Its
+        ///  largest value is the raw score, or exceeds it where "min_region_area" has dropped regions. Null if `result` is null.
+        ///  Valid until the result is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_map", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float* npad_result_map(npad_result* result);
 
         /// <summary>
         ///  Writes the calibrated anomaly map in 8 bits: 0 at the value of a typical good image and below, 128 or more exactly
-        ///  where the map exceeds the map threshold, 255 at twice the threshold's distance from the typical value and above.
+        ///  where the map exceeds the threshold, 255 at twice the threshold's distance from the typical value and above.
         ///
         ///  @param result  the result
         ///  @param map     receives the map, one byte per pixel: npad_result_height() rows of npad_result_width() bytes
@@ -570,8 +571,9 @@ namespace Npad.Native
         internal static extern Status npad_result_map_u8(npad_result* result, byte* map, long stride, npad_error** error);
 
         /// <summary>
-        ///  Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map
-        ///  values exceed the model's map threshold.
+        ///  Returns the number of defect regions; 0 if `result` is null. A region is a set of 8-connected pixels whose map values
+        ///  exceed the threshold of the verdict: the threshold of a defective image, the review threshold of an image for review.
+        ///  A defective image and an image for review have at least one region, a good image has none.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_result_region_count", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern System.UIntPtr npad_result_region_count(npad_result* result);
@@ -700,7 +702,8 @@ namespace Npad.Native
         internal static extern Status npad_score_batch_into(npad_model* model, npad_image* images, System.UIntPtr count, npad_cancellation* cancellation, npad_output* outputs, npad_error** error);
 
         /// <summary>
-        ///  Returns the raw image score above which an image is defective; 0 if `model` is null.
+        ///  Returns the raw image score above which an image is defective, and the value of the anomaly map above which a pixel
+        ///  belongs to a region of a defective image; 0 if `model` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_threshold", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern float npad_model_threshold(npad_model* model);
@@ -713,26 +716,19 @@ namespace Npad.Native
         internal static extern float npad_model_review_threshold(npad_model* model);
 
         /// <summary>
-        ///  Returns the value of the anomaly map above which a pixel belongs to a region; 0 if `model` is null.
-        /// </summary>
-        [DllImport(__DllName, EntryPoint = "npad_model_map_threshold", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        internal static extern float npad_model_map_threshold(npad_model* model);
-
-        /// <summary>
-        ///  Creates a copy of a model with other thresholds. The calibrated scales change so that 0.5 is the new threshold. The
+        ///  Creates a copy of a model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold. The
         ///  two models share memory; each must be freed.
         ///
-        ///  @param model          the original model; it does not change
-        ///  @param threshold      raw image score above which an image is defective
-        ///  @param review         raw image score above which an image is for review; equal to `threshold` for no review
-        ///  @param map_threshold  value of the anomaly map above which a pixel belongs to a region
-        ///  @param changed        receives the new model, null on failure
-        ///  @param error          receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` or `map_threshold` is not above the
-        ///          score of a typical good image, or `review` exceeds `threshold`
+        ///  @param model      the original model; it does not change
+        ///  @param threshold  raw image score above which an image is defective
+        ///  @param review     raw image score above which an image is for review; equal to `threshold` for no review
+        ///  @param changed    receives the new model, null on failure
+        ///  @param error      receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` is not above the score of a typical good
+        ///          image, or `review` exceeds `threshold`
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_with_thresholds", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
-        internal static extern Status npad_model_with_thresholds(npad_model* model, float threshold, float review, float map_threshold, npad_model** changed, npad_error** error);
+        internal static extern Status npad_model_with_thresholds(npad_model* model, float threshold, float review, npad_model** changed, npad_error** error);
 
         /// <summary>
         ///  Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
@@ -1055,7 +1051,7 @@ namespace Npad.Native
         /// </summary>
         public float peak;
         /// <summary>
-        ///  `peak` on the calibrated scale of the map: 0 for a typical good image, 0.5 at the map threshold; not clamped.
+        ///  `peak` on the calibrated scale: 0 for a typical good image, 0.5 at the threshold; not clamped.
         /// </summary>
         public float calibrated_peak;
     }
@@ -1107,7 +1103,8 @@ namespace Npad.Native
         /// </summary>
         public System.UIntPtr region_capacity;
         /// <summary>
-        ///  Written by npad: the raw image score, 0 or above, in the method's own units; larger is more anomalous.
+        ///  Written by npad: the raw image score, the largest value of the map: 0 or above, in the method's own units; larger is
+        ///  more anomalous.
         /// </summary>
         public float score;
         /// <summary>
@@ -1123,7 +1120,8 @@ namespace Npad.Native
         /// </summary>
         public int reserved;
         /// <summary>
-        ///  Written by npad: the total number of defect regions, which may exceed `region_capacity`.
+        ///  Written by npad: the total number of defect regions, which may exceed `region_capacity`; 0 exactly if the verdict
+        ///  is NPAD_VERDICT_GOOD.
         /// </summary>
         public System.UIntPtr region_count;
     }

@@ -59,7 +59,7 @@ namespace Npad
         public float CentroidY { get; }
         /// <summary>Maximum of the anomaly map in the region.</summary>
         public float Peak { get; }
-        /// <summary>The peak on the calibrated scale of the map: 0.5 is the map threshold; not clamped.</summary>
+        /// <summary>The peak on the calibrated scale: 0.5 is the threshold; not clamped.</summary>
         public float CalibratedPeak { get; }
 
         /// <summary>The pixels as a mask of the bounding box, row after row: 255 inside the region, 0 outside. The

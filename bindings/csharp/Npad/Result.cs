@@ -68,7 +68,7 @@ namespace Npad
         }
 
         /// <summary>The calibrated anomaly map in 8 bits, row after row: 128 or more exactly where the map exceeds the
-        /// map threshold, 255 at twice the threshold's distance from a typical good image's value and above.</summary>
+        /// threshold, 255 at twice the threshold's distance from a typical good image's value and above.</summary>
         public byte[] GetMap8()
         {
             var map = Extent.Array<byte>(Width, Height, 1);

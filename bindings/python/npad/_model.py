@@ -127,19 +127,11 @@ class Model:
         """The raw image score above which an image is for review; equal to the threshold if there is no review."""
         return library.npad_model_review_threshold(self._handle)
 
-    @property
-    def map_threshold(self) -> float:
-        """The value of the anomaly map above which a pixel belongs to a region."""
-        return library.npad_model_map_threshold(self._handle)
-
-    def with_thresholds(
-        self, threshold: float | None = None, review: float | None = None, map_threshold: float | None = None
-    ) -> Model:
+    def with_thresholds(self, threshold: float | None = None, review: float | None = None) -> Model:
         """A copy of the model with other thresholds, in units of raw scores. No `review` means no review."""
         threshold = self.threshold if threshold is None else threshold
         review = threshold if review is None else review
-        map_threshold = self.map_threshold if map_threshold is None else map_threshold
-        arguments = (self._handle, threshold, review, map_threshold)
+        arguments = (self._handle, threshold, review)
         return Model(output("npad_model_with_thresholds", "npad_model_free", *arguments))
 
     def recalibrate(

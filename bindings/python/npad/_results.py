@@ -36,7 +36,7 @@ class Region:
     peak: float
     """Maximum of the anomaly map in the region, in the units of the raw score."""
     calibrated_peak: float
-    """The peak on the calibrated scale of the map: 0.5 is the map threshold; not clamped."""
+    """The peak on the calibrated scale: 0.5 is the threshold; not clamped."""
     _result: Handle | None = field(default=None, repr=False, compare=False)
     _index: int = field(default=0, repr=False, compare=False)
 
@@ -95,7 +95,7 @@ class Result:
         return self.verdict == Verdict.DEFECTIVE
 
     def map_u8(self) -> NDArray[np.uint8]:
-        """The calibrated anomaly map in 8 bits: 128 or more exactly above the map threshold."""
+        """The calibrated anomaly map in 8 bits: 128 or more exactly above the threshold."""
         values = np.empty(self.map.shape, np.uint8)
         call("npad_result_map_u8", self._handle, values.ctypes.data, 0)
         return values

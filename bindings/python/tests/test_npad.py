@@ -237,7 +237,7 @@ def test_a_model_tells_what_it_knows(model):
 
 def test_regions_have_pixels(model):
     result = model.score(part(201, scratched=True))
-    above = result.map > model.map_threshold
+    above = result.map > model.threshold
     assert ((result.map_u8() >= 128) == above).all()
     everything = np.zeros(above.shape, bool)
     assert result.regions

@@ -4,16 +4,21 @@
 //!
 //! - **pixel**: a Gaussian per position from the target and its neighbours in every good image, each neighbour weighted
 //!   by `max(0, cos(f(p), f(q)))^power`. Neighbours make the estimate robust where parts are not aligned.
-//! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood.
+//! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood. Each position has its own mean;
+//!   blocks of 2 x 2 positions share a covariance, so that all channels fit into the memory that a random half of them
+//!   would take with a covariance for each position. A random choice of channels would decide over the verdicts.
 //! - **centroids**: K-means centroids of f over all positions, whitened by one global covariance. They do not depend on
 //!   the position, so they suit parts that may lie anywhere. Centroids of g instead of f blur the map.
 //!
-//! The first two give Mahalanobis distances, the third the distance to the nearest centroid; maps are weighted sums of
-//! them. We had no access to the paper's constants: each is a parameter with a default from our measurements. By
-//! default the image score is the patch level's, and the map combines patches and centroids. The pixel level is off: on
-//! our data it does not improve on the other two, and it doubles the model's size (`docs/accuracy.md`).
+//! The first two give Mahalanobis distances, the third the distance to the nearest centroid. We had no access to the
+//! paper's constants: each is a parameter with a default from our measurements. By default the image score is the patch
+//! level's, and the map is the smaller of patch and centroid level at each position, each divided by its mean over
+//! held-out good images: a place is anomalous if it is unusual for its position and looks like nothing that was learnt.
+//! The first alone takes the noise of a background that hardly varies for a defect; the second alone cannot tell where
+//! things belong. The pixel level is off: on our data it does not improve on the other two, and it doubles the model's
+//! size (`docs/accuracy.md`).
 //!
-//! Each covariance is shrunk by 1 % towards the mean covariance of all positions. This bounds the whitening from below
+//! Each covariance is shrunk by 10 % towards the mean covariance of all positions. This bounds the whitening from below
 //! in directions in which a position hardly varies, in proportion to the features' scales, which a multiple of the
 //! identity would not. Accuracy with few or unaligned images depends on it.
 

@@ -17,7 +17,8 @@ use crate::method::Array;
 /// Name of the format in the file.
 const FORMAT: &str = "npad-model";
 /// Version of the layout; files of a higher version are rejected.
-const VERSION: u32 = 1;
+/// Version of the format. Files of a later version are refused. Version 2 has one scale for score and map.
+const VERSION: u32 = 2;
 /// The checksum's field in the header, before its digits.
 const CHECKSUM: &str = "\"checksum\":\"";
 const ZEROS: &str = "00000000";
@@ -110,7 +111,7 @@ impl Container {
             return Err(invalid("its header names another format"));
         }
         match own["version"].as_u64() {
-            Some(version) if version == u64::from(VERSION) => {}
+            Some(version) if (1..=u64::from(VERSION)).contains(&version) => {}
             Some(version) => {
                 return Err(Error::new(
                     Status::UnsupportedModel,
@@ -255,10 +256,10 @@ mod tests {
         let error = Container::from_bytes(&foreign).unwrap_err();
         assert!(error.message().contains("not written by npad"), "{error}");
         let bytes = container().to_bytes().unwrap();
-        let text = b"\\\"version\\\":1";
+        let text = b"\\\"version\\\":2";
         let at = bytes.windows(text.len()).position(|w| w == text).unwrap() + text.len() - 1;
         let mut newer = bytes;
-        newer[at] = b'2';
+        newer[at] = b'3';
         assert_eq!(Container::from_bytes(&newer).unwrap_err().status(), Status::UnsupportedModel);
     }
 }

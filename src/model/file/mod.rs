@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 pub use self::atomic::{replace_file, write_file};
 
 use self::container::Container;
-use super::decision::GoodScores;
 use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
 use super::{Core, MapOptions, Metadata, Model};
@@ -35,7 +34,7 @@ const STATE: &str = "state.";
 const BACKBONE: &str = "backbone";
 const MASK: &str = "mask";
 const MEAN: &str = "mean";
-const SCORES: [&str; 2] = ["good_scores.image", "good_scores.map"];
+const SCORES: &str = "good_scores.image";
 
 /// The metadata as the file stores them.
 #[derive(Serialize, Deserialize)]
@@ -73,9 +72,8 @@ impl Model {
         let size = self.metadata.input;
         let mean = self.core.mean.iter().map(|v| f16::from_f32(*v)).collect();
         put(MEAN, Array::F16(vec![3, size.height, size.width], mean));
-        for (name, scores) in SCORES.iter().zip([&self.good_scores.image, &self.good_scores.map]) {
-            put(name, Array::F32(vec![scores.len()], try_copy(scores)?));
-        }
+        let scores = &self.good_scores;
+        put(SCORES, Array::F32(vec![scores.len()], try_copy(scores)?));
         let header = Header { metadata: self.metadata.clone(), normalisation };
         let metadata = serde_json::to_string(&header).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
         Container { metadata, arrays }.to_bytes()
@@ -133,7 +131,7 @@ impl Model {
         if !Tiled::accepts(metadata.tile) {
             return Err(invalid("its tiles are out of range"));
         }
-        if !metadata.image.is_valid() || !metadata.map.is_valid() {
+        if !metadata.image.is_valid() {
             return Err(invalid("its thresholds are out of range"));
         }
         let MapOptions { smoothing, peak_share, .. } = metadata.output;
@@ -164,12 +162,9 @@ impl Model {
             }
         };
         let mean = own.take_f16(MEAN, &[3, metadata.input.height, metadata.input.width])?;
-        let mut scores = |name: &str| {
-            let shape = own.shape(name).to_vec();
-            own.take_f32(name, &shape)
-        };
-        let good_scores = GoodScores { image: scores(SCORES[0])?, map: scores(SCORES[1])? };
-        if good_scores.image.is_empty() || good_scores.image.len() != good_scores.map.len() {
+        let shape = own.shape(SCORES).to_vec();
+        let good_scores = own.take_f32(SCORES, &shape)?;
+        if good_scores.is_empty() {
             return Err(invalid("its scores of good images are missing"));
         }
         let spec = match (own.take_u8(BACKBONE).ok(), normalisation) {
