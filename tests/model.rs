@@ -103,6 +103,7 @@ fn every_level_and_shift_finds_them() {
         &[("npad.levels", "centroids"), ("npad.image_levels", "centroids"), ("npad.centroids", "64")],
         &[("npad.levels", "pixel+patch"), ("npad.image_levels", "pixel+patch+centroids"), ("npad.centroids", "64")],
         &[("npad.shifts", "5"), ("npad.shift_pixels", "3")],
+        &[("npad.preset", "poster"), ("npad.channels", "40"), ("npad.centroids", "64")],
         &[
             ("npad.shrinkage", "estimated"),
             ("npad.shrinkage_target", "identity"),

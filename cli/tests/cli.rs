@@ -252,7 +252,7 @@ fn info_and_bench_describe_the_model() {
         assert!(bench[key].as_f64().is_some_and(|v| v > 0.0) || cfg!(not(target_os = "linux")), "{key}: {bench}");
     }
     let options = stdout(&npad(["info"]));
-    for name in ["method = npad", "npad.channels = 100", "false_alarm_rate = 0.01"] {
+    for name in ["method = npad", "npad.channels = 4096", "false_alarm_rate = 0.01"] {
         assert!(options.contains(name), "{name}");
     }
 }

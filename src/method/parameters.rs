@@ -20,12 +20,23 @@ pub enum Kind {
     Choice(&'static [&'static str]),
     /// Any of these words, joined by `+`.
     Set(&'static [&'static str]),
+    /// One of these, each of which sets other parameters too.
+    Preset(&'static [Preset]),
     /// Any text; the plug-in checks it.
     Text,
     /// The path of a file, or empty.
     Path,
     /// Text of the described form.
     Form(&'static str),
+}
+
+/// A name for values of several parameters. All others get their defaults.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// Its name.
+    pub name: &'static str,
+    /// Names and values of parameters.
+    pub values: &'static [(&'static str, &'static str)],
 }
 
 impl Kind {
@@ -40,6 +51,7 @@ impl Kind {
             Self::NumberOr(low, high, words) => words.contains(&value) || within(low, high),
             Self::Text | Self::Path | Self::Form(_) => true,
             Self::Choice(words) => words.contains(&value),
+            Self::Preset(presets) => presets.iter().any(|preset| preset.name == value),
             Self::Set(words) => {
                 let parts: Vec<_> = value.split('+').collect();
                 parts.iter().enumerate().all(|(i, part)| words.contains(part) && !parts[..i].contains(part))
@@ -57,6 +69,10 @@ impl fmt::Display for Kind {
             Self::Number(low, high) => write!(f, "a number from {low} to {high}"),
             Self::NumberOr(low, high, words) => write!(f, "{} or a number from {low} to {high}", words.join(", ")),
             Self::Choice(words) => write!(f, "one of {}", words.join(", ")),
+            Self::Preset(presets) => {
+                let names: Vec<_> = presets.iter().map(|preset| preset.name).collect();
+                write!(f, "one of {}", names.join(", "))
+            }
             Self::Text => f.write_str("text"),
             Self::Path => f.write_str("a path, or empty"),
             Self::Form(form) => f.write_str(form),
@@ -106,12 +122,30 @@ impl Parameters {
         Self { table, set: BTreeMap::new() }
     }
 
-    /// Sets a parameter.
+    /// Sets a parameter. A preset replaces all parameters that have been set before.
     ///
     /// # Errors
     /// [`Status::InvalidOption`] for an unknown name or a value that is not accepted.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let parameter = self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
+        let parameter = *self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
+        parameter.check(value)?;
+        if let Kind::Preset(presets) = parameter.kind {
+            self.set.clear();
+            let chosen = presets.iter().find(|preset| preset.name == value);
+            for (name, value) in chosen.map_or(&[][..], |preset| preset.values) {
+                self.restore(name, value)?;
+            }
+        }
+        self.set.insert(parameter.name, value.to_owned());
+        Ok(())
+    }
+
+    /// Sets a parameter alone, also where its value is a preset: for values that have been saved with all others.
+    ///
+    /// # Errors
+    /// As [`Parameters::set`].
+    pub fn restore(&mut self, name: &str, value: &str) -> Result<()> {
+        let parameter = *self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
         parameter.check(value)?;
         self.set.insert(parameter.name, value.to_owned());
         Ok(())
@@ -170,6 +204,15 @@ mod tests {
         Parameter { name: "m.odd", default: "3", kind: Kind::Odd(1, 9), help: "" },
         Parameter { name: "m.number", default: "0.5", kind: Kind::Number(0.0, 1.0), help: "" },
         Parameter { name: "m.mixed", default: "auto", kind: Kind::NumberOr(0.0, 1.0, &["auto"]), help: "" },
+        Parameter {
+            name: "m.preset",
+            default: "default",
+            kind: Kind::Preset(&[
+                Preset { name: "default", values: &[] },
+                Preset { name: "odd", values: &[("m.odd", "5"), ("m.count", "7")] },
+            ]),
+            help: "",
+        },
         Parameter { name: "m.set", default: "a+b", kind: Kind::Set(&["a", "b", "c"]), help: "" },
     ];
 
@@ -186,6 +229,24 @@ mod tests {
         assert!(parameters.includes("m.set", "c") && !parameters.includes("m.set", "b"));
         parameters.set("m.mixed", "auto").unwrap();
         assert_eq!(parameters.number("m.mixed"), None);
+    }
+
+    #[test]
+    fn presets_set_others_and_can_be_refined() {
+        let mut parameters = Parameters::new(TABLE);
+        parameters.set("m.number", "1").unwrap();
+        parameters.set("m.preset", "odd").unwrap();
+        parameters.set("m.count", "2").unwrap();
+        assert_eq!(
+            ["m.odd", "m.count", "m.number", "m.preset"].map(|name| parameters.text(name)),
+            ["5", "2", "0.5", "odd"]
+        );
+        let mut restored = Parameters::new(TABLE);
+        parameters.values().for_each(|(name, value)| restored.restore(name, value).unwrap());
+        assert!(restored.values().eq(parameters.values()));
+        parameters.set("m.preset", "default").unwrap();
+        assert!(parameters.values().eq(Parameters::new(TABLE).values()));
+        assert!(parameters.set("m.preset", "none").unwrap_err().message().contains("default, odd"));
     }
 
     #[test]

@@ -161,7 +161,7 @@ impl OptionKind {
         match kind {
             Kind::Count(..) | Kind::Odd(..) => Self::Integer,
             Kind::Number(..) | Kind::NumberOr(..) => Self::Number,
-            Kind::Choice(_) => Self::Choice,
+            Kind::Choice(_) | Kind::Preset(_) => Self::Choice,
             Kind::Set(_) => Self::Flags,
             Kind::Text | Kind::Form(_) => Self::Text,
             Kind::Path => Self::Path,

@@ -29,7 +29,7 @@ mod hold_out;
 mod layout;
 mod score;
 
-use super::parameters::{Kind, Parameter, Parameters};
+use super::parameters::{Kind, Parameter, Parameters, Preset};
 use super::{Fitter, Method, Scorer, State};
 use crate::error::Result;
 use crate::math::gaussian::{Regularisation, Share, Target};
@@ -37,8 +37,29 @@ use crate::math::gaussian::{Regularisation, Share, Target};
 /// Names of the levels, in the order of the weights in [`Levels`].
 const LEVELS: &[&str] = &["pixel", "patch", "centroids"];
 
+/// What the paper's poster shows, in our reading: all three levels, channel selection and image shifting.
+const POSTER: &[(&str, &str)] = &[
+    ("npad.levels", "pixel+patch"),
+    ("npad.image_levels", "pixel+patch+centroids"),
+    ("npad.fusion", "standardised"),
+    ("npad.channels", "100"),
+    ("npad.selection", "variance"),
+    ("npad.block", "1"),
+    ("npad.shrinkage", "0.01"),
+    ("npad.centroids", "256"),
+    ("npad.centroid_patch", "3"),
+    ("npad.shifts", "5"),
+];
+
 /// The parameters.
 static PARAMETERS: &[Parameter] = &[
+    Parameter {
+        name: "npad.preset",
+        default: "default",
+        kind: Kind::Preset(&[Preset { name: "default", values: &[] }, Preset { name: "poster", values: POSTER }]),
+        help: "sets all parameters of the method: its defaults, or the configuration of the paper's poster; set it before \
+               others",
+    },
     Parameter {
         name: "npad.levels",
         default: "patch+centroids",

@@ -213,7 +213,7 @@ impl Metadata {
     /// Parses the method's parameters.
     pub(super) fn parameters(&self, method: &'static dyn Method) -> Result<Parameters> {
         let mut parameters = Parameters::new(method.parameters());
-        self.parameters.iter().try_for_each(|(name, value)| parameters.set(name, value))?;
+        self.parameters.iter().try_for_each(|(name, value)| parameters.restore(name, value))?;
         Ok(parameters)
     }
 }
