@@ -36,8 +36,8 @@ fn learn(name: &str, settings: &[(&str, &str)]) -> FitOutcome {
     let mut parameters = Parameters::new(method.parameters());
     settings.iter().for_each(|(key, value)| parameters.set(key, value).unwrap());
     let (threads, mut sample) = (Threads::new(2).unwrap(), Sample::new(0));
-    for map in train() {
-        sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(&map).unwrap()] }));
+    for (number, map) in train().iter().enumerate() {
+        sample.accept(sample.offer(1, number as u64), Some(SampleImage { maps: vec![HalfMap::new(map).unwrap()] }));
     }
     let mut fitter = method.fitter(&parameters, 0).unwrap();
     if let Some(accumulator) = fitter.accumulator() {

@@ -138,15 +138,65 @@ fn a_fit_is_the_same_whatever_the_threads_and_depends_on_its_seed_alone() {
 }
 
 #[test]
-fn many_images_stream_through_a_bounded_sample() {
+fn all_images_are_scored_held_out() {
     let settings = [("size", "64"), ("grid_step", "8"), ("npad.channels", "8")];
     let mut trainer = Trainer::new(&options(&settings)).unwrap();
     for seed in 0..300 {
         trainer.add(&Gray::good(64, 64, seed).view()).unwrap();
     }
     let model = trainer.finish().unwrap();
-    assert_eq!((model.metadata().images, model.metadata().held_out), (300, 100));
+    assert_eq!((model.metadata().images, model.metadata().held_out), (300, 300));
     assert!(model.score(&Gray::scratched(64, 64, 999, (20, 20)).view()).unwrap().anomalous());
+}
+
+#[test]
+fn a_full_sample_goes_on_with_later_images() {
+    let settings =
+        [("size", "384"), ("grid_step", "1"), ("npad.levels", "patch"), ("npad.channels", "8"), ("npad.shifts", "5")];
+    let model = fit(&options(&settings), &good_images(26)).unwrap();
+    let (images, held_out) = (model.metadata().images, model.metadata().held_out);
+    assert!(images == 26 && (16..26).contains(&held_out), "{images} {held_out}");
+    assert!(model.score(&Gray::scratched(160, 120, 999, (60, 50)).view()).unwrap().anomalous());
+}
+
+#[test]
+fn the_order_of_the_images_does_not_matter() {
+    let images = good_images(20);
+    for method in ["npad", "padim", "patchcore", "spade"] {
+        let bytes = |threads: &str, seed: u64| {
+            let shifts = [("npad.shifts", "5"), ("npad.levels", "pixel+patch+centroids"), ("npad.centroids", "32")];
+            let settings =
+                [&[("method", method), ("threads", threads), ("patchcore.bank", "200")], &shifts[..]].concat();
+            let mut order: Vec<usize> = (0..images.len()).collect();
+            if seed > 0 {
+                order = Random::new(seed).choose(images.len(), images.len());
+            }
+            // One image twice.
+            let images: Vec<Gray> = order.iter().chain(&[3]).map(|number| images[*number].clone()).collect();
+            fit(&options(&settings), &images).unwrap().to_bytes().unwrap()
+        };
+        let expected = bytes("1", 0);
+        for (threads, seed) in [("1", 1), ("2", 2), ("2", 3)] {
+            assert!(bytes(threads, seed) == expected, "{method}, {threads} threads, permutation {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_model_tells_how_uncertain_its_threshold_is() {
+    let width = |model: &Model| {
+        let (low, high) = model.metadata().threshold_interval.unwrap();
+        let threshold = model.metadata().image.threshold;
+        assert!(low <= threshold && threshold <= high && low < high, "{low} {threshold} {high}");
+        (high - low) / threshold
+    };
+    let (few, many) = (fit(&options(&[]), &good_images(5)).unwrap(), fit(&options(&[]), &good_images(60)).unwrap());
+    assert!(width(&few) > width(&many));
+    let loaded = Model::from_bytes(&many.to_bytes().unwrap(), &options(&[])).unwrap();
+    assert_eq!(loaded.metadata().threshold_interval, many.metadata().threshold_interval);
+    let mut thresholds = many.thresholds();
+    thresholds.defective *= 2.0;
+    assert_eq!(many.with_thresholds(thresholds).unwrap().metadata().threshold_interval, None, "not computed");
 }
 
 #[test]
@@ -446,6 +496,7 @@ fn a_model_of_0_1_0_scores_as_it_did() {
     let bytes = include_bytes!("fixtures/model-0.1.0.npad");
     let model = Model::from_bytes(bytes, &options(&[])).unwrap();
     assert_eq!((model.metadata().npad_version.as_str(), model.metadata().images), ("0.1.0", 12));
+    assert_eq!(model.metadata().threshold_interval, None);
     let (width, height) = (64, 48);
     let pixels: Vec<u8> = (0..width * height).map(|i| ((i % width * 7 + i / width * 3) % 256) as u8).collect();
     let image = ImageView::new(&pixels, width, height, width, PixelFormat::Gray8).unwrap();

@@ -53,8 +53,8 @@ impl Vectors {
         let mut fitter = npad.fitter(&parameters, 0).unwrap();
         let mut sample = Sample::new(0);
         let train = self.maps("train");
-        for map in &train {
-            sample.accept(sample.offer(1), Some(SampleImage { maps: vec![HalfMap::new(map).unwrap()] }));
+        for (number, map) in train.iter().enumerate() {
+            sample.accept(sample.offer(1, number as u64), Some(SampleImage { maps: vec![HalfMap::new(map).unwrap()] }));
         }
         let accumulator = fitter.accumulator().unwrap();
         accumulator.prepare(&sample, threads).unwrap();

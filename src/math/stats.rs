@@ -1,10 +1,15 @@
-//! Quantiles of Student's t distribution, by statrs.
+//! Quantiles of the normal and of Student's t distribution, by statrs.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 /// Degrees of freedom from which the expansion about the normal distribution is exact to six digits, while statrs'
 /// inverse is less precise.
 const NEARLY_NORMAL: f64 = 1e4;
+
+/// The `p`-quantile of the standard normal distribution; `p` is between 0 and 1.
+pub fn normal_quantile(p: f64) -> f64 {
+    Normal::standard().inverse_cdf(p)
+}
 
 /// The `p`-quantile of Student's t distribution with `freedom` degrees of freedom; `p` is between 0 and 1.
 ///
@@ -13,7 +18,7 @@ const NEARLY_NORMAL: f64 = 1e4;
 pub fn t_quantile(p: f64, freedom: f64) -> f64 {
     if freedom >= NEARLY_NORMAL {
         // The first term in 1 / freedom (Fisher and Cornish 1960).
-        let normal = Normal::standard().inverse_cdf(p);
+        let normal = normal_quantile(p);
         return normal + (normal.powi(3) + normal) / (4.0 * freedom);
     }
     StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom above zero").inverse_cdf(p)
@@ -53,7 +58,7 @@ mod tests {
         for p in [0.6, 0.9, 0.99, 0.999_99] {
             let below = t_quantile(p, NEARLY_NORMAL * 0.999);
             assert!((below - t_quantile(p, NEARLY_NORMAL)).abs() < 1e-5, "{p}: no step where the way changes");
-            assert!((t_quantile(p, 1e9) - Normal::standard().inverse_cdf(p)).abs() < 1e-6, "{p}");
+            assert!((t_quantile(p, 1e9) - normal_quantile(p)).abs() < 1e-6, "{p}");
         }
     }
 }

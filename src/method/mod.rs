@@ -38,7 +38,8 @@ pub struct GridScore {
 /// Learns from the feature maps of good images.
 ///
 /// The caller keeps a bounded [`Sample`] of the maps for computations that need them repeatedly. A method may learn
-/// from the sample only, or add every image to its statistics with an [`Accumulator`].
+/// from the sample only, or add every image to its statistics with an [`Accumulator`]. The order of the sample's images
+/// does not depend on the order in which they were added.
 pub trait Fitter: Send {
     /// The statistics of all images; none, the default, for a method that learns from the sample only.
     fn accumulator(&mut self) -> Option<&mut dyn Accumulator> {
@@ -56,7 +57,8 @@ pub trait Fitter: Send {
 
 /// Statistics that are accumulated image by image, so that memory use does not depend on the number of images.
 ///
-/// `prepare` is called first, then `observe` for every image, including those of the sample.
+/// `prepare` is called first, then `observe` for every image: for those of the sample in its order, then for further
+/// ones as they arrive.
 pub trait Accumulator {
     /// Resets the statistics and makes decisions from a first sample, such as the selection of channels.
     ///
@@ -75,7 +77,7 @@ pub trait Accumulator {
 pub struct FitOutcome {
     /// The scorer.
     pub scorer: Box<dyn Scorer>,
-    /// Held-out scores of images of the sample, for each of their shifts.
+    /// Held-out scores of the images of the sample, in its order, for each of their shifts.
     pub held_out: Vec<Vec<GridScore>>,
 }
 
@@ -201,13 +203,10 @@ pub fn method(name: &str) -> Result<&'static dyn Method> {
     })
 }
 
-/// Maximum number of held-out images: enough for a threshold at the usual false-alarm rates.
-const HELD_OUT: usize = 100;
-
-/// Indices of the sample's images that are scored held out, evenly spread.
+/// Indices of the sample's images that are scored held out: all, since the threshold depends less on chance the more
+/// scores there are.
 fn held_out_images(sample: &Sample) -> Vec<usize> {
-    let (count, all) = (sample.images().len().min(HELD_OUT), sample.images().len());
-    (0..count).map(|k| k * all / count).collect()
+    (0..sample.images().len()).collect()
 }
 
 /// Checks that a feature map has the shape of those of the fit.

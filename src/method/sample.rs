@@ -1,4 +1,8 @@
 //! A bounded random sample of the images of a fit, as feature maps in f16.
+//!
+//! The sample keeps the images with the smallest hashes of their content and the seed (bottom-k sampling). It is as
+//! random as a draw, but depends on the images alone and not on the order in which they arrive. Identical images have
+//! the same hash, so they are kept or left out together, up to the sample's capacity.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -13,7 +17,7 @@ use crate::math::random::Random;
 const BUDGET: usize = 384 << 20;
 /// Bounds of a sample's size in images.
 const FEWEST: usize = 16;
-const MOST: usize = 256;
+const MOST: usize = 4096;
 
 /// A feature map in f16.
 #[derive(Debug, Clone)]
@@ -51,23 +55,38 @@ pub struct SampleImage {
     pub maps: Vec<HalfMap>,
 }
 
-/// A uniform sample of bounded size from a stream of any length (Vitter's algorithm R).
+/// A uniform sample of bounded size from a stream of any length.
 pub struct Sample {
     images: Vec<SampleImage>,
+    /// The images' hashes, in ascending order.
+    hashes: Vec<u64>,
     capacity: Option<usize>,
     seen: usize,
-    random: Random,
+    seed: u64,
 }
 
 impl Sample {
     /// An empty sample.
     pub fn new(seed: u64) -> Self {
-        Self { images: Vec::new(), capacity: None, seen: 0, random: Random::new(seed) }
+        Self { images: Vec::new(), hashes: Vec::new(), capacity: None, seen: 0, seed }
     }
 
-    /// The images. Their order is undefined once there were more than the sample holds.
+    /// The images, in ascending order of their hashes.
     pub fn images(&self) -> &[SampleImage] {
         &self.images
+    }
+
+    /// The hash of an image with such an input of the network. Fits are reproducible across versions only if it never
+    /// changes.
+    pub fn hash(&self, tensor: &[f32]) -> u64 {
+        let mut hash = Random::new(self.seed).next_u64();
+        for pair in tensor.chunks(2) {
+            let word = pair.iter().fold(0, |word, v| word << 32 | u64::from(v.to_bits()));
+            // A bijection of the hash at every step, so that no word is lost.
+            hash = (hash ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            hash ^= hash >> 32;
+        }
+        Random::new(hash ^ tensor.len() as u64).next_u64()
     }
 
     /// Images offered so far.
@@ -89,23 +108,28 @@ impl Sample {
         check_shape(first.shape, features)
     }
 
-    /// Draws whether and where the next image, of `bytes` bytes, is stored. The sample is unchanged until `accept`.
-    pub fn offer(&self, bytes: usize) -> Offer {
-        let capacity = self.capacity.unwrap_or_else(|| (BUDGET / bytes.max(1)).clamp(FEWEST, MOST));
-        let mut random = self.random.clone();
-        let place = if self.images.len() < capacity { self.images.len() } else { random.below(self.seen + 1) };
-        Offer { place: (place < capacity).then_some(place), capacity, random }
+    /// Whether an image with this hash would be stored.
+    pub fn would_store(&self, hash: u64) -> bool {
+        !self.is_full() || self.hashes.last().is_some_and(|highest| hash < *highest)
     }
 
-    /// Counts the offered image and stores it if the offer has a place.
+    /// Decides whether and where the next image, of `bytes` bytes, is stored. The sample is unchanged until `accept`.
+    pub fn offer(&self, bytes: usize, hash: u64) -> Offer {
+        let capacity = self.capacity.unwrap_or_else(|| (BUDGET / bytes.max(1)).clamp(FEWEST, MOST));
+        let place = self.hashes.partition_point(|other| *other <= hash);
+        Offer { place: (place < capacity).then_some(place), capacity, hash }
+    }
+
+    /// Counts the offered image and stores it if the offer has a place. The image with the highest hash leaves a full
+    /// sample.
     pub fn accept(&mut self, offer: Offer, image: Option<SampleImage>) {
         self.seen += 1;
         self.capacity = Some(offer.capacity);
-        self.random = offer.random;
-        match (offer.place, image) {
-            (Some(place), Some(image)) if place < self.images.len() => self.images[place] = image,
-            (Some(_), Some(image)) => self.images.push(image),
-            _ => {}
+        if let (Some(place), Some(image)) = (offer.place, image) {
+            self.images.truncate(offer.capacity - 1);
+            self.hashes.truncate(offer.capacity - 1);
+            self.images.insert(place, image);
+            self.hashes.insert(place, offer.hash);
         }
     }
 }
@@ -115,30 +139,70 @@ pub struct Offer {
     /// The place of the image; none if it is not stored.
     pub place: Option<usize>,
     capacity: usize,
-    random: Random,
+    hash: u64,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// An image whose map consists of `number`.
+    fn image(number: usize) -> SampleImage {
+        let map = FeatureMap::from(ndarray::Array3::from_elem((1, 1, 1), number as f32));
+        SampleImage { maps: vec![HalfMap::new(&map).unwrap()] }
+    }
+
+    fn numbers(sample: &Sample) -> Vec<usize> {
+        sample.images().iter().map(|image| image.maps[0].values[0].to_f32() as usize).collect()
+    }
+
+    fn sampled(seed: u64, stream: impl Iterator<Item = usize>) -> Vec<usize> {
+        let mut sample = Sample::new(seed);
+        let mut count = 0;
+        for number in stream {
+            let hash = sample.hash(&[number as f32, 1.0, 2.0]);
+            let offer = sample.offer(BUDGET / 50, hash);
+            assert_eq!(offer.place.is_some(), sample.would_store(hash));
+            sample.accept(offer, Some(image(number)));
+            count += 1;
+        }
+        assert_eq!((sample.images().len(), sample.seen()), (50.min(count), count));
+        assert!(sample.hashes.is_sorted());
+        numbers(&sample)
+    }
+
     #[test]
     fn a_long_stream_is_sampled_evenly_and_bounded() {
-        let mut kept_early = 0;
-        for seed in 0..40 {
-            let mut sample = Sample::new(seed);
-            let mut origin = Vec::new();
-            for n in 0..1000 {
-                let offer = sample.offer(BUDGET / 50);
-                if let Some(place) = offer.place {
-                    if place == origin.len() { origin.push(n) } else { origin[place] = n }
-                }
-                sample.accept(offer, Some(SampleImage { maps: Vec::new() }));
-            }
-            assert_eq!((sample.images().len(), sample.seen()), (50, 1000));
-            kept_early += origin.iter().filter(|n| **n < 500).count();
+        let kept: Vec<usize> = (0..40).flat_map(|seed| sampled(seed, 0..1000)).collect();
+        let early = kept.iter().filter(|number| **number < 500).count();
+        assert!((900..1100).contains(&early), "{early} of 2000 come from the first half");
+        let odd = kept.iter().filter(|number| **number % 2 == 1).count();
+        assert!((900..1100).contains(&odd), "{odd} of 2000 are odd");
+    }
+
+    #[test]
+    fn the_sample_depends_on_the_images_and_not_on_their_order() {
+        for count in [10, 50, 51, 1000] {
+            let expected = sampled(1, 0..count);
+            assert_eq!(sampled(1, (0..count).rev()), expected);
+            assert_eq!(sampled(1, Random::new(5).choose(count, count).into_iter()), expected);
+            assert_ne!(sampled(2, 0..count), expected, "another seed");
+            let twice = sampled(1, (0..count).chain(0..count));
+            let pairs: Vec<usize> = expected.iter().flat_map(|number| [*number; 2]).take(twice.len()).collect();
+            assert_eq!(twice, pairs, "copies are kept");
         }
-        assert!((900..1100).contains(&kept_early), "{kept_early} of 2000 come from the first half");
+    }
+
+    #[test]
+    fn the_hash_never_changes_and_depends_on_all_values_and_the_seed() {
+        let sample = Sample::new(0);
+        let hash = sample.hash(&[0.5, -1.0, 2.0]);
+        assert_eq!(hash, 0x9EC6_32EC_DA49_75B8, "as in earlier versions");
+        for other in [&[0.5, -1.0][..], &[0.5, -1.0, 2.5], &[-1.0, 0.5, 2.0], &[0.5, -1.0, 2.0, 0.0], &[2.0, -1.0, 0.5]]
+        {
+            assert_ne!(hash, sample.hash(other), "{other:?}");
+        }
+        assert_ne!(hash, Sample::new(1).hash(&[0.5, -1.0, 2.0]));
     }
 
     #[test]

@@ -33,6 +33,11 @@ const RECOMMENDED_IMAGES: usize = 20;
 /// Memory use does not depend on the number of images: each is added to the method's statistics, and a sample of
 /// bounded size serves the selection of channels, the centroids and the threshold.
 ///
+/// The same images in any order give the same model, to the last bit, as long as they fit in the sample: 4096 images, or
+/// as many as 384 MiB hold. Further images are added to the statistics in the order of arrival, which affects rounding
+/// and the choice of the images that decisions are made from. Where images differ in their proportions, the first one
+/// determines the size of the network's input.
+///
 /// A failed call leaves the trainer unchanged. After a successful [`Trainer::finish`], every call returns
 /// [`Status::WrongState`].
 pub struct Trainer {
@@ -60,8 +65,8 @@ struct Fit {
     prior: Option<PriorFit>,
     /// None before the first image.
     input: Option<Input>,
-    /// The sum of all tensors.
-    sum: Vec<f32>,
+    /// The sum of all tensors in units of 1 / [`SUM_UNITS`]: integers add up to the same sum in any order.
+    sum: Vec<i64>,
     /// The maps of the latest image, at each displacement.
     features: Vec<FeatureMap>,
 }
@@ -179,7 +184,7 @@ impl Trainer {
             prepared: false,
             prior: Some(PriorFit { images: metadata.images, good_scores: good_scores.clone() }),
             input: None,
-            sum: core.mean.iter().map(|mean| mean * metadata.images as f32).collect(),
+            sum: core.mean.iter().map(|mean| fixed(*mean).wrapping_mul(metadata.images as i64)).collect(),
             features: Vec::new(),
         };
         Ok(Self { fit: Some(fit) })
@@ -242,32 +247,36 @@ impl Fit {
             Some(input) => input,
             None => first.insert(self.config.input(image, &*self.backbone, &self.threads)?),
         };
-        let known = self.features.first().map(|map| self.sample.offer(bytes(map, &self.config)));
-        let kept = known.as_ref().is_none_or(|offer| offer.place.is_some());
-        let displacements = if kept { &self.config.shifts[..] } else { &self.config.shifts[..1] };
-        let mut features = std::mem::take(&mut self.features);
-        features.resize_with(self.config.shifts.len(), FeatureMap::default);
-        let maps = &mut features[..displacements.len()];
-        let pipeline = Pipeline {
+        let mut pipeline = Pipeline {
             backbone: &*self.backbone,
-            displacements,
+            displacements: &self.config.shifts,
             roi: input.roi.as_ref(),
             margin: 0,
             mean: &[],
             threads: &self.threads,
         };
+        if self.sample.is_full() && pipeline.displacements.len() > 1 {
+            // Displaced features are only needed of an image that is stored.
+            input.extraction.load(0, image, pipeline)?;
+            if !self.sample.would_store(self.sample.hash(input.extraction.tensor())) {
+                pipeline.displacements = &self.config.shifts[..1];
+            }
+        }
+        let mut features = std::mem::take(&mut self.features);
+        features.resize_with(self.config.shifts.len(), FeatureMap::default);
+        let maps = &mut features[..pipeline.displacements.len()];
         input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
         self.sample.check_shape(&maps[0])?;
         let tensor = input.extraction.tensor();
-        try_resize(&mut self.sum, tensor.len(), 0.0)?;
-        let offer = known.unwrap_or_else(|| self.sample.offer(bytes(&maps[0], &self.config)));
+        try_resize(&mut self.sum, tensor.len(), 0)?;
+        let offer = self.sample.offer(bytes(&maps[0], &self.config), self.sample.hash(tensor));
         let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()? });
         let kept = offer.place.is_some().then(halves).transpose()?;
         if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
             accumulator.observe(&maps[0], &self.threads)?;
         }
         // Nothing can fail from here on.
-        self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum += v);
+        self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum = sum.wrapping_add(fixed(*v)));
         self.sample.accept(offer, kept);
         self.features = features;
         self.input = self.input.take().or(first);
@@ -348,6 +357,7 @@ impl Fit {
             false_alarm_rate,
             review_rate,
             image: Calibration::default(),
+            threshold_interval: None,
             review: 0.0,
             backbone: self.backbone.identity().to_owned(),
             mask: roi.as_ref().map(|roi| roi.mask.size()),
@@ -361,6 +371,7 @@ impl Fit {
                 "the threshold is unreliable with {images} good images; {RECOMMENDED_IMAGES} or more are recommended"
             );
         }
+        let units = SUM_UNITS * metadata.images as f64;
         let core = Core {
             backbone: self.backbone.clone(),
             spec: self.spec.clone(),
@@ -369,7 +380,7 @@ impl Fit {
             threads: threads.clone(),
             roi: roi.clone(),
             // Rounded as in the model file, so that a model scores the same before and after saving.
-            mean: self.sum.iter().map(|sum| f16::from_f32(sum / metadata.images as f32).to_f32()).collect(),
+            mean: self.sum.iter().map(|sum| f16::from_f64(*sum as f64 / units).to_f32()).collect(),
             contexts: Pool::default(),
             calls: Semaphore::new(self.call_limit),
             wait: self.wait,
@@ -379,9 +390,21 @@ impl Fit {
     }
 }
 
-/// Bytes that the sample needs for an image with such feature maps.
+/// Units of [`Fit::sum`]. The sum of 2^23 images of the largest values of f16 does not overflow.
+const SUM_UNITS: f64 = (1 << 24) as f64;
+
+/// A value of a tensor in units of 1 / [`SUM_UNITS`]. The mean is stored in f16, whose range limits it.
+fn fixed(value: f32) -> i64 {
+    let most = f16::MAX.to_f32();
+    (f64::from(value.clamp(-most, most)) * SUM_UNITS).round() as i64
+}
+
+/// Bytes that the sample and the held-out scores need for an image with such feature maps.
 fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
-    size_of::<f16>() * map.as_slice().len() * config.shifts.len()
+    // Distances of up to three levels, and the map and the evidence that they are combined to.
+    const HELD_OUT_MAPS: usize = 5;
+    let values = size_of::<f16>() * map.as_slice().len() + HELD_OUT_MAPS * size_of::<f32>() * map.positions();
+    values * config.shifts.len()
 }
 
 impl FitConfig {

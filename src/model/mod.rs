@@ -59,6 +59,10 @@ pub struct Metadata {
     pub review_rate: f64,
     /// Calibrated scale of the image score and the anomaly map.
     pub image: Calibration,
+    /// An interval that contains the image score that good images exceed at the target rate, with a confidence of about
+    /// 90 %; none if the threshold was given and not computed, and in files of earlier versions.
+    #[serde(default)]
+    pub threshold_interval: Option<(f32, f32)>,
     /// Image score above which an image is for review: at most the threshold, and equal to it if there is no review.
     pub review: f32,
     /// Name and checksum of the backbone.

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::decision::{Calibration, exceeded_at};
+use super::decision::{Calibration, exceeded_at, interval};
 use super::options::{ALARM_RATES, REVIEW_RATES};
 use super::{Metadata, Model};
 use crate::error::{Error, Result, Status};
@@ -27,7 +27,18 @@ impl Metadata {
         } else {
             self.image.threshold
         };
+        let (low, high) = interval(scores, self.false_alarm_rate)?;
+        self.threshold_interval = Some((low, high));
         self.held_out = scores.len();
+        let (supporting, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
+        if (self.held_out as f64) < supporting {
+            log::warn!(
+                "{supporting} good images support a false-alarm rate of {percent} %; with {} the threshold, {}, is an \
+                 extrapolation, between {low} and {high} with 90 % confidence",
+                self.held_out,
+                self.image.threshold
+            );
+        }
         Ok(())
     }
 }
@@ -47,6 +58,9 @@ impl Model {
     pub fn with_thresholds(&self, thresholds: Thresholds) -> Result<Self> {
         let mut metadata = self.metadata.clone();
         let Thresholds { review, defective } = thresholds;
+        if defective != metadata.image.threshold {
+            metadata.threshold_interval = None;
+        }
         (metadata.review, metadata.image.threshold) = (review, defective);
         let invalid = |text: String| Err(Error::new(Status::InvalidArgument, text));
         if !metadata.image.is_valid() {

@@ -134,6 +134,9 @@ impl Model {
         if !metadata.image.is_valid() {
             return Err(invalid("its thresholds are out of range"));
         }
+        if metadata.threshold_interval.is_some_and(|(low, high)| !low.is_finite() || !high.is_finite() || low > high) {
+            return Err(invalid("the interval of its threshold is out of range"));
+        }
         let MapOptions { smoothing, peak_share, .. } = metadata.output;
         if !(0.0..=MAX_SMOOTHING).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
             return Err(invalid("its smoothing or its peak share is out of range"));
