@@ -34,8 +34,8 @@ impl Metadata {
         let (low, high) = interval(&scores.image, self.false_alarm_rate)?;
         self.threshold_interval = Some((low, high));
         self.held_out = scores.image.len();
-        let (supporting, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
-        if (self.held_out as f64) < supporting {
+        if self.extrapolates() {
+            let (supporting, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
             log::warn!(
                 "{supporting} good images support a false-alarm rate of {percent} %; with {} the threshold, {}, is an \
                  extrapolation, between {low} and {high} with 90 % confidence",
@@ -44,6 +44,11 @@ impl Metadata {
             );
         }
         Ok(())
+    }
+
+    /// Whether there are too few held-out scores for one to exceed the threshold, on average.
+    pub(super) fn extrapolates(&self) -> bool {
+        (self.held_out as f64) < (1.0 / self.false_alarm_rate).ceil()
     }
 }
 
