@@ -365,7 +365,7 @@ impl Fit {
         };
         metadata.calibrate(&good_scores)?;
         log::info!("learnt {} good images with {}", metadata.images, metadata.method);
-        if metadata.images < RECOMMENDED_IMAGES {
+        if metadata.images < RECOMMENDED_IMAGES && !metadata.extrapolates() {
             let images = metadata.images;
             log::warn!(
                 "the threshold is unreliable with {images} good images; {RECOMMENDED_IMAGES} or more are recommended"

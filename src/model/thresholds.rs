@@ -30,16 +30,21 @@ impl Metadata {
         let (low, high) = interval(scores, self.false_alarm_rate)?;
         self.threshold_interval = Some((low, high));
         self.held_out = scores.len();
-        let (supporting, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
-        if (self.held_out as f64) < supporting {
+        if self.extrapolates() {
+            let (supporting, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
             log::warn!(
-                "{supporting} good images support a false-alarm rate of {percent} %; with {} the threshold, {}, is an \
-                 extrapolation, between {low} and {high} with 90 % confidence",
+                "{supporting} good images support a false-alarm rate of {percent} %; with {} the threshold, {:.4}, is an \
+                 extrapolation, between {low:.4} and {high:.4} with 90 % confidence",
                 self.held_out,
                 self.image.threshold
             );
         }
         Ok(())
+    }
+
+    /// Whether there are too few held-out scores for one to exceed the threshold, on average.
+    pub(super) fn extrapolates(&self) -> bool {
+        (self.held_out as f64) < (1.0 / self.false_alarm_rate).ceil()
     }
 }
 
