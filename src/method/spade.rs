@@ -87,7 +87,9 @@ impl Method for Spade {
             GalleryImage::new(from_vec(rows, shape.2))
         });
         let gallery = images.collect::<Result<_>>()?;
-        Ok(Box::new(SpadeScorer { shape, images: parameters.count("spade.images"), whitening, gallery }))
+        // Models before 0.2 have none.
+        let scale = state.take_f32("scale", &[1]).map_or(1.0, |scale| scale[0]);
+        Ok(Box::new(SpadeScorer { shape, images: parameters.count("spade.images"), scale, whitening, gallery }))
     }
 }
 
@@ -120,7 +122,7 @@ impl Fitter for SpadeFitter {
                 GalleryImage::new(white)
             })
             .collect::<Result<_>>()?;
-        let scorer = SpadeScorer { shape: features.shape(), images: self.images, whitening, gallery };
+        let mut scorer = SpadeScorer { shape: features.shape(), images: self.images, scale: 1.0, whitening, gallery };
 
         let numbers = held_out_images(sample);
         let mut held_out = Vec::with_capacity(numbers.len());
@@ -131,8 +133,23 @@ impl Fitter for SpadeFitter {
             scorer.score_without(members.binary_search(&number).ok(), &features, threads, &mut grid)?;
             held_out.push(vec![grid]);
         }
+        let grids = || held_out.iter().flatten();
+        let (peaks, scores) = (grids().map(|grid| maximum(&grid.map)), grids().map(|grid| grid.evidence[0]));
+        let scale = median(peaks) / median(scores);
+        scorer.scale = if scale.is_finite() { scale } else { 1.0 };
+        held_out.iter_mut().flatten().flat_map(|grid| &mut grid.evidence).for_each(|value| *value *= scorer.scale);
         Ok(FitOutcome { scorer: Box::new(scorer), held_out })
     }
+}
+
+fn maximum(map: &[f32]) -> f32 {
+    map.iter().copied().fold(0.0, f32::max)
+}
+
+fn median(values: impl Iterator<Item = f32>) -> f32 {
+    let mut values: Vec<f32> = values.collect();
+    values.sort_by(f32::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f32::NAN)
 }
 
 /// A good image: its whitened features, prepared for the search, and their mean.
@@ -159,6 +176,9 @@ fn mean(rows: ArrayView2<'_, f32>) -> Vec<f32> {
 struct SpadeScorer {
     shape: (usize, usize, usize),
     images: usize,
+    /// Brings distances of images to the scale of the map: those of held-out good images have the median of their maps'
+    /// maxima.
+    scale: f32,
     whitening: Whitening,
     gallery: Vec<GalleryImage>,
 }
@@ -199,7 +219,7 @@ impl SpadeScorer {
         });
         let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32;
         out.evidence.clear();
-        out.evidence.resize(out.map.len(), score);
+        out.evidence.resize(out.map.len(), self.scale * score);
         Ok(())
     }
 }
@@ -224,6 +244,7 @@ impl Scorer for SpadeScorer {
         try_reserve(&mut gallery, shape.iter().product())?;
         gallery.extend(all.map(|v| f16::from_f32(*v)));
         state.put("gallery", Array::F16(shape, gallery));
+        state.put("scale", Array::F32(vec![1], vec![self.scale]));
         self.whitening.save("whitening", &mut state);
         Ok(state)
     }
