@@ -93,6 +93,12 @@ impl Parameter {
     }
 }
 
+/// Parameters of earlier releases, which model files contain, and what replaces them: names and values.
+const RENAMED: &[((&str, &str), (&str, &str))] = &[
+    (("patchcore.whitening", "on"), ("patchcore.scaling", "whitened")),
+    (("patchcore.whitening", "off"), ("patchcore.scaling", "none")),
+];
+
 /// A method's parameters with their values.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -111,6 +117,8 @@ impl Parameters {
     /// # Errors
     /// [`Status::InvalidOption`] for an unknown name or a value that is not accepted.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let renamed = RENAMED.iter().find(|(old, ..)| *old == (name, value)).map(|(_, new)| *new);
+        let (name, value) = renamed.unwrap_or((name, value));
         let parameter = self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
         parameter.check(value)?;
         self.set.insert(parameter.name, value.to_owned());
@@ -186,6 +194,19 @@ mod tests {
         assert!(parameters.includes("m.set", "c") && !parameters.includes("m.set", "b"));
         parameters.set("m.mixed", "auto").unwrap();
         assert_eq!(parameters.number("m.mixed"), None);
+    }
+
+    #[test]
+    fn renamed_parameters_are_taken() {
+        const SCALING: Kind = Kind::Choice(&["whitened", "none"]);
+        const OWN: &[Parameter] = &[Parameter { name: "patchcore.scaling", default: "none", kind: SCALING, help: "" }];
+        let mut parameters = Parameters::new(OWN);
+        for (old, new) in [("on", "whitened"), ("off", "none")] {
+            parameters.set("patchcore.whitening", old).unwrap();
+            assert_eq!(parameters.text("patchcore.scaling"), new);
+        }
+        assert!(parameters.set("patchcore.whitening", "unit").is_err());
+        assert!(Parameters::new(TABLE).set("patchcore.whitening", "on").is_err());
     }
 
     #[test]
