@@ -8,13 +8,15 @@ use npad::backbone::FeatureMap;
 use npad::exec::Threads;
 use npad::exec::progress::Progress;
 use npad::math::random::Random;
-use npad::method::{FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
+use npad::method::{Array, FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
 use npad::model::Model;
 
 const ROWS: usize = 4;
 const COLS: usize = 5;
 const CHANNELS: usize = 6;
 const IMAGES: usize = 12;
+/// Channels of each tap.
+const TAPS: [usize; 2] = [2, 4];
 
 /// Features that half precision holds exactly.
 fn map(seed: u64) -> FeatureMap {
@@ -24,7 +26,9 @@ fn map(seed: u64) -> FeatureMap {
             (random.below(129) as f32 - 64.0) / 32.0 + (i % (COLS * CHANNELS)) as f32 / 8.0 + (i % CHANNELS) as f32
         })
         .collect();
-    FeatureMap::from(Array3::from_shape_vec((ROWS, COLS, CHANNELS), data).unwrap())
+    let mut map = FeatureMap::from(Array3::from_shape_vec((ROWS, COLS, CHANNELS), data).unwrap());
+    map.set_taps(TAPS);
+    map
 }
 
 fn train() -> Vec<FeatureMap> {
@@ -105,6 +109,16 @@ fn euclid(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
 }
 
+/// The vector with each tap divided by its length.
+fn unit(vector: &Vector) -> Vector {
+    let (first, second) = vector.split_at(TAPS[0]);
+    let scaled = |tap: &[f64]| {
+        let length = tap.iter().map(|v| v * v).sum::<f64>().sqrt();
+        tap.iter().map(|v| v / length).collect::<Vector>()
+    };
+    [scaled(first), scaled(second)].concat()
+}
+
 /// The whitening's covariance: a thousandth of the mean variance is added to the diagonal.
 fn whitening(vectors: &[Vector]) -> Vec<Vector> {
     let (_, mut covariance) = statistics(vectors, 1);
@@ -147,19 +161,23 @@ fn padim_is_a_gaussian_per_position() {
 /// A bank of all patches: the score is the distance to the nearest, and the image score the largest of them, weighted.
 #[test]
 fn patchcore_is_the_distance_to_the_nearest_patch() {
-    for whitened in [false, true] {
+    for scaling in ["unit", "whitened", "none"] {
         let settings = [
             ("patchcore.bank", "100000"),
             ("patchcore.candidates", "100000"),
             ("patchcore.projection", "0"),
             ("patchcore.neighbours", "4"),
-            ("patchcore.whitening", if whitened { "on" } else { "off" }),
+            ("patchcore.scaling", scaling),
         ];
         let fitted = learn("patchcore", &settings);
         let all: Vec<Vec<Vector>> = train().iter().map(patches).collect();
         let bank: Vec<Vector> = all.concat();
         let covariance = whitening(&bank);
-        let distance = |a: &Vector, b: &Vector| if whitened { mahalanobis(&covariance, a, b) } else { euclid(a, b) };
+        let distance = |a: &Vector, b: &Vector| match scaling {
+            "unit" => euclid(&unit(a), &unit(b)),
+            "whitened" => mahalanobis(&covariance, a, b),
+            _ => euclid(a, b),
+        };
         let naive = |test: &FeatureMap, bank: &[Vector]| {
             let own = patches(test);
             let nearest = |p: &Vector| bank.iter().map(|b| distance(p, b)).fold(f64::INFINITY, f64::min);
@@ -201,46 +219,77 @@ fn a_small_bank_still_covers_the_good_images() {
 
 #[test]
 fn spade_looks_among_the_nearest_images() {
-    let fitted = learn("spade", &[("spade.images", "3")]);
-    let features = |map: &FeatureMap| (0..ROWS * COLS).map(|p| vector(map.at(p))).collect::<Vec<Vector>>();
-    let all: Vec<Vec<Vector>> = train().iter().map(features).collect();
-    let covariance = whitening(&all.concat());
-    let mean = |rows: &[Vector]| statistics(rows, 0).0;
-    let naive = |test: &FeatureMap, gallery: &[Vec<Vector>]| {
-        let own = features(test);
-        let mut near: Vec<(f64, &Vec<Vector>)> =
-            gallery.iter().map(|rows| (mahalanobis(&covariance, &mean(&own), &mean(rows)), rows)).collect();
-        near.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let nearest = |v: &Vector| {
-            let all = near[..3].iter().flat_map(|(_, rows)| rows.iter());
-            all.map(|row| mahalanobis(&covariance, v, row)).fold(f64::INFINITY, f64::min)
+    for scaling in ["unit", "whitened", "none"] {
+        let fitted = learn("spade", &[("spade.images", "3"), ("spade.scaling", scaling)]);
+        let features = |map: &FeatureMap| (0..ROWS * COLS).map(|p| vector(map.at(p))).collect::<Vec<Vector>>();
+        let mut all: Vec<Vec<Vector>> = train().iter().map(features).collect();
+        let covariance = whitening(&all.concat());
+        let prepare = |rows: Vec<Vector>| if scaling == "unit" { rows.iter().map(unit).collect() } else { rows };
+        // The gallery is in half precision.
+        let round = |v: f64| half::f16::from_f64(v).to_f64();
+        let rounded = |rows: Vec<Vector>| rows.into_iter().map(|row| row.into_iter().map(round).collect()).collect();
+        all = all.into_iter().map(|rows| rounded(prepare(rows))).collect();
+        let distance =
+            |a: &[f64], b: &[f64]| if scaling == "whitened" { mahalanobis(&covariance, a, b) } else { euclid(a, b) };
+        // The deepest tap alone, or all channels.
+        let from = if scaling == "unit" { TAPS[0] } else { 0 };
+        let pooled = |rows: &[Vector]| statistics(rows, 0).0;
+        let far = |a: &[Vector], b: &[Vector]| {
+            let (mut a, mut b) = (pooled(a), pooled(b));
+            (a[..from].fill(0.0), b[..from].fill(0.0));
+            distance(&a, &b)
         };
-        (own.iter().map(nearest).collect::<Vec<f64>>(), near[..3].iter().map(|n| n.0).sum::<f64>() / 3.0)
-    };
-    // Image distances are on the scale of the map: their median over held-out images is that of the maps' maxima.
-    let median = |mut values: Vec<f64>| {
-        values.sort_by(f64::total_cmp);
-        values[values.len() / 2]
-    };
-    let held_out: Vec<(f64, f64)> = (0..all.len())
-        .map(|number| {
-            let others = [&all[..number], &all[number + 1..]].concat();
-            let (map, image) = naive(&train()[number], &others);
-            (map.into_iter().fold(0.0, f64::max), image)
-        })
-        .collect();
-    let scale = median(held_out.iter().map(|(peak, _)| *peak).collect())
-        / median(held_out.iter().map(|(_, image)| *image).collect());
-    for seed in 100..103 {
-        let found = score(&fitted, &map(seed));
-        let (expected, image) = naive(&map(seed), &all);
-        assert_close(&found.map, &expected, "position");
-        assert_close(&[found.evidence[0]], &[scale * image], "image");
+        let naive = |test: &FeatureMap, gallery: &[Vec<Vector>]| {
+            let own = prepare(features(test));
+            let mut near: Vec<(f64, &Vec<Vector>)> = gallery.iter().map(|rows| (far(&own, rows), rows)).collect();
+            near.sort_by(|a, b| a.0.total_cmp(&b.0));
+            let nearest = |v: &Vector| {
+                let all = near[..3].iter().flat_map(|(_, rows)| rows.iter());
+                all.map(|row| distance(v, row)).fold(f64::INFINITY, f64::min)
+            };
+            (own.iter().map(nearest).collect::<Vec<f64>>(), near[..3].iter().map(|n| n.0).sum::<f64>() / 3.0)
+        };
+        let held_out: Vec<(Vec<f64>, f64)> =
+            (0..IMAGES).map(|number| naive(&train()[number], &[&all[..number], &all[number + 1..]].concat())).collect();
+        let median = |mut values: Vec<f64>| {
+            values.sort_by(f64::total_cmp);
+            values[values.len() / 2]
+        };
+        let peaks = held_out.iter().map(|(map, _)| map.iter().copied().fold(0.0, f64::max)).collect();
+        let factor = median(peaks) / median(held_out.iter().map(|(_, image)| *image).collect());
+        for seed in 100..103 {
+            let found = score(&fitted, &map(seed));
+            let (expected, image) = naive(&map(seed), &all);
+            assert_close(&found.map, &expected, "position");
+            assert_close(&[found.evidence[0]], &[factor * image], "image");
+        }
+        for (found, (map, image)) in fitted.held_out.iter().zip(&held_out) {
+            assert_close(&found[0].map, map, "held out");
+            assert_close(&[found[0].evidence[0]], &[factor * image], "held out image");
+        }
     }
-    let others = all[1..].to_vec();
-    let (expected, image) = naive(&train()[0], &others);
-    assert_close(&fitted.held_out[0][0].map, &expected, "held out");
-    assert_close(&[fitted.held_out[0][0].evidence[0]], &[scale * image], "held out image");
+}
+
+/// Model files of npad 0.1 have a whitening, no scaling and no factor.
+#[test]
+fn states_of_earlier_releases_load() {
+    for (name, old) in [("patchcore", Some(("patchcore.whitening", "on"))), ("spade", None)] {
+        let fitted = learn(name, &[(&format!("{name}.scaling"), "whitened")]);
+        let mut state = fitted.scorer.state().unwrap();
+        let factor = state.arrays.remove("factor");
+        let mut parameters = Parameters::new(method(name).unwrap().parameters());
+        old.iter().for_each(|(key, value)| parameters.set(key, value).unwrap());
+        let loaded =
+            FitOutcome { scorer: method(name).unwrap().load(&parameters, state).unwrap(), held_out: Vec::new() };
+        let (found, expected) = (score(&loaded, &map(100)), score(&fitted, &map(100)));
+        assert_eq!(found.map, expected.map);
+        let Some(Array::F32(_, factor)) = factor else {
+            assert_eq!(found.evidence, expected.evidence);
+            continue;
+        };
+        let scaled: Vec<f64> = found.evidence.iter().map(|v| f64::from(*v * factor[0])).collect();
+        assert_close(&expected.evidence, &scaled, "image");
+    }
 }
 
 #[test]

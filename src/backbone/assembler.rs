@@ -37,6 +37,7 @@ impl Assembler {
         let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
         let channels: usize = taps.iter().map(|t| t.channels).sum();
         out.reshape((rows, cols, channels))?;
+        out.set_taps(taps.iter().map(|t| t.channels));
         let widest = taps.iter().map(|t| t.channels * t.cols).max().unwrap_or(0);
         let Self { columns, scratch, .. } = self;
         columns.clear();
@@ -195,7 +196,7 @@ mod tests {
         ];
         let mut out = FeatureMap::default();
         Assembler::new(1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
-        assert_eq!(out.shape(), (4, 4, 2));
+        assert_eq!((out.shape(), out.taps()), ((4, 4, 2), &[1, 1][..]));
         assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
         assert_eq!(out.at(0), &[0.0, 0.0]);
         assert_eq!(out.at(15), &[15.0, 12.0]);

@@ -9,12 +9,16 @@ use crate::exec::memory::try_resize;
 ///
 /// It is always in standard layout, position after position, so that kernels can work on its values as a slice.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct FeatureMap(Array3<f32>);
+pub struct FeatureMap {
+    values: Array3<f32>,
+    /// The number of channels of each tap, whose sum is that of the map's channels.
+    taps: Vec<usize>,
+}
 
 impl FeatureMap {
     /// Rows, columns and channels.
     pub fn shape(&self) -> (usize, usize, usize) {
-        self.0.dim()
+        self.values.dim()
     }
 
     /// Grid rows.
@@ -45,22 +49,22 @@ impl FeatureMap {
 
     /// All values, position after position.
     pub fn as_slice(&self) -> &[f32] {
-        self.0.as_slice().expect(LAYOUT)
+        self.values.as_slice().expect(LAYOUT)
     }
 
     /// All values, position after position, mutable.
     pub fn as_mut_slice(&mut self) -> &mut [f32] {
-        self.0.as_slice_mut().expect(LAYOUT)
+        self.values.as_slice_mut().expect(LAYOUT)
     }
 
     /// The array: rows x columns x channels.
     pub fn view(&self) -> ArrayView3<'_, f32> {
-        self.0.view()
+        self.values.view()
     }
 
     /// The array, mutable.
     pub fn view_mut(&mut self) -> ArrayViewMut3<'_, f32> {
-        self.0.view_mut()
+        self.values.view_mut()
     }
 
     /// A matrix with one row per position and one column per channel.
@@ -68,16 +72,35 @@ impl FeatureMap {
         ArrayView2::from_shape((self.positions(), self.channels()), self.as_slice()).expect(LAYOUT)
     }
 
-    /// Changes the shape (rows, columns, channels) and reuses the memory if it suffices. The values are then undefined.
+    /// The number of channels of each tap of the backbone, in the order of the channels. A map that no backbone has made
+    /// has one tap.
+    pub fn taps(&self) -> &[usize] {
+        &self.taps
+    }
+
+    /// Sets the number of channels of each tap.
+    ///
+    /// # Panics
+    /// Where their sum is not the number of channels.
+    pub fn set_taps(&mut self, taps: impl IntoIterator<Item = usize>) {
+        self.taps.clear();
+        self.taps.extend(taps);
+        assert_eq!(self.taps.iter().sum::<usize>(), self.channels(), "every channel belongs to one tap");
+    }
+
+    /// Changes the shape (rows, columns, channels) and reuses the memory if it suffices. The values are then undefined,
+    /// and all channels belong to one tap.
     ///
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`]; the map is then empty.
     pub fn reshape(&mut self, shape: (usize, usize, usize)) -> Result<()> {
+        self.taps.clear();
         if self.shape() != shape {
-            let (mut values, _) = std::mem::take(&mut self.0).into_raw_vec_and_offset();
+            let (mut values, _) = std::mem::take(&mut self.values).into_raw_vec_and_offset();
             try_resize(&mut values, shape.0 * shape.1 * shape.2, 0.0)?;
-            self.0 = Array3::from_shape_vec(shape, values).expect(LAYOUT);
+            self.values = Array3::from_shape_vec(shape, values).expect(LAYOUT);
         }
+        self.taps.push(shape.2);
         Ok(())
     }
 }
@@ -88,7 +111,9 @@ const LAYOUT: &str = "a map in standard layout";
 impl From<Array3<f32>> for FeatureMap {
     /// A map of rows x columns x channels.
     fn from(array: Array3<f32>) -> Self {
-        Self(if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() })
+        let taps = vec![array.dim().2];
+        let values = if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() };
+        Self { values, taps }
     }
 }
 
@@ -104,6 +129,16 @@ mod tests {
         assert_eq!((map.shape(), map.at(2)), ((2, 2, 2), &[5.0, 6.0][..]));
         let turned = FeatureMap::from(array.permuted_axes([1, 0, 2]));
         assert_eq!((turned.at(1), turned.vectors().row(2).to_vec()), (&[5.0, 6.0][..], vec![3.0, 4.0]));
+    }
+
+    #[test]
+    fn taps_divide_the_channels() {
+        let mut map = FeatureMap::from(Array3::zeros((2, 2, 5)));
+        assert_eq!(map.taps(), [5]);
+        map.set_taps([2, 3]);
+        assert_eq!(map.taps(), [2, 3]);
+        map.reshape((2, 2, 5)).unwrap();
+        assert_eq!(map.taps(), [5], "they are undefined like the values");
     }
 
     #[test]

@@ -28,6 +28,7 @@ pub fn select(features: &FeatureMap, channels: &[u32], threads: &Threads, out: &
 /// The k x k neighbourhood mean of each position, edges replicated.
 pub fn patch_mean(map: &FeatureMap, k: usize, threads: &Threads, out: &mut FeatureMap) -> Result<()> {
     out.reshape(map.shape())?;
+    out.set_taps(map.taps().iter().copied());
     box_mean(map.view(), k, threads, out.view_mut());
     Ok(())
 }

@@ -7,6 +7,7 @@ mod padim;
 mod parameters;
 mod patchcore;
 mod sample;
+mod scaling;
 mod spade;
 mod state;
 mod whitening;

@@ -109,6 +109,12 @@ impl Parameter {
     }
 }
 
+/// Parameters of earlier releases, which model files contain, and what replaces them: names and values.
+const RENAMED: &[((&str, &str), (&str, &str))] = &[
+    (("patchcore.whitening", "on"), ("patchcore.scaling", "whitened")),
+    (("patchcore.whitening", "off"), ("patchcore.scaling", "none")),
+];
+
 /// A method's parameters with their values.
 #[derive(Debug, Clone)]
 pub struct Parameters {
@@ -127,8 +133,7 @@ impl Parameters {
     /// # Errors
     /// [`Status::InvalidOption`] for an unknown name or a value that is not accepted.
     pub fn set(&mut self, name: &str, value: &str) -> Result<()> {
-        let parameter = *self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
-        parameter.check(value)?;
+        let (parameter, value) = self.parameter(name, value)?;
         if let Kind::Preset(presets) = parameter.kind {
             self.set.clear();
             let chosen = presets.iter().find(|preset| preset.name == value);
@@ -145,10 +150,18 @@ impl Parameters {
     /// # Errors
     /// As [`Parameters::set`].
     pub fn restore(&mut self, name: &str, value: &str) -> Result<()> {
-        let parameter = *self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
-        parameter.check(value)?;
+        let (parameter, value) = self.parameter(name, value)?;
         self.set.insert(parameter.name, value.to_owned());
         Ok(())
+    }
+
+    /// The parameter of that name, or of its name today, and the value, which it accepts.
+    fn parameter<'a>(&self, name: &str, value: &'a str) -> Result<(Parameter, &'a str)> {
+        let renamed = RENAMED.iter().find(|(old, ..)| *old == (name, value)).map(|(_, new)| *new);
+        let (name, value) = renamed.unwrap_or((name, value));
+        let parameter = *self.table.iter().find(|p| p.name == name).ok_or_else(|| self.unknown(name))?;
+        parameter.check(value)?;
+        Ok((parameter, value))
     }
 
     /// The value of a parameter as text.
@@ -247,6 +260,19 @@ mod tests {
         parameters.set("m.preset", "default").unwrap();
         assert!(parameters.values().eq(Parameters::new(TABLE).values()));
         assert!(parameters.set("m.preset", "none").unwrap_err().message().contains("default, odd"));
+    }
+
+    #[test]
+    fn renamed_parameters_are_taken() {
+        const SCALING: Kind = Kind::Choice(&["whitened", "none"]);
+        const OWN: &[Parameter] = &[Parameter { name: "patchcore.scaling", default: "none", kind: SCALING, help: "" }];
+        let mut parameters = Parameters::new(OWN);
+        for (old, new) in [("on", "whitened"), ("off", "none")] {
+            parameters.set("patchcore.whitening", old).unwrap();
+            assert_eq!(parameters.text("patchcore.scaling"), new);
+        }
+        assert!(parameters.set("patchcore.whitening", "unit").is_err());
+        assert!(Parameters::new(TABLE).set("patchcore.whitening", "on").is_err());
     }
 
     #[test]

@@ -5,14 +5,15 @@
 //! a random projection, and the image score is the largest patch distance, weighted by the distances of the matched
 //! patch's neighbours in the bank (the paper's equations 2, 5, 6 and 7).
 //!
-//! Differences from the paper: features may be whitened first (the default; raw distances between this backbone's
-//! channels are poor); the coreset is chosen from a bounded number of candidates out of a bounded sample of images, so
+//! Differences from the paper: the features of each tap of the backbone are scaled to unit length, so that every tap has
+//! the same weight and distances do not depend on an image's contrast; the coreset is chosen from a bounded number of candidates out of a bounded sample of images, so
 //! that neither memory nor time grows with the number of images; and the threshold comes from good images scored
 //! against the bank without their own patches.
 
 use super::features::{draw, patch_mean};
+use super::scaling::{SCALINGS, Scaling};
 use super::state::unfit;
-use super::whitening::{NearestScratch, Whitening, nearest_distances};
+use super::whitening::{NearestScratch, Transform, nearest_distances};
 use super::{
     Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
     held_out_images,
@@ -40,8 +41,7 @@ static PARAMETERS: &[Parameter] = &[
         name: "patchcore.bank",
         default: "2000",
         kind: Kind::Count(1, 100_000),
-        help: "number of patches in \
-                                                                                               the memory bank",
+        help: "number of patches in the memory bank",
     },
     Parameter {
         name: "patchcore.candidates",
@@ -62,10 +62,11 @@ static PARAMETERS: &[Parameter] = &[
         help: "number of neighbours in the memory bank for the weight of the image score; 1: no weight",
     },
     Parameter {
-        name: "patchcore.whitening",
-        default: "on",
-        kind: Kind::Choice(&["on", "off"]),
-        help: "whether features are whitened with one global covariance",
+        name: "patchcore.scaling",
+        default: "unit",
+        kind: SCALINGS,
+        help: "scaling of the patch features: unit length of each tap of the backbone, whitening with one global \
+               covariance, or none",
     },
 ];
 
@@ -101,11 +102,11 @@ impl Method for PatchCore {
             return Err(unfit("shape"));
         }
         let count = *state.shape("bank").first().filter(|count| **count > 0).ok_or_else(|| unfit("bank"))?;
-        let whitening = config.whitened.then(|| Whitening::load("whitening", channels, &mut state)).transpose()?;
+        let scaling = Scaling::load(&config.scaling, channels, &mut state)?;
         Ok(Box::new(PatchCoreScorer {
             shape: (rows as usize, cols as usize, channels),
             bank: Points::new(from_vec(state.take_f32("bank", &[count, channels])?, channels))?,
-            whitening,
+            scaling,
             config,
             scratch: Pool::default(),
         }))
@@ -120,7 +121,7 @@ struct PatchCoreConfig {
     candidates: usize,
     projection: usize,
     neighbours: usize,
-    whitened: bool,
+    scaling: String,
 }
 
 impl PatchCoreConfig {
@@ -131,7 +132,7 @@ impl PatchCoreConfig {
             candidates: parameters.count("patchcore.candidates"),
             projection: parameters.count("patchcore.projection"),
             neighbours: parameters.count("patchcore.neighbours"),
-            whitened: parameters.text("patchcore.whitening") == "on",
+            scaling: parameters.text("patchcore.scaling").to_owned(),
         }
     }
 }
@@ -154,11 +155,9 @@ impl Fitter for PatchCoreFitter {
             let drawn = draw(&patches, share, &mut random, &mut rows)?;
             origin.resize(origin.len() + drawn, number);
         }
-        let mut rows = from_vec(rows, patches.channels());
-        let whitening = config.whitened.then(|| Whitening::new(rows.view())).transpose()?;
-        if let Some(whitening) = &whitening {
-            rows = whitening.apply_all(rows.view(), threads)?;
-        }
+        let rows = from_vec(rows, patches.channels());
+        let scaling = Scaling::new(&config.scaling, patches.taps(), rows.view())?;
+        let rows = scaling.apply_all(rows.view(), threads)?;
         progress.report("bank", 0, 1)?;
         let chosen = match project(rows.view(), config.projection, &mut random)? {
             Some(low) => k_centre(low.view(), config.bank, threads)?,
@@ -167,7 +166,7 @@ impl Fitter for PatchCoreFitter {
         let origin: Vec<usize> = chosen.iter().map(|&i| origin[i]).collect();
         let scorer = PatchCoreScorer {
             shape: patches.shape(),
-            whitening,
+            scaling,
             bank: Points::new(select(rows.view(), &chosen)?)?,
             config: config.clone(),
             scratch: Pool::default(),
@@ -210,7 +209,7 @@ fn project(rows: ArrayView2<'_, f32>, dimension: usize, random: &mut Random) -> 
 struct PatchCoreScorer {
     shape: (usize, usize, usize),
     config: PatchCoreConfig,
-    whitening: Option<Whitening>,
+    scaling: Scaling,
     bank: Points,
     scratch: Pool<(FeatureMap, NearestScratch)>,
 }
@@ -228,12 +227,10 @@ impl PatchCoreScorer {
             || Ok(Default::default()),
             |(patches, nearest)| {
                 patch_mean(features, self.config.patch, threads, patches)?;
-                nearest_distances(self.whitening.as_ref(), bank, patches, threads, nearest, &mut out.map)?;
+                nearest_distances(Some(&self.scaling), bank, patches, threads, nearest, &mut out.map)?;
                 let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
                 let mut patch = patches.at(worst).to_vec();
-                if let Some(whitening) = &self.whitening {
-                    whitening.apply(patches.at(worst), &mut Vec::new(), &mut patch);
-                }
+                self.scaling.apply(patches.at(worst), &mut Vec::new(), &mut patch);
                 let (mut match_of, mut square) = ([0], [0.0]);
                 bank.nearest(&patch, &mut match_of, &mut square);
                 let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
@@ -274,9 +271,7 @@ impl Scorer for PatchCoreScorer {
         let mut state = State::default();
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
         state.put("bank", Array::F32(vec![self.bank.count(), channels], try_copy(as_slice(self.bank.rows()))?));
-        if let Some(whitening) = &self.whitening {
-            whitening.save("whitening", &mut state);
-        }
+        self.scaling.save(&mut state);
         Ok(state)
     }
 }

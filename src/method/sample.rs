@@ -23,6 +23,7 @@ const MOST: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct HalfMap {
     shape: (usize, usize, usize),
+    taps: Vec<usize>,
     values: Vec<f16>,
 }
 
@@ -34,7 +35,7 @@ impl HalfMap {
     pub fn new(map: &FeatureMap) -> Result<Self> {
         let mut values = try_vec(map.as_slice().len(), f16::ZERO)?;
         values.convert_from_f32_slice(map.as_slice());
-        Ok(Self { shape: map.shape(), values })
+        Ok(Self { shape: map.shape(), taps: map.taps().to_vec(), values })
     }
 
     /// Writes it to `out` in f32.
@@ -43,6 +44,7 @@ impl HalfMap {
     /// [`crate::error::Status::OutOfMemory`].
     pub fn read(&self, out: &mut FeatureMap) -> Result<()> {
         out.reshape(self.shape)?;
+        out.set_taps(self.taps.iter().copied());
         self.values.convert_to_f32_slice(out.as_mut_slice());
         Ok(())
     }
@@ -207,10 +209,11 @@ mod tests {
 
     #[test]
     fn maps_survive_the_round_trip_to_f16() {
-        let map = FeatureMap::from(ndarray::array![[[0.1, -7.5], [1000.0, 0.0]]]);
+        let mut map = FeatureMap::from(ndarray::array![[[0.1, -7.5], [1000.0, 0.0]]]);
+        map.set_taps([1, 1]);
         let mut back = FeatureMap::default();
         HalfMap::new(&map).unwrap().read(&mut back).unwrap();
-        assert_eq!(map.shape(), back.shape());
+        assert_eq!((map.shape(), map.taps()), (back.shape(), back.taps()));
         for (a, b) in map.as_slice().iter().zip(back.as_slice()) {
             assert!((a - b).abs() <= a.abs() * 5e-4);
         }

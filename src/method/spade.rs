@@ -1,19 +1,20 @@
 //! SPADE (Cohen, Hoshen; arXiv:2005.02357): finds the nearest good images by a global feature, then for each pixel the
 //! nearest feature at any position of these images.
 //!
-//! The image score is the mean distance to the K nearest images (the paper's equation 2), the map the mean distance to the
-//! nearest pixel features in their gallery (equation 4).
+//! The image score is the mean distance to the K nearest images (the paper's equation 2), multiplied by a factor that takes
+//! good images' scores to the scale of their maps' maxima. The map is the distance to the nearest pixel feature in their
+//! gallery (equation 4 with one neighbour).
 //!
-//! Differences from the paper: the global feature is the mean of all channels rather than a last layer, which a
-//! truncated backbone does not have; features are whitened, since raw distances of this backbone's features perform
-//! poorly; and the gallery is a bounded sample of the good images.
+//! Differences from the paper: the global feature is the mean of the deepest tap rather than a last layer, which a
+//! truncated backbone does not have; the features of each tap are scaled to unit length, since raw distances of this
+//! backbone's features perform poorly; and the gallery is a bounded sample of the good images.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::features::draw;
+use super::scaling::{SCALINGS, Scaling};
 use super::state::unfit;
-use super::whitening::Whitening;
 use super::{
     Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
     held_out_images,
@@ -26,7 +27,7 @@ use crate::exec::progress::Progress;
 use crate::math::knn::Points;
 use crate::math::random::Random;
 use crate::math::rows::{as_slice, from_vec};
-use ndarray::{Array2, ArrayView2};
+use ndarray::{Array2, ArrayView2, s};
 
 static PARAMETERS: &[Parameter] = &[
     Parameter {
@@ -41,9 +42,16 @@ static PARAMETERS: &[Parameter] = &[
         kind: Kind::Count(2, 256),
         help: "maximum number of good images kept in the model, chosen at random",
     },
+    Parameter {
+        name: "spade.scaling",
+        default: "unit",
+        kind: SCALINGS,
+        help: "scaling of the features: unit length of each tap of the backbone, whitening with one global covariance, or \
+               none",
+    },
 ];
 
-/// Number of features that the whitening is estimated from.
+/// Number of features that a whitening is estimated from.
 const WHITENING_SAMPLE: usize = 10_000;
 /// Number of positions per task.
 const CHUNK: usize = 60;
@@ -70,7 +78,8 @@ impl Method for Spade {
 
     fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
         let count = |name: &str| parameters.count(name);
-        Ok(Box::new(SpadeFitter { images: count("spade.images"), gallery: count("spade.gallery"), seed }))
+        let scaling = parameters.text("spade.scaling").to_owned();
+        Ok(Box::new(SpadeFitter { images: count("spade.images"), gallery: count("spade.gallery"), scaling, seed }))
     }
 
     fn load(&self, parameters: &Parameters, mut state: State) -> Result<Box<dyn Scorer>> {
@@ -80,22 +89,23 @@ impl Method for Spade {
         let size = size.ok_or_else(|| unfit("shape"))?;
         let count = *state.shape("gallery").first().filter(|count| **count > 0).ok_or_else(|| unfit("gallery"))?;
         let gallery = state.take_f16("gallery", &[count, size])?;
-        let whitening = Whitening::load("whitening", shape.2, &mut state)?;
+        let scaling = Scaling::load(parameters.text("spade.scaling"), shape.2, &mut state)?;
+        // Models of npad 0.1 have no factor.
+        let factor = if state.shape("factor").is_empty() { 1.0 } else { state.take_f32("factor", &[1])?[0] };
         let images = gallery.chunks_exact(size).map(|features| {
             let mut rows = try_vec(size, 0.0)?;
             features.convert_to_f32_slice(&mut rows);
-            GalleryImage::new(from_vec(rows, shape.2))
+            GalleryImage::new(from_vec(rows, shape.2), &scaling)
         });
         let gallery = images.collect::<Result<_>>()?;
-        // Models before 0.2 have none.
-        let scale = state.take_f32("scale", &[1]).map_or(1.0, |scale| scale[0]);
-        Ok(Box::new(SpadeScorer { shape, images: parameters.count("spade.images"), scale, whitening, gallery }))
+        Ok(Box::new(SpadeScorer { shape, images: parameters.count("spade.images"), scaling, gallery, factor }))
     }
 }
 
 struct SpadeFitter {
     images: usize,
     gallery: usize,
+    scaling: String,
     seed: u64,
 }
 
@@ -109,20 +119,21 @@ impl Fitter for SpadeFitter {
             image.maps[0].read(&mut features)?;
             draw(&features, share, &mut random, &mut rows)?;
         }
-        let whitening = Whitening::new(from_vec(rows, features.channels()).view())?;
+        let rows = from_vec(rows, features.channels());
+        let scaling = Scaling::new(&self.scaling, features.taps(), rows.view())?;
         let mut members = random.choose(self.gallery, sample.images().len());
         members.sort_unstable();
         let gallery = members
             .iter()
             .map(|&number| {
                 sample.images()[number].maps[0].read(&mut features)?;
-                let mut white = whitening.apply_all(features.vectors(), threads)?;
+                let mut scaled = scaling.apply_all(features.vectors(), threads)?;
                 // Rounded as in the model file, so that a model scores the same before and after saving.
-                white.mapv_inplace(|v| f16::from_f32(v).to_f32());
-                GalleryImage::new(white)
+                scaled.mapv_inplace(|v| f16::from_f32(v).to_f32());
+                GalleryImage::new(scaled, &scaling)
             })
             .collect::<Result<_>>()?;
-        let mut scorer = SpadeScorer { shape: features.shape(), images: self.images, scale: 1.0, whitening, gallery };
+        let mut scorer = SpadeScorer { shape: features.shape(), images: self.images, scaling, gallery, factor: 1.0 };
 
         let numbers = held_out_images(sample);
         let mut held_out = Vec::with_capacity(numbers.len());
@@ -133,38 +144,47 @@ impl Fitter for SpadeFitter {
             scorer.score_without(members.binary_search(&number).ok(), &features, threads, &mut grid)?;
             held_out.push(vec![grid]);
         }
-        let grids = || held_out.iter().flatten();
-        let (peaks, scores) = (grids().map(|grid| maximum(&grid.map)), grids().map(|grid| grid.evidence[0]));
-        let scale = median(peaks) / median(scores);
-        scorer.scale = if scale.is_finite() { scale } else { 1.0 };
-        held_out.iter_mut().flatten().flat_map(|grid| &mut grid.evidence).for_each(|value| *value *= scorer.scale);
+        scorer.factor = factor(&held_out);
+        for grid in held_out.iter_mut().flatten() {
+            grid.evidence.iter_mut().for_each(|score| *score *= scorer.factor);
+        }
         Ok(FitOutcome { scorer: Box::new(scorer), held_out })
     }
 }
 
-fn maximum(map: &[f32]) -> f32 {
-    map.iter().copied().fold(0.0, f32::max)
+/// The factor that takes the image scores to the scale of the maps: the median of the maps' maxima over good images,
+/// divided by the median of the scores.
+fn factor(held_out: &[Vec<GridScore>]) -> f32 {
+    let median = |of: fn(&GridScore) -> f32| {
+        let mut values: Vec<f32> = held_out.iter().flatten().map(of).collect();
+        let middle = values.len() / 2;
+        if values.is_empty() { 0.0 } else { *values.select_nth_unstable_by(middle, f32::total_cmp).1 }
+    };
+    let peak = median(|grid| grid.map.iter().copied().fold(0.0, f32::max));
+    let score = median(|grid| grid.evidence.first().copied().unwrap_or(0.0));
+    let factor = peak / score;
+    if factor.is_finite() && factor > 0.0 { factor } else { 1.0 }
 }
 
-fn median(values: impl Iterator<Item = f32>) -> f32 {
-    let mut values: Vec<f32> = values.collect();
-    values.sort_by(f32::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(f32::NAN)
-}
-
-/// A good image: its whitened features, prepared for the search, and their mean.
+/// A good image: its scaled features, prepared for the search, and its global feature.
 struct GalleryImage {
     features: Points,
-    mean: Vec<f32>,
+    pooled: Vec<f32>,
 }
 
 impl GalleryImage {
-    fn new(rows: Array2<f32>) -> Result<Self> {
-        Ok(Self { mean: mean(rows.view()), features: Points::new(rows)? })
+    fn new(rows: Array2<f32>, scaling: &Scaling) -> Result<Self> {
+        Ok(Self { pooled: pooled(rows.view(), scaling), features: Points::new(rows)? })
     }
 }
 
-fn mean(rows: ArrayView2<'_, f32>) -> Vec<f32> {
+/// The global feature of an image with these scaled features: the mean of the deepest tap's, or of all channels.
+fn pooled(rows: ArrayView2<'_, f32>, scaling: &Scaling) -> Vec<f32> {
+    let channels = match scaling {
+        Scaling::Unit(taps) => taps.last().copied().unwrap_or(0),
+        _ => rows.ncols(),
+    };
+    let rows = rows.slice_move(s![.., rows.ncols() - channels..]);
     let mut mean = vec![0.0; rows.ncols()];
     let share = rows.ncols() as f32 / rows.len() as f32;
     for row in rows.rows() {
@@ -176,11 +196,10 @@ fn mean(rows: ArrayView2<'_, f32>) -> Vec<f32> {
 struct SpadeScorer {
     shape: (usize, usize, usize),
     images: usize,
-    /// Brings distances of images to the scale of the map: those of held-out good images have the median of their maps'
-    /// maxima.
-    scale: f32,
-    whitening: Whitening,
+    scaling: Scaling,
     gallery: Vec<GalleryImage>,
+    /// Takes the image score to the map's scale.
+    factor: f32,
 }
 
 impl SpadeScorer {
@@ -193,11 +212,11 @@ impl SpadeScorer {
         out: &mut GridScore,
     ) -> Result<()> {
         let channels = features.channels();
-        let white = self.whitening.apply_all(features.vectors(), threads)?;
-        let own = mean(white.view());
-        let white = as_slice(white.view());
+        let scaled = self.scaling.apply_all(features.vectors(), threads)?;
+        let own = pooled(scaled.view(), &self.scaling);
+        let scaled = as_slice(scaled.view());
         let distance =
-            |image: &GalleryImage| image.mean.iter().zip(&own).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+            |image: &GalleryImage| image.pooled.iter().zip(&own).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
         let others = self.gallery.iter().enumerate().filter(|(number, _)| Some(*number) != without);
         let mut near: Vec<(f32, &GalleryImage)> = others.map(|(_, image)| (distance(image), image)).collect();
         near.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -209,7 +228,7 @@ impl SpadeScorer {
         out.map.clear();
         out.map.resize(features.positions(), f32::INFINITY);
         threads.chunks(&mut out.map, CHUNK, |chunk, map| {
-            let rows = &white[chunk * CHUNK * channels..][..map.len() * channels];
+            let rows = &scaled[chunk * CHUNK * channels..][..map.len() * channels];
             let (mut index, mut distance) = ([0; CHUNK], [0.0; CHUNK]);
             for (_, image) in &near {
                 image.features.nearest(rows, &mut index[..map.len()], &mut distance[..map.len()]);
@@ -217,9 +236,9 @@ impl SpadeScorer {
             }
             map.iter_mut().for_each(|d| *d = d.sqrt());
         });
-        let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32;
+        let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32 * self.factor;
         out.evidence.clear();
-        out.evidence.resize(out.map.len(), self.scale * score);
+        out.evidence.resize(out.map.len(), score);
         Ok(())
     }
 }
@@ -244,8 +263,8 @@ impl Scorer for SpadeScorer {
         try_reserve(&mut gallery, shape.iter().product())?;
         gallery.extend(all.map(|v| f16::from_f32(*v)));
         state.put("gallery", Array::F16(shape, gallery));
-        state.put("scale", Array::F32(vec![1], vec![self.scale]));
-        self.whitening.save("whitening", &mut state);
+        self.scaling.save(&mut state);
+        state.put("factor", Array::F32(vec![1], vec![self.factor]));
         Ok(state)
     }
 }

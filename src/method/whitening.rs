@@ -115,6 +115,18 @@ impl Whitening {
     }
 }
 
+/// What is done to feature vectors before distances are taken.
+pub trait Transform: Sync {
+    /// Transforms rows on this thread. `relative` is working memory.
+    fn apply(&self, rows: &[f32], relative: &mut Vec<f32>, out: &mut [f32]);
+}
+
+impl Transform for Whitening {
+    fn apply(&self, rows: &[f32], relative: &mut Vec<f32>, out: &mut [f32]) {
+        Self::apply(self, rows, relative, out);
+    }
+}
+
 /// Working memory of [`nearest_distances`].
 #[derive(Default)]
 pub struct NearestScratch(Vec<ChunkScratch>);
@@ -127,13 +139,13 @@ struct ChunkScratch {
     index: Vec<u32>,
 }
 
-/// Writes each patch's distance to the nearest of `points` to `out`. The points lie in whitened space where there is a
-/// whitening.
+/// Writes each patch's distance to the nearest of `points` to `out`. Where there is a transform, the points are
+/// transformed already.
 ///
 /// # Errors
 /// [`Status::OutOfMemory`].
 pub fn nearest_distances(
-    whitening: Option<&Whitening>,
+    transform: Option<&impl Transform>,
     points: &Points,
     patches: &FeatureMap,
     threads: &Threads,
@@ -144,7 +156,7 @@ pub fn nearest_distances(
     try_resize(out, patches.positions(), 0.0)?;
     let prepare = |ChunkScratch { relative, white, index }: &mut ChunkScratch| {
         try_resize(index, CHUNK, 0)?;
-        if whitening.is_some() {
+        if transform.is_some() {
             relative.clear();
             try_reserve(relative, CHUNK * channels)?;
             try_resize(white, CHUNK * channels, 0.0)?;
@@ -154,9 +166,9 @@ pub fn nearest_distances(
     threads.chunks_with(out, CHUNK, &mut scratch.0, prepare, |scratch, chunk, distance| {
         let ChunkScratch { relative, white, index } = scratch;
         let mut rows = &patches.as_slice()[chunk * CHUNK * channels..][..distance.len() * channels];
-        if let Some(whitening) = whitening {
+        if let Some(transform) = transform {
             let white = &mut white[..rows.len()];
-            whitening.apply(rows, relative, white);
+            transform.apply(rows, relative, white);
             rows = white;
         }
         points.nearest(rows, &mut index[..distance.len()], distance);
