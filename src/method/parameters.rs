@@ -109,8 +109,11 @@ impl Parameter {
     }
 }
 
-/// Parameters of earlier releases, which model files contain, and what replaces them: names and values.
-const RENAMED: &[((&str, &str), (&str, &str))] = &[
+/// A parameter's name and a value.
+type Setting = (&'static str, &'static str);
+
+/// Parameters of earlier releases, which model files contain, and what replaces them.
+const RENAMED: &[(Setting, Setting)] = &[
     (("patchcore.whitening", "on"), ("patchcore.scaling", "whitened")),
     (("patchcore.whitening", "off"), ("patchcore.scaling", "none")),
 ];
