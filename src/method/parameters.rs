@@ -93,8 +93,11 @@ impl Parameter {
     }
 }
 
-/// Parameters of earlier releases, which model files contain, and what replaces them: names and values.
-const RENAMED: &[((&str, &str), (&str, &str))] = &[
+/// A parameter's name and value.
+type Setting = (&'static str, &'static str);
+
+/// Settings of earlier releases, which model files contain, and what replaces them.
+const RENAMED: &[(Setting, Setting)] = &[
     (("patchcore.whitening", "on"), ("patchcore.scaling", "whitened")),
     (("patchcore.whitening", "off"), ("patchcore.scaling", "none")),
 ];
