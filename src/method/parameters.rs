@@ -109,10 +109,10 @@ impl Parameter {
     }
 }
 
-/// A parameter's name and a value.
+/// A parameter's name and value.
 type Setting = (&'static str, &'static str);
 
-/// Parameters of earlier releases, which model files contain, and what replaces them.
+/// Settings of earlier releases, which model files contain, and what replaces them.
 const RENAMED: &[(Setting, Setting)] = &[
     (("patchcore.whitening", "on"), ("patchcore.scaling", "whitened")),
     (("patchcore.whitening", "off"), ("patchcore.scaling", "none")),

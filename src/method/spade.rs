@@ -92,6 +92,9 @@ impl Method for Spade {
         let scaling = Scaling::load(parameters.text("spade.scaling"), shape.2, &mut state)?;
         // Models of npad 0.1 have no factor.
         let factor = if state.shape("factor").is_empty() { 1.0 } else { state.take_f32("factor", &[1])?[0] };
+        if factor <= 0.0 {
+            return Err(unfit("factor"));
+        }
         let images = gallery.chunks_exact(size).map(|features| {
             let mut rows = try_vec(size, 0.0)?;
             features.convert_to_f32_slice(&mut rows);
