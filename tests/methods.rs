@@ -236,7 +236,8 @@ fn spade_looks_among_the_nearest_images() {
         let pooled = |rows: &[Vector]| statistics(rows, 0).0;
         let far = |a: &[Vector], b: &[Vector]| {
             let (mut a, mut b) = (pooled(a), pooled(b));
-            (a[..from].fill(0.0), b[..from].fill(0.0));
+            a[..from].fill(0.0);
+            b[..from].fill(0.0);
             distance(&a, &b)
         };
         let naive = |test: &FeatureMap, gallery: &[Vec<Vector>]| {
