@@ -305,8 +305,7 @@ impl Fit {
         if self.prior.is_some() {
             return Err(Error::new(
                 Status::NotEnoughImages,
-                "there are no further good images; a resumed fit needs at \
-                                                            least one",
+                "there are no further good images; a resumed fit needs at least one",
             ));
         }
         Err(Error::new(

@@ -15,7 +15,8 @@ use crate::exec::{Awake, Threads};
 use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
 use crate::postprocess::{
-    MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, maximum, peak, render, unite,
+    MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, cut_off, maximum, peak, render,
+    unite,
 };
 use crate::preprocess::{InputSize, Normalisation};
 
@@ -120,7 +121,10 @@ impl Combiner {
             Some(&self.evidence[..])
         };
         let score = peak(evidence.unwrap_or(&self.map), inside, output.peak_share, &mut self.scratch)?;
-        unite(&mut self.map, evidence, inside, score);
+        match evidence {
+            Some(evidence) => unite(&mut self.map, evidence, inside, score),
+            None => cut_off(&mut self.map, score),
+        }
         Ok((score, &self.map))
     }
 }

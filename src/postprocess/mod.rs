@@ -17,4 +17,4 @@ pub use regions::{Components, Region, RegionFinder, Regions, Run};
 pub use render::render;
 pub use resizer::Resizer;
 pub use smoother::{MapGeometry, Smoother};
-pub use unite::unite;
+pub use unite::{cut_off, unite};

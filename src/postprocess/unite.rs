@@ -9,25 +9,25 @@
 
 use crate::math::kernels::dispatch;
 
-/// Raises `map` at the peak of map and `evidence` (none if the score is the map's own) and cuts it off, so that its largest
+/// Cuts `map` off at `score`, a mean of its own highest values, and so at most its largest one.
+pub fn cut_off(map: &mut [f32], score: f32) {
+    map.iter_mut().for_each(|value| *value = value.min(score));
+}
+
+/// Raises `map` at the peak of map and `evidence`, which `score` was computed from, and cuts it off, so that its largest
 /// value inside is `score`.
-pub fn unite(map: &mut [f32], evidence: Option<&[f32]>, inside: Option<&[bool]>, score: f32) {
-    let evidence = evidence.unwrap_or(&[]);
-    let level = |at: usize| map[at] + evidence.get(at).copied().unwrap_or(0.0);
+pub fn unite(map: &mut [f32], evidence: &[f32], inside: Option<&[bool]>, score: f32) {
     let mut peak: Option<(usize, f32)> = None;
     for at in (0..map.len()).filter(|&at| inside.is_none_or(|inside| inside[at])) {
-        if peak.is_none_or(|(_, highest)| level(at) > highest) {
-            peak = Some((at, level(at)));
+        let level = map[at] + evidence[at];
+        if peak.is_none_or(|(_, highest)| level > highest) {
+            peak = Some((at, level));
         }
     }
     let Some((at, highest)) = peak else { return };
     let gain = (score - map[at]).max(0.0);
     let scale = if highest > 0.0 { 1.0 / highest } else { 0.0 };
-    if evidence.is_empty() {
-        raise_own(map, gain, scale, score);
-    } else {
-        raise(map, evidence, gain, scale, score);
-    }
+    raise(map, evidence, gain, scale, score);
     // To the last bit, whatever the rounding.
     map[at] = score;
 }
@@ -39,26 +39,10 @@ fn raise(map: &mut [f32], evidence: &[f32], gain: f32, scale: f32, score: f32) {
 #[inline(always)]
 fn raise_body<const FMA: bool>(map: &mut [f32], evidence: &[f32], gain: f32, scale: f32, score: f32) {
     for (value, evidence) in map.iter_mut().zip(evidence) {
-        *value = raised(*value, *value + evidence, gain, scale, score);
+        let square = ((*value + evidence) * scale) * ((*value + evidence) * scale);
+        let fourth = square * square;
+        *value = (*value + gain * (fourth * fourth)).min(score);
     }
-}
-
-fn raise_own(map: &mut [f32], gain: f32, scale: f32, score: f32) {
-    dispatch!(raise_own_body(map: &mut [f32], gain: f32, scale: f32, score: f32))
-}
-
-#[inline(always)]
-fn raise_own_body<const FMA: bool>(map: &mut [f32], gain: f32, scale: f32, score: f32) {
-    for value in map {
-        *value = raised(*value, *value, gain, scale, score);
-    }
-}
-
-#[inline(always)]
-fn raised(value: f32, level: f32, gain: f32, scale: f32, score: f32) -> f32 {
-    let square = (level * scale) * (level * scale);
-    let fourth = square * square;
-    (value + gain * (fourth * fourth)).min(score)
 }
 
 #[cfg(test)]
@@ -74,13 +58,13 @@ mod tests {
     proptest! {
         #[test]
         fn the_largest_value_is_the_score_and_lies_at_the_peak(
-            length in 1usize..300, seed in any::<u64>(), score in 0.01f32..9.0, own in any::<bool>(), masked in any::<bool>(),
+            length in 1usize..300, seed in any::<u64>(), score in 0.01f32..9.0, masked in any::<bool>(),
         ) {
             let (map, evidence) = (plane(length, seed), plane(length, seed ^ 1));
             let inside: Vec<bool> = (0..length).map(|at| !masked || at % 3 == 0).collect();
             let mut united = map.clone();
-            unite(&mut united, (!own).then_some(&evidence[..]), Some(&inside), score);
-            let level = |at: &usize| map[*at] + if own { 0.0 } else { evidence[*at] };
+            unite(&mut united, &evidence, Some(&inside), score);
+            let level = |at: &usize| map[*at] + evidence[*at];
             let peak = (0..length).filter(|at| inside[*at]).max_by(|a, b| level(a).total_cmp(&level(b)).then(b.cmp(a))).unwrap();
             prop_assert_eq!(united[peak], score);
             prop_assert!(united.iter().all(|value| *value <= score));

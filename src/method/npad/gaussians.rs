@@ -360,3 +360,79 @@ pub fn pooled_without(
     }
     Ok(out / rest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::math::gaussian::{Share, Target};
+    use crate::math::random::Random;
+    use ndarray::Array3;
+
+    const DIMENSION: usize = 5;
+
+    /// Padded maps of a grid of 3 x 5 positions.
+    fn maps(count: u64) -> Vec<FeatureMap> {
+        let map = |seed| {
+            let mut random = Random::new(seed);
+            let mut value = |c: usize| if c < DIMENSION { random.below(1000) as f32 / 100.0 } else { 0.0 };
+            FeatureMap::from(Array3::from_shape_fn((3, 5, padded(DIMENSION)), |(_, _, c)| value(c)))
+        };
+        (0..count).map(map).collect()
+    }
+
+    fn statistics(layout: &Layout, maps: &[FeatureMap], threads: &Threads) -> Moments {
+        let mut moments = moments(layout, DIMENSION, &maps[0]).unwrap();
+        observe(&mut moments, layout, maps, ALONE, threads);
+        moments
+    }
+
+    #[test]
+    fn the_pooled_covariance_without_some_images_is_that_of_the_others() {
+        let regularisation = Regularisation { target: Target::Pooled, share: Share::Fixed(0.1), ridge: 0.01 };
+        let threads = Threads::new(2).unwrap();
+        for side in [1, 2] {
+            let (layout, maps) = (Layout::new(3, 5, side), maps(9));
+            let all = statistics(&layout, &maps, &threads);
+            let pooled = all.pooled().unwrap();
+            let level = Gaussians::new(&all, &layout, &pooled, maps.len(), regularisation, &threads).unwrap();
+            let left_out: Vec<Vec<FeatureMap>> = maps[..3].iter().map(|map| vec![map.clone()]).collect();
+            let got = pooled_without(&pooled, &level, &left_out, maps.len()).unwrap();
+            let expected = statistics(&layout, &maps[3..], &threads).pooled().unwrap();
+            for j in 0..DIMENSION {
+                for i in j..DIMENSION {
+                    let (got, expected) = (got[(i, j)], expected[(i, j)]);
+                    assert!((got - expected).abs() < 1e-4, "({i}, {j}): {got} instead of {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn positions_of_a_block_are_scored_with_its_covariance_whatever_the_tasks() {
+        let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.1 };
+        let threads = Threads::new(2).unwrap();
+        let (layout, maps) = (Layout::new(3, 5, 2), maps(12));
+        let all = statistics(&layout, &maps, &threads);
+        let level =
+            Gaussians::new(&all, &layout, &all.pooled().unwrap(), maps.len(), regularisation, &threads).unwrap();
+        let whitener = |b: usize| level.whitener[b * blocked_len(DIMENSION)..][..blocked_len(DIMENSION)].to_vec();
+        let whiteners: Vec<_> = (0..layout.blocks()).map(whitener).collect();
+        let means = level.mean.clone();
+        let level = level.rounded().unwrap();
+        let mut out = Vec::new();
+        level.distances(maps[..2].iter(), &threads, &mut Vec::new(), &mut out).unwrap();
+        for (b, whitener) in whiteners.iter().enumerate() {
+            for at in layout.starts()[b]..layout.starts()[b + 1] {
+                let (p, mean) = (layout.grid()[at], &means[at * padded(DIMENSION)..][..padded(DIMENSION)]);
+                for (m, map) in maps[..2].iter().enumerate() {
+                    let relative: Vec<f32> = map.at(p).iter().zip(mean).map(|(x, mean)| x - mean).collect();
+                    let mut white = vec![0.0; relative.len()];
+                    crate::math::kernels::whiten(whitener, DIMENSION, &relative, &mut white);
+                    let expected = white.iter().map(|z| z * z).sum::<f32>().sqrt();
+                    let got = out[at * 2 + m];
+                    assert!((got - expected).abs() < 5e-3 * expected, "position {p}: {got} instead of {expected}");
+                }
+            }
+        }
+    }
+}

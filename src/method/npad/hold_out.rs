@@ -1,6 +1,6 @@
 //! Distances of learnt images as though each had not been learnt from.
 
-use super::centroids::PatchSample;
+use super::centroids::{Centroids, PatchSample};
 use super::fit::{NpadFitter, Statistics, mean_of, selected};
 use super::gaussians::{ALONE, Gaussians, pooled_without};
 use super::score::{Fusion, Levels, Spread, cells_of};
@@ -10,7 +10,7 @@ use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::math::gaussian::{Regularisation, Target};
 use crate::method::whitening::NearestScratch;
-use crate::method::{GridScore, Sample, held_out_images};
+use crate::method::{GridScore, HalfMap, Sample, held_out_images};
 
 /// Number of images whose distances are computed in one pass over the whiteners.
 const BATCH: usize = 16;
@@ -44,27 +44,17 @@ impl HoldOut<'_> {
         let images = held_out_images(self.sample);
         let config = &self.fitter.config;
         let (mut out, mut nearest) = (HeldOut::default(), NearestScratch::default());
-        let mut spreads: [Moments; 3] = Default::default();
+        let mut sums: [Sums; 3] = Default::default();
         for (done, batch) in images.chunks(BATCH).enumerate() {
             progress.report("held-out scores", done * BATCH, images.len())?;
             let is_wanted =
                 |level: usize| config.image_levels[level] || (config.uses(level) && done * BATCH < SCALE_IMAGES);
-            let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
-            let mut maps: Vec<Vec<FeatureMap>> = Vec::new();
             let mut distances = HeldOut::default();
-            for &number in batch {
-                let mut own = Vec::new();
-                for map in &self.sample.images()[number].maps {
-                    map.read(&mut features)?;
-                    own.push(selected(&features, &self.statistics.channels, self.threads)?);
-                    if let Some(level) = self.levels.centroids.as_ref().filter(|_| is_wanted(2)) {
-                        let mut distance = Vec::new();
-                        let cells = cells_of(&features, config.centroid_patch, self.threads, &mut scratch)?;
-                        level.held_out(self.patches, number, cells, self.threads, &mut nearest, &mut distance)?;
-                        distances[2].push(distance);
-                    }
+            let maps = batch.iter().map(|&number| self.selected(number)).collect::<Result<Vec<_>>>()?;
+            if let Some(level) = self.levels.centroids.as_ref().filter(|_| is_wanted(2)) {
+                for &number in batch {
+                    distances[2].extend(self.from_centroids(level, number, &mut nearest)?);
                 }
-                maps.push(own);
             }
             if let Some(level) = self.levels.pixel.as_ref().filter(|_| is_wanted(0)) {
                 distances[0] = columns(level.held_out(&maps, self.fitter.window(), self.threads)?);
@@ -73,21 +63,21 @@ impl HoldOut<'_> {
                 distances[1] = columns(level.held_out(&self.means(&maps)?, ALONE, self.threads)?);
             }
             for (level, distances) in distances.into_iter().enumerate() {
-                distances.iter().for_each(|map| spreads[level].add(map));
+                distances.iter().for_each(|map| sums[level].add(map));
                 if config.image_levels[level] {
                     out[level].extend(distances);
                 }
             }
         }
         if config.image_levels[1] && (LEAST_IMAGES..FEW_IMAGES).contains(&self.statistics.images) {
-            self.without_pooled(&images, &mut out[1])?;
+            self.without_pooled(&images, &mut out[1], progress)?;
         }
-        Ok((spreads.map(Moments::spread), out))
+        Ok((sums.map(Sums::spread), out))
     }
 
     /// The patch level's distances with a pooled covariance that has not been learnt from the images either.
-    fn without_pooled(&self, images: &[usize], out: &mut [Vec<f32>]) -> Result<()> {
-        let Some(moments) = &self.statistics.patch else { return Ok(()) };
+    fn without_pooled(&self, images: &[usize], out: &mut [Vec<f32>], progress: &Progress) -> Result<()> {
+        let (Some(moments), Some(level)) = (&self.statistics.patch, &self.levels.patch) else { return Ok(()) };
         let regularisation = self.fitter.config.regularisation;
         // Statistics of a resumed fit know no single images.
         let is_whole = images.len() == self.statistics.images;
@@ -97,19 +87,9 @@ impl HoldOut<'_> {
         let folds = FOLDS.min(images.len());
         let pooled = moments.pooled()?;
         for fold in 0..folds {
-            let mut maps = Vec::new();
-            for &number in images.iter().skip(fold).step_by(folds) {
-                let mut features = FeatureMap::default();
-                let mut own = Vec::new();
-                for map in &self.sample.images()[number].maps {
-                    map.read(&mut features)?;
-                    own.push(selected(&features, &self.statistics.channels, self.threads)?);
-                }
-                maps.push(own);
-            }
-            let means = self.means(&maps)?;
-            let level = self.levels.patch.as_ref();
-            let Some(level) = level else { return Ok(()) };
+            progress.report("held-out scores", images.len(), images.len())?;
+            let maps = images.iter().skip(fold).step_by(folds).map(|&number| self.selected(number));
+            let means = self.means(&maps.collect::<Result<Vec<_>>>()?)?;
             let rest = pooled_without(&pooled, level, &means, self.statistics.images)?;
             let layout = &self.statistics.patch_layout;
             let level = Gaussians::new(moments, layout, &rest, self.statistics.images, regularisation, self.threads)?;
@@ -120,6 +100,30 @@ impl HoldOut<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The Gaussians' channels of an image's maps.
+    fn selected(&self, number: usize) -> Result<Vec<FeatureMap>> {
+        let mut features = FeatureMap::default();
+        let mut read = |map: &HalfMap| {
+            map.read(&mut features)?;
+            selected(&features, &self.statistics.channels, self.threads)
+        };
+        self.sample.images()[number].maps.iter().map(&mut read).collect()
+    }
+
+    /// The centroid level's distances of an image's maps.
+    fn from_centroids(&self, level: &Centroids, number: usize, nearest: &mut NearestScratch) -> Result<Vec<Vec<f32>>> {
+        let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
+        let mut distances = Vec::new();
+        for map in &self.sample.images()[number].maps {
+            map.read(&mut features)?;
+            let cells = cells_of(&features, self.fitter.config.centroid_patch, self.threads, &mut scratch)?;
+            let mut distance = Vec::new();
+            level.held_out(self.patches, number, cells, self.threads, nearest, &mut distance)?;
+            distances.push(distance);
+        }
+        Ok(distances)
     }
 
     fn means(&self, maps: &[Vec<FeatureMap>]) -> Result<Vec<Vec<FeatureMap>>> {
@@ -134,13 +138,13 @@ fn columns(distances: ndarray::Array2<f32>) -> Vec<Vec<f32>> {
 
 /// Sums for mean and standard deviation.
 #[derive(Default)]
-struct Moments {
+struct Sums {
     count: f64,
     sum: f64,
     square: f64,
 }
 
-impl Moments {
+impl Sums {
     fn add(&mut self, map: &[f32]) {
         for d in map.iter().map(|d| f64::from(*d)).filter(|d| d.is_finite()) {
             self.count += 1.0;

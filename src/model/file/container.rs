@@ -26,7 +26,7 @@ const ZEROS: &str = "00000000";
 const ALIGNMENT: usize = 8;
 
 /// Length of the part of a file that [`is_plausible`] looks at.
-pub const PREFIX: usize = 64;
+pub const PREFIX: usize = 9;
 
 /// Whether a file that begins with these bytes may be a model: a header of a possible length that begins with JSON.
 pub fn is_plausible(prefix: &[u8]) -> bool {

@@ -240,3 +240,42 @@ fn read(path: &Path) -> Result<Vec<u8>> {
 fn missing(message: String) -> Error {
     Error::new(Status::UnsupportedModel, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A model file with one entry of the metadata replaced, and a right checksum.
+    fn damaged(key: &str, value: Value) -> Vec<u8> {
+        let bytes = include_bytes!("../../../tests/fixtures/model-0.1.0.npad");
+        let mut container = Container::from_bytes(bytes).unwrap();
+        let mut metadata: Value = serde_json::from_str(&container.metadata).unwrap();
+        metadata[key] = value;
+        container.metadata = metadata.to_string();
+        container.to_bytes().unwrap()
+    }
+
+    #[test]
+    fn metadata_out_of_range_is_refused() {
+        for (key, value) in [
+            ("input", json!({"height": 0, "width": 32})),
+            ("input", json!({"height": 32, "width": 1 << 30})),
+            ("grid_step", json!(0)),
+            ("tile", json!(3)),
+            ("image", json!({"typical": 2.0, "threshold": 1.0})),
+            ("review", json!(1e9)),
+            ("smoothing", json!(-1.0)),
+            ("peak_share", json!(2.0)),
+            ("false_alarm_rate", json!(0.0)),
+            ("false_alarm_rate", json!(0.9)),
+            ("review_rate", json!(100.0)),
+            ("threshold_interval", json!([3.0, 2.0])),
+            ("threshold_interval", json!([1e300, 1e300])),
+            ("images", json!("many")),
+        ] {
+            let error = Model::from_bytes(&damaged(key, value.clone()), &Options::default()).err().unwrap();
+            assert_eq!(error.status(), Status::InvalidModel, "{key} {value}: {error}");
+        }
+    }
+}
