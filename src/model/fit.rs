@@ -30,7 +30,7 @@ const RECOMMENDED_IMAGES: usize = 20;
 
 /// Learns good images and computes a [`Model`]. Only one thread may use it at a time.
 ///
-/// Memory use does not depend on the number of images: each is added to the method's statistics, and a sample of
+/// Memory use is bounded, whatever the number of images: each is added to the method's statistics, and a sample of
 /// bounded size serves the selection of channels, the centroids and the threshold.
 ///
 /// The same images in any order give the same model, to the last bit, as long as they fit in the sample: 4096 images, or

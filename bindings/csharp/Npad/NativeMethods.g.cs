@@ -1192,7 +1192,7 @@ namespace Npad.Native
     /// <summary>
     ///  A fit in progress: learns good images one at a time, then computes a model.
     ///
-    ///  Its memory use does not depend on the number of images. Owned by the caller, who must free it with
+    ///  Its memory use is bounded, whatever the number of images. Owned by the caller, who must free it with
     ///  npad_trainer_free(), also after npad_trainer_finish(). Only one thread may use it at a time: a call during another one,
     ///  from another thread or from a callback, returns NPAD_STATUS_WRONG_STATE.
     /// </summary>
