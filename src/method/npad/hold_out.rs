@@ -53,7 +53,7 @@ impl HoldOut<'_> {
             let maps = batch.iter().map(|&number| self.selected(number)).collect::<Result<Vec<_>>>()?;
             if let Some(level) = self.levels.centroids.as_ref().filter(|_| is_wanted(2)) {
                 for &number in batch {
-                    distances[2].extend(self.from_centroids(level, number, &mut nearest)?);
+                    distances[2].extend(self.centroid_distances(level, number, &mut nearest)?);
                 }
             }
             if let Some(level) = self.levels.pixel.as_ref().filter(|_| is_wanted(0)) {
@@ -113,7 +113,12 @@ impl HoldOut<'_> {
     }
 
     /// The centroid level's distances of an image's maps.
-    fn from_centroids(&self, level: &Centroids, number: usize, nearest: &mut NearestScratch) -> Result<Vec<Vec<f32>>> {
+    fn centroid_distances(
+        &self,
+        level: &Centroids,
+        number: usize,
+        nearest: &mut NearestScratch,
+    ) -> Result<Vec<Vec<f32>>> {
         let (mut features, mut scratch) = (FeatureMap::default(), FeatureMap::default());
         let mut distances = Vec::new();
         for map in &self.sample.images()[number].maps {
