@@ -3,5 +3,5 @@
 mod image;
 mod pixel;
 
-pub use image::{Confusion, auroc, average_precision, interval};
+pub use image::{Confusion, auroc, average_precision, interval, misses_at};
 pub use pixel::{AUPRO_LIMIT, PixelMetrics};
