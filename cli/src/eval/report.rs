@@ -45,9 +45,9 @@ pub fn page(all: &[Series]) -> Result<String> {
                 h1 { "Anomaly detection report" }
                 p {
                     "Learnt from good images alone. Percentages; in brackets 95 % intervals by bootstrap. Thresholds come from "
-                    "the good images, never from the test images; only \"misses at 1 %\" and \"at 5 %\" are those of the lowest "
-                    "threshold that so many of the good test images exceed. Images of different sizes weigh the same in the "
-                    "metrics of pixels."
+                    "the good training images, never from the test images. \"Misses at 1 %\" and \"at 5 %\" are different: they "
+                    "are those at the lowest threshold that at most 1 or 5 % of the good test images exceed, so they say what "
+                    "the ranking would allow. In pixel metrics, images of different sizes weigh the same."
                 }
                 @if let Some(several) = all.iter().find(|series| series.fits().len() > 1) {
                     p {
