@@ -121,7 +121,8 @@ peers: $(RUNTIME) | python tools
 	NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python \
 		$(FETCHED)/peers/bin/python -W ignore benches/peers/peers.py $(IMAGES)
 
-# All methods on all data sets at hand (folders in DATA in MVTec AD's layout, and solar cells): benches/table.md.
+# All methods on all data sets at hand (folders in DATA in MVTec AD's layout, and solar cells): benches/table.md. It takes
+# an hour or more; results are kept in target/table/, so that a run that was interrupted continues.
 DATA ?= ../shared/data
 table: $(NPAD) $(RUNTIME) $(ELPV)
 	python3 tools/table/table.py $(NPAD) $(ELPV) $(TARGET)/table benches/table.md $(DATA)

@@ -262,48 +262,6 @@ fn info_and_bench_describe_the_model() {
 }
 
 #[test]
-fn eval_measures_a_data_set() {
-    let shop = Shop::new();
-    for folder in ["train/good", "test/good", "test/scratch", "ground_truth/scratch"] {
-        std::fs::create_dir_all(shop.path("set").join(folder)).unwrap();
-    }
-    for seed in 0..12 {
-        write(&shop.path(&format!("set/train/good/{seed}.png")), &Gray::good(160, 120, seed));
-    }
-    for seed in 0..6 {
-        write(&shop.path(&format!("set/test/good/{seed}.png")), &Gray::good(160, 120, 50 + seed));
-        let (plain, scratched) = (Gray::good(160, 120, 90 + seed), Gray::scratched(160, 120, 90 + seed, (60, 50)));
-        write(&shop.path(&format!("set/test/scratch/{seed}.png")), &scratched);
-        let changed = plain.pixels.iter().zip(&scratched.pixels).map(|(a, b)| if a == b { 0 } else { 255 });
-        let mask = Gray { pixels: changed.collect(), ..plain };
-        write(&shop.path(&format!("set/ground_truth/scratch/{seed}_mask.png")), &mask);
-    }
-    let (set, json) = (shop.path("set"), shop.path("result.json"));
-    let mut arguments = vec!["eval", set.to_str().unwrap(), "--json", json.to_str().unwrap(), "--shots", "10"];
-    arguments.extend(QUICK);
-    let printed = stdout(&npad(&arguments));
-    assert_eq!(printed, std::fs::read_to_string(&json).unwrap());
-    let results: Value = serde_json::from_str(&printed).unwrap();
-    let result = &results[0];
-    assert_eq!(
-        (&result["dataset"], &result["method"], &result["train_images"]),
-        (&"set".into(), &"npad".into(), &10.into())
-    );
-    assert_eq!(result["image_auroc"], 100.0);
-    assert!(result["pixel_auroc"].as_f64().unwrap() > 90.0 && result["aupro"].as_f64().unwrap() > 60.0, "{result}");
-    for key in ["fit_seconds", "score_ms_p50", "model_mb", "false_alarms", "misses"] {
-        assert!(result[key].is_number(), "{key}");
-    }
-    arguments.extend(["--eval-size", "96x96"]);
-    stdout(&npad(&arguments));
-    std::fs::remove_file(shop.path("set/ground_truth/scratch/3_mask.png")).unwrap();
-    assert!(failure(&npad(&arguments), 1).contains("3.png has no mask"));
-    std::fs::remove_dir_all(shop.path("set/ground_truth")).unwrap();
-    let results: Value = serde_json::from_str(&stdout(&npad(&arguments))).unwrap();
-    assert!(results[0]["pixel_auroc"].is_null() && results[0]["aupro"].is_null());
-}
-
-#[test]
 fn wrong_usage_exits_with_two() {
     let shop = Shop::new();
     let good = shop.path("good");

@@ -1,7 +1,7 @@
 //! Fits a model to a data set's good images, scores its test images, and computes metrics.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::slice::from_ref;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::bench::quantile;
 use crate::dataset::{Dataset, GroundTruth, TestImage};
 use crate::fit;
-use crate::metrics::{Confusion, PixelMetrics, auroc, average_precision, interval};
+use crate::metrics::PixelMetrics;
 use crate::picture::Picture;
 use crate::terminal::progress;
 use npad::error::Result;
@@ -40,12 +40,21 @@ pub struct Shown {
     pub overlay: Vec<u8>,
 }
 
-/// A metric's name, value and interval.
-pub type Metric = (&'static str, Option<f64>, Option<(f64, f64)>);
+/// What a fit learns from and at which size its maps are measured.
+#[derive(Debug, Clone)]
+pub struct Protocol {
+    /// The number of good images, chosen by the options' seed; all of them if None.
+    pub shots: Option<usize>,
+    /// The seed of a random order of the good images; by name if None.
+    pub shuffle: Option<u64>,
+    /// The size of the maps; that of the images if None.
+    pub eval_size: Option<InputSize>,
+}
 
-/// A method's outcome on a data set.
+/// The outcome of one fit of a method to a data set.
 pub struct Evaluation {
     pub dataset: String,
+    pub seed: u64,
     pub settings: Metadata,
     pub images: Vec<Scored>,
     pub pixel_auroc: Option<f64>,
@@ -65,25 +74,37 @@ fn choose(paths: &[PathBuf], count: usize, seed: u64) -> Vec<PathBuf> {
     numbers.into_iter().map(|number| paths[number].clone()).collect()
 }
 
+/// The paths in random order.
+fn shuffle(paths: &[PathBuf], seed: u64) -> Vec<PathBuf> {
+    Random::new(seed).choose(paths.len(), paths.len()).into_iter().map(|number| paths[number].clone()).collect()
+}
+
+/// A share as a percentage, for JSON.
+pub fn percent(share: f64) -> f64 {
+    (share * 1e4).round() / 1e2
+}
+
+/// Rounds a time or a size for JSON.
+pub fn thousandths(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
+
 impl Evaluation {
-    /// Fits on `shots` good images, chosen by the options' seed, and scores the test images, with maps of `eval_size` or
-    /// the image's own.
-    pub fn run(
-        dataset: &Dataset,
-        options: &Options,
-        shots: Option<usize>,
-        eval_size: Option<InputSize>,
-        keep: bool,
-    ) -> Result<Self> {
-        let train = match shots {
+    /// Fits to the good images and scores the test images. With `keep`, the images of a report are rendered.
+    pub fn run(dataset: &Dataset, options: &Options, protocol: &Protocol, keep: bool) -> Result<Self> {
+        let mut train = match protocol.shots {
             Some(shots) => choose(&dataset.train, shots, options.seed()),
             None => dataset.train.clone(),
         };
+        if let Some(seed) = protocol.shuffle {
+            train = shuffle(&train, seed);
+        }
         let start = Instant::now();
         let model = fit::fit(options, &train)?;
         let fit_seconds = start.elapsed().as_secs_f64();
         let mut evaluation = Self {
             dataset: dataset.name.clone(),
+            seed: options.seed(),
             settings: model.metadata().clone(),
             images: Vec::with_capacity(dataset.test.len()),
             pixel_auroc: None,
@@ -97,7 +118,7 @@ impl Evaluation {
         let mut times = Vec::with_capacity(dataset.test.len());
         let bar = progress(dataset.test.len(), &dataset.name);
         for test in &dataset.test {
-            times.push(evaluation.score(&model, test, eval_size, pixel.as_mut())?);
+            times.push(evaluation.score(&model, test, protocol.eval_size, pixel.as_mut())?);
             bar.inc(1);
         }
         bar.finish_and_clear();
@@ -168,74 +189,21 @@ impl Evaluation {
         Ok(())
     }
 
-    /// Pairs of score and ground truth.
-    pub fn scores(&self) -> Vec<(f32, bool)> {
-        self.images.iter().map(|image| (image.score, image.defective)).collect()
-    }
-
-    /// Confusion matrix at the model's threshold.
-    pub fn confusion(&self) -> Confusion {
-        Confusion::new(self.decisions())
-    }
-
-    fn decisions(&self) -> Vec<(bool, bool)> {
-        self.images.iter().map(|image| (image.called_defective, image.defective)).collect()
-    }
-
-    /// The image metrics with their 95 % intervals, as shares.
-    pub fn image_metrics(&self) -> [Metric; 4] {
-        let (scores, decisions) = (self.scores(), self.decisions());
-        let of_scores =
-            |metric: fn(&[(f32, bool)]) -> Option<f64>| (metric(&scores), interval(&scores, |s| s.1, metric));
-        let of_decisions = |metric: fn(&Confusion) -> f64| {
-            let metric = move |drawn: &[(bool, bool)]| Some(metric(&Confusion::new(drawn.iter().copied())));
-            (metric(&decisions), interval(&decisions, |d| d.1, metric))
-        };
-        let (area, area_interval) = of_scores(auroc);
-        let (precision, precision_interval) = of_scores(average_precision);
-        let (f1, f1_interval) = of_decisions(Confusion::f1);
-        let (accuracy, accuracy_interval) = of_decisions(Confusion::balanced_accuracy);
-        [
-            ("image_auroc", area, area_interval),
-            ("average_precision", precision, precision_interval),
-            ("f1", f1, f1_interval),
-            ("balanced_accuracy", accuracy, accuracy_interval),
-        ]
-    }
-
-    /// For each kind of defect: the number of images, their AUROC against the good ones, and the number found.
-    pub fn kinds(&self) -> BTreeMap<&str, (usize, Option<f64>, usize)> {
-        let mut kinds = BTreeMap::new();
-        for kind in self.images.iter().filter(|image| image.defective).map(|image| &*image.kind) {
-            let of = || self.images.iter().filter(move |image| image.kind == kind);
-            kinds.entry(kind).or_insert_with(|| {
-                let against = self.images.iter().filter(|image| !image.defective || image.kind == kind);
-                let scores: Vec<(f32, bool)> = against.map(|image| (image.score, image.defective)).collect();
-                (of().count(), auroc(&scores), of().filter(|image| image.called_defective).count())
-            });
-        }
-        kinds
-    }
-
     /// The outcome as one JSON object; metrics in percent.
     pub fn to_json(&self) -> Value {
-        let percent = |share: f64| (share * 1e4).round() / 1e2;
-        let confusion = self.confusion();
         let mut object = json!({
             "dataset": self.dataset,
             "method": self.settings.method,
-            "pixel_auroc": self.pixel_auroc.map(percent),
-            "aupro": self.aupro.map(percent),
-            "false_alarms": percent(confusion.false_alarm_rate()),
-            "misses": percent(confusion.miss_rate()),
             "train_images": self.settings.images,
             "test_images": self.images.len(),
-            "fit_seconds": (self.fit_seconds * 1e3).round() / 1e3,
-            "score_ms_p50": (self.score_ms * 1e3).round() / 1e3,
-            "model_mb": (self.model_bytes as f64 / 1e4).round() / 1e2,
         });
-        for (name, value, interval) in self.image_metrics() {
+        for (name, value) in self.metrics() {
             object[name] = json!(value.map(percent));
+        }
+        for (name, value) in self.costs() {
+            object[name] = json!(thousandths(value));
+        }
+        for (name, interval) in Self::intervals(from_ref(self)) {
             object[format!("{name}_interval")] = json!(interval.map(|(low, high)| [percent(low), percent(high)]));
         }
         let kinds = self.kinds().into_iter().map(|(kind, (images, area, found))| {
@@ -258,5 +226,14 @@ mod tests {
         assert_eq!(chosen, choose(&paths, 10, 0));
         assert_ne!(chosen, choose(&paths, 10, 1));
         assert_eq!(choose(&paths, 1000, 0), paths, "no more than there are");
+    }
+
+    #[test]
+    fn a_shuffle_changes_the_order_alone() {
+        let paths: Vec<PathBuf> = (0..100).map(|n| PathBuf::from(format!("{n:03}.png"))).collect();
+        let mut shuffled = shuffle(&paths, 1);
+        assert!(shuffled != paths && shuffled != shuffle(&paths, 2));
+        shuffled.sort();
+        assert_eq!(shuffled, paths);
     }
 }

@@ -2,7 +2,9 @@
 
 mod charts;
 mod evaluation;
+mod measures;
 mod report;
+mod series;
 mod thumbnail;
 
 use std::path::PathBuf;
@@ -15,12 +17,26 @@ use crate::dataset::Dataset;
 use crate::output::{check_writable, write};
 use crate::picture;
 use crate::terminal::print_line;
-use evaluation::Evaluation;
+use evaluation::Protocol;
 use npad::error::{Error, Result, Status};
 use npad::preprocess::Geometry;
+use series::Series;
+
+/// What the metrics are; shown by `npad eval --help`.
+const METRICS: &str = "\
+Results, one JSON object for each data set and method; metrics in percent:
+  image_auroc, average_precision  how well the scores rank defective above good images
+  f1, balanced_accuracy,          decisions at the model's threshold, which comes from the training images
+    false_alarms, misses
+  misses_at_1, misses_at_5        misses at the lowest threshold that at most 1 or 5 % of the good test images exceed: what
+                                  the ranking would allow if the threshold were known
+  pixel_auroc, aupro              how well the maps rank defective above normal pixels; AUPRO up to 30 % false positives.
+                                  Images of different sizes weigh the same; null without masks
+  *_interval                      95 % intervals by bootstrap over the test images
+With --seeds above 1 these are means over the fits, and 'std', 'spread' (largest less smallest) and 'runs' are added.";
 
 #[derive(Args)]
-#[command(after_help = picture::HELP)]
+#[command(after_help = picture::HELP, after_long_help = format!("{METRICS}\n\n{}", picture::HELP))]
 pub struct Arguments {
     /// Data sets in MVTec AD's layout
     #[arg(required = true)]
@@ -31,6 +47,12 @@ pub struct Arguments {
     /// Fit to only N of the good images, chosen at random by the seed
     #[arg(long, value_name = "N")]
     shots: Option<usize>,
+    /// Fit N times, with the seed and the following ones, and report means, standard deviations and each fit's results
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Fit to the good images in a random order, drawn with this seed, instead of by name: no result may change
+    #[arg(long, value_name = "SEED")]
+    shuffle: Option<u64>,
     /// Size of the maps for pixel metrics, instead of the image's size
     #[arg(long, value_name = "HxW")]
     eval_size: Option<String>,
@@ -58,28 +80,29 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
     let mut options = arguments.fit.options()?;
+    let protocol = Protocol { shots: arguments.shots, shuffle: arguments.shuffle, eval_size };
     let keep = arguments.report.is_some();
-    let mut evaluations = Vec::new();
+    let mut series = Vec::new();
     for dataset in &datasets {
         for method in &arguments.method {
             options.set("method", method)?;
-            evaluations.push(Evaluation::run(dataset, &options, arguments.shots, eval_size, keep)?);
+            series.push(Series::run(dataset, &options, &protocol, arguments.seeds, keep)?);
         }
     }
-    let results: Vec<Value> = evaluations.iter().map(Evaluation::to_json).collect();
+    let results: Vec<Value> = series.iter().map(Series::to_json).collect();
     let text = serde_json::to_string_pretty(&results).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
     // Files first, since the program ends when standard output is a closed pipe.
-    let files = write_files(arguments, &evaluations, &text);
+    let files = write_files(arguments, &series, &text);
     print_line(&text)?;
     files
 }
 
-fn write_files(arguments: &Arguments, evaluations: &[Evaluation], text: &str) -> Result<()> {
+fn write_files(arguments: &Arguments, series: &[Series], text: &str) -> Result<()> {
     if let Some(path) = &arguments.json {
         write(path, format!("{text}\n").as_bytes())?;
     }
     if let Some(path) = &arguments.report {
-        write(path, report::page(evaluations)?.as_bytes())?;
+        write(path, report::page(series)?.as_bytes())?;
     }
     Ok(())
 }

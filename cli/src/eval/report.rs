@@ -4,12 +4,14 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::charts;
 use super::evaluation::{Evaluation, Scored, Shown};
+use super::series::Series;
 use super::thumbnail::{data_uri, outline};
+use crate::metrics::Statistics;
 use npad::error::Result;
 
 const STYLE: &str = include_str!("report.css");
 
-const COLUMNS: [&str; 13] = [
+const COLUMNS: [&str; 15] = [
     "data set",
     "method",
     "image AUROC",
@@ -18,6 +20,8 @@ const COLUMNS: [&str; 13] = [
     "balanced accuracy",
     "false alarms",
     "misses",
+    "misses at 1 %",
+    "misses at 5 %",
     "pixel AUROC",
     "AUPRO",
     "fit s",
@@ -25,9 +29,9 @@ const COLUMNS: [&str; 13] = [
     "model MB",
 ];
 
-/// The page of all evaluations.
-pub fn page(evaluations: &[Evaluation]) -> Result<String> {
-    let sections = evaluations.iter().map(section).collect::<Result<Vec<_>>>()?;
+/// The page of all data sets and methods.
+pub fn page(all: &[Series]) -> Result<String> {
+    let sections = all.iter().map(section).collect::<Result<Vec<_>>>()?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -41,9 +45,17 @@ pub fn page(evaluations: &[Evaluation]) -> Result<String> {
                 h1 { "Anomaly detection report" }
                 p {
                     "Learnt from good images alone. Percentages; in brackets 95 % intervals by bootstrap. Thresholds come from "
-                    "the good images, never from the test images."
+                    "the good training images, never from the test images. \"Misses at 1 %\" and \"at 5 %\" are different: they "
+                    "are those at the lowest threshold that at most 1 or 5 % of the good test images exceed, so they say what "
+                    "the ranking would allow. In pixel metrics, images of different sizes weigh the same."
                 }
-                (table(evaluations))
+                @if let Some(several) = all.iter().find(|series| series.fits().len() > 1) {
+                    p {
+                        "Means and standard deviations of " (several.fits().len()) " fits with different seeds; charts and "
+                        "pictures are those of the first."
+                    }
+                }
+                (table(all))
                 @for section in sections { (section) }
                 p { "npad " (env!("CARGO_PKG_VERSION")) }
             }
@@ -56,41 +68,63 @@ fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "–".to_owned(), |share| format!("{:.1}", 100.0 * share))
 }
 
-fn table(evaluations: &[Evaluation]) -> Markup {
+fn table(all: &[Series]) -> Markup {
     html! {
         div.scroll {
             table {
                 tr { @for column in COLUMNS { th { (column) } } }
-                @for evaluation in evaluations { (row(evaluation)) }
+                @for series in all { (row(series)) }
             }
         }
     }
 }
 
-fn row(evaluation: &Evaluation) -> Markup {
-    let confusion = evaluation.confusion();
+fn row(series: &Series) -> Markup {
+    let intervals = Evaluation::intervals(series.fits());
+    let interval = |name| intervals.iter().find(|(of, _)| *of == name).and_then(|(_, interval)| *interval);
     html! {
         tr {
-            td { (evaluation.dataset) }
-            td { (evaluation.settings.method) }
-            @for (_, value, interval) in evaluation.image_metrics() {
+            td { (series.first().dataset) }
+            td { (series.first().settings.method) }
+            @for (name, statistics) in series.statistics() {
                 td {
-                    (percent(value))
-                    @if let Some((low, high)) = interval { " " small { "(" (percent(Some(low))) "–" (percent(Some(high))) ")" } }
+                    (value(statistics, series.fits().len() > 1))
+                    @if let Some((low, high)) = interval(name) {
+                        " " small { "(" (percent(Some(low))) "–" (percent(Some(high))) ")" }
+                    }
+                    @if let Some(counts) = counts(series, name) { " " small { "(" (counts) ")" } }
                 }
             }
-            td { (confusion.false_alarms) " of " (confusion.false_alarms + confusion.passed) }
-            td { (confusion.missed) " of " (confusion.missed + confusion.found) }
-            td { (percent(evaluation.pixel_auroc)) }
-            td { (percent(evaluation.aupro)) }
-            @for value in [evaluation.fit_seconds, evaluation.score_ms, evaluation.model_bytes as f64 / 1e6] {
-                td { (format_args!("{value:.1}")) }
-            }
+            @for (_, value) in series.costs() { td { (format_args!("{value:.1}")) } }
         }
     }
 }
 
-fn section(evaluation: &Evaluation) -> Result<Markup> {
+/// The mean of a metric and, of several fits, its standard deviation.
+fn value(statistics: Option<Statistics>, several: bool) -> String {
+    let mean = percent(statistics.map(|s| s.mean));
+    match statistics {
+        Some(statistics) if several => format!("{mean} ± {}", percent(Some(statistics.std))),
+        _ => mean,
+    }
+}
+
+/// The numbers of false alarms or misses: that of one fit, or the lowest and the highest one of several.
+fn counts(series: &Series, name: &str) -> Option<String> {
+    let confusions = || series.fits().iter().map(Evaluation::confusion);
+    let (counts, of): (Vec<usize>, _) = match name {
+        "false_alarms" => confusions().map(|c| (c.false_alarms, c.false_alarms + c.passed)).unzip(),
+        "misses" => confusions().map(|c| (c.missed, c.missed + c.found)).unzip(),
+        _ => return None,
+    };
+    let of: Vec<usize> = of;
+    let (low, high) = (counts.iter().min()?, counts.iter().max()?);
+    let range = if low == high { low.to_string() } else { format!("{low}–{high}") };
+    Some(format!("{range} of {}", of.first()?))
+}
+
+fn section(series: &Series) -> Result<Markup> {
+    let evaluation = series.first();
     let settings = &evaluation.settings;
     let confusion = evaluation.confusion();
     let calibrated: Vec<(f32, bool)> = evaluation.images.iter().map(|i| (i.calibrated, i.defective)).collect();
@@ -113,18 +147,24 @@ fn section(evaluation: &Evaluation) -> Result<Markup> {
         div.charts {
             div { (charts::roc(&evaluation.scores(), operating)) }
             div { (charts::histogram(&calibrated)) }
-            div.scroll { (kinds(evaluation)) }
+            div.scroll { (kinds(series)) }
         }
         @for outcome in outcomes { (outcome) }
     })
 }
 
-fn kinds(evaluation: &Evaluation) -> Markup {
+fn kinds(series: &Series) -> Markup {
+    let digits = usize::from(series.fits().len() > 1);
     html! {
         table {
             tr { th { "kind of defect" } th { "images" } th { "found" } th { "image AUROC" } }
-            @for (kind, (images, area, found)) in evaluation.kinds() {
-                tr { td { (kind) } td { (images) } td { (found) } td { (percent(area)) } }
+            @for (name, kind) in series.kinds() {
+                tr {
+                    td { (name) }
+                    td { (kind.images) }
+                    td { (format_args!("{:.digits$}", kind.found)) }
+                    td { (percent(kind.image_auroc)) }
+                }
             }
         }
     }

@@ -32,6 +32,18 @@ pub fn average_precision(scores: &[(f32, bool)]) -> Option<f64> {
     (total > 0.0 && alarms > 0.0).then(|| sum / total)
 }
 
+/// The share of the defective images that are missed at the lowest threshold which at most `percent` % of these good images
+/// exceed. An image is found if its score exceeds the threshold, so one that ties with it is missed. With fewer than
+/// 100 / `percent` good images, the threshold is the highest good score. The threshold is taken from the images that are
+/// measured: it says what the ranking would allow, not what a user can expect. None without defective or good images.
+pub fn misses_at(scores: &[(f32, bool)], percent: usize) -> Option<f64> {
+    let (defective, mut good): (Vec<_>, Vec<_>) = scores.iter().partition(|(_, positive)| *positive);
+    good.sort_unstable_by(|a: &(f32, bool), b| b.0.total_cmp(&a.0));
+    let (threshold, _) = *good.get(good.len() * percent / 100)?;
+    let missed = defective.iter().filter(|(score, _)| *score <= threshold).count();
+    (!defective.is_empty()).then(|| missed as f64 / defective.len() as f64)
+}
+
 /// Positives and negatives of each score, in ascending order.
 fn groups(scores: &[(f32, bool)]) -> Vec<(f64, f64)> {
     let mut sorted = scores.to_vec();
@@ -145,6 +157,20 @@ mod tests {
             }
         }
 
+        #[test]
+        fn misses_are_those_of_the_lowest_threshold_with_few_enough_false_alarms(
+            count in 2usize..300, levels in 1usize..60, percent in 0usize..30, seed in any::<u64>(),
+        ) {
+            let mut random = Random::new(seed);
+            let scores: Vec<(f32, bool)> = (0..count).map(|_| (random.below(levels) as f32, random.below(3) == 0)).collect();
+            let of = |kind: bool| scores.iter().filter(move |s| s.1 == kind).map(|s| s.0);
+            // False alarms change at good scores alone, so one of them is the lowest threshold.
+            let few = |t: &f32| 100 * of(false).filter(|score| score > t).count() <= percent * of(false).count();
+            let threshold = of(false).filter(few).min_by(f32::total_cmp);
+            let missed = threshold.map(|t| of(true).filter(|score| *score <= t).count() as f64);
+            let expected = missed.map(|missed| missed / of(true).count() as f64).filter(|share| !share.is_nan());
+            prop_assert_eq!(misses_at(&scores, percent), expected);
+        }
 
         #[test]
         fn average_precision_is_the_mean_precision_at_each_positive(
@@ -164,6 +190,22 @@ mod tests {
                 None => prop_assert!(positives.is_empty() || positives.len() == count),
             }
         }
+    }
+
+    #[test]
+    fn misses_at_a_rate_of_false_alarms_count_ties_as_misses() {
+        let good = |score: usize| (score as f32, false);
+        // 200 good images with the scores 0 to 199: two of them may exceed the threshold, which is 197.
+        let mut scores: Vec<(f32, bool)> = (0..200).map(good).collect();
+        scores.extend([(197.0, true), (197.5, true), (500.0, true), (3.0, true)]);
+        assert_eq!(misses_at(&scores, 1), Some(0.5));
+        assert_eq!(misses_at(&scores, 5), Some(0.25));
+        // Tied good images exceed the threshold together or not at all.
+        scores[195..200].fill(good(199));
+        assert_eq!(misses_at(&scores, 1), Some(0.75));
+        assert_eq!(misses_at(&[good(1), good(2), (1.5, true), (2.5, true)], 5), Some(0.5), "the highest good score");
+        assert_eq!(misses_at(&[(1.0, true)], 1), None);
+        assert_eq!(misses_at(&[good(1)], 1), None);
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 mod image;
 mod pixel;
+mod statistics;
 
-pub use image::{Confusion, auroc, average_precision, interval};
+pub use image::{Confusion, auroc, average_precision, interval, misses_at};
 pub use pixel::{AUPRO_LIMIT, PixelMetrics};
+pub use statistics::{Statistics, mean};
