@@ -922,6 +922,8 @@ class Model {
 
   /// The model's metadata as JSON.
   std::string info() const { return npad_model_info(get()); }
+  /// The calibration card, plain text with one fact a line; see npad_model_card().
+  std::string card() const { return npad_model_card(get()); }
   std::string method() const { return npad_model_method(get()); }
   std::string backbone() const { return npad_model_backbone(get()); }
   std::string device() const { return npad_model_device(get()); }
@@ -946,7 +948,7 @@ class Model {
   Model recalibrate(std::initializer_list<Image> images) const {
     return recalibrate(images.begin(), images.size(), nullptr);
   }
-  /// As above, for the rates of the options.
+  /// As above, for the rates of the options, and with their date.
   Model recalibrate(const std::vector<Image> &images, const Options &options) const {
     return recalibrate(images.data(), images.size(), options.checked());
   }
@@ -982,7 +984,8 @@ class Trainer {
     handle_.reset(trainer);
   }
 
-  /// Resumes the fit of a model, to compute a new model from further good images.
+  /// Resumes the fit of a model, to compute a new model from further good images. Only "date" and the progress callback
+  /// of the options are used.
   static Trainer resume(const Model &model, const Options &options = Options()) {
     npad_trainer *trainer = nullptr;
     detail::call(npad_trainer_resume, model.get(), options.checked(), &trainer);

@@ -42,7 +42,8 @@ fn write_images(folder: &Path) {
     std::fs::write(folder.join("fine.pgm"), Gray::good(80, 60, 91).pgm()).unwrap();
 }
 
-const ARGUMENTS: [&str; 6] = ["good", "fine.pgm", "scratched.pgm", "size=64", "npad.channels=16", "threads=2"];
+const ARGUMENTS: [&str; 7] =
+    ["good", "fine.pgm", "scratched.pgm", "size=64", "npad.channels=16", "threads=2", "date=none"];
 
 #[test]
 fn the_example_learns_saves_loads_and_inspects() {

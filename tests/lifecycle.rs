@@ -176,14 +176,14 @@ fn thresholds_follow_new_good_images() {
     let alarms = |model: &Model| (600..620).filter(|&s| model.score(&noisy(s).view()).unwrap().anomalous()).count();
     let images: Vec<Gray> = (500..530).map(noisy).collect();
     let views = || images.iter().map(|image| Ok(image.view()));
-    let better = model.recalibrate(views(), None).unwrap();
+    let better = model.recalibrate(views(), None, None).unwrap();
     assert!(alarms(&model) > 10 && alarms(&better) <= 1, "{} and {}", alarms(&model), alarms(&better));
     assert_eq!(better.metadata().held_out, 30);
-    let loose = model.recalibrate(views(), Some((0.2, 0.4))).unwrap();
+    let loose = model.recalibrate(views(), Some((0.2, 0.4)), None).unwrap();
     assert!(loose.thresholds().defective < better.thresholds().defective);
     let few: Vec<Result<ImageView<'_>>> = views().take(1).collect();
-    assert_eq!(model.recalibrate(few, None).err().unwrap().status(), Status::NotEnoughImages);
-    assert_eq!(model.recalibrate(views(), Some((2.0, 0.0))).err().unwrap().status(), Status::InvalidOption);
+    assert_eq!(model.recalibrate(few, None, None).err().unwrap().status(), Status::NotEnoughImages);
+    assert_eq!(model.recalibrate(views(), Some((2.0, 0.0)), None).err().unwrap().status(), Status::InvalidOption);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn a_fit_goes_on_with_further_images() {
     let images = good_images(40);
     let first = fit(&options, &images[..25]).unwrap();
     let go_on = |model: &Model, images: &[Gray]| {
-        let mut trainer = Trainer::resume(model, &Options::default())?;
+        let mut trainer = Trainer::resume(model, &options)?;
         images.iter().try_for_each(|image| trainer.add(&image.view()))?;
         trainer.finish()
     };

@@ -13,6 +13,9 @@ use npad::model::{self, Model, OptionInfo};
 pub struct Arguments {
     /// Model file written by `npad fit`; without one, all options are listed
     model: Option<PathBuf>,
+    /// Show the calibration card: the images, the threshold and how it was derived, the settings and the backbone
+    #[arg(long, requires = "model")]
+    card: bool,
     #[command(flatten)]
     run: RunOptions,
 }
@@ -26,6 +29,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Ok(());
     };
     let model = Model::load(path, &options)?;
+    if arguments.card {
+        return print_line(model.card().trim_end());
+    }
     let text = serde_json::to_string_pretty(model.metadata());
     print_line(&text.map_err(|e| Error::new(Status::Internal, e.to_string()))?)
 }

@@ -248,6 +248,11 @@ fn info_and_bench_describe_the_model() {
     let model = shop.fit();
     let info: Value = serde_json::from_str(&stdout(&npad(["info".as_ref(), model.as_os_str()]))).unwrap();
     assert_eq!((&info["method"], &info["images"]), (&"npad".into(), &15.into()));
+    let card = stdout(&npad(["info".as_ref(), model.as_os_str(), "--card".as_ref()]));
+    let hash = info["images_hash"].as_str().unwrap();
+    assert!(card.starts_with("Good images learnt\n") && card.contains(hash), "{card}");
+    assert_eq!(card, Model::load(&model, &Options::default()).unwrap().card());
+    assert!(failure(&npad(["info", "--card"]), 2).contains("MODEL"));
     let bench = npad(["bench".as_ref(), model.as_os_str(), "--json".as_ref(), "--runs".as_ref(), "20".as_ref()]);
     let bench: Value = serde_json::from_str(&stdout(&bench)).unwrap();
     for key in
@@ -256,7 +261,7 @@ fn info_and_bench_describe_the_model() {
         assert!(bench[key].as_f64().is_some_and(|v| v > 0.0) || cfg!(not(target_os = "linux")), "{key}: {bench}");
     }
     let options = stdout(&npad(["info"]));
-    for name in ["method = npad", "npad.channels = 4096", "false_alarm_rate = 0.01"] {
+    for name in ["method = npad", "npad.channels = 4096", "false_alarm_rate = 0.01", "date = today"] {
         assert!(options.contains(name), "{name}");
     }
 }

@@ -76,6 +76,26 @@ fn the_commands_run() {
     }
 }
 
+/// The lines of the shown card, up to the dots, have the names of those of a real one.
+#[test]
+fn the_card_has_the_lines_that_are_shown() {
+    let folder = images();
+    let tool = |arguments: &[&str]| {
+        common::c::text(
+            &common::c::command(Path::new(env!("CARGO_BIN_EXE_npad")), folder.path()).args(arguments).output().unwrap(),
+        )
+    };
+    tool(&["fit", "good", "-o", "part.npad"]);
+    let names = |text: &str| -> Vec<String> {
+        text.lines().map(|line| line.get(..NAMES).unwrap_or(line).trim_end().to_owned()).collect()
+    };
+    const NAMES: usize = 32;
+    let shown = blocks("text").into_iter().find(|block| block.starts_with("Good images")).unwrap();
+    let shown = names(shown.strip_suffix("  ...\n").unwrap());
+    let card = names(&tool(&["info", "part.npad", "--card"]));
+    assert!(shown.len() > 12 && card.starts_with(&shown), "{shown:#?} {card:#?}");
+}
+
 #[test]
 fn the_make_targets_exist() {
     let makefile = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join("Makefile")).unwrap();

@@ -14,6 +14,7 @@ use crate::model::Model;
 pub struct npad_model {
     pub(super) model: Model,
     info: CString,
+    card: CString,
     method: CString,
     backbone: CString,
     device: CString,
@@ -31,9 +32,10 @@ impl npad_model {
         let text = |text: &str| CString::new(text).unwrap_or_default();
         let metadata = model.metadata();
         let info = text(&serde_json::to_string(metadata).unwrap_or_default());
+        let card = text(&model.card());
         let (method, backbone, device) =
             (text(&metadata.method), text(&metadata.backbone), text(&model.device().to_string()));
-        Ok(Box::into_raw(try_box(Self { model, info, method, backbone, device })?))
+        Ok(Box::into_raw(try_box(Self { model, info, card, method, backbone, device })?))
     }
 
     /// # Safety
@@ -145,11 +147,26 @@ pub unsafe extern "C" fn npad_model_load_memory(
 }
 
 /// Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-/// the number of "images" of the fit, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and others. An
-/// empty string if `model` is null. Valid until the model is freed.
+/// the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "backbone" and others. An empty
+/// string if `model` is null. Valid until the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.info) })
+}
+
+/// Returns the calibration card, plain text in UTF-8 with one fact a line: number, hash and day of the good images,
+/// thresholds and how they were derived, settings, backbone and npad's version. It is for people to read and file; its
+/// wording may change between versions, and npad_model_info() has the same facts for programs. It depends on the model
+/// alone, not on the device or the time. Facts that the npad that fitted the model did not record are "not recorded". An
+/// empty string if `model` is null. Valid until the model is freed.
+///
+/// The hash identifies the set of images, in any order, as 32 hexadecimal digits: the sum modulo 2^128 of one number for
+/// each image, the first 16 bytes, in little-endian order, of the BLAKE3 hash of the network's input (the planes R, G and
+/// B as 32-bit floats in little-endian order, resized, masked and normalised). It is the same for every file format with
+/// the same pixels, and another one for another input size or mask.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_card(model: *const npad_model) -> *const c_char {
+    guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.card) })
 }
 
 /// Returns the name of the detection method; an empty string if `model` is null. Valid until the model is freed.

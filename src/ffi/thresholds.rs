@@ -1,7 +1,7 @@
 use super::error::npad_error;
 use super::image::image_views;
 use super::model::npad_model;
-use super::options::npad_options;
+use super::options::{npad_options, options_or_default};
 use super::{borrow, guard, guard_value, output};
 use crate::abi::image::npad_image;
 use crate::error::Status;
@@ -56,7 +56,7 @@ pub unsafe extern "C" fn npad_model_with_thresholds(
 /// @param model    the original model; it does not change
 /// @param images   `count` good images; read during the call only
 /// @param count    at least 2; 20 or more are recommended
-/// @param options  only "false_alarm_rate" and "review_rate" are used; null for those of the model
+/// @param options  only "false_alarm_rate", "review_rate" and "date" are used; null for the rates of the model and today
 /// @param changed  receives the new model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
@@ -75,7 +75,8 @@ pub unsafe extern "C" fn npad_model_recalibrate(
             let out = output(changed, "changed")?;
             let model = &borrow(model, "model")?.model;
             let rates = options.as_ref().map(|options| options.options.rates());
-            *out = npad_model::into_raw(model.recalibrate(image_views(images, count)?, rates)?)?;
+            let date = options_or_default(options).date();
+            *out = npad_model::into_raw(model.recalibrate(image_views(images, count)?, rates, date)?)?;
             Ok(())
         })
     }

@@ -75,7 +75,7 @@ pub unsafe extern "C" fn npad_trainer_new(
 /// model. The model itself does not change.
 ///
 /// @param model    the model to resume from
-/// @param options  only the progress callback is used; null for none
+/// @param options  only "date" and the progress callback are used; null for today and no callback
 /// @param trainer  receives the trainer, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit

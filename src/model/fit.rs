@@ -8,10 +8,10 @@ use rayon::prelude::*;
 
 use super::decision::Calibration;
 use super::extraction::{Extraction, Pipeline};
-use super::options::Options;
+use super::options::{Day, Options};
 use super::roi::{InputRoi, own_mask_in_a_fit};
 use super::score::Combiner;
-use super::{Core, MapOptions, Metadata, Model};
+use super::{Core, ImagesHash, MapOptions, Metadata, Model, Recalibration, ThresholdSource};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap, MultiScale, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -61,6 +61,8 @@ struct Fit {
     sample: Sample,
     /// Whether the fitter's statistics have been started.
     prepared: bool,
+    /// Hash of all images learnt, those of a resumed fit included; none if it is not known.
+    images_hash: Option<ImagesHash>,
     /// State of the model that the fit resumes.
     prior: Option<PriorFit>,
     /// None before the first image.
@@ -85,6 +87,7 @@ struct FitConfig {
     output: MapOptions,
     seed: u64,
     rates: (f64, f64),
+    date: Day,
     mask: Option<Arc<Mask>>,
     roi: Option<Rectangle>,
 }
@@ -93,6 +96,7 @@ struct FitConfig {
 struct PriorFit {
     images: usize,
     good_scores: Vec<f32>,
+    recalibration: Option<Recalibration>,
 }
 
 /// State that depends on the first image.
@@ -127,6 +131,7 @@ impl Trainer {
                 output: options.output(),
                 seed: options.seed,
                 rates: options.rates(),
+                date: options.date,
                 mask: options.mask.clone(),
                 roi: options.roi,
                 parameters: parameters.clone(),
@@ -142,6 +147,7 @@ impl Trainer {
             wait: options.wait(),
             sample: Sample::new(options.seed),
             prepared: false,
+            images_hash: Some(ImagesHash::default()),
             prior: None,
             input: None,
             sum: Vec::new(),
@@ -152,7 +158,7 @@ impl Trainer {
 
     /// Resumes the fit of a model with further good images. The statistics become those of a fit to all images; the
     /// selected channels, the fusion of levels and the held-out scores of the images already learnt are kept. All
-    /// options are those of the model, except for the progress callback of `options`.
+    /// options are those of the model, except for the date and the progress callback of `options`.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] when the model's method cannot resume a fit.
@@ -178,6 +184,7 @@ impl Trainer {
                 output: metadata.output,
                 seed: metadata.seed,
                 rates: (metadata.false_alarm_rate, metadata.review_rate),
+                date: options.date,
                 mask: core.roi.as_ref().map(|roi| Arc::new(roi.mask.clone())),
                 roi: None,
                 parameters,
@@ -192,7 +199,12 @@ impl Trainer {
             wait: core.wait,
             sample: Sample::new(seed),
             prepared: false,
-            prior: Some(PriorFit { images: metadata.images, good_scores: good_scores.clone() }),
+            images_hash: metadata.images_hash,
+            prior: Some(PriorFit {
+                images: metadata.images,
+                good_scores: good_scores.clone(),
+                recalibration: metadata.recalibration,
+            }),
             input: None,
             sum: core.mean.iter().map(|mean| fixed(*mean).wrapping_mul(metadata.images as i64)).collect(),
             features: Vec::new(),
@@ -287,6 +299,9 @@ impl Fit {
         }
         // Nothing can fail from here on.
         self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum = sum.wrapping_add(fixed(*v)));
+        if let Some(hash) = &mut self.images_hash {
+            hash.add(tensor);
+        }
         self.sample.accept(offer, kept);
         self.features = features;
         self.input = self.input.take().or(first);
@@ -349,7 +364,7 @@ impl Fit {
             });
             held_out.collect()
         });
-        let PriorFit { images, mut good_scores } = self.prior.clone().unwrap_or_default();
+        let PriorFit { images, mut good_scores, recalibration } = self.prior.clone().unwrap_or_default();
         good_scores.extend(new_scores?);
         let (false_alarm_rate, review_rate) = config.rates;
         let mut metadata = Metadata {
@@ -363,11 +378,20 @@ impl Fit {
             output: config.output,
             seed: config.seed,
             images: images + sample.seen(),
+            images_hash: self.images_hash,
+            fitted_on: config.date.date(),
             held_out: 0,
             false_alarm_rate,
             review_rate,
             image: Calibration::default(),
             threshold_interval: None,
+            // An earlier npad has not recorded whether the scores that the fit resumes with were replaced.
+            threshold_source: match (recalibration, self.images_hash) {
+                (Some(_), _) => Some(ThresholdSource::Recalibrated),
+                (None, Some(_)) => Some(ThresholdSource::HeldOut),
+                (None, None) => None,
+            },
+            recalibration,
             review: 0.0,
             backbone: self.backbone.identity().to_owned(),
             mask: roi.as_ref().map(|roi| roi.mask.size()),

@@ -1,20 +1,25 @@
 //! Models: fit to good images, score, save and load.
 
+mod card;
+mod date;
 mod decision;
 mod extraction;
 mod file;
 mod fit;
+mod images_hash;
 mod options;
 mod roi;
 mod score;
 mod thresholds;
 
+pub use date::Date;
 pub use decision::{Calibration, Verdict};
 pub use file::{replace_file, write_file};
 pub use fit::{MIN_IMAGES, Trainer};
+pub use images_hash::ImagesHash;
 pub use options::{OptionInfo, OptionKind, Options, options};
 pub use score::{Decision, Inspection, ScoreBuffers};
-pub use thresholds::Thresholds;
+pub use thresholds::{Recalibration, ThresholdSource, Thresholds};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -55,6 +60,12 @@ pub struct Metadata {
     pub seed: u64,
     /// Number of good images learnt.
     pub images: usize,
+    /// Hash of the good images learnt; none if npad 0.1 learnt any of them.
+    #[serde(default)]
+    pub images_hash: Option<ImagesHash>,
+    /// Day of the fit in UTC, for a resumed fit that of the last one; none if it was not recorded.
+    #[serde(default)]
+    pub fitted_on: Option<Date>,
     /// Number of held-out images whose scores the thresholds were computed from.
     pub held_out: usize,
     /// Target false-alarm rate of the thresholds.
@@ -67,6 +78,12 @@ pub struct Metadata {
     /// 90 %; none if the threshold was given and not computed, and in files of earlier versions.
     #[serde(default)]
     pub threshold_interval: Option<(f32, f32)>,
+    /// Where the thresholds come from; none if it was not recorded.
+    #[serde(default)]
+    pub threshold_source: Option<ThresholdSource>,
+    /// The other good images whose scores replaced the held-out scores of the fit; none without a recalibration.
+    #[serde(default)]
+    pub recalibration: Option<Recalibration>,
     /// Image score above which an image is for review: at most the threshold, and equal to it if there is no review.
     pub review: f32,
     /// Name and checksum of the backbone.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use safer_ffi::prelude::*;
 
-use super::MapOptions;
+use super::{Date, MapOptions};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -92,6 +92,13 @@ const OPTIONS: &[Parameter] = &[
         default: "0",
         kind: Kind::Count(0, usize::MAX),
         help: "seed of the random number generator of a fit",
+    },
+    Parameter {
+        name: "date",
+        default: "today",
+        kind: Kind::Form("'today', a day YYYY-MM-DD or 'none'"),
+        help: "day of the fit or the recalibration, which the model records: 'today' (in UTC), a day, or 'none' for no \
+               record. With 'today' the same fit gives another model file on another day",
     },
     Parameter {
         name: "false_alarm_rate",
@@ -205,6 +212,25 @@ pub fn options() -> Vec<OptionInfo> {
     .collect()
 }
 
+/// The option `date`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Day {
+    Today,
+    Given(Date),
+    None,
+}
+
+impl Day {
+    /// The day to record.
+    pub(super) fn date(self) -> Option<Date> {
+        match self {
+            Self::Today => Date::today(),
+            Self::Given(date) => Some(date),
+            Self::None => None,
+        }
+    }
+}
+
 /// Options for fitting and loading. Every option has a default.
 #[derive(Clone)]
 pub struct Options {
@@ -222,6 +248,7 @@ pub struct Options {
     /// None waits without limit.
     pub(super) call_timeout: Option<Duration>,
     pub(super) seed: u64,
+    pub(super) date: Day,
     pub(super) false_alarm_rate: f64,
     pub(super) review_rate: f64,
     output: MapOptions,
@@ -248,6 +275,7 @@ impl Default for Options {
             max_calls: 0,
             call_timeout: None,
             seed: 0,
+            date: Day::Today,
             false_alarm_rate: 0.01,
             review_rate: 0.0,
             mask: None,
@@ -289,6 +317,13 @@ impl Options {
                 self.call_timeout = value.parse().ok().map(|ms: f64| Duration::from_secs_f64(ms / 1e3));
             }
             "seed" => self.seed = value.parse().map_err(|_| refused())?,
+            "date" => {
+                self.date = match value {
+                    "today" => Day::Today,
+                    "none" => Day::None,
+                    day => Day::Given(day.parse().map_err(|_| refused())?),
+                }
+            }
             "false_alarm_rate" => self.false_alarm_rate = number()?,
             "review_rate" => self.review_rate = number()?,
             "smoothing" => self.output.smoothing = number()?,
@@ -345,6 +380,11 @@ impl Options {
     /// The seed of the random number generator.
     pub fn seed(&self) -> u64 {
         self.seed
+    }
+
+    /// The day that a model records; today's, unless a day or none is set.
+    pub fn date(&self) -> Option<Date> {
+        self.date.date()
     }
 
     /// The false-alarm rate and the review rate.
@@ -432,7 +472,7 @@ mod tests {
         }
         let fresh = Options::default();
         assert_eq!(options.geometry, fresh.geometry);
-        assert_eq!((options.threads, options.seed), (fresh.threads, fresh.seed));
+        assert_eq!((options.threads, options.seed, options.date), (fresh.threads, fresh.seed, fresh.date));
         assert_eq!((options.false_alarm_rate, options.output), (fresh.false_alarm_rate, fresh.output));
         assert_eq!(options.normalisation, fresh.normalisation);
     }
@@ -445,6 +485,10 @@ mod tests {
             assert_eq!(options.get(key).unwrap(), value);
         }
         assert_eq!(options.call_timeout, Some(Duration::from_micros(12_500)));
+        for (value, date) in [("2024-02-29", "2024-02-29".parse().ok()), ("none", None)] {
+            options.set("date", value).unwrap();
+            assert_eq!(options.date(), date);
+        }
         assert!(options.set("threads", "none").is_err());
         assert_eq!(options.get("threads").unwrap(), "3");
         for key in ["nothing", "npad.nothing", "nothing.channels"] {
@@ -471,6 +515,10 @@ mod tests {
             ("tile", "300"),
             ("tile", "64"),
             ("seed", "x"),
+            ("date", ""),
+            ("date", "yesterday"),
+            ("date", "2026-02-29"),
+            ("date", "2026-2-1"),
             ("false_alarm_rate", "NaN"),
             ("false_alarm_rate", "0"),
             ("review_rate", "0.6"),

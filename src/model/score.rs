@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ndarray::Array2;
 
 use super::extraction::{Extraction, Pipeline};
-use super::{MapOptions, Model, Verdict};
+use super::{ImagesHash, MapOptions, Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::{try_reserve, try_resize, try_vec};
@@ -158,6 +158,21 @@ impl Model {
         self.with_context(None, |context| {
             let _awake = self.grids(context, std::slice::from_ref(image), None).map_err(|(_, error)| error)?;
             self.inspect(context, 0, width, height)
+        })
+    }
+
+    /// Computes the image score and adds the image to a hash.
+    ///
+    /// # Errors
+    /// As [`Model::score`].
+    pub(super) fn score_and_hash(&self, image: &ImageView<'_>, hash: &mut ImagesHash) -> Result<f32> {
+        self.with_context(None, |context| {
+            let awake = self.grids(context, std::slice::from_ref(image), None).map_err(|(_, error)| error)?;
+            let size = (image.width(), image.height());
+            let (Decision { score, .. }, _) = self.conclude(context, 0, size, ScoreBuffers::default())?;
+            drop(awake);
+            hash.add(context.extraction.tensor());
+            Ok(score)
         })
     }
 

@@ -2,9 +2,11 @@
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 use super::decision::{Calibration, exceeded_at, interval};
 use super::options::{ALARM_RATES, REVIEW_RATES};
-use super::{Metadata, Model};
+use super::{Date, ImagesHash, Metadata, Model};
 use crate::error::{Error, Result, Status};
 use crate::image::ImageView;
 use crate::model::MIN_IMAGES;
@@ -16,6 +18,29 @@ pub struct Thresholds {
     pub review: f32,
     /// Image scores above it are defective.
     pub defective: f32,
+}
+
+/// Where the thresholds of a model come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThresholdSource {
+    /// Computed from held-out scores of the images of the fit.
+    HeldOut,
+    /// Computed from scores of other good images, and of held-out images of fits that were resumed later.
+    Recalibrated,
+    /// At least one threshold was set to a given value.
+    Given,
+}
+
+/// A record of the good images, not among those of the fit, that [`Model::recalibrate`] computed thresholds from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recalibration {
+    /// Number of the images.
+    pub images: usize,
+    /// Hash of the images.
+    pub images_hash: ImagesHash,
+    /// Day of the recalibration in UTC; none if it was not recorded.
+    pub date: Option<Date>,
 }
 
 impl Metadata {
@@ -66,6 +91,9 @@ impl Model {
         if defective != metadata.image.threshold {
             metadata.threshold_interval = None;
         }
+        if self.thresholds() != thresholds {
+            metadata.threshold_source = Some(ThresholdSource::Given);
+        }
         (metadata.review, metadata.image.threshold) = (review, defective);
         let invalid = |text: String| Err(Error::new(Status::InvalidArgument, text));
         if !metadata.image.is_valid() {
@@ -83,7 +111,7 @@ impl Model {
     }
 
     /// Returns the model with thresholds computed from good images that are not among those of the fit, for its own
-    /// rates or others. Their scores replace the held-out scores of the model.
+    /// rates or others. Their scores replace the held-out scores of the model, which records `date`.
     ///
     /// # Errors
     /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], [`Status::InvalidOption`] for a rate that is not
@@ -92,6 +120,7 @@ impl Model {
         &self,
         images: impl IntoIterator<Item = Result<ImageView<'a>>>,
         rates: Option<(f64, f64)>,
+        date: Option<Date>,
     ) -> Result<Self> {
         let mut metadata = self.metadata.clone();
         if let Some((false_alarm_rate, review_rate)) = rates {
@@ -99,11 +128,10 @@ impl Model {
             check_rate("review_rate", review_rate, &REVIEW_RATES)?;
             (metadata.false_alarm_rate, metadata.review_rate) = (false_alarm_rate, review_rate);
         }
-        let mut scores = Vec::new();
+        let (mut scores, mut images_hash) = (Vec::new(), ImagesHash::default());
         for (number, image) in images.into_iter().enumerate() {
-            let inspection =
-                image.and_then(|image| self.score(&image)).map_err(|e| e.context(format!("image {number}")))?;
-            scores.push(inspection.score);
+            let score = image.and_then(|image| self.score_and_hash(&image, &mut images_hash));
+            scores.push(score.map_err(|e| e.context(format!("image {number}")))?);
         }
         if scores.len() < MIN_IMAGES {
             let message = format!(
@@ -114,6 +142,8 @@ impl Model {
             return Err(Error::new(Status::NotEnoughImages, message));
         }
         metadata.calibrate(&scores)?;
+        metadata.threshold_source = Some(ThresholdSource::Recalibrated);
+        metadata.recalibration = Some(Recalibration { images: scores.len(), images_hash, date });
         Ok(self.with_settings(metadata, scores))
     }
 

@@ -186,7 +186,10 @@ static void thresholds(void) {
   WORKS(npad_model_recalibrate(model, images, PARTS, NULL, &changed, &error));
   WORKS(npad_options_set(rates, "false_alarm_rate", "0.2", &error));
   WORKS(npad_options_set(rates, "review_rate", "0.4", &error));
+  WORKS(npad_options_set(rates, "date", "2024-02-29", &error));
   WORKS(npad_model_recalibrate(model, images, PARTS, rates, &strict, &error));
+  CHECK(strstr(npad_model_card(strict), "2024-02-29") != NULL && strstr(npad_model_card(changed), "2024-02-29") == NULL);
+  CHECK(strstr(npad_model_info(strict), "\"threshold_source\":\"recalibrated\"") != NULL);
   CHECK(npad_model_threshold(strict) < npad_model_threshold(changed));
   CHECK(npad_model_review_threshold(strict) < npad_model_threshold(strict));
   CHECK(score_of(strict, &images[11]) == score);

@@ -158,7 +158,8 @@ int main(void) {
   CHECK(npad_result_calibrated_score(NULL) == 0 && npad_trainer_image_count(NULL) == 0);
   CHECK(npad_model_threshold(NULL) == 0);
   CHECK(npad_model_info(NULL)[0] == '\0' && npad_model_method(NULL)[0] == '\0' && npad_model_backbone(NULL)[0] == '\0');
-  CHECK(npad_model_device(NULL)[0] == '\0' && npad_model_input_width(NULL) == 0 && npad_model_input_height(NULL) == 0);
+  CHECK(npad_model_card(NULL)[0] == '\0' && npad_model_device(NULL)[0] == '\0');
+  CHECK(npad_model_input_width(NULL) == 0 && npad_model_input_height(NULL) == 0);
   CHECK(npad_model_image_count(NULL) == 0 && npad_model_false_alarm_rate(NULL) == 0);
   CHECK(npad_buffer_data(NULL) == NULL && npad_buffer_size(NULL) == 0);
 

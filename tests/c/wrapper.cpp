@@ -198,6 +198,7 @@ int main() {
 
   const npad::Model loose = model.with_thresholds(found.score() + 1, found.score() - 1);
   CHECK(loose.score(view(bad)).verdict() == NPAD_VERDICT_REVIEW);
+  CHECK(loose.card().find("set to a given value") != std::string::npos && loose.card() != model.card());
   THROWS(model.with_thresholds(-5, -5), NPAD_STATUS_INVALID_ARGUMENT, "threshold is -5");
   CHECK(model.recalibrate(good).threshold() > 0);
   npad::Options rates;

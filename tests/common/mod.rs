@@ -56,10 +56,11 @@ impl Gray {
     }
 }
 
-/// Options for quick fits: a small input, two threads, and whatever else is given.
+/// Options for quick fits: a small input, two threads, the same model on any day, and whatever else is given.
 pub fn options(settings: &[(&str, &str)]) -> Options {
     let mut options = Options::default();
-    for (key, value) in [("size", "96"), ("threads", "2"), ("npad.channels", "40")].iter().chain(settings) {
+    let quick = [("size", "96"), ("threads", "2"), ("npad.channels", "40"), ("date", "none")];
+    for (key, value) in quick.iter().chain(settings) {
         options.set(key, value).unwrap();
     }
     options

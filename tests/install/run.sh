@@ -19,7 +19,7 @@ inspect() {
   local host=$1
   shift
   mkdir -p "run-$host"
-  (cd "run-$host" && "$@" ../parts/good ../parts/fine.pgm ../parts/scratched.pgm size=128 npad.channels=30 threads=2) >"$host.all"
+  (cd "run-$host" && "$@" ../parts/good ../parts/fine.pgm ../parts/scratched.pgm size=128 npad.channels=30 threads=2 date=none) >"$host.all"
   grep -E 'score|region' "$host.all" | sed -e 's/, calibrated.*//; s/, [0-9]* pixels.*//; s|^\.\./parts/||' >"$host.txt"
 }
 
@@ -58,7 +58,7 @@ python/bin/python -m pytest -q -p no:cacheprovider python-tests
 inspect python "$PWD/python/bin/python" "$root/examples/python/inspect_parts.py"
 
 echo "the command-line tool"
-"$prefix/bin/npad" fit parts/good -o tool.npad --size 128 --set npad.channels=30 --threads 2
+"$prefix/bin/npad" fit parts/good -o tool.npad --size 128 --set npad.channels=30 --set date=none --threads 2
 (cd parts && "$prefix/bin/npad" score ../tool.npad fine.pgm scratched.pgm --json) | python/bin/python -c '
 import json, sys
 for line in sys.stdin:
@@ -72,7 +72,7 @@ for line in sys.stdin:
 
 echo "OpenCV"
 (mkdir run-opencv && cd run-opencv && mkdir images && cp ../parts/fine.pgm ../parts/scratched.pgm images &&
-  ../cmake/opencv ../parts/good images --headless overlays size=128 npad.channels=30 threads=2 >../opencv.all &&
+  ../cmake/opencv ../parts/good images --headless overlays size=128 npad.channels=30 threads=2 date=none >../opencv.all &&
   test -s overlays/fine.pgm.png && test -s overlays/scratched.pgm.png)
 grep -E 'score|region' opencv.all >opencv.txt
 

@@ -150,6 +150,8 @@ static partial class Tests
             using (var copy = Model.FromBytes(model.ToBytes()))
             using (Result a = model.Score(View(Part(7))), b = loaded.Score(View(Part(7))), c = copy.Score(View(Part(7))))
                 Check(a.Score == b.Score && b.Score == c.Score && model.Info == loaded.Info, "loaded");
+            using (var loaded = Model.FromBytes(model.ToBytes()))
+                Check(model.Card == loaded.Card && model.Card.Contains(model.Backbone), model.Card);
         }
         finally
         {

@@ -114,6 +114,10 @@ namespace Npad
         /// <summary>The model's metadata as JSON.</summary>
         public string Info => Read(model => Utf8.Read(NativeMethods.npad_model_info(model)));
 
+        /// <summary>The calibration card, plain text with one fact a line: the good images, thresholds and how they were
+        /// derived, settings, backbone and npad's version. It depends on the model alone.</summary>
+        public string Card => Read(model => Utf8.Read(NativeMethods.npad_model_card(model)));
+
         /// <summary>The name of the detection method.</summary>
         public string Method => Read(model => Utf8.Read(NativeMethods.npad_model_method(model)));
 
@@ -162,8 +166,8 @@ namespace Npad
         }
 
         /// <summary>A copy of the model with thresholds computed from good images that are not among those of the fit.
-        /// Only "false_alarm_rate" and "review_rate" of the options are used; null for those of the model. All images are
-        /// read in one call, so each needs memory of its own. Both models share memory; each must be disposed.</summary>
+        /// Only "false_alarm_rate", "review_rate" and "date" of the options are used; null for the rates of the model and
+        /// today. All images are read in one call, so each needs memory of its own. Both models share memory; each must be disposed.</summary>
         public Model Recalibrate(IReadOnlyList<Image> images, Options options = null)
         {
             if (images == null) throw new ArgumentNullException(nameof(images));

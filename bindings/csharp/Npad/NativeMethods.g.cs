@@ -258,11 +258,26 @@ namespace Npad.Native
 
         /// <summary>
         ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-        ///  the number of "images" of the fit, "false_alarm_rate", the "image" and "map" calibrations, "backbone" and others. An
-        ///  empty string if `model` is null. Valid until the model is freed.
+        ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "backbone" and others. An empty
+        ///  string if `model` is null. Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_info(npad_model* model);
+
+        /// <summary>
+        ///  Returns the calibration card, plain text in UTF-8 with one fact a line: number, hash and day of the good images,
+        ///  thresholds and how they were derived, settings, backbone and npad's version. It is for people to read and file; its
+        ///  wording may change between versions, and npad_model_info() has the same facts for programs. It depends on the model
+        ///  alone, not on the device or the time. Facts that the npad that fitted the model did not record are "not recorded". An
+        ///  empty string if `model` is null. Valid until the model is freed.
+        ///
+        ///  The hash identifies the set of images, in any order, as 32 hexadecimal digits: the sum modulo 2^128 of one number for
+        ///  each image, the first 16 bytes, in little-endian order, of the BLAKE3 hash of the network's input (the planes R, G and
+        ///  B as 32-bit floats in little-endian order, resized, masked and normalised). It is the same for every file format with
+        ///  the same pixels, and another one for another input size or mask.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_card", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_model_card(npad_model* model);
 
         /// <summary>
         ///  Returns the name of the detection method; an empty string if `model` is null. Valid until the model is freed.
@@ -372,6 +387,8 @@ namespace Npad.Native
         ///  - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
         ///    it returns at once, "none": no limit
         ///  - "seed" (0): seed of the random number generator of a fit
+        ///  - "date" (today): day of the fit or the recalibration, which the model records: "today" (in UTC), a day such as
+        ///    "2026-11-30", or "none" for no record. With "today" the same fit gives another model file on another day
         ///  - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the
         ///    threshold
         ///  - "review_rate" (0): target share of good images that are judged defective or for review, 0 to 0.5; sets a second,
@@ -738,7 +755,7 @@ namespace Npad.Native
         ///  @param model    the original model; it does not change
         ///  @param images   `count` good images; read during the call only
         ///  @param count    at least 2; 20 or more are recommended
-        ///  @param options  only "false_alarm_rate" and "review_rate" are used; null for those of the model
+        ///  @param options  only "false_alarm_rate", "review_rate" and "date" are used; null for the rates of the model and today
         ///  @param changed  receives the new model, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
@@ -766,7 +783,7 @@ namespace Npad.Native
         ///  model. The model itself does not change.
         ///
         ///  @param model    the model to resume from
-        ///  @param options  only the progress callback is used; null for none
+        ///  @param options  only "date" and the progress callback are used; null for today and no callback
         ///  @param trainer  receives the trainer, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit

@@ -27,8 +27,8 @@ namespace Npad
             this.callback = callback;
         }
 
-        /// <summary>Resumes the fit of a model, to compute a new model from further good images. Only the progress
-        /// callback of the options is used.</summary>
+        /// <summary>Resumes the fit of a model, to compute a new model from further good images. Only "date" and the
+        /// progress callback of the options are used.</summary>
         public static Trainer Resume(Model model, Options options = null)
         {
             if (model == null) throw new ArgumentNullException(nameof(model));

@@ -198,6 +198,7 @@ _TYPES = {
     "npad_model_save_memory": (_INT, [_P, _OUT, _OUT]),
     "npad_model_load": (_INT, [_TEXT, _P, _OUT, _OUT]),
     "npad_model_load_memory": (_INT, [_TEXT, _SIZE, _P, _OUT, _OUT]),
+    "npad_model_card": (_TEXT, [_P]),
     "npad_model_info": (_TEXT, [_P]),
     "npad_model_method": (_TEXT, [_P]),
     "npad_model_backbone": (_TEXT, [_P]),

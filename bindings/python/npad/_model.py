@@ -88,6 +88,12 @@ class Model:
         return getattr(library, name)(handle).decode()
 
     @property
+    def card(self) -> str:
+        """The calibration card, plain text with one fact a line: the good images, thresholds and how they were derived,
+        settings, backbone and npad's version. It depends on the model alone."""
+        return self._text("npad_model_card")
+
+    @property
     def method(self) -> str:
         """The name of the detection method."""
         return self._text("npad_model_method")
@@ -140,7 +146,7 @@ class Model:
         """A copy of the model with thresholds computed from good images that are not among those of the fit.
 
         Images of an iterator are copied first, so it may yield the same array with other pixels each time.
-        Only false_alarm_rate and review_rate are used; without options, those of the model.
+        Only false_alarm_rate, review_rate and date are used; without options, the rates of the model and today.
         """
         native, _kept = views(images, order=order)
         chosen = given(options, values) if options is not None or values else None
@@ -285,10 +291,10 @@ class Trainer:
         self._handle = output("npad_trainer_new", "npad_trainer_free", chosen._handle)
 
     @classmethod
-    def resume(cls, model: Model, progress: Progress | None = None) -> Trainer:
-        """Resumes the fit of a model, to compute a new model from further good images."""
+    def resume(cls, model: Model, progress: Progress | None = None, date: str = "today") -> Trainer:
+        """Resumes the fit of a model, to compute a new model from further good images. `date` is the option."""
         trainer = cls.__new__(cls)
-        chosen = Options(progress=progress)
+        chosen = Options(progress=progress, date=date)
         trainer._progress = chosen._progress
         arguments = (model._handle, chosen._handle)
         trainer._handle = output("npad_trainer_resume", "npad_trainer_free", *arguments)

@@ -135,10 +135,19 @@ def test_other_thresholds_and_further_images(model):
         model.with_thresholds(-1)
     good = [part(seed) for seed in range(300, 312)]
     assert model.recalibrate(good, false_alarm_rate=0.3).threshold < model.recalibrate(good).threshold
-    trainer = npad.Trainer.resume(model)
+    trainer = npad.Trainer.resume(model, date="2026-11-02")
     for image in good:
         trainer.add(image)
-    assert trainer.finish().info["images"] == 27
+    resumed = trainer.finish()
+    assert resumed.info["images"] == 27 and resumed.info["fitted_on"] == "2026-11-02"
+
+
+def test_the_card_shows_where_model_and_threshold_come_from(model):
+    assert model.info["images_hash"] in model.card and model.backbone in model.card
+    good = [part(seed) for seed in range(300, 306)]
+    record = model.recalibrate(good, date="2026-11-03").info["recalibration"]
+    assert record["images"] == 6 and record["date"] == "2026-11-03"
+    assert "set to a given value" in model.with_thresholds(2 * model.threshold).card
 
 
 def test_threads_agree(model):

@@ -16,7 +16,7 @@ pub use self::atomic::{replace_file, write_file};
 use self::container::Container;
 use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
-use super::{Core, MapOptions, Metadata, Model};
+use super::{Core, MapOptions, Metadata, Model, ThresholdSource};
 use crate::backbone::{BackboneSpec, HOST, MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
@@ -138,6 +138,12 @@ impl Model {
             return Err(invalid("the interval of its threshold is out of range"));
         }
         let factors = metadata.scales()?;
+        let recalibrated = metadata.threshold_source == Some(ThresholdSource::Recalibrated);
+        if recalibrated && metadata.recalibration.is_none()
+            || metadata.recalibration.is_some_and(|recalibration| recalibration.images > metadata.held_out)
+        {
+            return Err(invalid("the record of its recalibration is out of range"));
+        }
         let MapOptions { smoothing, peak_share, .. } = metadata.output;
         if !(0.0..=MAX_SMOOTHING * factors.largest()).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
             return Err(invalid("its smoothing or its peak share is out of range"));
@@ -257,6 +263,23 @@ mod tests {
         container.to_bytes().unwrap()
     }
 
+    /// The container writes version 2, so this is a file of that version without the records of a later npad.
+    #[test]
+    fn a_file_without_records_loads_and_its_card_says_so() {
+        let model = Model::from_bytes(&damaged("seed", json!(5)), &Options::default()).unwrap();
+        assert_eq!(model.metadata().seed, 5);
+        assert!(model.card().matches("not recorded").count() >= 3, "{}", model.card());
+    }
+
+    #[test]
+    fn texts_of_a_file_cannot_add_a_line_to_the_card() {
+        let forged = damaged("npad_version", json!("0.2\n  hash  00\u{0}\u{2028}"));
+        let model = Model::from_bytes(&forged, &Options::default()).unwrap();
+        let plain = Model::from_bytes(&damaged("seed", json!(0)), &Options::default()).unwrap();
+        assert_eq!(model.card().lines().count(), plain.card().lines().count());
+        assert!(!model.card().contains('\0'), "{}", model.card());
+    }
+
     #[test]
     fn metadata_out_of_range_is_refused() {
         for (key, value) in [
@@ -277,6 +300,15 @@ mod tests {
             ("scales", json!([])),
             ("scales", json!([1.0, 9.0])),
             ("scales", json!([1.0, 1.6])),
+            ("images_hash", json!("0123")),
+            ("images_hash", json!(5)),
+            ("fitted_on", json!("2026-02-29")),
+            ("fitted_on", json!("20 May 2026")),
+            ("threshold_source", json!("guessed")),
+            ("threshold_source", json!("recalibrated")),
+            ("recalibration", json!({"images": 2, "images_hash": "g".repeat(32), "date": null})),
+            ("recalibration", json!({"images": 2, "images_hash": "0".repeat(32), "date": "2026-13-01"})),
+            ("recalibration", json!({"images": 1u64 << 40, "images_hash": "0".repeat(32), "date": null})),
         ] {
             let error = Model::from_bytes(&damaged(key, value.clone()), &Options::default()).err().unwrap();
             assert_eq!(error.status(), Status::InvalidModel, "{key} {value}: {error}");
