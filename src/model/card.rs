@@ -96,6 +96,8 @@ impl Metadata {
             "network input",
             format_args!("{} x {} pixels (width x height)", self.input.width, self.input.height),
         );
+        let scales: Vec<String> = self.scales.iter().map(f64::to_string).collect();
+        card.line("scales of the input", scales.join(" + "));
         match self.tile {
             0 => card.line("tile", "none"),
             side => card.line("tile", format_args!("{side} pixels of the network's input")),
