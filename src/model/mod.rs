@@ -1,6 +1,7 @@
 //! Models: fit to good images, score, save and load.
 
 mod decision;
+mod defects;
 mod extraction;
 mod file;
 mod fit;
@@ -10,6 +11,7 @@ mod score;
 mod thresholds;
 
 pub use decision::{Calibration, Verdict};
+pub use defects::{KnownDefects, OperatingPoint, ThresholdEffect, ThresholdRule};
 pub use file::{replace_file, write_file};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use options::{OptionInfo, OptionKind, Options, options};
@@ -57,10 +59,16 @@ pub struct Metadata {
     pub false_alarm_rate: f64,
     /// Target share of good images that are judged defective or for review; 0 for no review.
     pub review_rate: f64,
+    /// How the threshold is chosen.
+    #[serde(flatten)]
+    pub threshold_rule: ThresholdRule,
+    /// The known defects of the fit; none without.
+    #[serde(default)]
+    pub known_defects: Option<KnownDefects>,
     /// Calibrated scale of the image score and the anomaly map.
     pub image: Calibration,
     /// An interval that contains the image score that good images exceed at the target rate, with a confidence of about
-    /// 90 %; none if the threshold was given and not computed, and in files of earlier versions.
+    /// 90 %; none if the threshold was not computed from that rate, and in files of earlier versions.
     #[serde(default)]
     pub threshold_interval: Option<(f32, f32)>,
     /// Image score above which an image is for review: at most the threshold, and equal to it if there is no review.
