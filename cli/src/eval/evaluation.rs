@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::defects::{self, KnownRow};
 use crate::bench::quantile;
 use crate::dataset::{Dataset, GroundTruth, TestImage};
 use crate::fit;
@@ -53,6 +54,8 @@ pub struct Evaluation {
     pub fit_seconds: f64,
     pub score_ms: f64,
     pub model_bytes: usize,
+    /// What known defects bring; empty unless asked for.
+    pub known_defects: Vec<KnownRow>,
     /// Misses and false alarms first; empty unless asked for.
     pub shown: Vec<Shown>,
 }
@@ -73,6 +76,7 @@ impl Evaluation {
         options: &Options,
         shots: Option<usize>,
         eval_size: Option<InputSize>,
+        known_defects: &[usize],
         keep: bool,
     ) -> Result<Self> {
         let train = match shots {
@@ -80,7 +84,7 @@ impl Evaluation {
             None => dataset.train.clone(),
         };
         let start = Instant::now();
-        let model = fit::fit(options, &train)?;
+        let model = fit::fit(options, &train, &[])?;
         let fit_seconds = start.elapsed().as_secs_f64();
         let mut evaluation = Self {
             dataset: dataset.name.clone(),
@@ -91,6 +95,7 @@ impl Evaluation {
             fit_seconds,
             score_ms: 0.0,
             model_bytes: model.to_bytes()?.len(),
+            known_defects: Vec::new(),
             shown: Vec::new(),
         };
         let mut pixel = dataset.has_masks.then(PixelMetrics::default);
@@ -104,6 +109,7 @@ impl Evaluation {
         evaluation.score_ms = quantile(&mut times, 0.5);
         evaluation.pixel_auroc = pixel.as_ref().and_then(PixelMetrics::auroc);
         evaluation.aupro = pixel.as_ref().and_then(PixelMetrics::aupro);
+        evaluation.known_defects = defects::measure(&model, &evaluation.scores(), known_defects, options.seed())?;
         if keep {
             evaluation.show(&model, dataset)?;
         }
@@ -242,6 +248,9 @@ impl Evaluation {
             json!({"kind": kind, "images": images, "image_auroc": area.map(percent), "found": found})
         });
         object["kinds"] = kinds.collect();
+        if !self.known_defects.is_empty() {
+            object["known_defects"] = self.known_defects.iter().map(KnownRow::to_json).collect();
+        }
         object
     }
 }

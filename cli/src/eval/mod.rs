@@ -1,6 +1,7 @@
 //! `npad eval`: fit on a data set's good images, score its test images, and measure.
 
 mod charts;
+mod defects;
 mod evaluation;
 mod report;
 mod thumbnail;
@@ -40,6 +41,10 @@ pub struct Arguments {
     /// Write an HTML report with tables, charts and pictures of wrong decisions
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Also measure what N known defects bring: draws N of the defective test images 20 times and measures the operating
+    /// points on the others
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    defects: Vec<usize>,
     #[command(flatten)]
     fit: FitOptions,
 }
@@ -58,12 +63,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
     let mut options = arguments.fit.options()?;
+    defects::check(&arguments.defects, &datasets, &options)?;
     let keep = arguments.report.is_some();
     let mut evaluations = Vec::new();
     for dataset in &datasets {
         for method in &arguments.method {
             options.set("method", method)?;
-            evaluations.push(Evaluation::run(dataset, &options, arguments.shots, eval_size, keep)?);
+            evaluations.push(Evaluation::run(dataset, &options, arguments.shots, eval_size, &arguments.defects, keep)?);
         }
     }
     let results: Vec<Value> = evaluations.iter().map(Evaluation::to_json).collect();

@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::charts;
+use super::defects;
 use super::evaluation::{Evaluation, Scored, Shown};
 use super::thumbnail::{data_uri, outline};
 use npad::error::Result;
@@ -114,6 +115,7 @@ fn section(evaluation: &Evaluation) -> Result<Markup> {
             div { (charts::roc(&evaluation.scores(), operating)) }
             div { (charts::histogram(&calibrated)) }
             div.scroll { (kinds(evaluation)) }
+            @if !evaluation.known_defects.is_empty() { div.scroll { (defects::table(&evaluation.known_defects)) } }
         }
         @for outcome in outcomes { (outcome) }
     })
