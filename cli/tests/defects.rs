@@ -81,20 +81,23 @@ fn eval_measures_operating_points_on_the_defects_that_were_not_drawn() {
     let folder = folder.path();
     let train = common::good_images(24);
     let good: Vec<Gray> = (0..30).map(|seed| Gray::good(160, 120, 700 + seed)).collect();
-    let bad = [faint(0, 14), faint(1, 22)];
+    let mut options = Options::default();
+    options.set("size", "96").unwrap();
+    options.set("npad.channels", "40").unwrap();
+    let model = common::fit(&options, &train).unwrap();
+    let rate = f64::from(model.thresholds().defective);
+    // Both are missed without help.
+    let mut missed: Vec<Gray> =
+        (0..20).map(|seed| faint(seed, 12)).filter(|image| score(&model, image) < rate).collect();
+    missed.sort_by(|a, b| score(&model, a).total_cmp(&score(&model, b)));
+    let bad = [missed[missed.len() - 1].clone(), missed[0].clone()];
+    let scores = [1, 0].map(|number: usize| score(&model, &bad[number]));
+    assert!(scores[0] < scores[1]);
     for (name, images) in [("train/good", &train[..]), ("test/good", &good), ("test/scratch", &bad)] {
         for (number, image) in images.iter().enumerate() {
             write(folder, &format!("set/{name}/{number:02}.pgm"), image);
         }
     }
-    let mut options = Options::default();
-    options.set("size", "96").unwrap();
-    options.set("npad.channels", "40").unwrap();
-    let model = common::fit(&options, &train).unwrap();
-    let mut scores = bad.each_ref().map(|image| score(&model, image));
-    scores.sort_by(f64::total_cmp);
-    let rate = f64::from(model.thresholds().defective);
-    assert!(scores[1] < rate, "both are missed without help");
 
     let output = npad(folder, "eval set --defects 1 --report report.html");
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -106,6 +109,7 @@ fn eval_measures_operating_points_on_the_defects_that_were_not_drawn() {
         ["misses", "false_alarms", "threshold"].map(|key| row[key].as_f64().unwrap())
     };
     assert_eq!(rows.len(), 3);
+    assert_eq!(rows[0]["estimated_false_alarms"], 1.0);
     let [misses, _, threshold] = row(0, "rate");
     assert!(misses == 100.0 && (threshold - rate).abs() < 1e-3, "{misses} at {threshold}");
     let [misses, alarms, threshold] = row(1, "catch_all");

@@ -22,6 +22,8 @@ pub struct KnownRow {
     misses: f64,
     /// Share of the good images that are judged defective.
     false_alarms: f64,
+    /// What the model estimates that share to be, from its good images.
+    estimated: f64,
     threshold: f64,
 }
 
@@ -58,7 +60,7 @@ pub fn measure(model: &Model, scores: &[(f32, bool)], counts: &[usize], seed: u6
     let mut rows = Vec::new();
     for &count in counts {
         let mut random = Random::new(seed);
-        let mut sums = [("rate", [0.0; 3]), ("catch_all", [0.0; 3]), ("cost", [0.0; 3])];
+        let mut sums = [("rate", [0.0; 4]), ("catch_all", [0.0; 4]), ("cost", [0.0; 4])];
         for _ in 0..DRAWS {
             let drawn: Vec<usize> =
                 random.choose(count, defective.len()).into_iter().map(|index| defective[index]).collect();
@@ -67,15 +69,21 @@ pub fn measure(model: &Model, scores: &[(f32, bool)], counts: &[usize], seed: u6
             for ((_, sums), effect) in sums.iter_mut().zip([rate, catch_all, cost]) {
                 let others = scores.iter().enumerate().filter(|(number, _)| !drawn.contains(number));
                 let confusion = Confusion::new(others.map(|(_, (score, bad))| (*score > effect.threshold, *bad)));
-                let values = [confusion.miss_rate(), confusion.false_alarm_rate(), f64::from(effect.threshold)];
+                let values = [
+                    confusion.miss_rate(),
+                    confusion.false_alarm_rate(),
+                    effect.false_alarm_rate,
+                    f64::from(effect.threshold),
+                ];
                 sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value / DRAWS as f64);
             }
         }
-        rows.extend(sums.map(|(operating_point, [misses, false_alarms, threshold])| KnownRow {
+        rows.extend(sums.map(|(operating_point, [misses, false_alarms, estimated, threshold])| KnownRow {
             count,
             operating_point,
             misses,
             false_alarms,
+            estimated,
             threshold,
         }));
     }
@@ -92,6 +100,7 @@ impl KnownRow {
             "operating_point": self.operating_point,
             "misses": percent(self.misses),
             "false_alarms": percent(self.false_alarms),
+            "estimated_false_alarms": percent(self.estimated),
             "threshold": (self.threshold * 1e4).round() / 1e4,
         })
     }
@@ -101,13 +110,14 @@ impl KnownRow {
 pub fn table(rows: &[KnownRow]) -> Markup {
     html! {
         table {
-            tr { th { "known defects" } th { "operating point" } th { "misses" } th { "false alarms" } th { "threshold" } }
+            tr { th { "known defects" } th { "operating point" } th { "misses" } th { "false alarms" } th { "estimated" } th { "threshold" } }
             @for row in rows {
                 tr {
                     td { (row.count) }
                     td { (row.operating_point) }
                     td { (format_args!("{:.1}", 100.0 * row.misses)) }
                     td { (format_args!("{:.1}", 100.0 * row.false_alarms)) }
+                    td { (format_args!("{:.1}", 100.0 * row.estimated)) }
                     td { (format_args!("{:.3}", row.threshold)) }
                 }
             }
