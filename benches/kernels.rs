@@ -77,7 +77,7 @@ fn joining(criterion: &mut Criterion) {
         .zip(&planes)
         .map(|(&(channels, side), data)| TapMap { channels, rows: side, cols: side, data })
         .collect();
-    let (mut assembler, threads) = (Assembler::new(2), Threads::new(1).expect("one thread"));
+    let (mut assembler, threads) = (Assembler::new(2, 1), Threads::new(1).expect("one thread"));
     let mut out = FeatureMap::default();
     criterion.bench_function("backbone/outputs joined on one grid", |bench| {
         bench.iter(|| assembler.run(black_box(&taps), &threads, &mut out).expect("finite values"));

@@ -56,6 +56,7 @@ fn they_are_scored_to_the_last_bit_as_the_model_scores_them_and_never_learnt() {
     for settings in [
         &[("method", "npad")][..],
         &[("method", "npad"), ("npad.shifts", "5"), ("npad.levels", "pixel+patch+centroids"), ("npad.centroids", "32")],
+        &[("method", "npad"), ("scales", "1+1.6")],
         &[("method", "padim")],
         &[("method", "patchcore")],
         &[("method", "spade")],

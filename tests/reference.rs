@@ -41,7 +41,7 @@ impl Vectors {
             ("npad.image_levels", image_level),
             ("npad.fusion", "mean"),
             ("npad.shrinkage", "0"),
-            ("npad.block", "1"),
+            ("npad.block", "1x1"),
             ("npad.regularisation", "0.01"),
             ("npad.channels", &kept),
             ("npad.selection", "variance"),

@@ -18,7 +18,7 @@ const REFERENCE: [&str; 10] = [
     "--set=grid_step=1",
     "--set=peak_share=0",
     "--set=npad.shrinkage=0",
-    "--set=npad.block=1",
+    "--set=npad.block=1x1",
     "--set=npad.fusion=mean",
     "--set=npad.channels=100",
     "--set=npad.selection=variance",

@@ -16,6 +16,7 @@ use crate::math::kernels::dispatch;
 /// leaves a quarter of the positions to score and loses little, since a cell averages all positions that it covers.
 pub struct Assembler {
     step: usize,
+    scales: usize,
     /// Samples of each tap for each column of the grid.
     columns: Vec<Weighting>,
     /// One row of a tap for each thread.
@@ -23,9 +24,10 @@ pub struct Assembler {
 }
 
 impl Assembler {
-    /// Creates the assembler for grid cells of `step` x `step` positions of the finest tap.
-    pub fn new(step: usize) -> Self {
-        Self { step, columns: Vec::new(), scratch: Vec::new() }
+    /// Creates the assembler for grid cells of `step` x `step` positions of the finest tap; of several scales, that of the
+    /// first.
+    pub fn new(step: usize, scales: usize) -> Self {
+        Self { step, scales, columns: Vec::new(), scratch: Vec::new() }
     }
 
     /// Writes the features of all taps to `out`, with channels in the order of the taps.
@@ -33,7 +35,8 @@ impl Assembler {
     /// # Errors
     /// [`Status::Backbone`] when a value is not finite; [`Status::OutOfMemory`].
     pub fn run(&mut self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
-        let (rows, cols) = taps.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
+        let first = &taps[..taps.len() / self.scales];
+        let (rows, cols) = first.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
         let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
         let channels: usize = taps.iter().map(|t| t.channels).sum();
         out.reshape((rows, cols, channels))?;
@@ -195,7 +198,7 @@ mod tests {
             TapMap { channels: 1, rows: 2, cols: 2, data: &coarse },
         ];
         let mut out = FeatureMap::default();
-        Assembler::new(1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
+        Assembler::new(1, 1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
         assert_eq!((out.shape(), out.taps()), ((4, 4, 2), &[1, 1][..]));
         assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
         assert_eq!(out.at(0), &[0.0, 0.0]);
@@ -210,7 +213,7 @@ mod tests {
             TapMap { channels: 1, rows: 1, cols: 1, data: &[7.0] },
         ];
         let mut out = FeatureMap::default();
-        Assembler::new(2).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
+        Assembler::new(2, 1).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
         assert_eq!(out.shape(), (3, 3, 2));
         assert_eq!(out.at(0), &[3.0, 7.0], "the mean of 0, 1, 5 and 6");
         assert_eq!(out.at(8), &[24.0, 7.0], "what is left in the corner");
@@ -224,7 +227,7 @@ mod tests {
             taps.map(|((rows, cols), data)| TapMap { channels: 1, rows: *rows, cols: *cols, data }).collect();
         for step in 1..=8 {
             let mut out = FeatureMap::default();
-            Assembler::new(step).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
+            Assembler::new(step, 1).run(&taps, &Threads::new(1).unwrap(), &mut out).unwrap();
             assert_eq!(out.shape(), (80usize.div_ceil(step), 48usize.div_ceil(step), 3));
             assert!(out.as_slice().iter().all(|v| (v - 3.0).abs() < 1e-5), "step {step}");
         }
@@ -251,7 +254,7 @@ mod tests {
                 .map(|(&(channels, rows, cols), data)| TapMap { channels, rows, cols, data })
                 .collect();
             let mut out = FeatureMap::default();
-            Assembler::new(step).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
+            Assembler::new(step, 1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
             let weights = |at: usize, length: usize, cells: usize| -> Vec<(usize, f64)> {
                 if length > cells {
                     let covered = covered(at, length, cells);
@@ -278,7 +281,7 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY] {
             let data = [1.0, bad, 3.0, 4.0];
             let taps = [TapMap { channels: 1, rows: 2, cols: 2, data: &data }];
-            let error = Assembler::new(1).run(&taps, &Threads::new(1).unwrap(), &mut FeatureMap::default());
+            let error = Assembler::new(1, 1).run(&taps, &Threads::new(1).unwrap(), &mut FeatureMap::default());
             assert_eq!(error.unwrap_err().status(), Status::Backbone);
         }
     }

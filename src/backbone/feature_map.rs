@@ -100,6 +100,23 @@ impl FeatureMap {
         Ok(copy)
     }
 
+    /// Copies part `index` of `parts` equal parts of the channels to `out`.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn part(&self, index: usize, parts: usize, out: &mut Self) -> Result<()> {
+        let (rows, cols, channels) = self.shape();
+        let (own, taps) = (channels / parts, self.taps.len() / parts);
+        out.reshape((rows, cols, own))?;
+        if taps > 0 {
+            out.set_taps(self.taps[index * taps..][..taps].iter().copied());
+        }
+        for (out, all) in out.as_mut_slice().chunks_exact_mut(own).zip(self.as_slice().chunks_exact(channels)) {
+            out.copy_from_slice(&all[index * own..][..own]);
+        }
+        Ok(())
+    }
+
     /// Changes the shape (rows, columns, channels) and reuses the memory if it suffices. The values are then undefined,
     /// and all channels belong to one tap.
     ///
@@ -151,6 +168,16 @@ mod tests {
         assert_eq!(map.taps(), [2, 3]);
         map.reshape((2, 2, 5)).unwrap();
         assert_eq!(map.taps(), [5], "they are undefined like the values");
+    }
+
+    #[test]
+    fn parts_divide_channels_and_taps() {
+        let mut map = FeatureMap::from(array![[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], [[7.0, 8.0, 9.0, 10.0, 11.0, 12.0]]]);
+        map.set_taps([1, 2, 1, 2]);
+        let mut part = FeatureMap::default();
+        map.part(1, 2, &mut part).unwrap();
+        assert_eq!((part.shape(), part.taps()), ((2, 1, 3), &[1, 2][..]));
+        assert_eq!(part.as_slice(), [4.0, 5.0, 6.0, 10.0, 11.0, 12.0]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod feature_map;
 mod location;
 mod onnx;
 mod runtime;
+mod scales;
 mod session;
 mod spec;
 mod tiles;
@@ -16,6 +17,7 @@ pub use device::{Device, device_names};
 pub use feature_map::FeatureMap;
 pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::{open as open_runtime, warm_up};
+pub use scales::{MultiScale, Scales};
 pub use spec::BackboneSpec;
 pub use tiles::Tiled;
 
@@ -80,6 +82,12 @@ pub trait FeatureExtractor: Send + Sync {
     /// As [`FeatureExtractor::extract`].
     fn warm_up(&self, _size: InputSize, _images: usize, _calls: usize) -> Result<()> {
         Ok(())
+    }
+
+    /// Number of scales that each image is run at. The taps come in as many groups of equal channels; the first group
+    /// determines the grid.
+    fn scales(&self) -> usize {
+        1
     }
 
     /// How pixel values become the network's input.

@@ -174,7 +174,7 @@ fn cut(image: ArrayView3<'_, f32>, down: &Range<usize>, across: &Range<usize>, o
 }
 
 /// Gives a tap's map of the whole image its shape: planes, rows, columns.
-fn reshape(tap: &mut Array3<f32>, shape: (usize, usize, usize)) -> Result<()> {
+pub(super) fn reshape(tap: &mut Array3<f32>, shape: (usize, usize, usize)) -> Result<()> {
     if tap.dim() != shape {
         *tap = Array3::default((0, 0, 0));
         let values = try_vec(shape.0 * shape.1 * shape.2, 0.0)?;
@@ -183,7 +183,7 @@ fn reshape(tap: &mut Array3<f32>, shape: (usize, usize, usize)) -> Result<()> {
     Ok(())
 }
 
-fn tap_map(tap: &Array3<f32>) -> TapMap<'_> {
+pub(super) fn tap_map(tap: &Array3<f32>) -> TapMap<'_> {
     let (channels, rows, cols) = tap.dim();
     TapMap { channels, rows, cols, data: tap.as_slice().expect("made in standard layout") }
 }

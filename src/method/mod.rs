@@ -7,6 +7,7 @@ mod padim;
 mod parameters;
 mod patchcore;
 mod sample;
+pub mod scales;
 mod scaling;
 mod spade;
 mod state;

@@ -4,6 +4,9 @@
 //! random as a draw, but depends on the images alone and not on the order in which they arrive. Identical images have
 //! the same hash, so they are kept or left out together, up to the sample's capacity.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use half::f16;
 use half::slice::HalfFloatSliceExt;
 
@@ -19,12 +22,15 @@ const BUDGET: usize = 384 << 20;
 const FEWEST: usize = 16;
 const MOST: usize = 4096;
 
-/// A feature map in f16.
+/// A feature map in f16. Parts of its channels share its memory.
 #[derive(Debug, Clone)]
 pub struct HalfMap {
     shape: (usize, usize, usize),
     taps: Vec<usize>,
-    values: Vec<f16>,
+    values: Arc<Vec<f16>>,
+    /// Number of channels in `values`, and those of this map.
+    stored: usize,
+    channels: Range<usize>,
 }
 
 impl HalfMap {
@@ -35,7 +41,28 @@ impl HalfMap {
     pub fn new(map: &FeatureMap) -> Result<Self> {
         let mut values = try_vec(map.as_slice().len(), f16::ZERO)?;
         values.convert_from_f32_slice(map.as_slice());
-        Ok(Self { shape: map.shape(), taps: map.taps().to_vec(), values })
+        let channels = map.channels();
+        Ok(Self {
+            shape: map.shape(),
+            taps: map.taps().to_vec(),
+            values: Arc::new(values),
+            stored: channels,
+            channels: 0..channels,
+        })
+    }
+
+    /// Part `index` of `parts` equal parts of the channels.
+    fn part(&self, index: usize, parts: usize) -> Self {
+        let (rows, cols, channels) = self.shape;
+        let (own, taps) = (channels / parts, self.taps.len() / parts);
+        let first = self.channels.start + index * own;
+        Self {
+            shape: (rows, cols, own),
+            taps: self.taps[index * taps..][..taps].to_vec(),
+            values: self.values.clone(),
+            stored: self.stored,
+            channels: first..first + own,
+        }
     }
 
     /// Writes it to `out` in f32.
@@ -45,7 +72,12 @@ impl HalfMap {
     pub fn read(&self, out: &mut FeatureMap) -> Result<()> {
         out.reshape(self.shape)?;
         out.set_taps(self.taps.iter().copied());
-        self.values.convert_to_f32_slice(out.as_mut_slice());
+        if self.channels.len() == self.stored {
+            self.values.convert_to_f32_slice(out.as_mut_slice());
+            return Ok(());
+        }
+        let positions = self.values.chunks_exact(self.stored).zip(out.as_mut_slice().chunks_exact_mut(self.shape.2));
+        positions.for_each(|(stored, out)| stored[self.channels.clone()].convert_to_f32_slice(out));
         Ok(())
     }
 }
@@ -76,6 +108,16 @@ impl Sample {
     /// The images, in ascending order of their hashes.
     pub fn images(&self) -> &[SampleImage] {
         &self.images
+    }
+
+    /// The same sample with part `index` of `parts` equal parts of the maps' channels.
+    pub fn part(&self, index: usize, parts: usize) -> Self {
+        let part = |image: &SampleImage| image.maps.iter().map(|map| map.part(index, parts)).collect();
+        Self {
+            images: self.images.iter().map(|image| SampleImage { maps: part(image) }).collect(),
+            hashes: self.hashes.clone(),
+            ..*self
+        }
     }
 
     /// The hash of an image with such an input of the network. Fits are reproducible across versions only if it never
@@ -217,5 +259,9 @@ mod tests {
         for (a, b) in map.as_slice().iter().zip(back.as_slice()) {
             assert!((a - b).abs() <= a.abs() * 5e-4);
         }
+        let (mut part, mut expected) = (FeatureMap::default(), FeatureMap::default());
+        HalfMap::new(&map).unwrap().part(1, 2).read(&mut part).unwrap();
+        back.part(1, 2, &mut expected).unwrap();
+        assert_eq!(part, expected);
     }
 }

@@ -47,7 +47,7 @@ impl Extraction {
     pub fn new(backbone: &dyn FeatureExtractor, size: InputSize, grid_step: usize) -> Self {
         Self {
             preprocessor: Preprocessor::new(size, backbone.normalisation()),
-            assembler: Assembler::new(grid_step),
+            assembler: Assembler::new(grid_step, backbone.scales()),
             tensor: Vec::new(),
             inputs: Vec::new(),
             rois: Vec::new(),

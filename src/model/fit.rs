@@ -13,7 +13,7 @@ use super::options::Options;
 use super::roi::{InputRoi, own_mask_in_a_fit};
 use super::score::Combiner;
 use super::{Core, MapOptions, Metadata, Model, ThresholdRule};
-use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap, Tiled};
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap, MultiScale, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_resize, try_vec};
@@ -21,7 +21,7 @@ use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::exec::semaphore::{Semaphore, Wait};
 use crate::image::{ImageView, Mask, Rectangle};
-use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method};
+use crate::method::{FitOutcome, Fitter, HalfMap, Method, Parameters, Sample, SampleImage, method, scales};
 use crate::preprocess::{Geometry, InputSize};
 
 /// Minimum number of good images: a single image shows no variation.
@@ -79,6 +79,9 @@ struct FitConfig {
     parameters: Parameters,
     shifts: Vec<(isize, isize)>,
     geometry: Geometry,
+    scales: Scales,
+    /// Whether `geometry` is the size at scale 1; that of a resumed fit is at the largest scale.
+    enlarge: bool,
     grid_step: usize,
     tile: usize,
     output: MapOptions,
@@ -109,19 +112,22 @@ impl Trainer {
     /// [`Status::Runtime`], [`Status::Device`], [`Status::Backbone`] or [`Status::Io`] when the backbone cannot be used.
     pub fn new(options: &Options) -> Result<Self> {
         let spec = options.spec()?;
-        let backbone = Tiled::over(spec.open(options.device, Threads::resolve(options.threads))?, options.tile);
-        let parameters = options.parameters();
-        let method = options.method();
         let threads = Threads::shared(options.threads)?;
         threads.start()?;
+        let backbone = Tiled::over(spec.open(options.device, Threads::resolve(options.threads))?, options.tile);
+        let backbone = MultiScale::over(backbone, &options.scales, &threads);
+        let parameters = options.parameters();
+        let method = options.method();
         let fit = Fit {
             config: FitConfig {
                 method,
                 shifts: method.shifts(&parameters),
                 geometry: options.geometry,
+                scales: options.scales.clone(),
+                enlarge: true,
                 grid_step: options.grid_step,
                 tile: options.tile,
-                output: options.output,
+                output: options.output(),
                 seed: options.seed,
                 rates: options.rates(),
                 threshold_rule: options.threshold_rule,
@@ -129,7 +135,7 @@ impl Trainer {
                 roi: options.roi,
                 parameters: parameters.clone(),
             },
-            fitter: method.fitter(&parameters, options.seed)?,
+            fitter: scales::fitter(method, &parameters, options.seed, options.scales.factors().len())?,
             progress: options.progress.clone(),
             expected: 0,
             spec,
@@ -168,14 +174,18 @@ impl Trainer {
         core.threads.start()?;
         let method = method(&metadata.method)?;
         let parameters = metadata.parameters(method)?;
+        let scales = metadata.scales()?;
+        let (state, count) = (core.scorer.state()?, scales.factors().len());
         // A different seed than that of the first fit, since the images are different.
         let seed = metadata.seed.wrapping_add(metadata.images as u64);
         let fit = Fit {
-            fitter: method.resume(&parameters, seed, core.scorer.state()?, metadata.images)?,
+            fitter: scales::resume(method, &parameters, seed, state, metadata.images, count)?,
             config: FitConfig {
                 method,
                 shifts: core.shifts.clone(),
                 geometry: Geometry::Fixed(metadata.input),
+                scales,
+                enlarge: false,
                 grid_step: metadata.grid_step,
                 tile: metadata.tile,
                 output: metadata.output,
@@ -408,6 +418,7 @@ impl Fit {
             input: *size,
             grid_step: config.grid_step,
             tile: config.tile,
+            scales: config.scales.factors().to_vec(),
             output: config.output,
             seed: config.seed,
             images: images + sample.seen(),
@@ -486,7 +497,10 @@ impl FitConfig {
     }
 
     fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor, threads: &Threads) -> Result<Input> {
-        let size = input_size(self.geometry, image, backbone)?;
+        let mut size = input_size(self.geometry, image, backbone)?;
+        if self.enlarge {
+            size = self.scales.enlarged(size);
+        }
         let mask = self.mask_of(image, threads)?;
         let roi = mask.map(|mask| InputRoi::fixed(mask, size, threads)).transpose()?;
         // Checks now, not at the first batch, that a dynamic first dimension really works.
@@ -510,7 +524,9 @@ fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureE
         let size = InputSize { height: PROBE, width: PROBE };
         backbone
             .extract(&vec![0.0; 3 * PROBE * PROBE], size, &mut |_, taps| {
-                stride = taps.iter().map(|tap| PROBE.div_ceil(tap.rows)).max().unwrap_or(1);
+                // The last ones are those of the probe itself, without its smaller scales.
+                let own = taps.len() / backbone.scales();
+                stride = taps[taps.len() - own..].iter().map(|tap| PROBE.div_ceil(tap.rows)).max().unwrap_or(1);
                 Ok(())
             })
             .map_err(|e| {

@@ -23,7 +23,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::backbone::{BackboneSpec, Device, FeatureExtractor};
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales};
+use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::scratch::Pool;
 use crate::exec::semaphore::{Semaphore, Wait};
@@ -46,6 +47,9 @@ pub struct Metadata {
     /// Maximum side of a tile in pixels of the network's input; 0 for no tiles.
     #[serde(default)]
     pub tile: usize,
+    /// Factors of the input size that images are scored at, in ascending order; the last one has the input's size.
+    #[serde(default = "one_scale")]
+    pub scales: Vec<f64>,
     /// Options of the map and the image score.
     #[serde(flatten)]
     pub output: MapOptions,
@@ -81,7 +85,22 @@ pub struct Metadata {
     pub plugin: Option<String>,
 }
 
+/// Models before 0.2 have one scale.
+fn one_scale() -> Vec<f64> {
+    vec![1.0]
+}
+
 impl Metadata {
+    /// The scales.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when they are out of range.
+    fn scales(&self) -> Result<Scales> {
+        let invalid =
+            || Error::new(Status::InvalidModel, "this is not an intact npad model: its scales are out of range");
+        Scales::new(&self.scales).ok_or_else(invalid)
+    }
+
     /// The thresholds from the highest, each with the verdict above it.
     fn levels(&self) -> [(f32, Verdict); 2] {
         [(self.image.threshold, Verdict::Defective), (self.review, Verdict::Review)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use safer_ffi::prelude::*;
 
 use super::{MapOptions, OperatingPoint, ThresholdRule};
-use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Tiled};
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
@@ -44,11 +44,18 @@ const OPTIONS: &[Parameter] = &[
                ratio of the first image), height x width, or 'native' (the size of the first image)",
     },
     Parameter {
+        name: "scales",
+        default: "1",
+        kind: Kind::Form("1, or 1 to 3 ascending factors from 1 to 4 joined by '+', the first of which is 1"),
+        help: "factors of the network's input size that images are scored at; the anomaly maps are averaged. '1+1.6' finds \
+               smaller defects and takes about 3 times the time",
+    },
+    Parameter {
         name: "grid_step",
         default: "2",
         kind: Kind::Count(1, MAX_GRID_STEP),
-        help: "side of a grid cell in positions of the backbone's finest output: 1 is finest, 2 takes a quarter of the \
-               time",
+        help: "side of a grid cell in positions of the backbone's finest output at scale 1: 1 is finest, 2 takes a quarter of \
+               the time",
     },
     Parameter {
         name: "tile",
@@ -120,7 +127,7 @@ const OPTIONS: &[Parameter] = &[
         name: "smoothing",
         default: "4",
         kind: Kind::Number(0.0, MAX_SMOOTHING),
-        help: "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input",
+        help: "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input at scale 1",
     },
     Parameter {
         name: "peak_share",
@@ -223,6 +230,7 @@ pub struct Options {
     method: &'static dyn Method,
     parameters: BTreeMap<&'static str, Parameters>,
     pub(super) geometry: Geometry,
+    pub(super) scales: Scales,
     pub(super) grid_step: usize,
     pub(super) tile: usize,
     pub(super) device: Device,
@@ -234,7 +242,7 @@ pub struct Options {
     pub(super) false_alarm_rate: f64,
     pub(super) review_rate: f64,
     pub(super) threshold_rule: ThresholdRule,
-    pub(super) output: MapOptions,
+    output: MapOptions,
     pub(super) mask: Option<Arc<Mask>>,
     pub(super) roi: Option<Rectangle>,
     pub(super) progress: Progress,
@@ -250,6 +258,7 @@ impl Default for Options {
             method: method("npad").expect("a registered method"),
             parameters: BTreeMap::new(),
             geometry: Geometry::Area(240),
+            scales: Scales::default(),
             grid_step: 2,
             tile: 0,
             device: Device::CPU,
@@ -289,6 +298,7 @@ impl Options {
         match option.name {
             "method" => self.method = method(value)?,
             "size" => self.geometry = value.parse()?,
+            "scales" => self.scales = Scales::parse(value).ok_or_else(refused)?,
             "device" => self.device = value.parse()?,
             "grid_step" => self.grid_step = count()?,
             "tile" => self.tile = value.parse().ok().filter(|tile| Tiled::accepts(*tile)).ok_or_else(refused)?,
@@ -327,6 +337,11 @@ impl Options {
         }
         let option = option(key)?;
         Ok(self.values.get(option.name).map_or(option.default, String::as_str).to_owned())
+    }
+
+    /// Options of the map, whose smoothing is in pixels of the network's input.
+    pub(super) fn output(&self) -> MapOptions {
+        MapOptions { smoothing: self.output.smoothing * self.scales.largest(), ..self.output }
     }
 
     /// Sets the mask that all images of a fit share; none for the whole image.

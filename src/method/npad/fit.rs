@@ -189,8 +189,8 @@ impl NpadFitter {
             wanted.then(|| gaussians::moments(layout, channels.len(), centre)).transpose()
         };
         let (rows, cols, _) = spread.mean.shape();
-        let layout = |block: usize| Layout::new(rows, cols, block);
-        let (pixel_layout, patch_layout) = (layout(1), layout(self.config.block));
+        let layout = |block| Layout::new(rows, cols, block);
+        let (pixel_layout, patch_layout) = (layout((1, 1)), layout(self.config.block));
         Ok(Statistics {
             shape: spread.mean.shape(),
             pixel: moments(self.config.uses(0), &pixel_layout, &centre)?,
@@ -209,7 +209,7 @@ impl NpadFitter {
         Ok(Statistics {
             shape: prior.shape,
             channels: prior.channels.clone(),
-            pixel_layout: Layout::new(prior.shape.0, prior.shape.1, 1),
+            pixel_layout: Layout::new(prior.shape.0, prior.shape.1, (1, 1)),
             patch_layout: Layout::new(prior.shape.0, prior.shape.1, prior.block),
             pixel: prior.levels.pixel.as_ref().map(moments).transpose()?,
             patch: prior.levels.patch.as_ref().map(moments).transpose()?,

@@ -390,8 +390,8 @@ mod tests {
     fn the_pooled_covariance_without_some_images_is_that_of_the_others() {
         let regularisation = Regularisation { target: Target::Pooled, share: Share::Fixed(0.1), ridge: 0.01 };
         let threads = Threads::new(2).unwrap();
-        for side in [1, 2] {
-            let (layout, maps) = (Layout::new(3, 5, side), maps(9));
+        for block in [(1, 1), (1, 2), (2, 2)] {
+            let (layout, maps) = (Layout::new(3, 5, block), maps(9));
             let all = statistics(&layout, &maps, &threads);
             let pooled = all.pooled().unwrap();
             let level = Gaussians::new(&all, &layout, &pooled, maps.len(), regularisation, &threads).unwrap();
@@ -411,7 +411,7 @@ mod tests {
     fn positions_of_a_block_are_scored_with_its_covariance_whatever_the_tasks() {
         let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.1 };
         let threads = Threads::new(2).unwrap();
-        let (layout, maps) = (Layout::new(3, 5, 2), maps(12));
+        let (layout, maps) = (Layout::new(3, 5, (2, 2)), maps(12));
         let all = statistics(&layout, &maps, &threads);
         let level =
             Gaussians::new(&all, &layout, &all.pooled().unwrap(), maps.len(), regularisation, &threads).unwrap();

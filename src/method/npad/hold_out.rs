@@ -43,10 +43,12 @@ impl HoldOut<'_> {
     pub fn run(&self, progress: &Progress) -> Result<([Spread; 3], HeldOut)> {
         let images = held_out_images(self.sample);
         let config = &self.fitter.config;
+        let folds = self.folds(images.len());
+        let steps = images.len() + folds;
         let (mut out, mut nearest) = (HeldOut::default(), NearestScratch::default());
         let mut sums: [Sums; 3] = Default::default();
         for (done, batch) in images.chunks(BATCH).enumerate() {
-            progress.report("held-out scores", done * BATCH, images.len())?;
+            progress.report("held-out scores", done * BATCH, steps)?;
             let is_wanted =
                 |level: usize| config.image_levels[level] || (config.uses(level) && done * BATCH < SCALE_IMAGES);
             let mut distances = HeldOut::default();
@@ -69,25 +71,37 @@ impl HoldOut<'_> {
                 }
             }
         }
-        if config.image_levels[1] && (LEAST_IMAGES..FEW_IMAGES).contains(&self.statistics.images) {
-            self.without_pooled(&images, &mut out[1], progress)?;
+        if folds > 0 {
+            let next = |fold| progress.report("held-out scores", images.len() + fold, steps);
+            self.without_pooled(&images, folds, &mut out[1], next)?;
         }
         Ok((sums.map(Sums::spread), out))
     }
 
-    /// The patch level's distances with a pooled covariance that has not been learnt from the images either.
-    fn without_pooled(&self, images: &[usize], out: &mut [Vec<f32>], progress: &Progress) -> Result<()> {
+    /// Number of folds of [`HoldOut::without_pooled`] for `count` images; 0 if the pooled covariance need not or cannot be
+    /// estimated without them.
+    fn folds(&self, count: usize) -> usize {
+        let (config, images) = (&self.fitter.config, self.statistics.images);
+        let is_pooled = matches!(config.regularisation, Regularisation { target: Target::Pooled, .. });
+        // Statistics of a resumed fit know no single images.
+        let is_wanted = is_pooled && config.image_levels[1] && images == count;
+        if is_wanted && (LEAST_IMAGES..FEW_IMAGES).contains(&images) { FOLDS.min(count) } else { 0 }
+    }
+
+    /// The patch level's distances with a pooled covariance that has not been learnt from the images either. `next` is
+    /// called before each fold.
+    fn without_pooled(
+        &self,
+        images: &[usize],
+        folds: usize,
+        out: &mut [Vec<f32>],
+        next: impl Fn(usize) -> Result<()>,
+    ) -> Result<()> {
         let (Some(moments), Some(level)) = (&self.statistics.patch, &self.levels.patch) else { return Ok(()) };
         let regularisation = self.fitter.config.regularisation;
-        // Statistics of a resumed fit know no single images.
-        let is_whole = images.len() == self.statistics.images;
-        if !is_whole || !matches!(regularisation, Regularisation { target: Target::Pooled, .. }) {
-            return Ok(());
-        }
-        let folds = FOLDS.min(images.len());
         let pooled = moments.pooled()?;
         for fold in 0..folds {
-            progress.report("held-out scores", images.len(), images.len())?;
+            next(fold)?;
             let maps = images.iter().skip(fold).step_by(folds).map(|&number| self.selected(number));
             let means = self.means(&maps.collect::<Result<Vec<_>>>()?)?;
             let rest = pooled_without(&pooled, level, &means, self.statistics.images)?;

@@ -1,6 +1,6 @@
 //! The positions of a grid in blocks that share a covariance.
 
-/// Blocks of `side` x `side` neighbouring positions, smaller at the right and lower edge. Within a level, positions are
+/// Blocks of neighbouring positions, smaller at the right and lower edge. Within a level, positions are
 /// numbered block by block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Layout {
@@ -11,13 +11,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The blocks of a grid of `rows` x `cols` positions.
-    pub fn new(rows: usize, cols: usize, side: usize) -> Self {
+    /// A grid of `rows` x `cols` positions in blocks of `block` (rows, columns).
+    pub fn new(rows: usize, cols: usize, block: (usize, usize)) -> Self {
         let (mut starts, mut grid) = (vec![0], Vec::with_capacity(rows * cols));
-        for top in (0..rows).step_by(side) {
-            for left in (0..cols).step_by(side) {
-                for row in top..(top + side).min(rows) {
-                    grid.extend((left..(left + side).min(cols)).map(|col| row * cols + col));
+        for top in (0..rows).step_by(block.0) {
+            for left in (0..cols).step_by(block.1) {
+                for row in top..(top + block.0).min(rows) {
+                    grid.extend((left..(left + block.1).min(cols)).map(|col| row * cols + col));
                 }
                 starts.push(grid.len());
             }
@@ -52,19 +52,20 @@ mod tests {
 
     #[test]
     fn every_position_is_in_one_block_of_neighbours() {
-        for (rows, cols, side) in [(1, 1, 2), (4, 6, 2), (5, 7, 2), (5, 7, 3), (3, 3, 1), (2, 2, 9)] {
-            let layout = Layout::new(rows, cols, side);
-            assert_eq!(layout.blocks(), rows.div_ceil(side) * cols.div_ceil(side));
+        for (rows, cols, tall, wide) in
+            [(1, 1, 2, 2), (4, 6, 1, 2), (5, 7, 2, 2), (5, 7, 3, 1), (3, 3, 1, 1), (2, 2, 9, 9)]
+        {
+            let layout = Layout::new(rows, cols, (tall, wide));
+            assert_eq!(layout.blocks(), rows.div_ceil(tall) * cols.div_ceil(wide));
             let mut all = layout.grid().to_vec();
             all.sort_unstable();
             assert!(all.into_iter().eq(0..rows * cols));
             for b in 0..layout.blocks() {
                 let block = layout.block(b);
-                let same =
-                    |p: &usize| (p / cols / side, p % cols / side) == (block[0] / cols / side, block[0] % cols / side);
-                assert!(block.iter().all(same));
+                let place = |p: usize| (p / cols / tall, p % cols / wide);
+                assert!(block.iter().all(|p| place(*p) == place(block[0])));
             }
         }
-        assert!(Layout::new(3, 4, 1).grid().iter().copied().eq(0..12), "blocks of one position change no order");
+        assert!(Layout::new(3, 4, (1, 1)).grid().iter().copied().eq(0..12), "blocks of one position change no order");
     }
 }

@@ -5,8 +5,8 @@
 //! - **pixel**: a Gaussian per position from the target and its neighbours in every good image, each neighbour weighted
 //!   by `max(0, cos(f(p), f(q)))^power`. Neighbours make the estimate robust where parts are not aligned.
 //! - **patch**: a Gaussian per position from the mean g of the k x k neighbourhood. Each position has its own mean;
-//!   blocks of 2 x 2 positions share a covariance, so that all channels fit into the memory that a random half of them
-//!   would take with a covariance for each position. A random choice of channels would decide over the verdicts.
+//!   pairs of positions in a row share a covariance, which halves the model's size, so that no channel has to be left out.
+//!   A random choice of channels would decide over the verdicts.
 //! - **centroids**: K-means centroids of f over all positions, whitened by one global covariance. They do not depend on
 //!   the position, so they suit parts that may lie anywhere. Centroids of g instead of f blur the map.
 //!
@@ -44,7 +44,7 @@ const POSTER: &[(&str, &str)] = &[
     ("npad.fusion", "standardised"),
     ("npad.channels", "100"),
     ("npad.selection", "variance"),
-    ("npad.block", "1"),
+    ("npad.block", "1x1"),
     ("npad.shrinkage", "0.01"),
     ("npad.centroids", "256"),
     ("npad.centroid_patch", "3"),
@@ -117,9 +117,10 @@ static PARAMETERS: &[Parameter] = &[
     },
     Parameter {
         name: "npad.block",
-        default: "2",
-        kind: Kind::Count(1, score::MAX_BLOCK as usize),
-        help: "side of the blocks of grid positions that share a covariance in the patch level; each position has its own mean",
+        default: "1x2",
+        kind: Kind::Choice(&["1x1", "1x2", "2x2", "3x3"]),
+        help: "rows and columns of the blocks of grid positions that share a covariance in the patch level; each position has \
+               its own mean",
     },
     Parameter {
         name: "npad.shrinkage",
@@ -249,7 +250,7 @@ pub struct NpadConfig {
     radius: usize,
     power: f64,
     patch: usize,
-    block: usize,
+    block: (usize, usize),
     regularisation: Regularisation,
     centroids: usize,
     centroid_patch: usize,
@@ -276,7 +277,12 @@ impl NpadConfig {
             radius: parameters.count("npad.neighbourhood") / 2,
             power: number("npad.similarity_power"),
             patch: parameters.count("npad.patch"),
-            block: parameters.count("npad.block"),
+            block: match parameters.text("npad.block") {
+                "1x1" => (1, 1),
+                "1x2" => (1, 2),
+                "2x2" => (2, 2),
+                _ => (3, 3),
+            },
             regularisation: Regularisation {
                 target: match parameters.text("npad.shrinkage_target") {
                     "identity" => Target::Identity,
@@ -306,7 +312,7 @@ impl NpadConfig {
             radius: 0,
             power: 1.0,
             patch: 1,
-            block: 1,
+            block: (1, 1),
             regularisation,
             centroids: 0,
             centroid_patch: 1,

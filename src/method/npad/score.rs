@@ -103,7 +103,7 @@ pub struct Levels<W = f16> {
 }
 
 /// Maximum side of the blocks of the patch level.
-pub const MAX_BLOCK: u32 = 4;
+const MAX_BLOCK: u32 = 4;
 /// Maximum number of grid positions of a model file.
 const MAX_POSITIONS: usize = 1 << 24;
 
@@ -112,8 +112,8 @@ pub struct NpadScorer {
     pub shape: (usize, usize, usize),
     pub channels: Vec<u32>,
     pub patch: usize,
-    /// Side of the patch level's blocks.
-    pub block: usize,
+    /// Rows and columns of the patch level's blocks.
+    pub block: (usize, usize),
     pub centroid_patch: usize,
     pub levels: Levels,
     pub fusion: Fusion,
@@ -201,7 +201,7 @@ impl Scorer for NpadScorer {
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
         state.put("channels", Array::U32(vec![self.channels.len()], self.channels.clone()));
         state.put("fusion", Array::F32(vec![2, 3], [self.fusion.map, self.fusion.image].concat()));
-        state.put("block", Array::U32(vec![1], vec![self.block as u32]));
+        state.put("block", Array::U32(vec![2], vec![self.block.0 as u32, self.block.1 as u32]));
         if let Some(level) = &self.levels.pixel {
             level.save(LEVELS[0], &mut state)?;
         }
@@ -274,12 +274,12 @@ impl NpadScorer {
         let fusion = state.take_f32("fusion", &[2, 3])?;
         // Models before 0.2 have a covariance for each position.
         let block = match state.take_u32("block").as_deref() {
-            Ok([block @ 1..=MAX_BLOCK]) => *block as usize,
+            Ok([rows @ 1..=MAX_BLOCK, cols @ 1..=MAX_BLOCK]) => (*rows as usize, *cols as usize),
             Ok(_) => return Err(unfit("block")),
-            Err(_) => 1,
+            Err(_) => (1, 1),
         };
         let mut gaussians = |level: usize| {
-            let layout = Layout::new(shape.0, shape.1, if level == 1 { block } else { 1 });
+            let layout = Layout::new(shape.0, shape.1, if level == 1 { block } else { (1, 1) });
             config.uses(level).then(|| Gaussians::load(LEVELS[level], channels.len(), layout, &mut state)).transpose()
         };
         let (pixel, patch) = (gaussians(0)?, gaussians(1)?);

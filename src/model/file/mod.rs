@@ -18,7 +18,7 @@ use super::defects::MOST;
 use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
 use super::{Core, MapOptions, Metadata, Model};
-use crate::backbone::{BackboneSpec, HOST, Tiled};
+use crate::backbone::{BackboneSpec, HOST, MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::exec::memory::try_copy;
@@ -26,7 +26,7 @@ use crate::exec::scratch::Pool;
 use crate::exec::semaphore::Semaphore;
 use crate::exec::{Threads, quiet};
 use crate::image::Mask;
-use crate::method::{Array, Method, Parameters, State, method};
+use crate::method::{Array, Method, Parameters, State, method, scales};
 use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
 
 /// Names of the file's arrays: those of the method start with this,
@@ -138,8 +138,9 @@ impl Model {
         if metadata.threshold_interval.is_some_and(|(low, high)| !low.is_finite() || !high.is_finite() || low > high) {
             return Err(invalid("the interval of its threshold is out of range"));
         }
+        let factors = metadata.scales()?;
         let MapOptions { smoothing, peak_share, .. } = metadata.output;
-        if !(0.0..=MAX_SMOOTHING).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
+        if !(0.0..=MAX_SMOOTHING * factors.largest()).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
             return Err(invalid("its smoothing or its peak share is out of range"));
         }
         if !metadata.review.is_finite() || metadata.review > metadata.image.threshold {
@@ -195,7 +196,7 @@ impl Model {
             (Some(bytes), Some(normalisation)) => BackboneSpec::Onnx { bytes: bytes.into(), normalisation },
             _ => return Err(invalid("its backbone is incomplete")),
         };
-        let scorer = method.load(&parameters, state)?;
+        let scorer = scales::load(method, &parameters, state, factors.factors().len())?;
         let backbone = spec.open(options.device, Threads::resolve(options.threads))?;
         if backbone.identity() != metadata.backbone {
             return Err(missing(format!(
@@ -208,7 +209,7 @@ impl Model {
         }
         let core = Core {
             shifts: method.shifts(&parameters),
-            backbone: Tiled::over(backbone, metadata.tile),
+            backbone: MultiScale::over(Tiled::over(backbone, metadata.tile), &factors, &threads),
             spec,
             scorer,
             threads,
@@ -307,6 +308,9 @@ mod tests {
             ("threshold_interval", json!([3.0, 2.0])),
             ("threshold_interval", json!([1e300, 1e300])),
             ("images", json!("many")),
+            ("scales", json!([])),
+            ("scales", json!([1.0, 9.0])),
+            ("scales", json!([1.0, 1.6])),
         ] {
             let error = Model::from_bytes(&damaged(key, value.clone()), &Options::default()).err().unwrap();
             assert_eq!(error.status(), Status::InvalidModel, "{key} {value}: {error}");
