@@ -429,9 +429,9 @@ typedef struct {
 } npad_mask;
 
 /**
- * Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning", "statistics",
- * "centroids" or "held-out scores"; `done` of `total` steps are complete, and `total` is 0 while it is unknown. Called
- * on the thread that called npad. It must not use the trainer of the call.
+ * Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning",
+ * "known defects", "statistics", "centroids" or "held-out scores"; `done` of `total` steps are complete, and `total` is
+ * 0 while it is unknown. Called on the thread that called npad. It must not use the trainer of the call.
  */
 typedef bool (*npad_progress_callback)(const char *stage, size_t done, size_t total, void *user_data);
 
@@ -689,6 +689,68 @@ typedef struct {
    */
   size_t region_count;
 } npad_output;
+
+/**
+ * What a model's known defects say about thresholds, see npad_model_known_defects(). Thresholds are in the units of raw
+ * scores. A false-alarm rate is the estimated share of good images above a threshold, 0 to 1, from the scores of the
+ * model's held-out good images.
+ *
+ * Initialise it to zero and set `size`.
+ */
+typedef struct {
+  /**
+   * sizeof(npad_known_defects).
+   */
+  size_t size;
+  /**
+   * Written by npad, as all that follows: the number of known defects. If it is 0, everything else is 0.
+   */
+  size_t count;
+  /**
+   * Number of known defects that the model's threshold misses.
+   */
+  size_t missed;
+  /**
+   * Number of known defects that `rate_threshold` misses.
+   */
+  size_t rate_missed;
+  /**
+   * Number of known defects that `cost_threshold` misses.
+   */
+  size_t cost_missed;
+  /**
+   * False-alarm rate at the model's threshold.
+   */
+  double false_alarm_rate;
+  /**
+   * False-alarm rate at `rate_threshold`.
+   */
+  double rate_false_alarm_rate;
+  /**
+   * False-alarm rate at `catch_all_threshold`: the price of finding all known defects.
+   */
+  double catch_all_false_alarm_rate;
+  /**
+   * False-alarm rate at `cost_threshold`.
+   */
+  double cost_false_alarm_rate;
+  /**
+   * The model's threshold.
+   */
+  float threshold;
+  /**
+   * The threshold of operating_point=rate.
+   */
+  float rate_threshold;
+  /**
+   * The threshold of operating_point=catch_all, which misses none.
+   */
+  float catch_all_threshold;
+  /**
+   * The threshold of operating_point=cost.
+   */
+  float cost_threshold;
+} npad_known_defects;
 
 /**
  * A parameter of a plug-in's method. Users set it as the option "METHOD.NAME"; the plug-in must check its value.
@@ -1035,8 +1097,8 @@ npad_status npad_model_load_memory(const uint8_t *data,
 
 /**
  * Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
- * the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "backbone" and others. An empty
- * string if `model` is null. Valid until the model is freed.
+ * the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others. An
+ * empty string if `model` is null. Valid until the model is freed.
  */
 const char *npad_model_info(const npad_model *model);
 
@@ -1155,6 +1217,13 @@ npad_options *npad_options_new(void);
  *   threshold
  * - "review_rate" (0): target share of good images that are judged defective or for review, 0 to 0.5; sets a second,
  *   lower threshold. Must be above "false_alarm_rate" to have an effect; 0: no review
+ * - "operating_point" (rate): what sets the threshold: "rate", the false-alarm rate; "catch_all", the highest threshold
+ *   up to that of "false_alarm_rate" at which all known defects are found; "cost", the threshold up to that of
+ *   "false_alarm_rate" with the least miss_cost * (share of known defects missed) + (estimated false-alarm rate). The
+ *   last two need known defects, see npad_trainer_add_defect()
+ * - "miss_cost" (1): weight of the share of known defects missed against the false-alarm rate, 0 to 1e9. If a missed
+ *   defect costs as much as C false alarms and a share P of all parts is defective, set C * P / (1 - P): 1 for 500 false
+ *   alarms and 2 of 1000 parts
  * - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
  *   64
  * - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8
@@ -1175,7 +1244,10 @@ npad_options *npad_options_new(void);
  * @return NPAD_STATUS_INVALID_OPTION when the name is unknown or the value is out of range; the message lists the
  *         known names or the accepted values
  */
-npad_status npad_options_set(npad_options *options, const char *key, const char *value, npad_error **error);
+npad_status npad_options_set(npad_options *options,
+                             const char *key,
+                             const char *value,
+                             npad_error **error);
 
 /**
  * Gets the current value of an option as text in UTF-8.
@@ -1506,6 +1578,17 @@ float npad_model_threshold(const npad_model *model);
 float npad_model_review_threshold(const npad_model *model);
 
 /**
+ * Gets what the known defects of the fit say about the model's threshold and about others. The numbers follow the
+ * threshold and the good images of npad_model_with_thresholds() and npad_model_recalibrate().
+ *
+ * @param model  the model
+ * @param known  receives the numbers; `size` must be set. The count is 0 if the fit had no known defects
+ * @param error  receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT when an argument is null or the size is wrong
+ */
+npad_status npad_model_known_defects(const npad_model *model, npad_known_defects *known, npad_error **error);
+
+/**
  * Creates a copy of a model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold. The
  * two models share memory; each must be freed.
  *
@@ -1525,8 +1608,8 @@ npad_status npad_model_with_thresholds(const npad_model *model,
 
 /**
  * Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
- * change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change. The
- * two models share memory; each must be freed.
+ * change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change, nor do
+ * the operating point and the scores of known defects. The two models share memory; each must be freed.
  *
  * @param model    the original model; it does not change
  * @param images   `count` good images; read during the call only
@@ -1534,8 +1617,9 @@ npad_status npad_model_with_thresholds(const npad_model *model,
  * @param options  only "false_alarm_rate", "review_rate" and "date" are used; null for the rates of the model and today
  * @param changed  receives the new model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
- *         the image's index
+ * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; NPAD_STATUS_WRONG_STATE when the operating point is
+ *         "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(), where
+ *         the message names the image's index
  */
 npad_status npad_model_recalibrate(const npad_model *model,
                                    const npad_image *images,
@@ -1559,10 +1643,12 @@ npad_status npad_trainer_new(const npad_options *options, npad_trainer **trainer
 /**
  * Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
  * Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
- * model. The model itself does not change.
+ * model. Its known defects are not kept, since the new model scores them differently: add them again. The model itself
+ * does not change.
  *
  * @param model    the model to resume from
- * @param options  only "date" and the progress callback are used; null for today and no callback
+ * @param options  only "date" and the progress callback are used and, if one of them has been set, "operating_point"
+ *                 and "miss_cost"; null for today, no callback and the model's operating point
  * @param trainer  receives the trainer, null on failure
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
@@ -1585,6 +1671,22 @@ npad_status npad_trainer_resume(const npad_model *model,
  *         has finished
  */
 npad_status npad_trainer_add_image(npad_trainer *trainer, const npad_image *image, npad_error **error);
+
+/**
+ * Adds an image with a known defect, which is never learnt. npad_trainer_finish() scores it as the model will, and
+ * npad_model_known_defects() then says what thresholds find and what that costs. The option "operating_point" lets the
+ * known defects set the threshold; by default they only report. Their order does not matter, and good images may
+ * follow. A trainer keeps as many as 384 MiB hold, but 16 at least and 1024 at most. On failure it is unchanged.
+ *
+ * @param trainer  the trainer, with at least one good image
+ * @param image    the image; read during the call only
+ * @param error    receives the error, or null; may itself be null
+ * @return NPAD_STATUS_WRONG_STATE when there is no good image yet, the trainer can keep no more known defects, or it has
+ *         finished; otherwise as npad_trainer_add_image()
+ */
+npad_status npad_trainer_add_defect(npad_trainer *trainer,
+                                    const npad_image *image,
+                                    npad_error **error);
 
 /**
  * Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
@@ -1614,9 +1716,13 @@ size_t npad_trainer_image_count(const npad_trainer *trainer);
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
  *         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
- *         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished
+ *         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
+ *         needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
+ *         typical good image
  */
-npad_status npad_trainer_finish(npad_trainer *trainer, npad_model **model, npad_error **error);
+npad_status npad_trainer_finish(npad_trainer *trainer,
+                                npad_model **model,
+                                npad_error **error);
 
 /**
  * Frees a trainer, which no call may be using. Null is allowed.

@@ -935,6 +935,14 @@ class Model {
   float threshold() const noexcept { return npad_model_threshold(get()); }
   float review_threshold() const noexcept { return npad_model_review_threshold(get()); }
 
+  /// What the known defects of the fit say about thresholds, see Trainer::add_defect(); a count of 0 without any.
+  npad_known_defects known_defects() const {
+    npad_known_defects known = {};
+    known.size = sizeof known;
+    detail::call(npad_model_known_defects, get(), &known);
+    return known;
+  }
+
   /// A copy of the model with other thresholds, in the units of raw scores. Both share memory.
   Model with_thresholds(float threshold, float review) const {
     npad_model *model = nullptr;
@@ -985,7 +993,8 @@ class Trainer {
   }
 
   /// Resumes the fit of a model, to compute a new model from further good images. Only "date" and the progress callback
-  /// of the options are used.
+  /// of the options are used and, if one of them has been set, "operating_point" and "miss_cost". Known defects must be
+  /// added again.
   static Trainer resume(const Model &model, const Options &options = Options()) {
     npad_trainer *trainer = nullptr;
     detail::call(npad_trainer_resume, model.get(), options.checked(), &trainer);
@@ -996,6 +1005,11 @@ class Trainer {
   void expect(std::size_t count) { detail::call(npad_trainer_expect, handle_.get(), count); }
   /// Learns one good image. On failure, including cancellation, the trainer is unchanged.
   void add(const Image &image) { detail::call_with(progress_, npad_trainer_add_image, handle_.get(), image.get()); }
+  /// Adds an image with a known defect, which is never learnt, after at least one good image. finish() scores it;
+  /// Model::known_defects() reports, and the option "operating_point" lets the known defects set the threshold.
+  void add_defect(const Image &image) {
+    detail::call_with(progress_, npad_trainer_add_defect, handle_.get(), image.get());
+  }
   std::size_t image_count() const noexcept { return npad_trainer_image_count(handle_.get()); }
 
   /// Finishes the fit. After a failure the trainer is unchanged: more images can be added, and the call can be

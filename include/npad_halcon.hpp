@@ -100,13 +100,19 @@ class Trainer {
       add_first(std::move(view));
       return;
     }
-    if (first_->mask() && !view->same_domain(*first_))
-      throw Error(NPAD_STATUS_INVALID_IMAGE,
-                  "the image has another domain than the first: a fit takes one domain for all images");
-    if (!first_->mask() && view->mask())
-      throw Error(NPAD_STATUS_INVALID_IMAGE,
-                  "the image's domain is reduced, but the first image's was full: use full_domain or reduce all alike");
+    check_domain(*view);
     trainer_->add(view->all());
+  }
+
+  /// Adds an image with a known defect, of the domain of the good images, see npad::Trainer::add_defect().
+  void add_defect(const HalconCpp::HImage &image) {
+    const View view(image, significant_bits_);
+    if (!trainer_) {
+      npad::Trainer(options_).add_defect(view.image());
+      return;
+    }
+    check_domain(view);
+    trainer_->add_defect(view.all());
   }
 
   std::size_t image_count() const noexcept { return trainer_ ? trainer_->image_count() : 0; }
@@ -118,6 +124,15 @@ class Trainer {
   }
 
  private:
+  void check_domain(const View &view) const {
+    if (first_->mask() && !view.same_domain(*first_))
+      throw Error(NPAD_STATUS_INVALID_IMAGE,
+                  "the image has another domain than the first: a fit takes one domain for all images");
+    if (!first_->mask() && view.mask())
+      throw Error(NPAD_STATUS_INVALID_IMAGE,
+                  "the image's domain is reduced, but the first image's was full: use full_domain or reduce all alike");
+  }
+
   void add_first(std::unique_ptr<View> view) {
     if (view->mask() && options_.has_mask())
       throw Error(NPAD_STATUS_INVALID_IMAGE,

@@ -12,7 +12,7 @@ use crate::picture::{self, Picture};
 use crate::terminal::{fit_progress, note};
 use npad::error::Result;
 use npad::image::{Mask, MaskView};
-use npad::model::{Model, Options, Trainer};
+use npad::model::{KnownDefects, Model, Options, ThresholdEffect, Trainer};
 
 #[derive(Args)]
 #[command(after_help = picture::HELP)]
@@ -28,6 +28,10 @@ pub struct Arguments {
     /// Mask image of the size of all others: its black pixels are neither learnt nor scored
     #[arg(long, value_name = "IMAGE")]
     mask: Option<PathBuf>,
+    /// Folder of images with known defects, which are never learnt: how many of them the threshold finds is reported, and
+    /// with --set operating_point=catch_all or =cost they set it
+    #[arg(long, value_name = "DIR")]
+    defects: Option<PathBuf>,
     #[command(flatten)]
     fit: FitOptions,
 }
@@ -43,25 +47,46 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         options.set("method", method)?;
     }
     check_writable("the model", &arguments.output)?;
+    let defects = arguments.defects.as_deref().map(images_in).transpose()?.unwrap_or_default();
     let start = Instant::now();
-    let model = fit(&options, &images_in(&arguments.image_dir)?)?;
+    let model = fit(&options, &images_in(&arguments.image_dir)?, &defects)?;
     model.save(&arguments.output)?;
     let settings = model.metadata();
     note(&format!(
         "learnt {} good images in {:.1} s; threshold {:.3} for a false-alarm rate of {} %",
         settings.images,
         start.elapsed().as_secs_f64(),
-        settings.image.threshold,
+        settings.known_defects.as_ref().map_or(settings.image.threshold, |known| known.rate.threshold),
         100.0 * settings.false_alarm_rate
     ));
+    if let Some(known) = &settings.known_defects {
+        note(&report(known));
+    }
     Ok(())
+}
+
+/// What the known defects say about the threshold, in one line.
+fn report(known: &KnownDefects) -> String {
+    let KnownDefects { count, in_use, rate, catch_all, .. } = known;
+    let at = |effect: &ThresholdEffect| {
+        let percent = 100.0 * effect.false_alarm_rate;
+        format!("threshold {:.3} (estimated false alarms {percent:.1} %)", effect.threshold)
+    };
+    let mut line = format!("{} of {count} known defects found at {}", known.found(), at(in_use));
+    if in_use.missed > 0 {
+        line += &format!("; finding all takes {}: --set operating_point=catch_all", at(catch_all));
+    }
+    if in_use.threshold != rate.threshold {
+        line += &format!("; operating_point=rate finds {} at {}", count - rate.missed, at(rate));
+    }
+    line
 }
 
 /// Maximum number of decoded images that wait for the trainer.
 const AHEAD: usize = 4;
 
-/// Learns image files; the next ones are decoded in parallel.
-pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
+/// Learns image files, and adds known defects; the next files are decoded in parallel.
+pub fn fit(options: &Options, images: &[PathBuf], defects: &[PathBuf]) -> Result<Model> {
     let mut options = options.clone();
     options.set_progress(fit_progress());
     let mut trainer = Trainer::new(&options)?;
@@ -70,10 +95,12 @@ pub fn fit(options: &Options, images: &[PathBuf]) -> Result<Model> {
         let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
         scope.spawn(move || {
             // Sending fails once the trainer has failed.
-            images.iter().map(|path| (path, Picture::read(path))).all(|picture| sender.send(picture).is_ok())
+            let all = images.iter().chain(defects);
+            all.map(|path| (path, Picture::read(path))).all(|picture| sender.send(picture).is_ok())
         });
-        for (path, picture) in receiver {
-            picture?.view().and_then(|view| trainer.add(&view)).map_err(|e| e.context(path.display()))?;
+        for (number, (path, picture)) in receiver.into_iter().enumerate() {
+            let add = if number < images.len() { Trainer::add } else { Trainer::add_defect };
+            picture?.view().and_then(|view| add(&mut trainer, &view)).map_err(|e| e.context(path.display()))?;
         }
         Ok(())
     })?;

@@ -72,7 +72,7 @@ fn the_report_is_one_readable_page() {
     let output = Command::new(env!("CARGO_BIN_EXE_npad"))
         .arg("eval")
         .arg(folder.path().join("parts"))
-        .args(["--method", "npad,padim", "--size", "96", "--seeds", "2", "--report"])
+        .args(["--method", "npad,padim", "--size", "96", "--seeds", "2", "--defects", "2,3", "--report"])
         .arg(&page)
         .output()
         .unwrap();

@@ -71,3 +71,40 @@ pub struct npad_output {
     /// is NPAD_VERDICT_GOOD.
     pub region_count: usize,
 }
+
+/// What a model's known defects say about thresholds, see npad_model_known_defects(). Thresholds are in the units of raw
+/// scores. A false-alarm rate is the estimated share of good images above a threshold, 0 to 1, from the scores of the
+/// model's held-out good images.
+///
+/// Initialise it to zero and set `size`.
+#[derive_ReprC]
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct npad_known_defects {
+    /// sizeof(npad_known_defects).
+    pub size: usize,
+    /// Written by npad, as all that follows: the number of known defects. If it is 0, everything else is 0.
+    pub count: usize,
+    /// Number of known defects that the model's threshold misses.
+    pub missed: usize,
+    /// Number of known defects that `rate_threshold` misses.
+    pub rate_missed: usize,
+    /// Number of known defects that `cost_threshold` misses.
+    pub cost_missed: usize,
+    /// False-alarm rate at the model's threshold.
+    pub false_alarm_rate: f64,
+    /// False-alarm rate at `rate_threshold`.
+    pub rate_false_alarm_rate: f64,
+    /// False-alarm rate at `catch_all_threshold`: the price of finding all known defects.
+    pub catch_all_false_alarm_rate: f64,
+    /// False-alarm rate at `cost_threshold`.
+    pub cost_false_alarm_rate: f64,
+    /// The model's threshold.
+    pub threshold: f32,
+    /// The threshold of operating_point=rate.
+    pub rate_threshold: f32,
+    /// The threshold of operating_point=catch_all, which misses none.
+    pub catch_all_threshold: f32,
+    /// The threshold of operating_point=cost.
+    pub cost_threshold: f32,
+}

@@ -88,6 +88,18 @@ impl FeatureMap {
         assert_eq!(self.taps.iter().sum::<usize>(), self.channels(), "every channel belongs to one tap");
     }
 
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn try_clone(&self) -> Result<Self> {
+        let mut copy = Self::default();
+        copy.reshape(self.shape())?;
+        copy.set_taps(self.taps.iter().copied());
+        copy.as_mut_slice().copy_from_slice(self.as_slice());
+        Ok(copy)
+    }
+
     /// Copies part `index` of `parts` equal parts of the channels to `out`.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::error::{Error, Result, Status};
 /// Progress of a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step<'a> {
-    /// The current stage: "learning", "statistics", "centroids" or "held-out scores".
+    /// The current stage: "learning", "known defects", "statistics", "centroids" or "held-out scores".
     pub stage: &'a str,
     /// Completed steps of this stage.
     pub done: usize,

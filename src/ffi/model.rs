@@ -147,8 +147,8 @@ pub unsafe extern "C" fn npad_model_load_memory(
 }
 
 /// Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-/// the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "backbone" and others. An empty
-/// string if `model` is null. Valid until the model is freed.
+/// the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others. An
+/// empty string if `model` is null. Valid until the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.info) })

@@ -65,6 +65,13 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 ///   threshold
 /// - "review_rate" (0): target share of good images that are judged defective or for review, 0 to 0.5; sets a second,
 ///   lower threshold. Must be above "false_alarm_rate" to have an effect; 0: no review
+/// - "operating_point" (rate): what sets the threshold: "rate", the false-alarm rate; "catch_all", the highest threshold
+///   up to that of "false_alarm_rate" at which all known defects are found; "cost", the threshold up to that of
+///   "false_alarm_rate" with the least miss_cost * (share of known defects missed) + (estimated false-alarm rate). The
+///   last two need known defects, see npad_trainer_add_defect()
+/// - "miss_cost" (1): weight of the share of known defects missed against the false-alarm rate, 0 to 1e9. If a missed
+///   defect costs as much as C false alarms and a share P of all parts is defective, set C * P / (1 - P): 1 for 500 false
+///   alarms and 2 of 1000 parts
 /// - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
 ///   64
 /// - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8

@@ -2,10 +2,12 @@ use super::error::npad_error;
 use super::image::image_views;
 use super::model::npad_model;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, guard, guard_value, output};
+use super::{borrow, guard, guard_value, null, output};
 use crate::abi::image::npad_image;
+use crate::abi::output::npad_known_defects;
+use crate::abi::sized::{size_at, write};
 use crate::error::Status;
-use crate::model::Thresholds;
+use crate::model::{KnownDefects, Thresholds};
 
 /// Returns the raw image score above which an image is defective, and the value of the anomaly map above which a pixel
 /// belongs to a region of a defective image; 0 if `model` is null.
@@ -19,6 +21,47 @@ pub unsafe extern "C" fn npad_model_threshold(model: *const npad_model) -> f32 {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_review_threshold(model: *const npad_model) -> f32 {
     guard_value(0.0, || unsafe { model.as_ref() }.map_or(0.0, |m| m.model.thresholds().review))
+}
+
+/// Gets what the known defects of the fit say about the model's threshold and about others. The numbers follow the
+/// threshold and the good images of npad_model_with_thresholds() and npad_model_recalibrate().
+///
+/// @param model  the model
+/// @param known  receives the numbers; `size` must be set. The count is 0 if the fit had no known defects
+/// @param error  receives the error, or null; may itself be null
+/// @return NPAD_STATUS_INVALID_ARGUMENT when an argument is null or the size is wrong
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_known_defects(
+    model: *const npad_model,
+    known: *mut npad_known_defects,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            if known.is_null() {
+                return Err(null("known"));
+            }
+            let size = size_at(known);
+            let KnownDefects { count, in_use, rate, catch_all, cost, .. } =
+                borrow(model, "model")?.model.metadata().known_defects.clone().unwrap_or_default();
+            let value = npad_known_defects {
+                size,
+                count,
+                missed: in_use.missed,
+                rate_missed: rate.missed,
+                cost_missed: cost.missed,
+                false_alarm_rate: in_use.false_alarm_rate,
+                rate_false_alarm_rate: rate.false_alarm_rate,
+                catch_all_false_alarm_rate: catch_all.false_alarm_rate,
+                cost_false_alarm_rate: cost.false_alarm_rate,
+                threshold: in_use.threshold,
+                rate_threshold: rate.threshold,
+                catch_all_threshold: catch_all.threshold,
+                cost_threshold: cost.threshold,
+            };
+            write(known.cast(), size, &value)
+        })
+    }
 }
 
 /// Creates a copy of a model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold. The
@@ -50,8 +93,8 @@ pub unsafe extern "C" fn npad_model_with_thresholds(
 }
 
 /// Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
-/// change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change. The
-/// two models share memory; each must be freed.
+/// change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change, nor do
+/// the operating point and the scores of known defects. The two models share memory; each must be freed.
 ///
 /// @param model    the original model; it does not change
 /// @param images   `count` good images; read during the call only
@@ -59,8 +102,9 @@ pub unsafe extern "C" fn npad_model_with_thresholds(
 /// @param options  only "false_alarm_rate", "review_rate" and "date" are used; null for the rates of the model and today
 /// @param changed  receives the new model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
-///         the image's index
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; NPAD_STATUS_WRONG_STATE when the operating point is
+///         "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(), where
+///         the message names the image's index
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_recalibrate(
     model: *const npad_model,

@@ -72,10 +72,12 @@ pub unsafe extern "C" fn npad_trainer_new(
 
 /// Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
 /// Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
-/// model. The model itself does not change.
+/// model. Its known defects are not kept, since the new model scores them differently: add them again. The model itself
+/// does not change.
 ///
 /// @param model    the model to resume from
-/// @param options  only "date" and the progress callback are used; null for today and no callback
+/// @param options  only "date" and the progress callback are used and, if one of them has been set, "operating_point"
+///                 and "miss_cost"; null for today, no callback and the model's operating point
 /// @param trainer  receives the trainer, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
@@ -115,6 +117,25 @@ pub unsafe extern "C" fn npad_trainer_add_image(
     unsafe { guard(error, || npad_trainer::with(trainer, |trainer| trainer.add(&image_view(image)?))) }
 }
 
+/// Adds an image with a known defect, which is never learnt. npad_trainer_finish() scores it as the model will, and
+/// npad_model_known_defects() then says what thresholds find and what that costs. The option "operating_point" lets the
+/// known defects set the threshold; by default they only report. Their order does not matter, and good images may
+/// follow. A trainer keeps as many as 384 MiB hold, but 16 at least and 1024 at most. On failure it is unchanged.
+///
+/// @param trainer  the trainer, with at least one good image
+/// @param image    the image; read during the call only
+/// @param error    receives the error, or null; may itself be null
+/// @return NPAD_STATUS_WRONG_STATE when there is no good image yet, the trainer can keep no more known defects, or it has
+///         finished; otherwise as npad_trainer_add_image()
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_trainer_add_defect(
+    trainer: *mut npad_trainer,
+    image: *const npad_image,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe { guard(error, || npad_trainer::with(trainer, |trainer| trainer.add_defect(&image_view(image)?))) }
+}
+
 /// Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
 /// number of images.
 ///
@@ -148,7 +169,9 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
 ///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
-///         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished
+///         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
+///         needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
+///         typical good image
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_finish(
     trainer: *mut npad_trainer,

@@ -1,4 +1,4 @@
-//! Quantiles of the normal and of Student's t distribution, by statrs.
+//! Quantiles and tails of the normal and of Student's t distribution, by statrs.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
@@ -9,6 +9,20 @@ const NEARLY_NORMAL: f64 = 1e4;
 /// The `p`-quantile of the standard normal distribution; `p` is between 0 and 1.
 pub fn normal_quantile(p: f64) -> f64 {
     Normal::standard().inverse_cdf(p)
+}
+
+/// The probability that a standard normal variable exceeds `z`.
+pub fn normal_survival(z: f64) -> f64 {
+    Normal::standard().sf(z)
+}
+
+/// The probability that a variable of Student's t distribution with `freedom` degrees of freedom exceeds `t`: the inverse
+/// of [`t_quantile`].
+///
+/// # Panics
+/// When `freedom` is not above zero.
+pub fn t_survival(t: f64, freedom: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom above zero").sf(t)
 }
 
 /// The `p`-quantile of Student's t distribution with `freedom` degrees of freedom; `p` is between 0 and 1.

@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use super::{Metadata, Model, Recalibration, ThresholdSource};
+use super::{Metadata, Model, OperatingPoint, Recalibration, ThresholdRule, ThresholdSource};
 
 /// Width of the column of names.
 const NAMES: usize = 30;
@@ -71,8 +71,7 @@ impl Metadata {
             (Some(ThresholdSource::HeldOut), _) => card.line("derived from", held_out(self.held_out)),
             _ => card.line("derived from", NOT_RECORDED),
         }
-        let interval = self.threshold_interval.map(|(low, high)| format!("{low} to {high} (raw score)"));
-        card.line("90 % interval of the threshold", or_not_recorded(interval));
+        self.interval(card);
         card.line("target false-alarm rate", percent(self.false_alarm_rate));
         if self.reviews() {
             card.line("target review rate", percent(self.review_rate));
@@ -82,6 +81,26 @@ impl Metadata {
             card.line("extrapolated", format_args!("yes: {} scores, but the rate takes {enough}", self.held_out));
         } else {
             card.line("extrapolated", "no");
+        }
+    }
+
+    /// The interval of the threshold, and which known defects chose it.
+    fn interval(&self, card: &mut Card) {
+        let known = self.known_defects.as_ref();
+        let moved = known.filter(|known| known.in_use.threshold < known.rate.threshold);
+        let interval = self.threshold_interval.map(|(low, high)| format!("{low} to {high} (raw score)"));
+        match moved {
+            Some(known) => card.line("lowered from", format_args!("{} (raw score)", known.rate.threshold)),
+            None => card.line("90 % interval of the threshold", or_not_recorded(interval)),
+        }
+        let ThresholdRule { operating_point, miss_cost } = self.threshold_rule;
+        card.line("operating point", operating_point.name());
+        if operating_point == OperatingPoint::Cost {
+            card.line("cost of a miss", miss_cost);
+        }
+        if let Some(known) = known {
+            card.line("known defects", format_args!("{}, of which {} are found", known.count, known.found()));
+            card.line("estimated false alarms", percent(known.in_use.false_alarm_rate));
         }
     }
 

@@ -23,7 +23,7 @@ use safer_ffi::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, Status};
-use crate::math::stats::{normal_quantile, t_quantile};
+use crate::math::stats::{normal_quantile, normal_survival, t_quantile, t_survival};
 
 /// Bounds of the skewness: few scores do not determine it, and a distribution with an upper end would allow no score
 /// beyond.
@@ -78,15 +78,6 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// Calibrates on held-out scores of good images for a target false-alarm rate.
-    ///
-    /// # Errors
-    /// [`Status::Internal`] when a score is not finite.
-    pub fn new(scores: &[f32], rate: f64) -> Result<Self> {
-        let sorted = sorted(scores)?;
-        Ok(Self { typical: median(&sorted), threshold: bound(&sorted, rate) })
-    }
-
     /// The calibrated score: 0 for a typical good image, 0.5 at the threshold, unbounded on both sides.
     pub fn apply(&self, score: f32) -> f32 {
         0.5 * (score - self.typical) / (self.threshold - self.typical)
@@ -98,43 +89,53 @@ impl Calibration {
     }
 }
 
-/// The score that a further good image exceeds with probability `rate`.
-///
-/// # Errors
-/// [`Status::Internal`] when a score is not finite.
-pub fn exceeded_at(scores: &[f32], rate: f64) -> Result<f32> {
-    Ok(bound(&sorted(scores)?, rate))
+/// The distribution of the scores of good images.
+pub struct GoodScores {
+    fitted: LogPearson,
+    typical: f32,
 }
 
-/// An interval that contains the score that good images exceed with probability `rate`, with a confidence of about
-/// 90 %. It contains the threshold for that rate.
-///
-/// # Errors
-/// [`Status::Internal`] when a score is not finite.
-pub fn interval(scores: &[f32], rate: f64) -> Result<(f32, f32)> {
-    let sorted = sorted(scores)?;
-    let ((low, high), threshold) = (LogPearson::new(&sorted).interval(rate), bound(&sorted, rate));
-    Ok(((low as f32).min(threshold), (high as f32).max(threshold)))
-}
-
-fn sorted(scores: &[f32]) -> Result<Vec<f32>> {
-    let mut sorted = scores.to_vec();
-    sorted.sort_by(f32::total_cmp);
-    if sorted.is_empty() || !sorted.iter().all(|s| s.is_finite()) {
-        return Err(Error::new(Status::Internal, "scores of good images are not finite"));
+impl GoodScores {
+    /// Fits the distribution to held-out scores.
+    ///
+    /// # Errors
+    /// [`Status::Internal`] when there are none or one is not finite.
+    pub fn new(scores: &[f32]) -> Result<Self> {
+        let mut sorted = scores.to_vec();
+        sorted.sort_by(f32::total_cmp);
+        if sorted.is_empty() || !sorted.iter().all(|s| s.is_finite()) {
+            return Err(Error::new(Status::Internal, "scores of good images are not finite"));
+        }
+        Ok(Self { fitted: LogPearson::new(&sorted), typical: sorted[sorted.len() / 2] })
     }
-    Ok(sorted)
-}
 
-fn median(sorted: &[f32]) -> f32 {
-    sorted[sorted.len() / 2]
-}
+    /// The calibration for a target false-alarm rate.
+    pub fn calibration(&self, rate: f64) -> Calibration {
+        Calibration { typical: self.typical, threshold: self.threshold(rate) }
+    }
 
-fn bound(sorted: &[f32], rate: f64) -> f32 {
-    let bound = LogPearson::new(sorted).threshold(rate);
-    // Without variation the threshold would equal the typical score.
-    let typical = f64::from(median(sorted));
-    bound.max(typical + 1e-3 * typical.abs() + 1e-6) as f32
+    /// The score that a further good image exceeds with probability `rate`.
+    pub fn threshold(&self, rate: f64) -> f32 {
+        (self.fitted.threshold(rate) as f32).max(self.least_threshold())
+    }
+
+    /// The probability that a further good image exceeds `threshold`: the inverse of [`GoodScores::threshold`].
+    pub fn rate(&self, threshold: f32) -> f64 {
+        self.fitted.rate(f64::from(threshold))
+    }
+
+    /// The least threshold: without variation it would equal the typical score.
+    pub fn least_threshold(&self) -> f32 {
+        let typical = f64::from(self.typical);
+        (typical + 1e-3 * typical.abs() + 1e-6) as f32
+    }
+
+    /// An interval that contains the score that good images exceed with probability `rate`, with a confidence of about
+    /// 90 %. It contains the threshold for that rate.
+    pub fn interval(&self, rate: f64) -> (f32, f32) {
+        let ((low, high), threshold) = (self.fitted.interval(rate), self.threshold(rate));
+        ((low as f32).min(threshold), (high as f32).max(threshold))
+    }
 }
 
 /// A log-Pearson III distribution by the moments of the logarithms.
@@ -182,6 +183,22 @@ impl LogPearson {
         self.limited(self.mean + self.deviation * self.factor(normal, self.skewness))
     }
 
+    /// The inverse of [`LogPearson::threshold`], below its limit.
+    fn rate(&self, threshold: f64) -> f64 {
+        let distance = threshold.max(TINY).ln() - self.mean;
+        if self.deviation == 0.0 {
+            // All scores are equal.
+            return if distance > 0.0 { 0.0 } else { 1.0 };
+        }
+        let (k, g) = (distance / self.deviation, self.skewness);
+        let normal = 6.0 / g * ((1.0 + g * k / 2.0).cbrt() - 1.0 + g * g / 36.0);
+        if self.count < MANY as f64 {
+            t_survival(normal / (1.0 + 1.0 / self.count).sqrt(), self.freedom())
+        } else {
+            normal_survival(normal)
+        }
+    }
+
     /// The quantile that corresponds to `normal` of the standard normal distribution, in standard deviations above the
     /// mean (Wilson and Hilferty 1931).
     fn factor(&self, normal: f64, skewness: f64) -> f64 {
@@ -213,6 +230,7 @@ impl LogPearson {
 mod tests {
     use super::*;
     use crate::math::random::Random;
+    use proptest::prelude::*;
     use statrs::distribution::{ContinuousCDF, Gamma};
 
     /// Distributions of scores.
@@ -254,9 +272,10 @@ mod tests {
         let quantile = shape.quantile(1.0 - rate) as f32;
         for seed in 0..TRIALS {
             let scores = draw(table, count, &mut Random::new(seed * 7919 + count as u64));
-            let threshold = exceeded_at(&scores, rate).unwrap();
+            let fitted = GoodScores::new(&scores).unwrap();
+            let threshold = fitted.threshold(rate);
             above += table.len() - table.partition_point(|score| *score <= threshold);
-            let (low, high) = interval(&scores, rate).unwrap();
+            let (low, high) = fitted.interval(rate);
             assert!(low <= threshold && threshold <= high);
             inside += u64::from((low..=high).contains(&quantile));
         }
@@ -307,7 +326,7 @@ mod tests {
 
     #[test]
     fn the_threshold_is_a_half_and_nothing_is_clamped() {
-        let calibration = Calibration::new(&good(50, 1), 0.01).unwrap();
+        let calibration = GoodScores::new(&good(50, 1)).unwrap().calibration(0.01);
         assert!((calibration.apply(calibration.threshold) - 0.5).abs() < 1e-6);
         assert!(calibration.apply(calibration.typical).abs() < 1e-6);
         assert!(calibration.apply(100.0) > 1.0 && calibration.apply(0.0) < 0.0);
@@ -318,26 +337,55 @@ mod tests {
         let few = [vec![3.0], vec![2.0; 2], vec![1.0, 5.0], vec![1.0, 2.0, 9.0], vec![0.0, 0.0, 1.0]];
         let equal = [vec![0.0; 5], vec![2.0; 50], vec![1e-30; 200], vec![1e30; 3]];
         for scores in few.iter().chain(&equal) {
+            let fitted = GoodScores::new(scores).unwrap();
             for rate in [1e-5, 0.001, 0.01, 0.05, 0.5] {
-                let calibration = Calibration::new(scores, rate).unwrap();
+                let calibration = fitted.calibration(rate);
                 assert!(calibration.is_valid() && calibration.threshold > scores[0], "{scores:?} at {rate}");
-                let (low, high) = interval(scores, rate).unwrap();
+                let (low, high) = fitted.interval(rate);
                 assert!(low.is_finite() && high.is_finite(), "{scores:?} at {rate}");
                 assert!((low..=high).contains(&calibration.threshold), "{scores:?} at {rate}");
+                for threshold in [-1.0, 0.0, scores[0], calibration.threshold, 1e30, f32::MAX] {
+                    assert!((0.0..=1.0).contains(&fitted.rate(threshold)), "{scores:?} above {threshold}");
+                }
             }
         }
-        assert!(Calibration::new(&[1.0, f32::NAN], 0.01).is_err());
-        assert!(Calibration::new(&[], 0.01).is_err());
+        assert!(GoodScores::new(&[1.0, f32::NAN]).is_err());
+        assert!(GoodScores::new(&[]).is_err());
+    }
+
+    fn threshold(scores: &[f32], rate: f64) -> f32 {
+        GoodScores::new(scores).unwrap().threshold(rate)
+    }
+
+    proptest! {
+        #[test]
+        fn the_rate_of_a_threshold_is_the_one_that_it_was_computed_for(
+            seed in any::<u64>(), count in 2..120_usize, rate in 1e-5..0.5_f64, spread in 0.01..3.0_f64, skew in -1.0..2.0_f64,
+        ) {
+            let mut random = Random::new(seed);
+            let score = |z: f64| (spread * (z + skew * z * z / 4.0)).exp() as f32;
+            let mut scores: Vec<f32> =
+                (0..count).map(|_| score(normal_quantile((random.below(999) + 1) as f64 / 1000.0))).collect();
+            scores.sort_by(f32::total_cmp);
+            let fitted = LogPearson::new(&scores);
+            let threshold = fitted.threshold(rate);
+            if fitted.deviation > 0.0 && threshold < fitted.limit {
+                let found = fitted.rate(threshold);
+                prop_assert!((found - rate).abs() < 1e-6 * rate.max(1e-3), "{found} for {rate}");
+            }
+            let rates = [0.0, 0.5, 0.9, 1.0, 1.1, 2.0].map(|factor| fitted.rate(factor * threshold));
+            prop_assert!(rates.is_sorted_by(|a, b| a >= b), "{rates:?}");
+        }
     }
 
     #[test]
     fn a_lower_rate_gives_a_higher_threshold_in_any_order_of_the_scores() {
         for count in [2, 3, 10, 49, 50, 300] {
             let mut scores = good(count, 3);
-            let thresholds = [0.5, 0.2, 0.05, 0.01, 0.001].map(|rate| exceeded_at(&scores, rate).unwrap());
+            let thresholds = [0.5, 0.2, 0.05, 0.01, 0.001].map(|rate| threshold(&scores, rate));
             assert!(thresholds.windows(2).all(|pair| pair[0] <= pair[1]), "{count}: {thresholds:?}");
             scores.reverse();
-            assert_eq!(exceeded_at(&scores, 0.01).unwrap(), thresholds[3]);
+            assert_eq!(threshold(&scores, 0.01), thresholds[3]);
         }
     }
 }

@@ -96,6 +96,12 @@ impl Extraction {
         Ok(awake)
     }
 
+    /// Makes image 0 of the next run's features one that has no region of interest of its own.
+    pub fn reset_roi(&mut self) {
+        self.rois.clear();
+        self.rois.push(ImageRoi::default());
+    }
+
     /// The network's input for the latest image, not displaced.
     pub fn tensor(&self) -> &[f32] {
         &self.tensor

@@ -7,11 +7,12 @@ use half::f16;
 use rayon::prelude::*;
 
 use super::decision::Calibration;
+use super::defects::{DefectImages, KnownDefects};
 use super::extraction::{Extraction, Pipeline};
 use super::options::{Day, Options};
 use super::roi::{InputRoi, own_mask_in_a_fit};
 use super::score::Combiner;
-use super::{Core, ImagesHash, MapOptions, Metadata, Model, Recalibration, ThresholdSource};
+use super::{Core, ImagesHash, MapOptions, Metadata, Model, Recalibration, ThresholdRule, ThresholdSource};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap, MultiScale, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -59,6 +60,7 @@ struct Fit {
     wait: Wait,
     fitter: Box<dyn Fitter>,
     sample: Sample,
+    defects: DefectImages,
     /// Whether the fitter's statistics have been started.
     prepared: bool,
     /// Hash of all images learnt, those of a resumed fit included; none if it is not known.
@@ -88,6 +90,7 @@ struct FitConfig {
     seed: u64,
     rates: (f64, f64),
     date: Day,
+    threshold_rule: ThresholdRule,
     mask: Option<Arc<Mask>>,
     roi: Option<Rectangle>,
 }
@@ -132,6 +135,7 @@ impl Trainer {
                 seed: options.seed,
                 rates: options.rates(),
                 date: options.date,
+                threshold_rule: options.threshold_rule,
                 mask: options.mask.clone(),
                 roi: options.roi,
                 parameters: parameters.clone(),
@@ -146,6 +150,7 @@ impl Trainer {
             call_limit: options.call_limit(),
             wait: options.wait(),
             sample: Sample::new(options.seed),
+            defects: DefectImages::default(),
             prepared: false,
             images_hash: Some(ImagesHash::default()),
             prior: None,
@@ -158,12 +163,20 @@ impl Trainer {
 
     /// Resumes the fit of a model with further good images. The statistics become those of a fit to all images; the
     /// selected channels, the fusion of levels and the held-out scores of the images already learnt are kept. All
-    /// options are those of the model, except for the date and the progress callback of `options`.
+    /// options are those of the model, except for the date and the progress callback of `options` and, if one of them has
+    /// been set there, `operating_point` and `miss_cost`. Known defects must be added again, since the new model scores
+    /// them differently.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] when the model's method cannot resume a fit.
     pub fn resume(model: &Model, options: &Options) -> Result<Self> {
         let Model { metadata, good_scores, core } = model;
+        if let Some(known) = &metadata.known_defects {
+            log::warn!(
+                "the resumed fit does not know the {} known defects of the model; add their images again",
+                known.count
+            );
+        }
         core.threads.start()?;
         let method = method(&metadata.method)?;
         let parameters = metadata.parameters(method)?;
@@ -185,6 +198,7 @@ impl Trainer {
                 seed: metadata.seed,
                 rates: (metadata.false_alarm_rate, metadata.review_rate),
                 date: options.date,
+                threshold_rule: options.given_threshold_rule().unwrap_or(metadata.threshold_rule),
                 mask: core.roi.as_ref().map(|roi| Arc::new(roi.mask.clone())),
                 roi: None,
                 parameters,
@@ -198,6 +212,7 @@ impl Trainer {
             call_limit: core.calls.limit(),
             wait: core.wait,
             sample: Sample::new(seed),
+            defects: DefectImages::default(),
             prepared: false,
             images_hash: metadata.images_hash,
             prior: Some(PriorFit {
@@ -235,13 +250,32 @@ impl Trainer {
         self.fit()?.add(image)
     }
 
+    /// Number of known defects; 0 once finished.
+    pub fn defects(&self) -> usize {
+        self.fit.as_ref().map_or(0, |fit| fit.defects.len())
+    }
+
+    /// Adds an image with a known defect, which is never learnt. [`Trainer::finish`] scores it as the model will, reports
+    /// what thresholds find ([`Metadata::known_defects`]) and, with the option `operating_point`, sets the threshold
+    /// accordingly. The order of the known defects does not matter.
+    ///
+    /// A fit keeps as many as 384 MiB hold, but 16 at least and 1024 at most.
+    ///
+    /// # Errors
+    /// [`Status::WrongState`] before the first good image, which determines the geometry, or when no more can be kept;
+    /// as [`Trainer::add`].
+    pub fn add_defect(&mut self, image: &ImageView<'_>) -> Result<()> {
+        self.fit()?.add_defect(image)
+    }
+
     /// Finishes the fit: computes the model, and its thresholds from held-out good images.
     ///
     /// After a failure, including cancellation, further images may be added and `finish` may be called again.
     ///
     /// # Errors
     /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`] (1 for a resumed fit) or when the images vary too
-    /// little; [`Status::Cancelled`] by the progress callback.
+    /// little; [`Status::WrongState`] when the option `operating_point` needs known defects and there are none, or no
+    /// usable threshold finds them all; [`Status::Cancelled`] by the progress callback.
     pub fn finish(&mut self) -> Result<Model> {
         let model = self.fit()?.finish()?;
         self.fit = None;
@@ -308,6 +342,31 @@ impl Fit {
         Ok(())
     }
 
+    fn add_defect(&mut self, image: &ImageView<'_>) -> Result<()> {
+        self.progress.report("known defects", self.defects.len(), 0)?;
+        if image.mask().is_some() || image.roi().is_some() {
+            return Err(own_mask_in_a_fit());
+        }
+        let Some(input) = &mut self.input else {
+            let message = "there is no good image yet, and the first one determines the size of the network's input: add the \
+                           good images before the known defects";
+            return Err(Error::new(Status::WrongState, message));
+        };
+        let pipeline = Pipeline {
+            backbone: &*self.backbone,
+            displacements: &self.config.shifts,
+            roi: input.roi.as_ref(),
+            margin: 0,
+            mean: &[],
+            threads: &self.threads,
+        };
+        let maps = &mut self.features[..];
+        self.defects.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
+        input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
+        self.sample.check_shape(&maps[0])?;
+        self.defects.add(maps, (image.width(), image.height()))
+    }
+
     /// Starts the statistics with the images of the sample, unless they have been started.
     fn prepare(&mut self) -> Result<()> {
         if let Some(accumulator) = self.fitter.accumulator().filter(|_| !self.prepared) {
@@ -367,7 +426,7 @@ impl Fit {
         let PriorFit { images, mut good_scores, recalibration } = self.prior.clone().unwrap_or_default();
         good_scores.extend(new_scores?);
         let (false_alarm_rate, review_rate) = config.rates;
-        let mut metadata = Metadata {
+        let metadata = Metadata {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
             method: config.method.name().to_owned(),
             parameters: owned(&config.parameters),
@@ -383,7 +442,9 @@ impl Fit {
             held_out: 0,
             false_alarm_rate,
             review_rate,
-            image: Calibration::default(),
+            threshold_rule: config.threshold_rule,
+            known_defects: None,
+            image: NO_THRESHOLD,
             threshold_interval: None,
             // An earlier npad has not recorded whether the scores that the fit resumes with were replaced.
             threshold_source: match (recalibration, self.images_hash) {
@@ -392,19 +453,11 @@ impl Fit {
                 (None, None) => None,
             },
             recalibration,
-            review: 0.0,
+            review: NO_THRESHOLD.threshold,
             backbone: self.backbone.identity().to_owned(),
             mask: roi.as_ref().map(|roi| roi.mask.size()),
             plugin: config.method.plugin().map(str::to_owned),
         };
-        metadata.calibrate(&good_scores)?;
-        log::info!("learnt {} good images with {}", metadata.images, metadata.method);
-        if metadata.images < RECOMMENDED_IMAGES && !metadata.extrapolates() {
-            let images = metadata.images;
-            log::warn!(
-                "the threshold is unreliable with {images} good images; {RECOMMENDED_IMAGES} or more are recommended"
-            );
-        }
         let units = SUM_UNITS * metadata.images as f64;
         let core = Core {
             backbone: self.backbone.clone(),
@@ -420,9 +473,23 @@ impl Fit {
             wait: self.wait,
             device: self.device,
         };
-        Ok(Model { metadata, good_scores, core: Arc::new(core) })
+        let mut model = Model { metadata, good_scores, core: Arc::new(core) };
+        model.metadata.known_defects = self.defects.scores(&model, progress)?.map(KnownDefects::unmeasured);
+        let Model { metadata, good_scores, .. } = &mut model;
+        metadata.calibrate(good_scores)?;
+        log::info!("learnt {} good images with {}", metadata.images, metadata.method);
+        if metadata.images < RECOMMENDED_IMAGES && !metadata.extrapolates() {
+            let images = metadata.images;
+            log::warn!(
+                "the threshold is unreliable with {images} good images; {RECOMMENDED_IMAGES} or more are recommended"
+            );
+        }
+        Ok(model)
     }
 }
+
+/// Of a model whose thresholds have not been computed: no score exceeds them.
+const NO_THRESHOLD: Calibration = Calibration { typical: 0.0, threshold: f32::MAX };
 
 /// Units of [`Fit::sum`]. The sum of 2^23 images of the largest values of f16 does not overflow.
 const SUM_UNITS: f64 = (1 << 24) as f64;

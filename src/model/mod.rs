@@ -3,6 +3,7 @@
 mod card;
 mod date;
 mod decision;
+mod defects;
 mod extraction;
 mod file;
 mod fit;
@@ -14,6 +15,7 @@ mod thresholds;
 
 pub use date::Date;
 pub use decision::{Calibration, Verdict};
+pub use defects::{KnownDefects, OperatingPoint, ThresholdEffect, ThresholdRule};
 pub use file::{replace_file, write_file};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use images_hash::ImagesHash;
@@ -72,10 +74,16 @@ pub struct Metadata {
     pub false_alarm_rate: f64,
     /// Target share of good images that are judged defective or for review; 0 for no review.
     pub review_rate: f64,
+    /// How the threshold is chosen.
+    #[serde(flatten)]
+    pub threshold_rule: ThresholdRule,
+    /// The known defects of the fit; none without.
+    #[serde(default)]
+    pub known_defects: Option<KnownDefects>,
     /// Calibrated scale of the image score and the anomaly map.
     pub image: Calibration,
     /// An interval that contains the image score that good images exceed at the target rate, with a confidence of about
-    /// 90 %; none if the threshold was given and not computed, and in files of earlier versions.
+    /// 90 %; none if the threshold was not computed from that rate, and in files of earlier versions.
     #[serde(default)]
     pub threshold_interval: Option<(f32, f32)>,
     /// Where the thresholds come from; none if it was not recorded.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use safer_ffi::prelude::*;
 
-use super::{Date, MapOptions};
+use super::{Date, MapOptions, OperatingPoint, ThresholdRule};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -26,6 +26,8 @@ pub(super) const MAX_SMOOTHING: f64 = 64.0;
 pub(super) const ALARM_RATES: RangeInclusive<f64> = 1e-5..=0.5;
 /// Range of the review rate.
 pub(super) const REVIEW_RATES: RangeInclusive<f64> = 0.0..=0.5;
+/// Upper limit of the cost of a miss.
+pub(super) const MAX_MISS_COST: f64 = 1e9;
 /// Upper limit of the numbers of threads and of concurrent calls.
 const MAX_THREADS: usize = 1024;
 /// Upper limit of the call timeout in milliseconds.
@@ -112,6 +114,21 @@ const OPTIONS: &[Parameter] = &[
         kind: Kind::Number(*REVIEW_RATES.start(), *REVIEW_RATES.end()),
         help: "target share of good images that are judged defective or for review; sets a second, lower threshold. \
                Must be above false_alarm_rate to have an effect; 0: no review",
+    },
+    Parameter {
+        name: "operating_point",
+        default: "rate",
+        kind: Kind::Choice(OperatingPoint::NAMES),
+        help: "what sets the threshold: false_alarm_rate, or, up to its threshold, the known defects: the highest threshold \
+               that finds them all, or the one with the least miss_cost * share of known defects missed + estimated \
+               false-alarm rate",
+    },
+    Parameter {
+        name: "miss_cost",
+        default: "1",
+        kind: Kind::Number(0.0, MAX_MISS_COST),
+        help: "weight of the share of known defects missed against the false-alarm rate. If a missed defect costs as much \
+               as 500 false alarms and 2 of 1000 parts are defective: 500 * 0.002 / 0.998 = 1",
     },
     Parameter {
         name: "smoothing",
@@ -251,6 +268,7 @@ pub struct Options {
     pub(super) date: Day,
     pub(super) false_alarm_rate: f64,
     pub(super) review_rate: f64,
+    pub(super) threshold_rule: ThresholdRule,
     output: MapOptions,
     pub(super) mask: Option<Arc<Mask>>,
     pub(super) roi: Option<Rectangle>,
@@ -278,6 +296,7 @@ impl Default for Options {
             date: Day::Today,
             false_alarm_rate: 0.01,
             review_rate: 0.0,
+            threshold_rule: ThresholdRule::default(),
             mask: None,
             roi: None,
             progress: Progress::default(),
@@ -326,6 +345,10 @@ impl Options {
             }
             "false_alarm_rate" => self.false_alarm_rate = number()?,
             "review_rate" => self.review_rate = number()?,
+            "operating_point" => {
+                self.threshold_rule.operating_point = OperatingPoint::named(value).ok_or_else(refused)?;
+            }
+            "miss_cost" => self.threshold_rule.miss_cost = number()?,
             "smoothing" => self.output.smoothing = number()?,
             "peak_share" => self.output.peak_share = number()?,
             "min_region_area" => self.output.min_region_area = count()?,
@@ -398,6 +421,12 @@ impl Options {
 
     pub(super) fn method(&self) -> &'static dyn Method {
         self.method
+    }
+
+    /// The rule of the threshold, where one of its options has been set.
+    pub(super) fn given_threshold_rule(&self) -> Option<ThresholdRule> {
+        let given = ["operating_point", "miss_cost"].iter().any(|name| self.values.contains_key(name));
+        given.then_some(self.threshold_rule)
     }
 
     /// The chosen method's parameters.
@@ -474,6 +503,7 @@ mod tests {
         assert_eq!(options.geometry, fresh.geometry);
         assert_eq!((options.threads, options.seed, options.date), (fresh.threads, fresh.seed, fresh.date));
         assert_eq!((options.false_alarm_rate, options.output), (fresh.false_alarm_rate, fresh.output));
+        assert_eq!(options.threshold_rule, fresh.threshold_rule);
         assert_eq!(options.normalisation, fresh.normalisation);
     }
 
@@ -522,6 +552,9 @@ mod tests {
             ("false_alarm_rate", "NaN"),
             ("false_alarm_rate", "0"),
             ("review_rate", "0.6"),
+            ("operating_point", "all"),
+            ("miss_cost", "-1"),
+            ("miss_cost", "inf"),
             ("smoothing", "inf"),
             ("grid_step", "0"),
             ("peak_share", "1.5"),

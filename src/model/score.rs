@@ -340,6 +340,24 @@ impl Model {
         Ok(Inspection { score, calibrated, verdict, map, regions })
     }
 
+    /// Scores an image of so many columns and rows, without a region of interest of its own, from its features at each
+    /// displacement: returns the score below which it is found at every threshold. If regions of any area count, that is
+    /// the image score. The model has no thresholds yet.
+    pub(super) fn score_features(&self, features: &[FeatureMap], (width, height): (usize, usize)) -> Result<f32> {
+        let core = &*self.core;
+        self.with_context(None, |context| {
+            context.extraction.reset_roi();
+            let count = features.len();
+            if context.grids.len() < count {
+                context.grids.resize_with(count, GridScore::default);
+            }
+            core.scorer.score_all(features, &core.threads, &|| Ok(()), &mut context.grids[..count])?;
+            let (decision, _) = self.conclude(context, 0, (width, height), ScoreBuffers::default())?;
+            let map = Rows::from_slice(&context.map[..width * height], width, height, width)?;
+            context.finder.highest_level(map, decision.score, self.metadata.output.min_region_area)
+        })
+    }
+
     /// Computes map, regions and decision of image `index` of the group from its grids; the map has (columns, rows)
     /// pixels.
     fn conclude<'a>(

@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use super::decision::{Calibration, exceeded_at, interval};
+use super::decision::GoodScores;
 use super::options::{ALARM_RATES, REVIEW_RATES};
 use super::{Date, ImagesHash, Metadata, Model};
 use crate::error::{Error, Result, Status};
@@ -44,16 +44,11 @@ pub struct Recalibration {
 }
 
 impl Metadata {
-    /// Computes all thresholds from scores of good images, for the rates in the metadata.
+    /// Computes all thresholds from scores of good images, for the rates and the operating point in the metadata.
     pub(super) fn calibrate(&mut self, scores: &[f32]) -> Result<()> {
-        self.image = Calibration::new(scores, self.false_alarm_rate)?;
-        self.review = if self.review_rate > self.false_alarm_rate {
-            exceeded_at(scores, self.review_rate)?.min(self.image.threshold)
-        } else {
-            self.image.threshold
-        };
-        let (low, high) = interval(scores, self.false_alarm_rate)?;
-        self.threshold_interval = Some((low, high));
+        let good = GoodScores::new(scores)?;
+        self.image = good.calibration(self.false_alarm_rate);
+        let (low, high) = good.interval(self.false_alarm_rate);
         self.held_out = scores.len();
         if self.extrapolates() {
             let (supporting, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
@@ -64,6 +59,14 @@ impl Metadata {
                 self.image.threshold
             );
         }
+        let computed = self.image.threshold;
+        self.operate(&good)?;
+        self.threshold_interval = (self.image.threshold == computed).then_some((low, high));
+        self.review = if self.review_rate > self.false_alarm_rate {
+            good.threshold(self.review_rate).min(self.image.threshold)
+        } else {
+            self.image.threshold
+        };
         Ok(())
     }
 
@@ -80,7 +83,8 @@ impl Model {
         Thresholds { review: *review, defective: image.threshold }
     }
 
-    /// Returns the model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold.
+    /// Returns the model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold, and
+    /// [`KnownDefects::in_use`](super::KnownDefects::in_use) says what the new threshold does.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] when a threshold is not a number, `defective` does not exceed the score of a typical
@@ -107,13 +111,16 @@ impl Model {
                 "the review threshold is {review}, but must be at most the threshold, {defective}"
             ));
         }
+        metadata.measure_defects(&self.good_scores)?;
         Ok(self.with_settings(metadata, self.good_scores.clone()))
     }
 
     /// Returns the model with thresholds computed from good images that are not among those of the fit, for its own
-    /// rates or others. Their scores replace the held-out scores of the model, which records `date`.
+    /// rates or others. Their scores replace the held-out scores of the model, which records `date`. The operating point is
+    /// that of the fit, with the scores that its known defects had then.
     ///
     /// # Errors
+    /// [`Status::WrongState`] when the operating point is to find all known defects and no usable threshold does,
     /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], [`Status::InvalidOption`] for a rate that is not
     /// between 0 and 1/2; as [`Model::score`].
     pub fn recalibrate<'a>(

@@ -186,6 +186,28 @@ impl RegionFinder {
         }
         Ok(regions)
     }
+
+    /// The least threshold, 0 or above, at which the map has no region of at least `least_area` pixels; `maximum` is the
+    /// map's largest value.
+    ///
+    /// # Errors
+    /// As [`RegionFinder::find`].
+    pub fn highest_level(&mut self, map: Rows<'_, f32>, maximum: f32, least_area: usize) -> Result<f32> {
+        if least_area <= 1 || maximum <= 0.0 {
+            return Ok(maximum.max(0.0));
+        }
+        if self.find(map, 0.0, least_area)?.is_empty() {
+            return Ok(0.0);
+        }
+        // Regions grow as the threshold falls, and positive numbers are in the order of their bits.
+        let (mut with, mut without) = (0, maximum.to_bits());
+        while without - with > 1 {
+            let middle = with + (without - with) / 2;
+            let none = self.find(map, f32::from_bits(middle), least_area)?.is_empty();
+            *if none { &mut without } else { &mut with } = middle;
+        }
+        Ok(f32::from_bits(without))
+    }
 }
 
 /// Sums over the pixels of a region.

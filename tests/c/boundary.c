@@ -213,6 +213,63 @@ static void continued_fits(void) {
   npad_trainer_free(trainer);
 }
 
+static void known_defects(void) {
+  npad_options *settings = quick_options();
+  npad_trainer *trainer = NULL;
+  npad_model *careful = NULL, *changed = NULL;
+  npad_result *result = NULL;
+  npad_known_defects known, before;
+  npad_image defect = images[11], masked = images[11];
+  uint8_t dark[SIDE * SIDE];
+  int i;
+  memcpy(dark, pixels[11], sizeof dark);
+  scratch(dark);
+  defect.data[0] = dark;
+  memset(&known, 0x55, sizeof known);
+  known.size = sizeof known;
+  WORKS(npad_model_known_defects(model, &known, &error));
+  CHECK(known.size == sizeof known && known.count == 0 && known.threshold == 0 && known.cost_threshold == 0);
+  known.size = 3;
+  FAILS(npad_model_known_defects(model, &known, &error), NPAD_STATUS_INVALID_ARGUMENT, "size of an npad_known_defects is 3");
+  FAILS(npad_model_known_defects(model, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "known is null");
+  known.size = sizeof known;
+  FAILS(npad_model_known_defects(NULL, &known, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+
+  WORKS(npad_options_set(settings, "operating_point", "catch_all", &error));
+  FAILS(npad_options_set(settings, "operating_point", "all", &error), NPAD_STATUS_INVALID_OPTION, "catch_all");
+  WORKS(npad_trainer_new(settings, &trainer, &error));
+  npad_options_free(settings);
+  FAILS(npad_trainer_add_defect(NULL, &defect, &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
+  FAILS(npad_trainer_add_defect(trainer, &defect, &error), NPAD_STATUS_WRONG_STATE, "good images before");
+  for (i = 0; i < 10; i++) WORKS(npad_trainer_add_image(trainer, &images[i], &error));
+  FAILS(npad_trainer_add_defect(trainer, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "image is null");
+  masked.roi_width = masked.roi_height = 8;
+  FAILS(npad_trainer_add_defect(trainer, &masked, &error), NPAD_STATUS_INVALID_IMAGE, "of its own");
+  FAILS(npad_trainer_finish(trainer, &careful, &error), NPAD_STATUS_WRONG_STATE, "no known defects");
+  WORKS(npad_trainer_add_defect(trainer, &defect, &error));
+  CHECK(npad_trainer_image_count(trainer) == 10);
+  WORKS(npad_trainer_finish(trainer, &careful, &error));
+  FAILS(npad_trainer_add_defect(trainer, &defect, &error), NPAD_STATUS_WRONG_STATE, "already finished");
+  npad_trainer_free(trainer);
+  WORKS(npad_model_known_defects(careful, &known, &error));
+  CHECK(known.count == 1 && known.missed == 0 && known.threshold == npad_model_threshold(careful));
+  CHECK(known.threshold == known.catch_all_threshold && known.false_alarm_rate == known.catch_all_false_alarm_rate);
+  CHECK(known.rate_threshold >= known.catch_all_threshold && known.rate_threshold == npad_model_threshold(model));
+  CHECK(known.rate_false_alarm_rate > 0.009 && known.rate_false_alarm_rate < 0.011);
+  CHECK(strstr(npad_model_info(careful), "\"known_defects\":{\"count\":1,") != NULL);
+
+  /* Above the defect's score it is missed, and nothing else changes. */
+  WORKS(npad_score(careful, &defect, &result, &error));
+  WORKS(npad_model_with_thresholds(careful, npad_result_score(result), 0, &changed, &error));
+  before = known;
+  WORKS(npad_model_known_defects(changed, &known, &error));
+  CHECK(known.count == 1 && known.missed == 1 && known.threshold == npad_result_score(result));
+  CHECK(known.rate_threshold == before.rate_threshold && known.catch_all_threshold == before.catch_all_threshold);
+  npad_result_free(result);
+  npad_model_free(changed);
+  npad_model_free(careful);
+}
+
 static struct {
   size_t calls, total;
   size_t stop_at;
@@ -346,6 +403,7 @@ int main(void) {
   batches();
   thresholds();
   continued_fits();
+  known_defects();
   callbacks();
   expectations();
   layouts();

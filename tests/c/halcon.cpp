@@ -110,6 +110,9 @@ int main() {
   npad::halcon::Trainer trainer(quick());
   trainer.add(bad.ReduceDomain(HRegion(0, 0, 50, 50)));
   THROWS(trainer.add(bad), NPAD_STATUS_INVALID_IMAGE, "another domain");
+  THROWS(trainer.add_defect(bad), NPAD_STATUS_INVALID_IMAGE, "another domain");
+  trainer.add_defect(bad.ReduceDomain(HRegion(0, 0, 50, 50)));
+  THROWS(npad::halcon::Trainer(quick()).add_defect(bad), NPAD_STATUS_WRONG_STATE, "good images before");
   // A refused first image leaves no domain behind.
   npad::halcon::Trainer retried(quick());
   std::vector<float> broken(side * side, std::numeric_limits<float>::quiet_NaN());

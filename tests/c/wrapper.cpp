@@ -208,7 +208,12 @@ int main() {
 
   npad::Trainer trainer = npad::Trainer::resume(model);
   trainer.add(view(parts[13]));
-  CHECK(trainer.image_count() == 1 && trainer.finish().info().find("\"images\":13") != std::string::npos);
+  trainer.add_defect(view(bad));
+  CHECK(trainer.image_count() == 1 && model.known_defects().count == 0);
+  const npad::Model reported = trainer.finish();
+  CHECK(reported.info().find("\"images\":13") != std::string::npos);
+  const npad_known_defects known = reported.known_defects();
+  CHECK(known.count == 1 && known.missed == 0 && known.threshold == reported.threshold());
 
   const auto bytes = model.save_memory();
   CHECK(npad::Model::load_memory(bytes.data(), bytes.size()).score(view(bad)).score() == found.score());

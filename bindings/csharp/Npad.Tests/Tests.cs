@@ -77,6 +77,7 @@ static partial class Tests
             MasksAndBatches(model, options);
             Thresholds(model);
             GoesOn(model);
+            KnowsDefects(model);
             ManyThreads(model);
             Getters(model);
             PixelsOfRegions(model);
@@ -223,6 +224,30 @@ static partial class Tests
             trainer.Add(View(Part(13)));
             Check(trainer.Count == 1, "count");
             using (var more = trainer.Finish()) Check(more.Info.Contains("\"images\":13"), more.Info);
+        }
+    }
+
+    static void KnowsDefects(Model model)
+    {
+        Check(model.KnownDefects == null, "no known defects");
+        using (var options = Quick())
+        {
+            options["operating_point"] = "catch_all";
+            using (var trainer = new Trainer(options))
+            {
+                Throws(NpadStatus.WrongState, "good images before", () => trainer.AddDefect(View(Part(200, 40))));
+                foreach (var image in Good()) trainer.Add(image);
+                Throws(NpadStatus.WrongState, "no known defects", () => trainer.Finish());
+                trainer.AddDefect(View(Part(200, 40)));
+                using (var careful = trainer.Finish())
+                {
+                    var known = careful.KnownDefects;
+                    Check(known.Count == 1 && known.InUse.Missed == 0 && known.InUse.Threshold == careful.Threshold, "found");
+                    Check(known.CatchAll.Threshold == careful.Threshold && known.Rate.Threshold >= careful.Threshold, "all");
+                    Check(Math.Abs(known.Rate.FalseAlarmRate - 0.01) < 1e-3, "rate");
+                    Check(known.Cost.FalseAlarmRate >= known.Rate.FalseAlarmRate - 1e-9, "cost");
+                }
+            }
         }
     }
 

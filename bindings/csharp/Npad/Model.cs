@@ -146,6 +146,21 @@ namespace Npad
         /// review.</summary>
         public float ReviewThreshold => Read(model => NativeMethods.npad_model_review_threshold(model));
 
+        /// <summary>What the known defects of the fit say about thresholds, see <see cref="Trainer.AddDefect"/>; null
+        /// without any.</summary>
+        public KnownDefects KnownDefects
+        {
+            get
+            {
+                var known = new npad_known_defects { size = (UIntPtr)(uint)sizeof(npad_known_defects) };
+                npad_error* error = null;
+                using (var model = Handle.Borrow())
+                    NpadException.Check(
+                        NativeMethods.npad_model_known_defects((npad_model*)model.Pointer, &known, &error), error);
+                return (ulong)known.count == 0 ? null : new KnownDefects(known);
+            }
+        }
+
         private delegate T Getter<T>(npad_model* model);
 
         private T Read<T>(Getter<T> getter)

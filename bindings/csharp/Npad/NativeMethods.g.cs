@@ -258,8 +258,8 @@ namespace Npad.Native
 
         /// <summary>
         ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-        ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "backbone" and others. An empty
-        ///  string if `model` is null. Valid until the model is freed.
+        ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others. An
+        ///  empty string if `model` is null. Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_info(npad_model* model);
@@ -393,6 +393,13 @@ namespace Npad.Native
         ///    threshold
         ///  - "review_rate" (0): target share of good images that are judged defective or for review, 0 to 0.5; sets a second,
         ///    lower threshold. Must be above "false_alarm_rate" to have an effect; 0: no review
+        ///  - "operating_point" (rate): what sets the threshold: "rate", the false-alarm rate; "catch_all", the highest threshold
+        ///    up to that of "false_alarm_rate" at which all known defects are found; "cost", the threshold up to that of
+        ///    "false_alarm_rate" with the least miss_cost * (share of known defects missed) + (estimated false-alarm rate). The
+        ///    last two need known defects, see npad_trainer_add_defect()
+        ///  - "miss_cost" (1): weight of the share of known defects missed against the false-alarm rate, 0 to 1e9. If a missed
+        ///    defect costs as much as C false alarms and a share P of all parts is defective, set C * P / (1 - P): 1 for 500 false
+        ///    alarms and 2 of 1000 parts
         ///  - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
         ///    64
         ///  - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8
@@ -733,6 +740,18 @@ namespace Npad.Native
         internal static extern float npad_model_review_threshold(npad_model* model);
 
         /// <summary>
+        ///  Gets what the known defects of the fit say about the model's threshold and about others. The numbers follow the
+        ///  threshold and the good images of npad_model_with_thresholds() and npad_model_recalibrate().
+        ///
+        ///  @param model  the model
+        ///  @param known  receives the numbers; `size` must be set. The count is 0 if the fit had no known defects
+        ///  @param error  receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when an argument is null or the size is wrong
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_known_defects", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_model_known_defects(npad_model* model, npad_known_defects* known, npad_error** error);
+
+        /// <summary>
         ///  Creates a copy of a model with other thresholds. The calibrated scale changes so that 0.5 is the new threshold. The
         ///  two models share memory; each must be freed.
         ///
@@ -749,8 +768,8 @@ namespace Npad.Native
 
         /// <summary>
         ///  Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
-        ///  change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change. The
-        ///  two models share memory; each must be freed.
+        ///  change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change, nor do
+        ///  the operating point and the scores of known defects. The two models share memory; each must be freed.
         ///
         ///  @param model    the original model; it does not change
         ///  @param images   `count` good images; read during the call only
@@ -758,8 +777,9 @@ namespace Npad.Native
         ///  @param options  only "false_alarm_rate", "review_rate" and "date" are used; null for the rates of the model and today
         ///  @param changed  receives the new model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; otherwise as npad_score(), where the message names
-        ///          the image's index
+        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; NPAD_STATUS_WRONG_STATE when the operating point is
+        ///          "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(), where
+        ///          the message names the image's index
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_recalibrate", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_recalibrate(npad_model* model, npad_image* images, System.UIntPtr count, npad_options* options, npad_model** changed, npad_error** error);
@@ -780,10 +800,12 @@ namespace Npad.Native
         /// <summary>
         ///  Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
         ///  Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
-        ///  model. The model itself does not change.
+        ///  model. Its known defects are not kept, since the new model scores them differently: add them again. The model itself
+        ///  does not change.
         ///
         ///  @param model    the model to resume from
-        ///  @param options  only "date" and the progress callback are used; null for today and no callback
+        ///  @param options  only "date" and the progress callback are used and, if one of them has been set, "operating_point"
+        ///                  and "miss_cost"; null for today, no callback and the model's operating point
         ///  @param trainer  receives the trainer, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
@@ -805,6 +827,21 @@ namespace Npad.Native
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_add_image", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_add_image(npad_trainer* trainer, npad_image* image, npad_error** error);
+
+        /// <summary>
+        ///  Adds an image with a known defect, which is never learnt. npad_trainer_finish() scores it as the model will, and
+        ///  npad_model_known_defects() then says what thresholds find and what that costs. The option "operating_point" lets the
+        ///  known defects set the threshold; by default they only report. Their order does not matter, and good images may
+        ///  follow. A trainer keeps as many as 384 MiB hold, but 16 at least and 1024 at most. On failure it is unchanged.
+        ///
+        ///  @param trainer  the trainer, with at least one good image
+        ///  @param image    the image; read during the call only
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_WRONG_STATE when there is no good image yet, the trainer can keep no more known defects, or it has
+        ///          finished; otherwise as npad_trainer_add_image()
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_add_defect", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_add_defect(npad_trainer* trainer, npad_image* image, npad_error** error);
 
         /// <summary>
         ///  Sets the number of images that will be added, which the progress callback receives as `total`. It does not limit the
@@ -836,7 +873,9 @@ namespace Npad.Native
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
         ///          NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
-        ///          callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished
+        ///          callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
+        ///          needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
+        ///          typical good image
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_trainer_finish", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_trainer_finish(npad_trainer* trainer, npad_model** model, npad_error** error);
@@ -1141,6 +1180,70 @@ namespace Npad.Native
         ///  is NPAD_VERDICT_GOOD.
         /// </summary>
         public System.UIntPtr region_count;
+    }
+
+    /// <summary>
+    ///  What a model's known defects say about thresholds, see npad_model_known_defects(). Thresholds are in the units of raw
+    ///  scores. A false-alarm rate is the estimated share of good images above a threshold, 0 to 1, from the scores of the
+    ///  model's held-out good images.
+    ///
+    ///  Initialise it to zero and set `size`.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_known_defects
+    {
+        /// <summary>
+        ///  sizeof(npad_known_defects).
+        /// </summary>
+        public System.UIntPtr size;
+        /// <summary>
+        ///  Written by npad, as all that follows: the number of known defects. If it is 0, everything else is 0.
+        /// </summary>
+        public System.UIntPtr count;
+        /// <summary>
+        ///  Number of known defects that the model's threshold misses.
+        /// </summary>
+        public System.UIntPtr missed;
+        /// <summary>
+        ///  Number of known defects that `rate_threshold` misses.
+        /// </summary>
+        public System.UIntPtr rate_missed;
+        /// <summary>
+        ///  Number of known defects that `cost_threshold` misses.
+        /// </summary>
+        public System.UIntPtr cost_missed;
+        /// <summary>
+        ///  False-alarm rate at the model's threshold.
+        /// </summary>
+        public double false_alarm_rate;
+        /// <summary>
+        ///  False-alarm rate at `rate_threshold`.
+        /// </summary>
+        public double rate_false_alarm_rate;
+        /// <summary>
+        ///  False-alarm rate at `catch_all_threshold`: the price of finding all known defects.
+        /// </summary>
+        public double catch_all_false_alarm_rate;
+        /// <summary>
+        ///  False-alarm rate at `cost_threshold`.
+        /// </summary>
+        public double cost_false_alarm_rate;
+        /// <summary>
+        ///  The model's threshold.
+        /// </summary>
+        public float threshold;
+        /// <summary>
+        ///  The threshold of operating_point=rate.
+        /// </summary>
+        public float rate_threshold;
+        /// <summary>
+        ///  The threshold of operating_point=catch_all, which misses none.
+        /// </summary>
+        public float catch_all_threshold;
+        /// <summary>
+        ///  The threshold of operating_point=cost.
+        /// </summary>
+        public float cost_threshold;
     }
 
     /// <summary>

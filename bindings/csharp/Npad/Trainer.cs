@@ -28,7 +28,8 @@ namespace Npad
         }
 
         /// <summary>Resumes the fit of a model, to compute a new model from further good images. Only "date" and the
-        /// progress callback of the options are used.</summary>
+        /// progress callback of the options are used and, if one of them has been set, "operating_point" and
+        /// "miss_cost". Known defects must be added again.</summary>
         public static Trainer Resume(Model model, Options options = null)
         {
             if (model == null) throw new ArgumentNullException(nameof(model));
@@ -63,6 +64,19 @@ namespace Npad
                 NpadException.Check(
                     NativeMethods.npad_trainer_add_image((npad_trainer*)trainer.Pointer, view.First, &error), error,
                     reword);
+            GC.KeepAlive(callback);
+        }
+
+        /// <summary>Adds an image with a known defect, which is never learnt, after at least one good image. <see
+        /// cref="Finish"/> scores it; <see cref="Model.KnownDefects"/> reports, and the option "operating_point" lets the
+        /// known defects set the threshold. On failure the trainer is unchanged.</summary>
+        public void AddDefect(Image image)
+        {
+            npad_error* error = null;
+            using (var trainer = handle.Borrow())
+            using (var view = new Image.Pinned(image))
+                NpadException.Check(
+                    NativeMethods.npad_trainer_add_defect((npad_trainer*)trainer.Pointer, view.First, &error), error);
             GC.KeepAlive(callback);
         }
 

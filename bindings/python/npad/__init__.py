@@ -19,7 +19,7 @@ from ._library import Error, Status, call, library, text
 from ._logging import disable_logging, enable_logging
 from ._model import Cancellation, Model, Trainer, fit
 from ._options import Extractor, MethodInfo, OptionInfo, Options, OptionType, Progress, devices, methods, options
-from ._results import Decision, Region, Result, Verdict
+from ._results import Decision, KnownDefects, Region, Result, ThresholdEffect, Verdict
 
 __all__ = [
     "Cancellation",
@@ -27,6 +27,7 @@ __all__ = [
     "Error",
     "Extractor",
     "Image",
+    "KnownDefects",
     "MethodInfo",
     "Model",
     "OptionInfo",
@@ -37,6 +38,7 @@ __all__ = [
     "Result",
     "Roi",
     "Status",
+    "ThresholdEffect",
     "Trainer",
     "Verdict",
     "devices",

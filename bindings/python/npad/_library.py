@@ -137,6 +137,26 @@ class Output(Sized):
     ]
 
 
+class KnownDefects(Sized):
+    """npad_known_defects."""
+
+    _fields_ = [
+        ("size", _SIZE),
+        ("count", _SIZE),
+        ("missed", _SIZE),
+        ("rate_missed", _SIZE),
+        ("cost_missed", _SIZE),
+        ("false_alarm_rate", _DOUBLE),
+        ("rate_false_alarm_rate", _DOUBLE),
+        ("catch_all_false_alarm_rate", _DOUBLE),
+        ("cost_false_alarm_rate", _DOUBLE),
+        ("threshold", _FLOAT),
+        ("rate_threshold", _FLOAT),
+        ("catch_all_threshold", _FLOAT),
+        ("cost_threshold", _FLOAT),
+    ]
+
+
 class Extractor(Sized):
     """npad_extractor."""
 
@@ -190,6 +210,7 @@ _TYPES = {
     "npad_trainer_new": (_INT, [_P, _OUT, _OUT]),
     "npad_trainer_resume": (_INT, [_P, _P, _OUT, _OUT]),
     "npad_trainer_add_image": (_INT, [_P, _IMAGES, _OUT]),
+    "npad_trainer_add_defect": (_INT, [_P, _IMAGES, _OUT]),
     "npad_trainer_expect": (_INT, [_P, _SIZE, _OUT]),
     "npad_trainer_image_count": (_SIZE, [_P]),
     "npad_trainer_finish": (_INT, [_P, _OUT, _OUT]),
@@ -209,6 +230,7 @@ _TYPES = {
     "npad_model_false_alarm_rate": (_DOUBLE, [_P]),
     "npad_model_threshold": (_FLOAT, [_P]),
     "npad_model_review_threshold": (_FLOAT, [_P]),
+    "npad_model_known_defects": (_INT, [_P, ctypes.POINTER(KnownDefects), _OUT]),
     "npad_model_with_thresholds": (_INT, [_P, _FLOAT, _FLOAT, _OUT, _OUT]),
     "npad_model_recalibrate": (_INT, [_P, _IMAGES, _SIZE, _P, _OUT, _OUT]),
     "npad_model_warm_up": (_INT, [_P, _INT, _INT, _OUT]),

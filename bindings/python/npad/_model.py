@@ -15,7 +15,7 @@ from . import _library
 from ._arrays import BGR8, MAX_SIDE, RGB8, Array, Image, Pixels, Roi, view, views, writable
 from ._library import Handle, call, integer, library, output, text
 from ._options import Options, Progress, given
-from ._results import Decision, Result, decision, result
+from ._results import Decision, KnownDefects, Result, decision, known_defects, result
 
 _MAX_SIZE = ctypes.c_size_t(-1).value
 
@@ -132,6 +132,13 @@ class Model:
     def review_threshold(self) -> float:
         """The raw image score above which an image is for review; equal to the threshold if there is no review."""
         return library.npad_model_review_threshold(self._handle)
+
+    @property
+    def known_defects(self) -> KnownDefects | None:
+        """What the known defects of the fit say about thresholds, see Trainer.add_defect; None without any."""
+        native = _library.KnownDefects()
+        call("npad_model_known_defects", self._handle, ctypes.byref(native))
+        return known_defects(native)
 
     def with_thresholds(self, threshold: float | None = None, review: float | None = None) -> Model:
         """A copy of the model with other thresholds, in units of raw scores. No `review` means no review."""
@@ -291,10 +298,14 @@ class Trainer:
         self._handle = output("npad_trainer_new", "npad_trainer_free", chosen._handle)
 
     @classmethod
-    def resume(cls, model: Model, progress: Progress | None = None, date: str = "today") -> Trainer:
-        """Resumes the fit of a model, to compute a new model from further good images. `date` is the option."""
+    def resume(cls, model: Model, progress: Progress | None = None, **values: Any) -> Trainer:
+        """Resumes the fit of a model, to compute a new model from further good images.
+
+        Known defects must be added again. Of the keywords only date, operating_point and miss_cost are used; without
+        the last two, those of the model.
+        """
         trainer = cls.__new__(cls)
-        chosen = Options(progress=progress, date=date)
+        chosen = Options(progress=progress, **values)
         trainer._progress = chosen._progress
         arguments = (model._handle, chosen._handle)
         trainer._handle = output("npad_trainer_resume", "npad_trainer_free", *arguments)
@@ -311,6 +322,15 @@ class Trainer:
     def _add(self, image: Pixels, order: str, significant_bits: int, place: str = "") -> None:
         native, _kept = view(image, order=order, significant_bits=significant_bits)
         call("npad_trainer_add_image", self._handle, ctypes.byref(native), place=place)
+
+    def add_defect(self, image: Pixels, order: str = "rgb", significant_bits: int = 0) -> None:
+        """Adds an image with a known defect, which is never learnt, after at least one good image.
+
+        finish scores it; Model.known_defects reports, and the option operating_point lets the known defects set the
+        threshold. On failure the trainer is unchanged.
+        """
+        native, _kept = view(image, order=order, significant_bits=significant_bits)
+        call("npad_trainer_add_defect", self._handle, ctypes.byref(native))
 
     def __len__(self) -> int:
         return library.npad_trainer_image_count(self._handle)

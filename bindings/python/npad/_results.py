@@ -24,6 +24,47 @@ class Verdict(IntEnum):
 
 
 @dataclass(frozen=True)
+class ThresholdEffect:
+    """What a threshold does."""
+
+    threshold: float
+    """The threshold, in the units of raw scores."""
+    missed: int
+    """Number of known defects that it misses."""
+    false_alarm_rate: float
+    """Estimated share of good images above it, 0 to 1, from the scores of the model's held-out good images."""
+
+
+@dataclass(frozen=True)
+class KnownDefects:
+    """What a model's known defects say about thresholds."""
+
+    count: int
+    """Number of known defects."""
+    in_use: ThresholdEffect
+    """The model's threshold."""
+    rate: ThresholdEffect
+    """The threshold of operating_point="rate"."""
+    catch_all: ThresholdEffect
+    """The threshold of operating_point="catch_all", which finds all known defects."""
+    cost: ThresholdEffect
+    """The threshold of operating_point="cost"."""
+
+
+def known_defects(native: _library.KnownDefects) -> KnownDefects | None:
+    """The report in `native`; none without known defects."""
+    if native.count == 0:
+        return None
+    return KnownDefects(
+        native.count,
+        in_use=ThresholdEffect(native.threshold, native.missed, native.false_alarm_rate),
+        rate=ThresholdEffect(native.rate_threshold, native.rate_missed, native.rate_false_alarm_rate),
+        catch_all=ThresholdEffect(native.catch_all_threshold, 0, native.catch_all_false_alarm_rate),
+        cost=ThresholdEffect(native.cost_threshold, native.cost_missed, native.cost_false_alarm_rate),
+    )
+
+
+@dataclass(frozen=True)
 class Region:
     """A connected defect region, in pixels of the image; the centre of its first pixel is at (0, 0)."""
 

@@ -150,6 +150,29 @@ def test_the_card_shows_where_model_and_threshold_come_from(model):
     assert "set to a given value" in model.with_thresholds(2 * model.threshold).card
 
 
+def test_known_defects_report_and_set_the_threshold(model):
+    assert model.known_defects is None
+    good, bad = [part(seed) for seed in range(12)], [part(seed, scratched=True) for seed in (201, 202)]
+    trainer = npad.Trainer(size=96, threads=2, operating_point="catch_all")
+    with pytest.raises(npad.Error, match="good images before"):
+        trainer.add_defect(bad[0])
+    for image in good:
+        trainer.add(image)
+    with pytest.raises(npad.Error, match="no known defects"):
+        trainer.finish()
+    for image in bad:
+        trainer.add_defect(image)
+    careful = trainer.finish()
+    known = careful.known_defects
+    assert known.count == 2 and known.in_use.missed == 0 and known.in_use == known.catch_all
+    assert known.in_use.threshold == careful.threshold <= known.rate.threshold
+    assert known.rate.false_alarm_rate == pytest.approx(0.01, abs=1e-4)
+    assert all(careful.score(image).anomalous for image in bad)
+    resumed = npad.Trainer.resume(careful, operating_point="rate")
+    resumed.add(part(300))
+    assert resumed.finish().known_defects is None
+
+
 def test_threads_agree(model):
     expected = model.score(part(9)).score
     with ThreadPoolExecutor(8) as pool:

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
+use super::defects::{self, KnownRow};
 use crate::bench::quantile;
 use crate::dataset::{Dataset, GroundTruth, TestImage};
 use crate::fit;
@@ -47,6 +48,8 @@ pub struct Protocol {
     pub shots: Option<usize>,
     /// The seed of a random order of the good images; by name if None.
     pub shuffle: Option<u64>,
+    /// Numbers of defective test images that are drawn as known defects.
+    pub known_defects: Vec<usize>,
     /// The size of the maps; that of the images if None.
     pub eval_size: Option<InputSize>,
 }
@@ -62,6 +65,8 @@ pub struct Evaluation {
     pub fit_seconds: f64,
     pub score_ms: f64,
     pub model_bytes: usize,
+    /// What known defects bring; empty unless asked for.
+    pub known_defects: Vec<KnownRow>,
     /// Misses and false alarms first; empty unless asked for.
     pub shown: Vec<Shown>,
 }
@@ -100,7 +105,7 @@ impl Evaluation {
             train = shuffle(&train, seed);
         }
         let start = Instant::now();
-        let model = fit::fit(options, &train)?;
+        let model = fit::fit(options, &train, &[])?;
         let fit_seconds = start.elapsed().as_secs_f64();
         let mut evaluation = Self {
             dataset: dataset.name.clone(),
@@ -112,6 +117,7 @@ impl Evaluation {
             fit_seconds,
             score_ms: 0.0,
             model_bytes: model.to_bytes()?.len(),
+            known_defects: Vec::new(),
             shown: Vec::new(),
         };
         let mut pixel = dataset.has_masks.then(PixelMetrics::default);
@@ -125,6 +131,8 @@ impl Evaluation {
         evaluation.score_ms = quantile(&mut times, 0.5);
         evaluation.pixel_auroc = pixel.as_ref().and_then(PixelMetrics::auroc);
         evaluation.aupro = pixel.as_ref().and_then(PixelMetrics::aupro);
+        let known = &protocol.known_defects;
+        evaluation.known_defects = defects::measure(&model, &evaluation.scores(), known, options.seed())?;
         if keep {
             evaluation.show(&model, dataset)?;
         }
@@ -210,6 +218,9 @@ impl Evaluation {
             json!({"kind": kind, "images": images, "image_auroc": area.map(percent), "found": found})
         });
         object["kinds"] = kinds.collect();
+        if !self.known_defects.is_empty() {
+            object["known_defects"] = self.known_defects.iter().map(KnownRow::to_json).collect();
+        }
         object
     }
 }

@@ -1,6 +1,7 @@
 //! `npad eval`: fit on a data set's good images, score its test images, and measure.
 
 mod charts;
+mod defects;
 mod evaluation;
 mod measures;
 mod report;
@@ -62,6 +63,10 @@ pub struct Arguments {
     /// Write an HTML report with tables, charts and pictures of wrong decisions
     #[arg(long, value_name = "FILE.html")]
     report: Option<PathBuf>,
+    /// Also measure what N known defects bring: draws N of the defective test images 20 times and measures the operating
+    /// points on the others
+    #[arg(long, value_name = "N,N", value_delimiter = ',')]
+    defects: Vec<usize>,
     #[command(flatten)]
     fit: FitOptions,
 }
@@ -80,7 +85,13 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     }
     let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
     let mut options = arguments.fit.options()?;
-    let protocol = Protocol { shots: arguments.shots, shuffle: arguments.shuffle, eval_size };
+    defects::check(&arguments.defects, &datasets, &options)?;
+    let protocol = Protocol {
+        shots: arguments.shots,
+        shuffle: arguments.shuffle,
+        known_defects: arguments.defects.clone(),
+        eval_size,
+    };
     let keep = arguments.report.is_some();
     let mut series = Vec::new();
     for dataset in &datasets {

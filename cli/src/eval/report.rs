@@ -3,6 +3,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::charts;
+use super::defects;
 use super::evaluation::{Evaluation, Scored, Shown};
 use super::series::Series;
 use super::thumbnail::{data_uri, outline};
@@ -148,6 +149,7 @@ fn section(series: &Series) -> Result<Markup> {
             div { (charts::roc(&evaluation.scores(), operating)) }
             div { (charts::histogram(&calibrated)) }
             div.scroll { (kinds(series)) }
+            @if !evaluation.known_defects.is_empty() { div.scroll { (defects::table(&series.known_defects())) } }
         }
         @for outcome in outcomes { (outcome) }
     })

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::defects::{self, KnownRow};
 use super::evaluation::{Evaluation, Protocol, percent, thousandths};
 use crate::dataset::Dataset;
 use crate::metrics::{Statistics, mean};
@@ -63,6 +64,11 @@ impl Series {
         columns.filter_map(move |(column, name)| Some((name, mean(rows.iter().map(|row| Some(row[column].1)))?)))
     }
 
+    /// What known defects bring, as the mean over the fits.
+    pub fn known_defects(&self) -> Vec<KnownRow> {
+        defects::mean(self.fits.iter().map(|fit| &fit.known_defects[..]))
+    }
+
     /// Each kind of defect.
     pub fn kinds(&self) -> BTreeMap<&str, Kind> {
         let fits: Vec<_> = self.fits.iter().map(Evaluation::kinds).collect();
@@ -95,6 +101,10 @@ impl Series {
         }
         for (name, interval) in Evaluation::intervals(&self.fits) {
             object[format!("{name}_interval")] = json!(interval.map(|(low, high)| [percent(low), percent(high)]));
+        }
+        let known = self.known_defects();
+        if !known.is_empty() {
+            object["known_defects"] = known.iter().map(KnownRow::to_json).collect();
         }
         let kinds = self.kinds().into_iter().map(|(name, kind)| {
             let (area, found) = (kind.image_auroc.map(percent), thousandths(kind.found));

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub use self::atomic::{replace_file, write_file};
 
 use self::container::Container;
-use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_SMOOTHING, Options, REVIEW_RATES};
+use super::defects::MOST;
+use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
 use super::{Core, MapOptions, Metadata, Model, ThresholdSource};
 use crate::backbone::{BackboneSpec, HOST, MultiScale, Tiled};
@@ -119,7 +120,7 @@ impl Model {
         }
         let invalid =
             |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
-        let Header { metadata, normalisation } =
+        let Header { mut metadata, normalisation } =
             serde_json::from_str(&metadata).map_err(|e| invalid(&format!("its metadata: {e}")))?;
         let side = 1..=MAX_INPUT_SIDE;
         if !side.contains(&metadata.input.height) || !side.contains(&metadata.input.width) {
@@ -154,6 +155,14 @@ impl Model {
         if !ALARM_RATES.contains(&metadata.false_alarm_rate) || !REVIEW_RATES.contains(&metadata.review_rate) {
             return Err(invalid("its false-alarm or review rate is out of range"));
         }
+        if !(0.0..=MAX_MISS_COST).contains(&metadata.threshold_rule.miss_cost) {
+            return Err(invalid("its cost of a miss is out of range"));
+        }
+        if metadata.known_defects.as_ref().is_some_and(|known| {
+            !(1..=MOST).contains(&known.scores.len()) || !known.scores.iter().all(|score| score.is_finite())
+        }) {
+            return Err(invalid("the scores of its known defects are out of range"));
+        }
         let method = method(&metadata.method).map_err(|e| match &metadata.plugin {
             Some(plugin) => missing(format!(
                 "the model needs the method '{}' of the plug-in {plugin}: load it first, with npad_plugin_load or --plugin",
@@ -177,6 +186,8 @@ impl Model {
         if good_scores.is_empty() {
             return Err(invalid("its scores of good images are missing"));
         }
+        // What the scores say is computed, not believed.
+        metadata.measure_defects(&good_scores).map_err(|e| invalid(e.message()))?;
         let spec = match (own.take_u8(BACKBONE).ok(), normalisation) {
             (None, None) if metadata.backbone.starts_with(HOST) => {
                 let extractor = options.extractor().filter(|extractor| extractor.identity() == metadata.backbone);
@@ -280,6 +291,22 @@ mod tests {
         assert!(!model.card().contains('\0'), "{}", model.card());
     }
 
+    fn known(scores: Value) -> Value {
+        let effect = json!({"threshold": 1.0, "missed": 7, "false_alarm_rate": 0.9});
+        json!({"count": 9, "in_use": effect, "rate": effect, "catch_all": effect, "cost": effect, "scores": scores})
+    }
+
+    #[test]
+    fn numbers_about_known_defects_are_computed_anew() {
+        let bytes = damaged("known_defects", known(json!([1e30, 0.0])));
+        let model = Model::from_bytes(&bytes, &Options::default());
+        let Ok(model) = model else { return assert_eq!(model.err().unwrap().status(), Status::Runtime) };
+        let (metadata, known) = (model.metadata(), model.metadata().known_defects.clone().unwrap());
+        assert_eq!((known.count, known.scores, known.in_use.missed), (2, vec![0.0, 1e30], 1));
+        assert_eq!(known.in_use.threshold, metadata.image.threshold);
+        assert!(known.in_use.false_alarm_rate < 0.5 && known.catch_all.false_alarm_rate > 0.9);
+    }
+
     #[test]
     fn metadata_out_of_range_is_refused() {
         for (key, value) in [
@@ -294,6 +321,13 @@ mod tests {
             ("false_alarm_rate", json!(0.0)),
             ("false_alarm_rate", json!(0.9)),
             ("review_rate", json!(100.0)),
+            ("operating_point", json!("all")),
+            ("miss_cost", json!(-1.0)),
+            ("miss_cost", json!(null)),
+            ("known_defects", known(json!([]))),
+            ("known_defects", known(json!([1e300]))),
+            ("known_defects", known(json!(vec![1.0; 1025]))),
+            ("known_defects", json!({"scores": [1.0]})),
             ("threshold_interval", json!([3.0, 2.0])),
             ("threshold_interval", json!([1e300, 1e300])),
             ("images", json!("many")),
