@@ -9,9 +9,9 @@ const NAMES: usize = 30;
 const NOT_RECORDED: &str = "not recorded";
 
 impl Model {
-    /// The calibration card as plain text, one fact a line: the good images, thresholds, settings, versions and backbone.
-    /// It depends on the model alone, not on the device or the time. Facts that the npad that fitted the model did not
-    /// record are "not recorded".
+    /// The calibration card as plain text, one fact a line: the good images, thresholds, settings, versions and
+    /// backbone. It depends on the model alone, not on the device or the time. Facts that the npad that fitted the model
+    /// did not record are "not recorded".
     pub fn card(&self) -> String {
         self.metadata().card()
     }

@@ -1,4 +1,4 @@
-//! Calendar days, for the records of a model. The standard library has none, and npad needs no other part of a calendar.
+//! Calendar days, for the records of a model. The standard library has none, and npad needs no more of a calendar.
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,10 +4,10 @@
 //! The images' hashes are added up, since the sum does not depend on their order, continues in a resumed fit, and counts
 //! how often an image occurs (an exclusive or would lose pairs).
 //!
-//! An image's hash is the first half of its BLAKE3 hash. A cryptographic function, as an auditor holds the hash before the
-//! archive of the images: no other image can be found that may stand in for one of them. The sum of many hashes is weaker
-//! than a hash of all bytes, against somebody who may choose a large part of the images freely. [`Sample::hash`] would be too
-//! weak: it has 64 bits, depends on the seed, and is easily inverted.
+//! An image's hash is the first half of its BLAKE3 hash. It is a cryptographic function because the hash is known before
+//! the archive of the images is shown: nobody can find another image that stands in for one of them. Against somebody who
+//! may choose many of the images freely, the sum is weaker. [`Sample::hash`] would be too weak: it has 64 bits, depends
+//! on the seed, and can be inverted.
 //!
 //! [`Sample::hash`]: crate::method::Sample::hash
 
@@ -21,14 +21,14 @@ use crate::error::{Error, Result, Status};
 /// Values that are converted to bytes at once: enough for BLAKE3 to use vector instructions.
 const PIECE: usize = 8192;
 
-/// Hash of a set of images, which may contain equal ones: 32 hexadecimal digits as text. It does not depend on the order of
-/// the images. The hash of no images is 0.
+/// Hash of a set of images, which may contain equal ones: 32 hexadecimal digits as text. It does not depend on the
+/// order of the images. The hash of no images is 0.
 ///
-/// It is the sum of the images' hashes modulo 2^128. The hash of an image is the first 16 bytes, in little-endian order, of
-/// the BLAKE3 hash of the network's input for the image: the red, green and blue plane as 32-bit floats in little-endian
-/// order, after resizing, masking and normalisation. So it depends on the input size, the mask and the normalisation as
-/// well, but not on the file format. Processors round alike, except for images of more than 8 bits: there those without
-/// fused multiply-add (x86 before 2013) give other hashes than all others.
+/// It is the sum of the images' hashes modulo 2^128. The hash of an image is the first 16 bytes, in little-endian order,
+/// of the BLAKE3 hash of the network's input for the image: the red, green and blue plane as 32-bit floats in
+/// little-endian order, after resizing, masking and normalisation. So it depends on the input size, the mask and the
+/// normalisation as well, but not on the file format. Processors without fused multiply-add (x86 before 2013) round
+/// differently, so that they give other hashes for images of more than 8 bits.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct ImagesHash(u128);
