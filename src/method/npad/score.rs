@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 use crate::exec::scratch::Pool;
+use crate::math::kernels::padded;
 use crate::method::features::{patch_mean, select};
 use crate::method::state::unfit;
 use crate::method::whitening::NearestScratch;
@@ -231,13 +232,17 @@ impl NpadScorer {
             maps.resize_with(features.len(), Maps::default);
         }
         let maps = &mut maps[..features.len()];
+        // Where all channels are selected and need no padding, nothing is copied.
+        let channels = self.shape.2;
+        let is_whole = padded(channels) == channels && self.channels.iter().copied().eq(0..channels as u32);
         for (maps, features) in maps.iter_mut().zip(features) {
             check()?;
-            if pixel.is_some() || patch.is_some() {
+            if !is_whole && (pixel.is_some() || patch.is_some()) {
                 select(features, &self.channels, threads, &mut maps.selected)?;
             }
             if patch.is_some() {
-                patch_mean(&maps.selected, self.patch, threads, &mut maps.mean)?;
+                let selected = if is_whole { features } else { &maps.selected };
+                patch_mean(selected, self.patch, threads, &mut maps.mean)?;
             }
             if let Some(level) = centroids {
                 let cells = cells_of(features, self.centroid_patch, threads, &mut maps.cells)?;
@@ -246,7 +251,9 @@ impl NpadScorer {
         }
         check()?;
         if let Some(level) = pixel {
-            level.distances(maps.iter().map(|maps| &maps.selected), threads, relative, all)?;
+            let pairs = maps.iter().zip(features);
+            let selected = pairs.map(|(maps, features)| if is_whole { features } else { &maps.selected });
+            level.distances(selected, threads, relative, all)?;
             hand_out(all, level.grid(), 0, maps)?;
         }
         check()?;
