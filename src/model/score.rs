@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use ndarray::Array2;
 
+use super::combiner::Combiner;
 use super::extraction::{Extraction, Pipeline};
-use super::{ImagesHash, MapOptions, Model, Verdict};
+use super::{ImagesHash, Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::{try_reserve, try_resize, try_vec};
@@ -14,11 +15,8 @@ use crate::exec::rows::{Rows, RowsOut};
 use crate::exec::{Awake, Threads};
 use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
-use crate::postprocess::{
-    MapGeometry, Region, RegionFinder, Regions, Resizer, Smoother, calibrated_map, cut_off, maximum, peak, render,
-    unite,
-};
-use crate::preprocess::{InputSize, Normalisation};
+use crate::postprocess::{Region, RegionFinder, Regions, Resizer, calibrated_map, maximum, render};
+use crate::preprocess::Normalisation;
 
 /// Width of the excluded margin along the edge of an image's own mask, in grid cells: one for the methods'
 /// neighbourhoods and one for the backbone's receptive field.
@@ -87,46 +85,6 @@ pub struct Context {
     finder: RegionFinder,
     /// Map for the regions, if the caller requests no map.
     map: Vec<f32>,
-}
-
-/// Computes the smoothed map and the image score from the grids of an image's displacements.
-#[derive(Default)]
-pub struct Combiner {
-    smoother: Smoother,
-    map: Vec<f32>,
-    evidence: Vec<f32>,
-    scratch: Vec<u32>,
-}
-
-impl Combiner {
-    /// Computes the image score and the map of the network's input size, whose largest value is the score, from the pixels
-    /// that are `inside`.
-    pub fn run(
-        &mut self,
-        grids: &[GridScore],
-        shifts: &[(isize, isize)],
-        size: InputSize,
-        output: &MapOptions,
-        inside: Option<&[bool]>,
-        threads: &Threads,
-    ) -> Result<(f32, &[f32])> {
-        let grid = (grids[0].rows, grids[0].cols);
-        let geometry = MapGeometry { grid, size, sigma: output.smoothing, masked: inside.is_some() };
-        let of = |values: fn(&GridScore) -> &[f32]| shifts.iter().copied().zip(grids.iter().map(values));
-        self.smoother.run(of(|grid| &grid.map), geometry, inside, threads, &mut self.map)?;
-        let evidence = if grids[0].evidence.is_empty() {
-            None
-        } else {
-            self.smoother.run(of(|grid| &grid.evidence), geometry, inside, threads, &mut self.evidence)?;
-            Some(&self.evidence[..])
-        };
-        let score = peak(evidence.unwrap_or(&self.map), inside, output.peak_share, &mut self.scratch)?;
-        match evidence {
-            Some(evidence) => unite(&mut self.map, evidence, inside, score),
-            None => cut_off(&mut self.map, score),
-        }
-        Ok((score, &self.map))
-    }
 }
 
 /// The caller's buffers for the anomaly map of an image, of the image's size. None by default.

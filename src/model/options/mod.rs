@@ -1,12 +1,18 @@
 //! Options for fitting and loading.
 
+mod table;
+
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use safer_ffi::prelude::*;
+
+use self::table::option;
+pub use self::table::{
+    ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, OptionInfo, OptionKind, REVIEW_RATES, options,
+};
 
 use super::{Date, MapOptions, OperatingPoint, ThresholdRule};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};
@@ -15,219 +21,8 @@ use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::exec::semaphore::Wait;
 use crate::image::{Mask, Rectangle};
-use crate::method::{Kind, Method, Parameter, Parameters, method, methods};
+use crate::method::{Method, Parameters, method};
 use crate::preprocess::{Geometry, Normalisation};
-
-/// Upper limit of the grid step.
-pub(super) const MAX_GRID_STEP: usize = 8;
-/// Upper limit of the smoothing.
-pub(super) const MAX_SMOOTHING: f64 = 64.0;
-/// Range of the false-alarm rate.
-pub(super) const ALARM_RATES: RangeInclusive<f64> = 1e-5..=0.5;
-/// Range of the review rate.
-pub(super) const REVIEW_RATES: RangeInclusive<f64> = 0.0..=0.5;
-/// Upper limit of the cost of a miss.
-pub(super) const MAX_MISS_COST: f64 = 1e9;
-/// Upper limit of the numbers of threads and of concurrent calls.
-const MAX_THREADS: usize = 1024;
-/// Upper limit of the call timeout in milliseconds.
-const MAX_WAIT_MS: f64 = 1e9;
-
-/// The general options; the methods' parameters are separate.
-const OPTIONS: &[Parameter] = &[
-    Parameter { name: "method", default: "npad", kind: Kind::Form("the name of a method"), help: "detection method" },
-    Parameter {
-        name: "size",
-        default: "240",
-        kind: Kind::Form("a side ('240'), height x width ('320x256') or 'native'"),
-        help: "size of the network's input in pixels: a number N (as many pixels as an N x N square, with the aspect \
-               ratio of the first image), height x width, or 'native' (the size of the first image)",
-    },
-    Parameter {
-        name: "scales",
-        default: "1",
-        kind: Kind::Form("1, or 1 to 3 ascending factors from 1 to 4 joined by '+', the first of which is 1"),
-        help: "factors of the network's input size that images are scored at; the anomaly maps are averaged. '1+1.6' finds \
-               smaller defects and takes about 3 times the time",
-    },
-    Parameter {
-        name: "grid_step",
-        default: "2",
-        kind: Kind::Count(1, MAX_GRID_STEP),
-        help: "side of a grid cell in positions of the backbone's finest output at scale 1: 1 is finest, 2 takes a quarter of \
-               the time",
-    },
-    Parameter {
-        name: "tile",
-        default: "0",
-        kind: Kind::Form("0 or a multiple of 64 from 256 to 8192"),
-        help: "maximum side of a tile in pixels of the network's input: larger inputs are split into overlapping \
-               tiles, which limits memory; 0: no tiles",
-    },
-    Parameter {
-        name: "device",
-        default: "cpu",
-        kind: Kind::Form("cpu, cuda or cuda:N"),
-        help: "device that the backbone runs on; an unusable device is an error, there is no fallback",
-    },
-    Parameter {
-        name: "threads",
-        default: "0",
-        kind: Kind::Count(0, MAX_THREADS),
-        help: "number of worker threads; 0: one per core. Results do not depend on it",
-    },
-    Parameter {
-        name: "max_calls",
-        default: "0",
-        kind: Kind::Count(0, MAX_THREADS),
-        help: "maximum number of concurrent scoring calls of a model, each with its own working memory; further calls \
-               block. 0: one per core",
-    },
-    Parameter {
-        name: "call_timeout",
-        default: "none",
-        kind: Kind::NumberOr(0.0, MAX_WAIT_MS, &["none"]),
-        help: "milliseconds that a blocked scoring call waits before it fails; 0: it fails at once, 'none': no limit",
-    },
-    Parameter {
-        name: "seed",
-        default: "0",
-        kind: Kind::Count(0, usize::MAX),
-        help: "seed of the random number generator of a fit",
-    },
-    Parameter {
-        name: "date",
-        default: "today",
-        kind: Kind::Form("'today', a day YYYY-MM-DD or 'none'"),
-        help: "day of the fit or the recalibration, which the model records: 'today' (in UTC), a day, or 'none' for no \
-               record. With 'today' the same fit gives another model file on another day",
-    },
-    Parameter {
-        name: "false_alarm_rate",
-        default: "0.01",
-        kind: Kind::Number(*ALARM_RATES.start(), *ALARM_RATES.end()),
-        help: "target share of good images that are judged defective; sets the threshold",
-    },
-    Parameter {
-        name: "review_rate",
-        default: "0",
-        kind: Kind::Number(*REVIEW_RATES.start(), *REVIEW_RATES.end()),
-        help: "target share of good images that are judged defective or for review; sets a second, lower threshold. \
-               Must be above false_alarm_rate to have an effect; 0: no review",
-    },
-    Parameter {
-        name: "operating_point",
-        default: "rate",
-        kind: Kind::Choice(OperatingPoint::NAMES),
-        help: "what sets the threshold: false_alarm_rate, or, up to its threshold, the known defects: the highest threshold \
-               that finds them all, or the one with the least miss_cost * share of known defects missed + estimated \
-               false-alarm rate",
-    },
-    Parameter {
-        name: "miss_cost",
-        default: "1",
-        kind: Kind::Number(0.0, MAX_MISS_COST),
-        help: "weight of the share of known defects missed against the false-alarm rate. If a missed defect costs as much \
-               as 500 false alarms and 2 of 1000 parts are defective: 500 * 0.002 / 0.998 = 1",
-    },
-    Parameter {
-        name: "smoothing",
-        default: "4",
-        kind: Kind::Number(0.0, MAX_SMOOTHING),
-        help: "standard deviation of the anomaly map's Gaussian smoothing, in pixels of the network's input at scale 1",
-    },
-    Parameter {
-        name: "peak_share",
-        default: "0.01",
-        kind: Kind::Number(0.0, 1.0),
-        help: "share of the map's highest values whose mean is the image score; 0: the maximum",
-    },
-    Parameter {
-        name: "min_region_area",
-        default: "1",
-        kind: Kind::Count(1, usize::MAX),
-        help: "minimum area of a region in pixels of the image; smaller regions are dropped",
-    },
-    Parameter {
-        name: "backbone",
-        default: "",
-        kind: Kind::Path,
-        help: "path of a custom ONNX backbone; empty: the built-in backbone",
-    },
-    Parameter {
-        name: "backbone_mean",
-        default: "0.485,0.456,0.406",
-        kind: Kind::Form("three numbers, R,G,B"),
-        help: "means of R, G and B that the custom backbone was trained with, for values 0 to 1",
-    },
-    Parameter {
-        name: "backbone_std",
-        default: "0.229,0.224,0.225",
-        kind: Kind::Form("three numbers above 0, R,G,B"),
-        help: "standard deviations of R, G and B that the custom backbone was trained with, for values 0 to 1",
-    },
-];
-
-/// Type of an option's value. The numbers are part of the C ABI.
-#[derive_ReprC]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(i32)]
-pub enum OptionKind {
-    /// A whole number.
-    Integer = 0,
-    /// A real number.
-    Number = 1,
-    /// One of several words.
-    Choice = 2,
-    /// Any of several words, joined by '+'.
-    Flags = 3,
-    /// Text.
-    Text = 4,
-    /// The path of a file.
-    Path = 5,
-}
-
-impl OptionKind {
-    fn of(kind: Kind) -> Self {
-        match kind {
-            Kind::Count(..) | Kind::Odd(..) => Self::Integer,
-            Kind::Number(..) | Kind::NumberOr(..) => Self::Number,
-            Kind::Choice(_) | Kind::Preset(_) => Self::Choice,
-            Kind::Set(_) => Self::Flags,
-            Kind::Text | Kind::Form(_) => Self::Text,
-            Kind::Path => Self::Path,
-        }
-    }
-}
-
-/// Description of an option.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OptionInfo {
-    /// Name, as [`Options::set`] takes it.
-    pub name: &'static str,
-    /// Type of its value.
-    pub kind: OptionKind,
-    /// Default value.
-    pub default: &'static str,
-    /// Range of values, in words.
-    pub range: String,
-    /// What the option does, in one line.
-    pub help: &'static str,
-}
-
-/// All options: first the general ones, then the parameters of each method, named `METHOD.name`.
-pub fn options() -> Vec<OptionInfo> {
-    let parameters = methods().into_iter().flat_map(|method| method.parameters().to_vec());
-    let all = OPTIONS.iter().copied().chain(parameters);
-    all.map(|Parameter { name, default, kind, help }| OptionInfo {
-        name,
-        kind: OptionKind::of(kind),
-        default,
-        range: kind.to_string(),
-        help,
-    })
-    .collect()
-}
 
 /// The option `date`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -468,17 +263,6 @@ impl Options {
 fn owner(key: &str) -> Result<Option<&'static dyn Method>> {
     let owner = key.split_once('.').map(|(owner, _)| method(owner).map_err(|e| e.context(format!("option '{key}'"))));
     owner.transpose()
-}
-
-/// The option of that name.
-fn option(key: &str) -> Result<&'static Parameter> {
-    OPTIONS.iter().find(|option| option.name == key).ok_or_else(|| {
-        let known: Vec<_> = OPTIONS.iter().map(|option| option.name).collect();
-        Error::new(
-            Status::InvalidOption,
-            format!("there is no option '{key}'; known are {} and METHOD.parameter", known.join(", ")),
-        )
-    })
 }
 
 /// Three finite numbers, separated by commas, of at least `low`.

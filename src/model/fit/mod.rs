@@ -1,0 +1,294 @@
+//! Fitting a model to good images, one image at a time.
+
+mod config;
+mod trainer;
+
+pub use trainer::Trainer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use half::f16;
+use rayon::prelude::*;
+
+use self::config::{FitConfig, Input};
+use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap};
+use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::memory::try_resize;
+use crate::exec::progress::Progress;
+use crate::exec::scratch::Pool;
+use crate::exec::semaphore::{Semaphore, Wait};
+use crate::image::ImageView;
+use crate::method::{FitOutcome, Fitter, HalfMap, Parameters, Sample, SampleImage};
+use crate::model::combiner::Combiner;
+use crate::model::decision::Calibration;
+use crate::model::defects::{DefectImages, KnownDefects};
+use crate::model::extraction::Pipeline;
+use crate::model::roi::own_mask_in_a_fit;
+use crate::model::{Core, ImagesHash, Metadata, Model, Recalibration, ThresholdSource};
+
+/// Minimum number of good images: a single image shows no variation.
+pub const MIN_IMAGES: usize = 2;
+/// Number of good images from which the threshold is reliable.
+const RECOMMENDED_IMAGES: usize = 20;
+
+struct Fit {
+    config: FitConfig,
+    progress: Progress,
+    /// Total number of images, for the progress callback; 0 if unknown.
+    expected: usize,
+    spec: BackboneSpec,
+    backbone: Arc<dyn FeatureExtractor>,
+    device: Device,
+    threads: Arc<Threads>,
+    /// Call limits of the model.
+    call_limit: usize,
+    wait: Wait,
+    fitter: Box<dyn Fitter>,
+    sample: Sample,
+    defects: DefectImages,
+    /// Whether the fitter's statistics have been started.
+    prepared: bool,
+    /// Hash of all images learnt, those of a resumed fit included; none if it is not known.
+    images_hash: Option<ImagesHash>,
+    /// State of the model that the fit resumes.
+    prior: Option<PriorFit>,
+    /// None before the first image.
+    input: Option<Input>,
+    /// The sum of all tensors in units of 1 / [`SUM_UNITS`]: integers add up to the same sum in any order.
+    sum: Vec<i64>,
+    /// The maps of the latest image, at each displacement.
+    features: Vec<FeatureMap>,
+}
+
+#[derive(Clone, Default)]
+struct PriorFit {
+    images: usize,
+    good_scores: Vec<f32>,
+    recalibration: Option<Recalibration>,
+}
+
+impl Fit {
+    fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
+        self.progress.report("learning", self.sample.seen(), self.expected)?;
+        if image.mask().is_some() || image.roi().is_some() {
+            return Err(own_mask_in_a_fit());
+        }
+        if self.sample.is_full() {
+            self.prepare()?;
+        }
+        // The first image's geometry is stored only after the image has been learnt.
+        let mut first = None;
+        let input = match &mut self.input {
+            Some(input) => input,
+            None => first.insert(self.config.input(image, &*self.backbone, &self.threads)?),
+        };
+        let mut pipeline = Pipeline {
+            backbone: &*self.backbone,
+            displacements: &self.config.shifts,
+            roi: input.roi.as_ref(),
+            margin: 0,
+            mean: &[],
+            threads: &self.threads,
+        };
+        if self.sample.is_full() && pipeline.displacements.len() > 1 {
+            // Displaced features are only needed of an image that is stored.
+            input.extraction.load(0, image, pipeline)?;
+            if !self.sample.would_store(self.sample.hash(input.extraction.tensor())) {
+                pipeline.displacements = &self.config.shifts[..1];
+            }
+        }
+        let mut features = std::mem::take(&mut self.features);
+        features.resize_with(self.config.shifts.len(), FeatureMap::default);
+        let maps = &mut features[..pipeline.displacements.len()];
+        input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
+        self.sample.check_shape(&maps[0])?;
+        let tensor = input.extraction.tensor();
+        try_resize(&mut self.sum, tensor.len(), 0)?;
+        let offer = self.sample.offer(bytes(&maps[0], &self.config), self.sample.hash(tensor));
+        let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()? });
+        let kept = offer.place.is_some().then(halves).transpose()?;
+        if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
+            accumulator.observe(&maps[0], &self.threads)?;
+        }
+        // Nothing can fail from here on.
+        self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum = sum.wrapping_add(fixed(*v)));
+        if let Some(hash) = &mut self.images_hash {
+            hash.add(tensor);
+        }
+        self.sample.accept(offer, kept);
+        self.features = features;
+        self.input = self.input.take().or(first);
+        Ok(())
+    }
+
+    fn add_defect(&mut self, image: &ImageView<'_>) -> Result<()> {
+        self.progress.report("known defects", self.defects.len(), 0)?;
+        if image.mask().is_some() || image.roi().is_some() {
+            return Err(own_mask_in_a_fit());
+        }
+        let Some(input) = &mut self.input else {
+            let message = "there is no good image yet, and the first one determines the size of the network's input: add the \
+                           good images before the known defects";
+            return Err(Error::new(Status::WrongState, message));
+        };
+        let pipeline = Pipeline {
+            backbone: &*self.backbone,
+            displacements: &self.config.shifts,
+            roi: input.roi.as_ref(),
+            margin: 0,
+            mean: &[],
+            threads: &self.threads,
+        };
+        let maps = &mut self.features[..];
+        self.defects.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
+        input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
+        self.sample.check_shape(&maps[0])?;
+        self.defects.add(maps, (image.width(), image.height()))
+    }
+
+    /// Starts the statistics with the images of the sample, unless they have been started.
+    fn prepare(&mut self) -> Result<()> {
+        if let Some(accumulator) = self.fitter.accumulator().filter(|_| !self.prepared) {
+            accumulator.prepare(&self.sample, &self.threads)?;
+            let mut features = FeatureMap::default();
+            for image in self.sample.images() {
+                image.maps[0].read(&mut features)?;
+                accumulator.observe(&features, &self.threads)?;
+            }
+        }
+        self.prepared = true;
+        Ok(())
+    }
+
+    fn check_enough(&self) -> Result<()> {
+        let images = self.sample.seen();
+        if images >= if self.prior.is_some() { 1 } else { MIN_IMAGES } {
+            return Ok(());
+        }
+        if self.prior.is_some() {
+            return Err(Error::new(
+                Status::NotEnoughImages,
+                "there are no further good images; a resumed fit needs at least one",
+            ));
+        }
+        Err(Error::new(
+            Status::NotEnoughImages,
+            format!(
+                "{images} good images are too few for a fit: at least {MIN_IMAGES} are needed, 20 or more are \
+                 recommended"
+            ),
+        ))
+    }
+
+    fn finish(&mut self) -> Result<Model> {
+        self.check_enough()?;
+        let result = self.prepare().and_then(|()| self.model());
+        if result.is_err() && !self.sample.is_full() {
+            // Later images affect all decisions, as if this call had not been made.
+            self.prepared = false;
+        }
+        result
+    }
+
+    fn model(&mut self) -> Result<Model> {
+        let Self { config, sample, threads, progress, .. } = self;
+        let out_of_order = || Error::new(Status::Internal, "images without an input size");
+        let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
+        let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
+        let inside = roi.as_ref().filter(|roi| roi.excludes).map(|roi| &roi.inside[..]);
+        let new_scores: Result<Vec<f32>> = threads.run(|| {
+            let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
+                Ok(combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?.0)
+            });
+            held_out.collect()
+        });
+        let PriorFit { images, mut good_scores, recalibration } = self.prior.clone().unwrap_or_default();
+        good_scores.extend(new_scores?);
+        let (false_alarm_rate, review_rate) = config.rates;
+        let metadata = Metadata {
+            npad_version: env!("CARGO_PKG_VERSION").to_owned(),
+            method: config.method.name().to_owned(),
+            parameters: owned(&config.parameters),
+            input: *size,
+            grid_step: config.grid_step,
+            tile: config.tile,
+            scales: config.scales.factors().to_vec(),
+            output: config.output,
+            seed: config.seed,
+            images: images + sample.seen(),
+            images_hash: self.images_hash,
+            fitted_on: config.date.date(),
+            held_out: 0,
+            false_alarm_rate,
+            review_rate,
+            threshold_rule: config.threshold_rule,
+            known_defects: None,
+            image: NO_THRESHOLD,
+            threshold_interval: None,
+            // An earlier npad has not recorded whether the scores that the fit resumes with were replaced.
+            threshold_source: match (recalibration, self.images_hash) {
+                (Some(_), _) => Some(ThresholdSource::Recalibrated),
+                (None, Some(_)) => Some(ThresholdSource::HeldOut),
+                (None, None) => None,
+            },
+            recalibration,
+            review: NO_THRESHOLD.threshold,
+            backbone: self.backbone.identity().to_owned(),
+            mask: roi.as_ref().map(|roi| roi.mask.size()),
+            plugin: config.method.plugin().map(str::to_owned),
+        };
+        let units = SUM_UNITS * metadata.images as f64;
+        let core = Core {
+            backbone: self.backbone.clone(),
+            spec: self.spec.clone(),
+            scorer,
+            shifts: config.shifts.clone(),
+            threads: threads.clone(),
+            roi: roi.clone(),
+            // Rounded as in the model file, so that a model scores the same before and after saving.
+            mean: self.sum.iter().map(|sum| f16::from_f64(*sum as f64 / units).to_f32()).collect(),
+            contexts: Pool::default(),
+            calls: Semaphore::new(self.call_limit),
+            wait: self.wait,
+            device: self.device,
+        };
+        let mut model = Model { metadata, good_scores, core: Arc::new(core) };
+        model.metadata.known_defects = self.defects.scores(&model, progress)?.map(KnownDefects::unmeasured);
+        let Model { metadata, good_scores, .. } = &mut model;
+        metadata.calibrate(good_scores)?;
+        log::info!("learnt {} good images with {}", metadata.images, metadata.method);
+        if metadata.images < RECOMMENDED_IMAGES && !metadata.extrapolates() {
+            let images = metadata.images;
+            log::warn!(
+                "the threshold is unreliable with {images} good images; {RECOMMENDED_IMAGES} or more are recommended"
+            );
+        }
+        Ok(model)
+    }
+}
+
+/// Of a model whose thresholds have not been computed: no score exceeds them.
+const NO_THRESHOLD: Calibration = Calibration { typical: 0.0, threshold: f32::MAX };
+
+/// Units of [`Fit::sum`]. The sum of 2^23 images of the largest values of f16 does not overflow.
+const SUM_UNITS: f64 = (1 << 24) as f64;
+
+/// A value of a tensor in units of 1 / [`SUM_UNITS`]. The mean is stored in f16, whose range limits it.
+fn fixed(value: f32) -> i64 {
+    let most = f16::MAX.to_f32();
+    (f64::from(value.clamp(-most, most)) * SUM_UNITS).round() as i64
+}
+
+/// Bytes that the sample and the held-out scores need for an image with such feature maps.
+fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
+    // Distances of up to three levels, and the map and the evidence that they are combined to.
+    const HELD_OUT_MAPS: usize = 5;
+    let values = size_of::<f16>() * map.as_slice().len() + HELD_OUT_MAPS * size_of::<f32>() * map.positions();
+    values * config.shifts.len()
+}
+
+fn owned(parameters: &Parameters) -> BTreeMap<String, String> {
+    parameters.values().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
