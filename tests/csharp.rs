@@ -13,7 +13,7 @@ fn root() -> &'static Path {
 fn the_native_methods_are_generated_from_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("NativeMethods.g.cs");
-    let types = ["error", "image/format", "model/decision", "model/options"].map(str::to_owned);
+    let types = ["error", "image/format", "model/decision", "model/options/table"].map(str::to_owned);
     let abi = ["callbacks", "extractor", "image", "output", "plugin", "version"].map(|name| format!("abi/{name}"));
     let boundary = [
         "cancellation",

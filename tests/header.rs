@@ -22,7 +22,7 @@ fn the_header_is_generated_from_the_source() {
         "src/image/format.rs",
         "src/image/view.rs",
         "src/model/decision.rs",
-        "src/model/options.rs",
+        "src/model/options/table.rs",
         "src/abi/mod.rs",
         "src/ffi/mod.rs",
     ]

@@ -10,9 +10,8 @@ use std::time::Duration;
 use safer_ffi::prelude::*;
 
 use self::table::option;
-pub use self::table::{
-    ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, OptionInfo, OptionKind, REVIEW_RATES, options,
-};
+pub(super) use self::table::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, REVIEW_RATES};
+pub use self::table::{OptionInfo, OptionKind, options};
 
 use super::{Date, MapOptions, OperatingPoint, ThresholdRule};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};

@@ -9,15 +9,15 @@ use crate::method::{Kind, Parameter, methods};
 use crate::model::OperatingPoint;
 
 /// Upper limit of the grid step.
-pub const MAX_GRID_STEP: usize = 8;
+pub(in crate::model) const MAX_GRID_STEP: usize = 8;
 /// Upper limit of the smoothing.
-pub const MAX_SMOOTHING: f64 = 64.0;
+pub(in crate::model) const MAX_SMOOTHING: f64 = 64.0;
 /// Range of the false-alarm rate.
-pub const ALARM_RATES: RangeInclusive<f64> = 1e-5..=0.5;
+pub(in crate::model) const ALARM_RATES: RangeInclusive<f64> = 1e-5..=0.5;
 /// Range of the review rate.
-pub const REVIEW_RATES: RangeInclusive<f64> = 0.0..=0.5;
+pub(in crate::model) const REVIEW_RATES: RangeInclusive<f64> = 0.0..=0.5;
 /// Upper limit of the cost of a miss.
-pub const MAX_MISS_COST: f64 = 1e9;
+pub(in crate::model) const MAX_MISS_COST: f64 = 1e9;
 /// Upper limit of the numbers of threads and of concurrent calls.
 const MAX_THREADS: usize = 1024;
 /// Upper limit of the call timeout in milliseconds.
