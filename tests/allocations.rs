@@ -78,7 +78,8 @@ fn a_warm_score_allocates_nothing() {
     let five = [("npad.shifts", "5"), ("size", "200"), ("threads", "4")];
     let pixels = [("npad.levels", "pixel+patch+centroids")];
     let tiles = [("size", "320x288"), ("tile", "256")];
-    for settings in [&one[..], &five, &pixels, &tiles] {
+    let scales = [("scales", "1+1.6+2"), ("npad.shifts", "5")];
+    for settings in [&one[..], &five, &pixels, &tiles, &scales] {
         let model = fit(&options(settings), &good_images(10)).unwrap();
         let mut line = Line::new(&model, 160, 120);
         assert_eq!(count_after_first(|| line.score()), 0, "allocations for a hundred images with {settings:?}");

@@ -41,6 +41,7 @@ ABLATIONS = [
     ("the same without neighbours", [PIXEL, "npad.neighbourhood=1"]),
     ("the same without weights of neighbours", [PIXEL, "npad.similarity_power=0"]),
     ("with five shifts", ["npad.shifts=5"]),
+    ("at two scales", ["scales=1+1.6"]),
     ("without shrinkage", ["npad.shrinkage=0"]),
     ("with estimated shrinkage", ["npad.shrinkage=estimated"]),
 ]
