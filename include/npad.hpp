@@ -774,7 +774,7 @@ class Model {
  public:
   explicit Model(npad_model *owned) noexcept : handle_(owned) {}
 
-  /// Fits a model to at least two good images.
+  /// Fits a model to at least three good images.
   static Model fit(const std::vector<Image> &images, const Options &options = Options()) {
     return fit(images.data(), images.size(), options);
   }
@@ -993,7 +993,7 @@ class Trainer {
   }
 
   /// Resumes the fit of a model, to compute a new model from further good images. Only "date" and the progress callback
-  /// of the options are used and, if one of them has been set, "operating_point" and "miss_cost". Known defects must be
+  /// of the options are used and, where they have been set, "operating_point" and "miss_cost". Known defects must be
   /// added again.
   static Trainer resume(const Model &model, const Options &options = Options()) {
     npad_trainer *trainer = nullptr;

@@ -6,6 +6,7 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{Gray, fit, good_images, options};
@@ -13,7 +14,6 @@ use npad::exec::Threads;
 use npad::exec::progress::Cancellation;
 use npad::exec::rows::RowsOut;
 use npad::model::{Model, ScoreBuffers};
-use npad::postprocess::Regions;
 
 /// Counts what the process asks of the heap.
 struct Counting;
@@ -94,24 +94,33 @@ fn models_of_different_sizes_take_turns_without_allocating() {
     assert_eq!(count_after_first(|| lines.iter_mut().for_each(Line::score)), 0);
 }
 
-/// Each call starts within the previous one, so that they all run at once.
+/// Two calls at once, many times, so that each kind of working memory is needed twice.
 fn a_warm_up_prepares_for_concurrent_calls() {
-    fn nested(model: &Model, image: &Gray, depth: usize) {
-        let found = |_: &Regions| {
-            if depth > 1 {
-                nested(model, image, depth - 1);
+    let calls = Threads::resolve(0).min(2);
+    for scales in ["1", "1+1.6"] {
+        let model = fit(&options(&[("max_calls", "2"), ("scales", scales)]), &good_images(10)).unwrap();
+        let image = Gray::good(160, 120, 50);
+        model.warm_up(160, 120).unwrap();
+        let barrier = Barrier::new(calls + 1);
+        std::thread::scope(|scope| {
+            for _ in 0..calls {
+                scope.spawn(|| {
+                    barrier.wait();
+                    barrier.wait();
+                    for _ in 0..50 {
+                        model.score_into(&image.view(), ScoreBuffers::default(), |_| Ok(())).unwrap();
+                    }
+                    barrier.wait();
+                });
             }
-            Ok(())
-        };
-        model.score_into(&image.view(), ScoreBuffers::default(), found).unwrap();
+            barrier.wait();
+            let before = COUNT.load(Ordering::Relaxed);
+            barrier.wait();
+            barrier.wait();
+            let count = COUNT.load(Ordering::Relaxed) - before;
+            assert_eq!(count, 0, "allocations of {calls} concurrent calls with scales {scales}");
+        });
     }
-    let calls = Threads::resolve(0).min(4);
-    let model = fit(&options(&[("max_calls", "4")]), &good_images(10)).unwrap();
-    let image = Gray::good(160, 120, 50);
-    model.warm_up(160, 120).unwrap();
-    let before = COUNT.load(Ordering::Relaxed);
-    nested(&model, &image, calls);
-    assert_eq!(COUNT.load(Ordering::Relaxed) - before, 0, "allocations of the first {calls} concurrent calls");
 }
 
 fn a_cancelled_batch_allocates_no_maps() {

@@ -187,6 +187,51 @@ fn thresholds_follow_new_good_images() {
 }
 
 #[test]
+fn recalibration_does_not_depend_on_the_thresholds_before() {
+    let model = fit(&options(&[("min_region_area", "60")]), &good_images(12)).unwrap();
+    let others: Vec<Gray> = (100..112).map(|seed| Gray::good(160, 120, seed)).collect();
+    let recalibrated = |defective: f32| {
+        let model = model.with_thresholds(Thresholds { review: defective, defective }).unwrap();
+        model.recalibrate(others.iter().map(|image| Ok(image.view())), None, None).unwrap().thresholds()
+    };
+    let Thresholds { defective, .. } = model.thresholds();
+    assert_eq!(recalibrated(1.01 * defective), recalibrated(100.0 * defective));
+    let low = model.metadata().image.typical * 1.001;
+    assert_eq!(recalibrated(low), recalibrated(100.0 * defective));
+}
+
+#[test]
+fn thresholds_out_of_range_are_refused() {
+    let model = fit(&options(&[]), &good_images(12)).unwrap();
+    let Thresholds { defective, .. } = model.thresholds();
+    let inf = f32::INFINITY;
+    for (review, defective) in [
+        (-1.0, defective),
+        (f32::NAN, defective),
+        (inf, inf),
+        (0.0, f32::NAN),
+        (2.0 * defective, defective),
+        (0.0, 0.0),
+    ] {
+        let error = model.with_thresholds(Thresholds { review, defective }).err().unwrap();
+        assert_eq!(error.status(), Status::InvalidArgument, "{review} {defective}: {error}");
+    }
+}
+
+/// Held-out scores of a small fit are those of another model.
+#[test]
+fn thresholds_come_from_the_further_images_where_these_are_the_majority() {
+    let images = good_images(24);
+    for (first, held_out) in [(3, 21), (11, 13), (12, 24), (20, 24)] {
+        let model = fit(&options(&[]), &images[..first]).unwrap();
+        let mut trainer = Trainer::resume(&model, &Options::default()).unwrap();
+        images[first..].iter().try_for_each(|image| trainer.add(&image.view())).unwrap();
+        let resumed = trainer.finish().unwrap();
+        assert_eq!((resumed.metadata().images, resumed.metadata().held_out), (24, held_out), "{first}");
+    }
+}
+
+#[test]
 fn a_fit_goes_on_with_further_images() {
     let options = options(&[("npad.centroids", "32")]);
     let images = good_images(40);

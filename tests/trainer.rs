@@ -34,6 +34,37 @@ fn a_refused_first_image_decides_nothing() {
 }
 
 #[test]
+fn a_refused_image_changes_nothing_for_known_defects() {
+    let mut trainer = Trainer::new(&options(&[])).unwrap();
+    good_images(4).iter().try_for_each(|image| trainer.add(&image.view())).unwrap();
+    let pixels: Vec<u8> = std::iter::repeat_n(f32::NAN.to_ne_bytes(), 100 * 50).flatten().collect();
+    let bad = ImageView::new(&pixels, 100, 50, 400, PixelFormat::Grayf32).unwrap();
+    assert!(trainer.add(&bad).is_err());
+    trainer.add_defect(&Gray::scratched(160, 120, 100, (60, 40)).view()).unwrap();
+    assert_eq!(trainer.finish().unwrap().metadata().known_defects.as_ref().unwrap().count, 1);
+}
+
+/// A copy of a learnt image scores far lower than an unseen one when it is held out.
+#[test]
+fn copies_are_not_learnt() {
+    let images = good_images(12);
+    for method in ["npad", "padim", "patchcore", "spade"] {
+        let options = options(&[("method", method)]);
+        let once = fit(&options, &images).unwrap();
+        let copies: Vec<Gray> = images.iter().chain(&images[..5]).chain(&images[..1]).cloned().collect();
+        assert!(fit(&options, &copies).unwrap().to_bytes().unwrap() == once.to_bytes().unwrap(), "{method}");
+        let same = vec![images[0].clone(); 20];
+        let error = fit(&options, &same).err().unwrap();
+        assert!(error.status() == Status::NotEnoughImages && error.message().contains("equal others"), "{error}");
+    }
+    let mut trainer = Trainer::new(&options(&[])).unwrap();
+    images[..2].iter().chain(&images[..2]).try_for_each(|image| trainer.add(&image.view())).unwrap();
+    assert_eq!((trainer.images(), trainer.finish().err().unwrap().status()), (2, Status::NotEnoughImages));
+    trainer.add(&images[2].view()).unwrap();
+    trainer.finish().unwrap();
+}
+
+#[test]
 fn a_cancelled_finish_changes_nothing() {
     let images = good_images(8);
     for method in ["npad", "patchcore", "spade"] {

@@ -48,7 +48,9 @@ pub struct npad_image {
     pub significant_bits: i32,
     /// Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
     /// Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. A
-    /// mask that excludes no pixel has no effect. For scoring only: a fit takes one mask for all images, see
+    /// mask that excludes no pixel has no effect. The mean of the good images replaces what is excluded, which changes the
+    /// features around it: with N-pad and PaDiM leave at least a quarter of the image's width and height, or good images
+    /// become defective; with PatchCore and SPADE use a mask of the fit instead. For scoring only: a fit takes one mask for all images, see
     /// npad_options_set_mask().
     pub mask: *const npad_mask,
     /// Left edge of a rectangular region of interest, in pixels of the image. Pixels outside the rectangle are

@@ -10,7 +10,7 @@ use super::tiles::{reshape, tap_map};
 use super::{FeatureExtractor, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::try_resize;
+use crate::exec::memory::{try_resize, try_vec};
 use crate::exec::scratch::Pool;
 use crate::math::axis::{Axis, Separable};
 use crate::preprocess::{InputSize, Normalisation};
@@ -188,7 +188,13 @@ impl FeatureExtractor for MultiScale {
     }
 
     fn warm_up(&self, size: InputSize, images: usize, calls: usize) -> Result<()> {
-        self.smaller(size).chain([size]).try_for_each(|size| self.inner.warm_up(size, images, calls))
+        self.smaller(size).chain([size]).try_for_each(|size| self.inner.warm_up(size, images, calls))?;
+        let inputs = try_vec(self.max_batch(size).min(images) * 3 * size.height * size.width, 0.0)?;
+        self.scratch.warm_up(
+            calls,
+            || Ok(Scratch::default()),
+            |scratch| self.run(&inputs, size, scratch, &mut |_, _| Ok(())),
+        )
     }
 
     fn max_batch(&self, size: InputSize) -> usize {

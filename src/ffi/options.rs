@@ -51,6 +51,8 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 /// - "method" (npad): detection method
 /// - "size" (240): size of the network's input in pixels: a number N (as many pixels as an N x N square, with the
 ///   aspect ratio of the first image), height x width ("320x256"), or "native" (the size of the first image)
+/// - "scales" (1): factors of that size that images are scored at, 1 to 3 ascending numbers from 1 to 4 joined by "+", the
+///   first of which is 1: "1+1.6" finds smaller defects and takes about 3 times the time
 /// - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
 ///   fallback
 /// - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
@@ -72,9 +74,9 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 /// - "miss_cost" (1): weight of the share of known defects missed against the false-alarm rate, 0 to 1e9. If a missed
 ///   defect costs as much as C false alarms and a share P of all parts is defective, set C * P / (1 - P): 1 for 500 false
 ///   alarms and 2 of 1000 parts
-/// - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
-///   64
-/// - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8
+/// - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input at
+///   scale 1, 0 to 64
+/// - "grid_step" (2): side of a grid cell in positions of the backbone's finest output at scale 1, 1 to 8
 /// - "tile" (0): maximum side of a tile in pixels of the network's input, 256 to 8192 in steps of 64: larger inputs are
 ///   split into overlapping tiles, which limits memory. 0: no tiles
 /// - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0: the maximum

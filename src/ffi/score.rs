@@ -21,7 +21,7 @@ use crate::postprocess::Region;
 /// @param result  receives the result, null on failure
 /// @param error   receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
-///         NPAD_STATUS_BACKBONE when the backbone fails; NPAD_STATUS_PLUGIN when a plug-in or a feature extractor
+///         NPAD_STATUS_BACKBONE when the backbone or a feature extractor fails; NPAD_STATUS_PLUGIN when a plug-in
 ///         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_score(

@@ -69,11 +69,11 @@ pub unsafe extern "C" fn npad_model_known_defects(
 ///
 /// @param model      the original model; it does not change
 /// @param threshold  raw image score above which an image is defective
-/// @param review     raw image score above which an image is for review; equal to `threshold` for no review
+/// @param review     raw image score above which an image is for review, 0 or above; equal to `threshold` for no review
 /// @param changed    receives the new model, null on failure
 /// @param error      receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` is not above the score of a typical good
-///         image, or `review` exceeds `threshold`
+/// @return NPAD_STATUS_INVALID_ARGUMENT when `threshold` is not a finite number above the score of a typical good image, or
+///         `review` is not a number from 0 to `threshold`
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_with_thresholds(
     model: *const npad_model,
@@ -98,11 +98,12 @@ pub unsafe extern "C" fn npad_model_with_thresholds(
 ///
 /// @param model    the original model; it does not change
 /// @param images   `count` good images; read during the call only
-/// @param count    at least 2; 20 or more are recommended
-/// @param options  only "false_alarm_rate", "review_rate" and "date" are used; null for the rates of the model and today
+/// @param count    at least 3; 20 or more are recommended
+/// @param options  only "false_alarm_rate", "review_rate" and "date" are used; rates that have not been set are those of
+///                 the model. Null: all of them, and today
 /// @param changed  receives the new model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; NPAD_STATUS_WRONG_STATE when the operating point is
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images; NPAD_STATUS_WRONG_STATE when the operating point is
 ///         "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(), where
 ///         the message names the image's index
 #[unsafe(no_mangle)]
@@ -118,7 +119,7 @@ pub unsafe extern "C" fn npad_model_recalibrate(
         guard(error, || {
             let out = output(changed, "changed")?;
             let model = &borrow(model, "model")?.model;
-            let rates = options.as_ref().map(|options| options.options.rates());
+            let rates = options.as_ref().map(|options| options.options.rates_over(model.metadata()));
             let date = options_or_default(options).date();
             *out = npad_model::into_raw(model.recalibrate(image_views(images, count)?, rates, date)?)?;
             Ok(())

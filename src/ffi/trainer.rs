@@ -71,13 +71,13 @@ pub unsafe extern "C" fn npad_trainer_new(
 }
 
 /// Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
-/// Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
-/// model. Its known defects are not kept, since the new model scores them differently: add them again. The model itself
-/// does not change.
+/// Options, rates, mask and the selected channels are those of the model. Thresholds are computed anew, from the held-out
+/// scores of the images already learnt and those of the further ones; if these are the majority, from theirs alone. Known
+/// defects are not kept, since the new model scores them differently: add them again. The model itself does not change.
 ///
 /// @param model    the model to resume from
-/// @param options  only "date" and the progress callback are used and, if one of them has been set, "operating_point"
-///                 and "miss_cost"; null for today, no callback and the model's operating point
+/// @param options  only "date" and the progress callback are used and, where they have been set, "operating_point" and
+///                 "miss_cost"; null for today, no callback and the model's operating point
 /// @param trainer  receives the trainer, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
@@ -98,14 +98,17 @@ pub unsafe extern "C" fn npad_trainer_resume(
     }
 }
 
-/// Learns one good image. Images may differ in size. On failure the trainer is unchanged.
+/// Learns one good image. Images may differ in size; if they differ in their proportions, the first one determines those
+/// of the network's input unless the option "size" sets them, and a warning is logged. An image that equals one already
+/// learnt, as the network sees it, is not learnt again, since its copy would hide how unseen images score; the end of the
+/// fit logs a warning. On failure the trainer is unchanged.
 ///
 /// @param trainer  the trainer
 /// @param image    the image; read during the call only
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
-///         not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone fails;
-///         NPAD_STATUS_PLUGIN when a plug-in or a feature extractor fails; NPAD_STATUS_OUT_OF_MEMORY;
+///         not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone or a feature
+///         extractor fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
 ///         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
 ///         has finished
 #[unsafe(no_mangle)]
@@ -167,7 +170,7 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
 /// @param trainer  the trainer; the caller must still free it
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images (1 for a resumed fit) or when the images hardly vary;
 ///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
 ///         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
 ///         needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
@@ -196,7 +199,7 @@ pub unsafe extern "C" fn npad_trainer_free(trainer: *mut npad_trainer) {
 /// Fits a model to an array of good images in one call.
 ///
 /// @param images   `count` images; read during the call only
-/// @param count    at least 2; 20 or more are recommended
+/// @param count    at least 3; 20 or more are recommended
 /// @param options  options of the fit; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null

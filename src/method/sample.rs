@@ -143,6 +143,11 @@ impl Sample {
         self.capacity.is_some_and(|capacity| self.images.len() >= capacity)
     }
 
+    /// Whether the sample has an image with this hash.
+    pub fn contains(&self, hash: u64) -> bool {
+        self.hashes.binary_search(&hash).is_ok()
+    }
+
     /// Checks that `features` has the shape of the sample's maps.
     ///
     /// # Errors

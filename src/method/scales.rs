@@ -234,26 +234,19 @@ impl Scorer for ScalesScorer {
         check: &dyn Fn() -> Result<()>,
         out: &mut [GridScore],
     ) -> Result<()> {
-        let scales = self.scorers.len();
-        let work = |Scratch { parts, scores }: &mut Scratch| {
-            parts.resize_with(parts.len().max(features.len()), FeatureMap::default);
-            scores.resize_with(scores.len().max(features.len()), GridScore::default);
-            let (parts, scores) = (&mut parts[..features.len()], &mut scores[..features.len()]);
-            for (scale, scorer) in self.scorers.iter().enumerate() {
-                for (map, part) in features.iter().zip(&mut *parts) {
-                    check_shape(self.shape(), map)?;
-                    map.part(scale, scales, part)?;
-                }
-                scorer.score_all(parts, threads, check, scores)?;
-                scores.iter().zip(&mut *out).for_each(|(score, out)| self.factors.add(scale, score, out));
-            }
-            Ok(())
-        };
-        self.scratch.try_with(|| Ok(Scratch::default()), work)
+        self.scratch.try_with(|| Ok(Scratch::default()), |scratch| self.run(features, threads, check, scratch, out))
     }
 
     fn warm_up(&self, maps: usize, calls: usize, threads: &Threads) -> Result<()> {
-        self.scorers.iter().try_for_each(|scorer| scorer.warm_up(maps, calls, threads))
+        self.scorers.iter().try_for_each(|scorer| scorer.warm_up(maps, calls, threads))?;
+        let mut blank = FeatureMap::default();
+        blank.reshape(self.shape())?;
+        let (features, mut out) = (vec![blank; maps], vec![GridScore::default(); maps]);
+        self.scratch.warm_up(
+            calls,
+            || Ok(Scratch::default()),
+            |scratch| self.run(&features, threads, &|| Ok(()), scratch, &mut out),
+        )
     }
 
     fn state(&self) -> Result<State> {
@@ -265,6 +258,31 @@ impl Scorer for ScalesScorer {
         }
         state.put(FACTORS, self.factors.save());
         Ok(state)
+    }
+}
+
+impl ScalesScorer {
+    fn run(
+        &self,
+        features: &[FeatureMap],
+        threads: &Threads,
+        check: &dyn Fn() -> Result<()>,
+        Scratch { parts, scores }: &mut Scratch,
+        out: &mut [GridScore],
+    ) -> Result<()> {
+        let scales = self.scorers.len();
+        parts.resize_with(parts.len().max(features.len()), FeatureMap::default);
+        scores.resize_with(scores.len().max(features.len()), GridScore::default);
+        let (parts, scores) = (&mut parts[..features.len()], &mut scores[..features.len()]);
+        for (scale, scorer) in self.scorers.iter().enumerate() {
+            for (map, part) in features.iter().zip(&mut *parts) {
+                check_shape(self.shape(), map)?;
+                map.part(scale, scales, part)?;
+            }
+            scorer.score_all(parts, threads, check, scores)?;
+            scores.iter().zip(&mut *out).for_each(|(score, out)| self.factors.add(scale, score, out));
+        }
+        Ok(())
     }
 }
 

@@ -38,7 +38,8 @@ impl Metadata {
         card.group("Threshold");
         card.line("defective above", format_args!("{} (raw score)", self.image.threshold));
         if self.reviews() {
-            card.line("review above", format_args!("{} (raw score)", self.review));
+            let given = if self.review_given { ", set to a given value" } else { "" };
+            card.line("review above", format_args!("{} (raw score{given})", self.review));
         } else {
             card.line("review above", "no review");
         }
@@ -57,7 +58,7 @@ impl Metadata {
         match (self.threshold_source, self.recalibration) {
             (Some(ThresholdSource::Given), _) => {
                 card.line("derived from", "nothing: it was set to a given value");
-                return;
+                return self.effects(card);
             }
             (Some(ThresholdSource::Recalibrated), Some(Recalibration { images, images_hash, date })) => {
                 let from = format!("scores of {images} other good images");
@@ -73,7 +74,7 @@ impl Metadata {
         }
         self.interval(card);
         card.line("target false-alarm rate", percent(self.false_alarm_rate));
-        if self.reviews() {
+        if self.reviews() && !self.review_given {
             card.line("target review rate", percent(self.review_rate));
         }
         if self.extrapolates() {
@@ -98,9 +99,14 @@ impl Metadata {
         if operating_point == OperatingPoint::Cost {
             card.line("cost of a miss", miss_cost);
         }
-        if let Some(known) = known {
+        self.effects(card);
+    }
+
+    /// What the threshold does, as far as known defects show it.
+    fn effects(&self, card: &mut Card) {
+        if let Some(known) = &self.known_defects {
             card.line("known defects", format_args!("{}, of which {} are found", known.count, known.found()));
-            card.line("estimated false alarms", percent(known.in_use.false_alarm_rate));
+            card.line("estimated false alarms", format_args!("{:.2} %", 100.0 * known.in_use.false_alarm_rate));
         }
     }
 

@@ -16,6 +16,10 @@
 //! - the conformal order statistic, exact for any distribution: at a rate of 1 % it rests on the one or two most unusual
 //!   of the good images and jumps with them.
 //!
+//! Low scores say nothing about high ones, and a copy of a learnt image has a very low one, which would raise deviation and
+//! threshold. No score therefore counts as further below the median than twice the distance of the highest one (in the
+//! spirit of the bulletin's test for low outliers).
+//!
 //! The skewness of the logarithms is bounded from below, so that a distribution without rare high scores gives fewer
 //! alarms than the target, never more.
 
@@ -80,7 +84,9 @@ pub struct Calibration {
 impl Calibration {
     /// The calibrated score: 0 for a typical good image, 0.5 at the threshold, unbounded on both sides.
     pub fn apply(&self, score: f32) -> f32 {
-        0.5 * (score - self.typical) / (self.threshold - self.typical)
+        let calibrated = 0.5 * (score - self.typical) / (self.threshold - self.typical);
+        // Rounding must not hide that the score exceeds the threshold.
+        if score > self.threshold { calibrated.max(0.5f32.next_up()) } else { calibrated }
     }
 
     /// Whether the values are usable; those of a model file are not trusted.
@@ -152,7 +158,9 @@ impl LogPearson {
     fn new(sorted: &[f32]) -> Self {
         let count = sorted.len() as f64;
         let highest = f64::from(sorted[sorted.len() - 1]);
-        let least = (RANGE * highest).max(TINY);
+        // In logarithms, twice as far below the median as the highest score is above it.
+        let outlier = f64::from(sorted[sorted.len() / 2]).powi(3) / highest.max(TINY).powi(2);
+        let least = outlier.max(RANGE * highest).max(TINY);
         let logs = || sorted.iter().map(|score| f64::from(*score).max(least).ln());
         let mean = logs().sum::<f64>() / count;
         let central = |power| logs().map(|x| (x - mean).powi(power)).sum::<f64>();
@@ -375,6 +383,19 @@ mod tests {
             }
             let rates = [0.0, 0.5, 0.9, 1.0, 1.1, 2.0].map(|factor| fitted.rate(factor * threshold));
             prop_assert!(rates.is_sorted_by(|a, b| a >= b), "{rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_copy_of_a_learnt_image_among_the_scores_hardly_changes_the_threshold() {
+        for count in [20, 50, 200] {
+            let mut scores = good(count, 9);
+            let without = GoodScores::new(&scores).unwrap().threshold(0.01);
+            for low in [0.0, 1e-3, 0.1] {
+                scores[0] = low;
+                let with = GoodScores::new(&scores).unwrap().threshold(0.01);
+                assert!((0.9..1.2).contains(&(with / without)), "{low} of {count}: {with} and {without}");
+            }
         }
     }
 

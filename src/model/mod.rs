@@ -93,7 +93,10 @@ pub struct Metadata {
     /// The other good images whose scores replaced the held-out scores of the fit; none without a recalibration.
     #[serde(default)]
     pub recalibration: Option<Recalibration>,
-    /// Image score above which an image is for review: at most the threshold, and equal to it if there is no review.
+    /// Whether the review threshold was set to a given value, not computed for the review rate.
+    #[serde(default)]
+    pub review_given: bool,
+    /// Image score above which an image is for review: from 0, at most the threshold, and equal to it if there is no review.
     pub review: f32,
     /// Name and checksum of the backbone.
     pub backbone: String,

@@ -127,7 +127,7 @@ impl Model {
         self.with_context(None, |context| {
             let awake = self.grids(context, std::slice::from_ref(image), None).map_err(|(_, error)| error)?;
             let size = (image.width(), image.height());
-            let (Decision { score, .. }, _) = self.conclude(context, 0, size, ScoreBuffers::default())?;
+            let score = self.decisive_score(context, size)?;
             drop(awake);
             hash.add(context.extraction.tensor());
             Ok(score)
@@ -155,7 +155,7 @@ impl Model {
     }
 
     /// Scores one image, writes its map to the caller's memory and passes its regions to `found`, whose error it
-    /// returns. After the first image of a size it allocates no memory.
+    /// returns. After the first image of a size, N-pad and PaDiM allocate no memory, other methods a little.
     ///
     /// # Errors
     /// As [`Model::score`]; [`Status::InvalidArgument`] when a buffer has another size than the image. The content of
@@ -299,9 +299,8 @@ impl Model {
     }
 
     /// Scores an image of so many columns and rows, without a region of interest of its own, from its features at each
-    /// displacement: returns the score below which it is found at every threshold. If regions of any area count, that is
-    /// the image score. The model has no thresholds yet.
-    pub(super) fn score_features(&self, features: &[FeatureMap], (width, height): (usize, usize)) -> Result<f32> {
+    /// displacement: returns the score below which it is found at every threshold. The model has no thresholds yet.
+    pub(super) fn score_features(&self, features: &[FeatureMap], size: (usize, usize)) -> Result<f32> {
         let core = &*self.core;
         self.with_context(None, |context| {
             context.extraction.reset_roi();
@@ -310,10 +309,17 @@ impl Model {
                 context.grids.resize_with(count, GridScore::default);
             }
             core.scorer.score_all(features, &core.threads, &|| Ok(()), &mut context.grids[..count])?;
-            let (decision, _) = self.conclude(context, 0, (width, height), ScoreBuffers::default())?;
-            let map = Rows::from_slice(&context.map[..width * height], width, height, width)?;
-            context.finder.highest_level(map, decision.score, self.metadata.output.min_region_area)
+            self.decisive_score(context, size)
         })
+    }
+
+    /// The score below which the first image of the group is found at every threshold, whatever the model's thresholds. If
+    /// regions of any area count, that is the image score.
+    fn decisive_score(&self, context: &mut Context, (width, height): (usize, usize)) -> Result<f32> {
+        self.conclude(context, 0, (width, height), ScoreBuffers::default())?;
+        let map = Rows::from_slice(&context.map[..width * height], width, height, width)?;
+        let highest = map.iter().map(maximum).fold(0.0, f32::max);
+        context.finder.highest_level(map, highest, self.metadata.output.min_region_area)
     }
 
     /// Computes map, regions and decision of image `index` of the group from its grids; the map has (columns, rows)

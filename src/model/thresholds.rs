@@ -20,7 +20,7 @@ pub struct Thresholds {
     pub defective: f32,
 }
 
-/// Where the thresholds of a model come from.
+/// Where the threshold of a model comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ThresholdSource {
@@ -28,7 +28,7 @@ pub enum ThresholdSource {
     HeldOut,
     /// Computed from scores of other good images, and of held-out images of fits that were resumed later.
     Recalibrated,
-    /// At least one threshold was set to a given value.
+    /// Set to a given value.
     Given,
 }
 
@@ -50,24 +50,28 @@ impl Metadata {
         self.image = good.calibration(self.false_alarm_rate);
         let (low, high) = good.interval(self.false_alarm_rate);
         self.held_out = scores.len();
-        if self.extrapolates() {
-            let (supporting, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
-            log::warn!(
-                "{supporting} good images support a false-alarm rate of {percent} %; with {} the threshold, {:.4}, is an \
-                 extrapolation, between {low:.4} and {high:.4} with 90 % confidence",
-                self.held_out,
-                self.image.threshold
-            );
-        }
         let computed = self.image.threshold;
         self.operate(&good)?;
         self.threshold_interval = (self.image.threshold == computed).then_some((low, high));
+        self.review_given = false;
         self.review = if self.review_rate > self.false_alarm_rate {
             good.threshold(self.review_rate).min(self.image.threshold)
         } else {
             self.image.threshold
         };
         Ok(())
+    }
+
+    /// Logs a warning if the threshold is an extrapolation.
+    pub(super) fn warn_of_extrapolation(&self) {
+        let Some((low, high)) = self.threshold_interval.filter(|_| self.extrapolates()) else { return };
+        let (enough, percent) = ((1.0 / self.false_alarm_rate).ceil(), 100.0 * self.false_alarm_rate);
+        log::warn!(
+            "a false-alarm rate of {percent} % takes the scores of {enough} good images; with {} the threshold, {:.4}, is an \
+             extrapolation, between {low:.4} and {high:.4} with 90 % confidence",
+            self.held_out,
+            self.image.threshold
+        );
     }
 
     /// Whether there are too few held-out scores for one to exceed the threshold, on average.
@@ -94,21 +98,20 @@ impl Model {
         let Thresholds { review, defective } = thresholds;
         if defective != metadata.image.threshold {
             metadata.threshold_interval = None;
-        }
-        if self.thresholds() != thresholds {
             metadata.threshold_source = Some(ThresholdSource::Given);
         }
+        metadata.review_given |= review != metadata.review;
         (metadata.review, metadata.image.threshold) = (review, defective);
         let invalid = |text: String| Err(Error::new(Status::InvalidArgument, text));
         if !metadata.image.is_valid() {
             let typical = metadata.image.typical;
             return invalid(format!(
-                "the threshold is {defective}, but must exceed {typical}, the score of a typical good image"
+                "the threshold is {defective}, but must be a finite number above {typical}, the score of a typical good image"
             ));
         }
-        if !review.is_finite() || review > defective {
+        if !(0.0..=defective).contains(&review) {
             return invalid(format!(
-                "the review threshold is {review}, but must be at most the threshold, {defective}"
+                "the review threshold is {review}, but must be a number from 0 to the threshold, {defective}"
             ));
         }
         metadata.measure_defects(&self.good_scores)?;
@@ -149,6 +152,7 @@ impl Model {
             return Err(Error::new(Status::NotEnoughImages, message));
         }
         metadata.calibrate(&scores)?;
+        metadata.warn_of_extrapolation();
         metadata.threshold_source = Some(ThresholdSource::Recalibrated);
         metadata.recalibration = Some(Recalibration { images: scores.len(), images_hash, date });
         Ok(self.with_settings(metadata, scores))

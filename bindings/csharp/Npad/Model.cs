@@ -15,7 +15,7 @@ namespace Npad
             Handle = new ModelHandle(owned);
         }
 
-        /// <summary>Fits a model to at least two good images; 20 or more are recommended. Each image is learnt before the
+        /// <summary>Fits a model to at least three good images; 20 or more are recommended. Each image is learnt before the
         /// next one is taken, so all may use one buffer. A message about an image names its index.</summary>
         public static Model Fit(IEnumerable<Image> images, Options options = null)
         {

@@ -379,6 +379,8 @@ namespace Npad.Native
         ///  - "method" (npad): detection method
         ///  - "size" (240): size of the network's input in pixels: a number N (as many pixels as an N x N square, with the
         ///    aspect ratio of the first image), height x width ("320x256"), or "native" (the size of the first image)
+        ///  - "scales" (1): factors of that size that images are scored at, 1 to 3 ascending numbers from 1 to 4 joined by "+", the
+        ///    first of which is 1: "1+1.6" finds smaller defects and takes about 3 times the time
         ///  - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
         ///    fallback
         ///  - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
@@ -400,9 +402,9 @@ namespace Npad.Native
         ///  - "miss_cost" (1): weight of the share of known defects missed against the false-alarm rate, 0 to 1e9. If a missed
         ///    defect costs as much as C false alarms and a share P of all parts is defective, set C * P / (1 - P): 1 for 500 false
         ///    alarms and 2 of 1000 parts
-        ///  - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input, 0 to
-        ///    64
-        ///  - "grid_step" (2): side of a grid cell in positions of the backbone's finest output, 1 to 8
+        ///  - "smoothing" (4): standard deviation of the anomaly map's Gaussian smoothing in pixels of the network's input at
+        ///    scale 1, 0 to 64
+        ///  - "grid_step" (2): side of a grid cell in positions of the backbone's finest output at scale 1, 1 to 8
         ///  - "tile" (0): maximum side of a tile in pixels of the network's input, 256 to 8192 in steps of 64: larger inputs are
         ///    split into overlapping tiles, which limits memory. 0: no tiles
         ///  - "peak_share" (0.01): share of the map's highest values whose mean is the image score; 0: the maximum
@@ -670,7 +672,7 @@ namespace Npad.Native
         ///  @param result  receives the result, null on failure
         ///  @param error   receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
-        ///          NPAD_STATUS_BACKBONE when the backbone fails; NPAD_STATUS_PLUGIN when a plug-in or a feature extractor
+        ///          NPAD_STATUS_BACKBONE when the backbone or a feature extractor fails; NPAD_STATUS_PLUGIN when a plug-in
         ///          fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
@@ -757,11 +759,11 @@ namespace Npad.Native
         ///
         ///  @param model      the original model; it does not change
         ///  @param threshold  raw image score above which an image is defective
-        ///  @param review     raw image score above which an image is for review; equal to `threshold` for no review
+        ///  @param review     raw image score above which an image is for review, 0 or above; equal to `threshold` for no review
         ///  @param changed    receives the new model, null on failure
         ///  @param error      receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT when a value is not finite, `threshold` is not above the score of a typical good
-        ///          image, or `review` exceeds `threshold`
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when `threshold` is not a finite number above the score of a typical good image, or
+        ///          `review` is not a number from 0 to `threshold`
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_with_thresholds", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_with_thresholds(npad_model* model, float threshold, float review, npad_model** changed, npad_error** error);
@@ -773,11 +775,12 @@ namespace Npad.Native
         ///
         ///  @param model    the original model; it does not change
         ///  @param images   `count` good images; read during the call only
-        ///  @param count    at least 2; 20 or more are recommended
-        ///  @param options  only "false_alarm_rate", "review_rate" and "date" are used; null for the rates of the model and today
+        ///  @param count    at least 3; 20 or more are recommended
+        ///  @param options  only "false_alarm_rate", "review_rate" and "date" are used; rates that have not been set are those of
+        ///                  the model. Null: all of them, and today
         ///  @param changed  receives the new model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images; NPAD_STATUS_WRONG_STATE when the operating point is
+        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images; NPAD_STATUS_WRONG_STATE when the operating point is
         ///          "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(), where
         ///          the message names the image's index
         /// </summary>
@@ -799,13 +802,13 @@ namespace Npad.Native
 
         /// <summary>
         ///  Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
-        ///  Options, rates, mask, the selected channels and the held-out scores of the images already learnt are those of the
-        ///  model. Its known defects are not kept, since the new model scores them differently: add them again. The model itself
-        ///  does not change.
+        ///  Options, rates, mask and the selected channels are those of the model. Thresholds are computed anew, from the held-out
+        ///  scores of the images already learnt and those of the further ones; if these are the majority, from theirs alone. Known
+        ///  defects are not kept, since the new model scores them differently: add them again. The model itself does not change.
         ///
         ///  @param model    the model to resume from
-        ///  @param options  only "date" and the progress callback are used and, if one of them has been set, "operating_point"
-        ///                  and "miss_cost"; null for today, no callback and the model's operating point
+        ///  @param options  only "date" and the progress callback are used and, where they have been set, "operating_point" and
+        ///                  "miss_cost"; null for today, no callback and the model's operating point
         ///  @param trainer  receives the trainer, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's method cannot resume a fit
@@ -814,14 +817,17 @@ namespace Npad.Native
         internal static extern Status npad_trainer_resume(npad_model* model, npad_options* options, npad_trainer** trainer, npad_error** error);
 
         /// <summary>
-        ///  Learns one good image. Images may differ in size. On failure the trainer is unchanged.
+        ///  Learns one good image. Images may differ in size; if they differ in their proportions, the first one determines those
+        ///  of the network's input unless the option "size" sets them, and a warning is logged. An image that equals one already
+        ///  learnt, as the network sees it, is not learnt again, since its copy would hide how unseen images score; the end of the
+        ///  fit logs a warning. On failure the trainer is unchanged.
         ///
         ///  @param trainer  the trainer
         ///  @param image    the image; read during the call only
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
-        ///          not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone fails;
-        ///          NPAD_STATUS_PLUGIN when a plug-in or a feature extractor fails; NPAD_STATUS_OUT_OF_MEMORY;
+        ///          not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone or a feature
+        ///          extractor fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
         ///          NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
         ///          has finished
         /// </summary>
@@ -871,7 +877,7 @@ namespace Npad.Native
         ///  @param trainer  the trainer; the caller must still free it
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 2 images (1 for a resumed fit) or when the images hardly vary;
+        ///  @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images (1 for a resumed fit) or when the images hardly vary;
         ///          NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
         ///          callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
         ///          needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
@@ -890,7 +896,7 @@ namespace Npad.Native
         ///  Fits a model to an array of good images in one call.
         ///
         ///  @param images   `count` images; read during the call only
-        ///  @param count    at least 2; 20 or more are recommended
+        ///  @param count    at least 3; 20 or more are recommended
         ///  @param options  options of the fit; null for the defaults
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
@@ -1042,7 +1048,9 @@ namespace Npad.Native
         /// <summary>
         ///  Mask of the image, or null for none. Excluded pixels are ignored, their map value is 0, and no region contains them.
         ///  Within two grid cells of the mask's edge (16 pixels of the network's input by default) the map is interpolated. A
-        ///  mask that excludes no pixel has no effect. For scoring only: a fit takes one mask for all images, see
+        ///  mask that excludes no pixel has no effect. The mean of the good images replaces what is excluded, which changes the
+        ///  features around it: with N-pad and PaDiM leave at least a quarter of the image's width and height, or good images
+        ///  become defective; with PatchCore and SPADE use a mask of the fit instead. For scoring only: a fit takes one mask for all images, see
         ///  npad_options_set_mask().
         /// </summary>
         public npad_mask* mask;

@@ -28,7 +28,7 @@ namespace Npad
         }
 
         /// <summary>Resumes the fit of a model, to compute a new model from further good images. Only "date" and the
-        /// progress callback of the options are used and, if one of them has been set, "operating_point" and
+        /// progress callback of the options are used and, where they have been set, "operating_point" and
         /// "miss_cost". Known defects must be added again.</summary>
         public static Trainer Resume(Model model, Options options = null)
         {

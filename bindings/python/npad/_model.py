@@ -347,7 +347,7 @@ def fit(
     significant_bits: int = 0,
     **values: Any,
 ) -> Model:
-    """Fits a model to at least 2 good images; 20 or more are recommended.
+    """Fits a model to at least 3 good images; 20 or more are recommended.
 
     Each image is learnt before the next one is taken, so an iterator may yield the same array with other pixels each time.
     An Error about an image names its index.

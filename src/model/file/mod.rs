@@ -37,6 +37,9 @@ const MASK: &str = "mask";
 const MEAN: &str = "mean";
 const SCORES: &str = "good_scores.image";
 
+/// Maximum number of images of a fit: their tensors add up without overflow.
+const MOST_IMAGES: usize = 1 << 23;
+
 /// The metadata as the file stores them.
 #[derive(Serialize, Deserialize)]
 struct Header {
@@ -138,6 +141,9 @@ impl Model {
         if metadata.threshold_interval.is_some_and(|(low, high)| !low.is_finite() || !high.is_finite() || low > high) {
             return Err(invalid("the interval of its threshold is out of range"));
         }
+        if !(1..=MOST_IMAGES).contains(&metadata.images) || metadata.output.min_region_area == 0 {
+            return Err(invalid("its number of images or its least area is out of range"));
+        }
         let factors = metadata.scales()?;
         let recalibrated = metadata.threshold_source == Some(ThresholdSource::Recalibrated);
         if recalibrated && metadata.recalibration.is_none()
@@ -149,7 +155,7 @@ impl Model {
         if !(0.0..=MAX_SMOOTHING * factors.largest()).contains(&smoothing) || !(0.0..=1.0).contains(&peak_share) {
             return Err(invalid("its smoothing or its peak share is out of range"));
         }
-        if !metadata.review.is_finite() || metadata.review > metadata.image.threshold {
+        if !(0.0..=metadata.image.threshold).contains(&metadata.review) {
             return Err(invalid("its review threshold is out of range"));
         }
         if !ALARM_RATES.contains(&metadata.false_alarm_rate) || !REVIEW_RATES.contains(&metadata.review_rate) {
@@ -183,7 +189,7 @@ impl Model {
         let mean = own.take_f16(MEAN, &[3, metadata.input.height, metadata.input.width])?;
         let shape = own.shape(SCORES).to_vec();
         let good_scores = own.take_f32(SCORES, &shape)?;
-        if good_scores.is_empty() {
+        if good_scores.is_empty() || good_scores.len() != metadata.held_out {
             return Err(invalid("its scores of good images are missing"));
         }
         // What the scores say is computed, not believed.
@@ -331,6 +337,11 @@ mod tests {
             ("threshold_interval", json!([3.0, 2.0])),
             ("threshold_interval", json!([1e300, 1e300])),
             ("images", json!("many")),
+            ("images", json!(0)),
+            ("images", json!(1u64 << 50)),
+            ("held_out", json!(99_999)),
+            ("min_region_area", json!(0)),
+            ("review", json!(-1.0)),
             ("scales", json!([])),
             ("scales", json!([1.0, 9.0])),
             ("scales", json!([1.0, 1.6])),

@@ -37,6 +37,10 @@ pub struct FitConfig {
 /// State that depends on the first image.
 pub struct Input {
     pub(super) size: InputSize,
+    /// Columns and rows of the first image.
+    first: (usize, usize),
+    /// The backbone's coarsest stride.
+    stride: usize,
     pub(super) roi: Option<InputRoi>,
     pub(super) extraction: Extraction,
 }
@@ -55,7 +59,8 @@ impl FitConfig {
 
     /// The state for a first image like this one.
     pub fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor, threads: &Threads) -> Result<Input> {
-        let mut size = input_size(self.geometry, image, backbone)?;
+        let stride = stride(self.geometry, backbone)?;
+        let mut size = self.geometry.resolve(image.width(), image.height(), stride)?;
         if self.enlarge {
             size = self.scales.enlarged(size);
         }
@@ -66,12 +71,35 @@ impl FitConfig {
         if max_batch > 1 {
             backbone.extract(&try_vec(max_batch * 3 * size.height * size.width, 0.0)?, size, &mut |_, _| Ok(()))?;
         }
-        Ok(Input { size, roi, extraction: Extraction::new(backbone, size, self.grid_step) })
+        let first = (image.width(), image.height());
+        Ok(Input { size, first, stride, roi, extraction: Extraction::new(backbone, size, self.grid_step) })
     }
 }
 
-/// The network's input size for images of this size; unless it is fixed, it depends on the backbone's coarsest stride.
-fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureExtractor) -> Result<InputSize> {
+impl Input {
+    /// Whether this image would result in another size of the network's input if it came first.
+    pub fn differs(&self, config: &FitConfig, image: &ImageView<'_>) -> bool {
+        let size = |(width, height)| config.geometry.resolve(width, height, self.stride).ok();
+        size((image.width(), image.height())) != size(self.first)
+    }
+
+    /// Logs that the size of the network's input depends on the order of the images.
+    pub fn warn_of_proportions(&self, config: &FitConfig, image: &ImageView<'_>) -> Result<()> {
+        let (width, height) = self.first;
+        let InputSize { height: rows, width: cols } = config.geometry.resolve(width, height, self.stride)?;
+        log::warn!(
+            "an image of {} x {} pixels has other proportions than the first one of {width} x {height}, which determined the \
+             size of the network's input, so the model depends on which image comes first; set the option size, for example \
+             to {rows}x{cols} (height x width)",
+            image.width(),
+            image.height()
+        );
+        Ok(())
+    }
+}
+
+/// The backbone's coarsest stride, which the sides of the network's input are multiples of unless it is fixed.
+fn stride(geometry: Geometry, backbone: &dyn FeatureExtractor) -> Result<usize> {
     const PROBE: usize = 256;
     let mut stride = 1;
     if !matches!(geometry, Geometry::Fixed(_)) {
@@ -90,5 +118,5 @@ fn input_size(geometry: Geometry, image: &ImageView<'_>, backbone: &dyn FeatureE
                 )
             })?;
     }
-    geometry.resolve(image.width(), image.height(), stride)
+    Ok(stride)
 }

@@ -28,8 +28,8 @@ use crate::model::extraction::Pipeline;
 use crate::model::roi::own_mask_in_a_fit;
 use crate::model::{Core, ImagesHash, Metadata, Model, Recalibration, ThresholdSource};
 
-/// Minimum number of good images: a single image shows no variation.
-pub const MIN_IMAGES: usize = 2;
+/// Minimum number of good images: one shows no variation, and of two each is as far from the other.
+pub const MIN_IMAGES: usize = 3;
 /// Number of good images from which the threshold is reliable.
 const RECOMMENDED_IMAGES: usize = 20;
 
@@ -60,6 +60,10 @@ struct Fit {
     sum: Vec<i64>,
     /// The maps of the latest image, at each displacement.
     features: Vec<FeatureMap>,
+    /// Number of images that were not learnt because they equal others.
+    copies: usize,
+    /// Whether the warning about different proportions has been logged.
+    warned: bool,
 }
 
 #[derive(Clone, Default)]
@@ -81,7 +85,13 @@ impl Fit {
         // The first image's geometry is stored only after the image has been learnt.
         let mut first = None;
         let input = match &mut self.input {
-            Some(input) => input,
+            Some(input) => {
+                if !self.warned && input.differs(&self.config, image) {
+                    self.warned = true;
+                    input.warn_of_proportions(&self.config, image)?;
+                }
+                input
+            }
             None => first.insert(self.config.input(image, &*self.backbone, &self.threads)?),
         };
         let mut pipeline = Pipeline {
@@ -99,14 +109,19 @@ impl Fit {
                 pipeline.displacements = &self.config.shifts[..1];
             }
         }
-        let mut features = std::mem::take(&mut self.features);
-        features.resize_with(self.config.shifts.len(), FeatureMap::default);
-        let maps = &mut features[..pipeline.displacements.len()];
+        self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
+        let maps = &mut self.features[..pipeline.displacements.len()];
         input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
         self.sample.check_shape(&maps[0])?;
         let tensor = input.extraction.tensor();
+        let hash = self.sample.hash(tensor);
+        if self.sample.contains(hash) {
+            // Held out, it would still be known by its copy, and its score would say nothing about unseen images.
+            self.copies += 1;
+            return Ok(());
+        }
         try_resize(&mut self.sum, tensor.len(), 0)?;
-        let offer = self.sample.offer(bytes(&maps[0], &self.config), self.sample.hash(tensor));
+        let offer = self.sample.offer(bytes(&maps[0], &self.config), hash);
         let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()? });
         let kept = offer.place.is_some().then(halves).transpose()?;
         if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
@@ -118,7 +133,6 @@ impl Fit {
             hash.add(tensor);
         }
         self.sample.accept(offer, kept);
-        self.features = features;
         self.input = self.input.take().or(first);
         Ok(())
     }
@@ -141,6 +155,7 @@ impl Fit {
             mean: &[],
             threads: &self.threads,
         };
+        self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
         let maps = &mut self.features[..];
         self.defects.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
         input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
@@ -177,7 +192,8 @@ impl Fit {
             Status::NotEnoughImages,
             format!(
                 "{images} good images are too few for a fit: at least {MIN_IMAGES} are needed, 20 or more are \
-                 recommended"
+                 recommended{}",
+                if self.copies > 0 { " (images that equal others count once)" } else { "" }
             ),
         ))
     }
@@ -204,8 +220,14 @@ impl Fit {
             });
             held_out.collect()
         });
-        let PriorFit { images, mut good_scores, recalibration } = self.prior.clone().unwrap_or_default();
-        good_scores.extend(new_scores?);
+        let PriorFit { images, mut good_scores, mut recalibration } = self.prior.clone().unwrap_or_default();
+        let mut new_scores = new_scores?;
+        if new_scores.len() > images && new_scores.len() >= MIN_IMAGES {
+            // The earlier scores are those of another model, which knew less than half of the images.
+            good_scores.clear();
+            recalibration = None;
+        }
+        good_scores.append(&mut new_scores);
         let (false_alarm_rate, review_rate) = config.rates;
         let metadata = Metadata {
             npad_version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -234,6 +256,7 @@ impl Fit {
                 (None, None) => None,
             },
             recalibration,
+            review_given: false,
             review: NO_THRESHOLD.threshold,
             backbone: self.backbone.identity().to_owned(),
             mask: roi.as_ref().map(|roi| roi.mask.size()),
@@ -258,6 +281,10 @@ impl Fit {
         model.metadata.known_defects = self.defects.scores(&model, progress)?.map(KnownDefects::unmeasured);
         let Model { metadata, good_scores, .. } = &mut model;
         metadata.calibrate(good_scores)?;
+        metadata.warn_of_extrapolation();
+        if self.copies > 0 {
+            log::warn!("{} of the good images equal others and were not learnt again", self.copies);
+        }
         log::info!("learnt {} good images with {}", metadata.images, metadata.method);
         if metadata.images < RECOMMENDED_IMAGES && !metadata.extrapolates() {
             let images = metadata.images;

@@ -78,15 +78,17 @@ impl Trainer {
             input: None,
             sum: Vec::new(),
             features: Vec::new(),
+            copies: 0,
+            warned: false,
         };
         Ok(Self { fit: Some(fit) })
     }
 
     /// Resumes the fit of a model with further good images. The statistics become those of a fit to all images; the
-    /// selected channels, the fusion of levels and the held-out scores of the images already learnt are kept. All
-    /// options are those of the model, except for the date and the progress callback of `options` and, if one of them has
-    /// been set there, `operating_point` and `miss_cost`. Known defects must be added again, since the new model scores
-    /// them differently.
+    /// selected channels and the fusion of levels are kept, and the held-out scores of the images already learnt unless the
+    /// further images are the majority. All options are those of the model, except for the date and the progress callback
+    /// of `options` and, where they have been set there, `operating_point` and `miss_cost`. Known defects must be added
+    /// again, since the new model scores them differently.
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] when the model's method cannot resume a fit.
@@ -119,7 +121,7 @@ impl Trainer {
                 seed: metadata.seed,
                 rates: (metadata.false_alarm_rate, metadata.review_rate),
                 date: options.date,
-                threshold_rule: options.given_threshold_rule().unwrap_or(metadata.threshold_rule),
+                threshold_rule: options.threshold_rule_over(metadata.threshold_rule),
                 mask: core.roi.as_ref().map(|roi| Arc::new(roi.mask.clone())),
                 roi: None,
                 parameters,
@@ -144,6 +146,8 @@ impl Trainer {
             input: None,
             sum: core.mean.iter().map(|mean| fixed(*mean).wrapping_mul(metadata.images as i64)).collect(),
             features: Vec::new(),
+            copies: 0,
+            warned: false,
         };
         Ok(Self { fit: Some(fit) })
     }

@@ -13,7 +13,7 @@ use self::table::option;
 pub(super) use self::table::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, REVIEW_RATES};
 pub use self::table::{OptionInfo, OptionKind, options};
 
-use super::{Date, MapOptions, OperatingPoint, ThresholdRule};
+use super::{Date, MapOptions, Metadata, OperatingPoint, ThresholdRule};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -217,10 +217,25 @@ impl Options {
         self.method
     }
 
-    /// The rule of the threshold, where one of its options has been set.
-    pub(super) fn given_threshold_rule(&self) -> Option<ThresholdRule> {
-        let given = ["operating_point", "miss_cost"].iter().any(|name| self.values.contains_key(name));
-        given.then_some(self.threshold_rule)
+    /// The rule with what has been set of it, and for the rest that of a model.
+    pub(super) fn threshold_rule_over(&self, model: ThresholdRule) -> ThresholdRule {
+        let ThresholdRule { operating_point, miss_cost } = self.threshold_rule;
+        ThresholdRule {
+            operating_point: if self.is_set("operating_point") { operating_point } else { model.operating_point },
+            miss_cost: if self.is_set("miss_cost") { miss_cost } else { model.miss_cost },
+        }
+    }
+
+    /// The rates that have been set, and for the rest those of a model: `false_alarm_rate` and `review_rate`.
+    pub fn rates_over(&self, model: &Metadata) -> (f64, f64) {
+        (
+            if self.is_set("false_alarm_rate") { self.false_alarm_rate } else { model.false_alarm_rate },
+            if self.is_set("review_rate") { self.review_rate } else { model.review_rate },
+        )
+    }
+
+    fn is_set(&self, option: &str) -> bool {
+        self.values.contains_key(option)
     }
 
     /// The chosen method's parameters.
