@@ -6,6 +6,7 @@ mod eval;
 mod fit;
 mod heatmap;
 mod info;
+mod jpeg;
 pub mod metrics;
 mod output;
 pub mod picture;
