@@ -7,10 +7,10 @@ use clap::Args;
 
 use super::FitOptions;
 use crate::dataset::images_in;
-use crate::output::check_writable;
+use crate::output::{check_not_read, check_writable};
 use crate::picture::{self, Picture};
 use crate::terminal::{fit_progress, note};
-use npad::error::Result;
+use npad::error::{Error, Result, Status};
 use npad::image::{Mask, MaskView};
 use npad::model::{KnownDefects, Model, Options, ThresholdEffect, Trainer};
 
@@ -47,9 +47,20 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         options.set("method", method)?;
     }
     check_writable("the model", &arguments.output)?;
+    let point = options.get("operating_point")?;
+    if point != "rate" && arguments.defects.is_none() {
+        let message = format!(
+            "operating_point is {point}, but there are no known defects: give a folder of images of defective parts with \
+             --defects, or leave operating_point at rate"
+        );
+        return Err(Error::new(Status::InvalidOption, message));
+    }
+    let images = images_in(&arguments.image_dir)?;
     let defects = arguments.defects.as_deref().map(images_in).transpose()?.unwrap_or_default();
+    let files = arguments.fit.files(&options)?;
+    check_not_read("the model", &arguments.output, images.iter().chain(&defects).chain(&arguments.mask).chain(&files))?;
     let start = Instant::now();
-    let model = fit(&options, &images_in(&arguments.image_dir)?, &defects)?;
+    let model = fit(&options, &images, &defects)?;
     model.save(&arguments.output)?;
     let settings = model.metadata();
     note(&format!(

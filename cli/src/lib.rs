@@ -98,6 +98,12 @@ impl FitOptions {
         }
         Ok(options)
     }
+
+    /// The files that are read besides images: plug-ins and the backbone.
+    fn files(&self, options: &Options) -> Result<Vec<PathBuf>> {
+        let backbone = options.get("backbone")?;
+        Ok(self.run.plugin.iter().cloned().chain((!backbone.is_empty()).then(|| backbone.into())).collect())
+    }
 }
 
 fn set_given(options: &mut Options, given: &[(&str, &Option<String>)]) -> Result<()> {

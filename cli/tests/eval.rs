@@ -134,6 +134,16 @@ fn the_order_of_the_images_changes_no_result() {
 }
 
 #[test]
+fn every_method_name_is_checked_before_the_first_fit() {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+    command.arg("eval").arg(data_set(&folder)).args(["--method", "npad,padmi"]).env("NPAD_ONNXRUNTIME", "/none");
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && message.contains("padmi"), "{message}");
+}
+
+#[test]
 fn seeds_that_cannot_be_are_wrong_usage() {
     let folder = TempDir::new().unwrap();
     let set = data_set(&folder);
