@@ -74,6 +74,21 @@ fn fit_reports_known_defects_and_lets_them_set_the_threshold() {
 
     let (note, info) = fit(" --set operating_point=catch_all");
     assert!(note.contains("3 of 3 known defects found at ") && note.contains("operating_point=rate finds 2"), "{note}");
+    let first = note.lines().find(|line| line.starts_with("learnt")).unwrap();
+    assert!(first.contains(&format!("{}, which the known defects lowered", threshold("catch_all"))), "{note}");
+    assert_eq!(info["image"]["threshold"], known["catch_all"]["threshold"]);
+    assert_eq!(info["operating_point"], "catch_all");
+
+    // Half of the good images score below a typical one.
+    let output = npad(folder, "fit good -o model.npad --defects good");
+    let note = text(&output.stderr);
+    assert!(output.status.success() && note.contains("no usable threshold finds all"), "{note}");
+    assert!(!note.contains("catch_all") && note.contains("can be found"), "{note}");
+    let most: f64 = note.rsplit("at most ").next().unwrap().split(' ').next().unwrap().parse().unwrap();
+    let model = Model::load(&folder.join("model.npad"), &Options::default()).unwrap();
+    let typical = model.metadata().image.typical;
+    let above = |seed| model.score(&Gray::good(160, 120, seed).view()).unwrap().score > typical;
+    assert_eq!(most, (0..24).filter(|seed| above(*seed)).count() as f64);
 
     let refused = before_any_work(folder, "fit good -o other.npad --set operating_point=cost");
     assert!(refused.contains("operating_point is cost") && refused.contains("--defects"), "{refused}");
