@@ -51,7 +51,8 @@ pub struct Arguments {
     /// Fit N times, with the seed and the following ones, and report means, standard deviations and each fit's results
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Fit to the good images in a random order, drawn with this seed, instead of by name: no result may change
+    /// Fit to the good images in a random order, drawn with this seed, instead of by name: no result may change, unless
+    /// images have different proportions and the first one sets those of the network's input; --size HxW prevents that
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
     /// Size of the maps for pixel metrics, instead of the image's size
