@@ -144,4 +144,9 @@ impl Dataset {
         let name = root.canonicalize().ok().and_then(|p| Some(p.file_name()?.to_string_lossy().into_owned()));
         Ok(Self { name: name.unwrap_or_default(), train, has_masks: masks > 0, test })
     }
+
+    /// All files: the images and the masks.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.train.iter().chain(self.test.iter().flat_map(|image| [&image.path].into_iter().chain(&image.mask)))
+    }
 }

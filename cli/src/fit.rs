@@ -7,12 +7,12 @@ use clap::Args;
 
 use super::FitOptions;
 use crate::dataset::images_in;
-use crate::output::check_writable;
+use crate::output::{check_not_read, check_writable};
 use crate::picture::{self, Picture};
 use crate::terminal::{fit_progress, note};
-use npad::error::Result;
+use npad::error::{Error, Result, Status};
 use npad::image::{Mask, MaskView};
-use npad::model::{KnownDefects, Model, Options, ThresholdEffect, Trainer};
+use npad::model::{KnownDefects, Metadata, Model, Options, ThresholdEffect, Trainer};
 
 #[derive(Args)]
 #[command(after_help = picture::HELP)]
@@ -47,33 +47,62 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         options.set("method", method)?;
     }
     check_writable("the model", &arguments.output)?;
+    let point = options.get("operating_point")?;
+    if point != "rate" && arguments.defects.is_none() {
+        let message = format!(
+            "operating_point is {point}, but there are no known defects: give a folder of images of defective parts with \
+             --defects, or leave operating_point at rate"
+        );
+        return Err(Error::new(Status::InvalidOption, message));
+    }
+    let images = images_in(&arguments.image_dir)?;
     let defects = arguments.defects.as_deref().map(images_in).transpose()?.unwrap_or_default();
+    let files = arguments.fit.files(&options)?;
+    check_not_read("the model", &arguments.output, images.iter().chain(&defects).chain(&arguments.mask).chain(&files))?;
     let start = Instant::now();
-    let model = fit(&options, &images_in(&arguments.image_dir)?, &defects)?;
+    let model = fit(&options, &images, &defects)?;
     model.save(&arguments.output)?;
     let settings = model.metadata();
     note(&format!(
-        "learnt {} good images in {:.1} s; threshold {:.3} for a false-alarm rate of {} %",
+        "learnt {} good images in {:.1} s; {}",
         settings.images,
         start.elapsed().as_secs_f64(),
-        settings.known_defects.as_ref().map_or(settings.image.threshold, |known| known.rate.threshold),
-        100.0 * settings.false_alarm_rate
+        threshold(settings)
     ));
     if let Some(known) = &settings.known_defects {
-        note(&report(known));
+        note(&report(known, settings.image.typical));
     }
     Ok(())
 }
 
-/// What the known defects say about the threshold, in one line.
-fn report(known: &KnownDefects) -> String {
-    let KnownDefects { count, in_use, rate, catch_all, .. } = known;
+/// The threshold and what set it.
+fn threshold(settings: &Metadata) -> String {
+    let threshold = settings.image.threshold;
+    match &settings.known_defects {
+        Some(known) if known.in_use.threshold != known.rate.threshold => {
+            format!("threshold {threshold:.3}, which the known defects lowered from {:.3}", known.rate.threshold)
+        }
+        _ => format!("threshold {threshold:.3} for a false-alarm rate of {} %", 100.0 * settings.false_alarm_rate),
+    }
+}
+
+/// What the known defects say about the threshold, in one line. A threshold must exceed the score of a typical good image.
+fn report(known: &KnownDefects, typical: f32) -> String {
+    let KnownDefects { count, in_use, rate, catch_all, scores, .. } = known;
     let at = |effect: &ThresholdEffect| {
         let percent = 100.0 * effect.false_alarm_rate;
         format!("threshold {:.3} (estimated false alarms {percent:.1} %)", effect.threshold)
     };
     let mut line = format!("{} of {count} known defects found at {}", known.found(), at(in_use));
-    if in_use.missed > 0 {
+    if in_use.missed > 0 && catch_all.threshold <= typical {
+        // The highest threshold that finds a defect lies just below its score.
+        let hidden = scores.partition_point(|score| score.next_down() <= typical);
+        line += &format!(
+            "; no usable threshold finds all, since {hidden} score no higher than a typical good image: at most {} can be \
+             found",
+            count - hidden
+        );
+    } else if in_use.missed > 0 {
         line += &format!("; finding all takes {}: --set operating_point=catch_all", at(catch_all));
     }
     if in_use.threshold != rate.threshold {

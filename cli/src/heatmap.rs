@@ -71,18 +71,28 @@ impl Plan {
     /// Creates the folders and returns the file of each image's picture.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] when a picture would overwrite an image or the model, or a link leads out of the folder;
-    /// [`Status::Io`] when the folders cannot be created or written to.
+    /// [`Status::InvalidOption`] when a picture would lie beside an image, where the next fit would learn it, or would
+    /// overwrite the model, or when a link leads out of the folder; [`Status::Io`] when the folders cannot be created or written to.
     pub fn prepare(&self, model: &Path) -> Result<Vec<PathBuf>> {
         let failed = |folder: &Path, e: &std::io::Error| file_error("cannot create the folder", folder, e);
         std::fs::create_dir_all(&self.folder).map_err(|e| failed(&self.folder, &e))?;
         let root = self.folder.canonicalize().map_err(|e| failed(&self.folder, &e))?;
         let refused =
             |what: String| Error::new(Status::InvalidOption, format!("--heatmap {}: {what}", self.folder.display()));
-        let model = locate(model)?;
-        let inputs = self.images.iter().chain([&model]);
-        let inputs: BTreeSet<PathBuf> =
-            inputs.flat_map(|path| [path.canonicalize().ok(), Some(path.clone())]).flatten().collect();
+        let with_target = |path: &PathBuf| [path.canonicalize().ok(), Some(path.clone())].into_iter().flatten();
+        let models: Vec<PathBuf> = with_target(&locate(model)?).collect();
+        let images: BTreeMap<PathBuf, PathBuf> = (self.images.iter().flat_map(with_target))
+            .filter_map(|image| Some((image.parent()?.to_owned(), image)))
+            .collect();
+        let beside = |folder: &Path| match images.get(folder) {
+            None => Ok(()),
+            Some(image) => Err(refused(format!(
+                "{} is the folder of the image {}, and a fit to it would learn the pictures as well; choose another folder",
+                folder.display(),
+                image.display()
+            ))),
+        };
+        beside(&root)?;
         let mut checked = BTreeSet::new();
         let mut targets = Vec::with_capacity(self.names.len());
         for name in &self.names {
@@ -93,12 +103,10 @@ impl Plan {
             if !folder.starts_with(&root) {
                 return Err(refused(format!("{} is a link that leads out of it", below.display())));
             }
+            beside(&folder)?;
             let target = folder.join(file);
-            if inputs.contains(&target) {
-                let what = format!(
-                    "the picture {} would overwrite a file that is read; choose another folder",
-                    target.display()
-                );
+            if models.contains(&target) {
+                let what = format!("the picture {} would overwrite the model; choose another folder", target.display());
                 return Err(refused(what));
             }
             if checked.insert(folder) {
@@ -230,8 +238,10 @@ mod tests {
         assert!(targets[0].ends_with("maps/a/0.png") && targets[1].ends_with("maps/b/0.png"), "{targets:?}");
         for (maps, image) in [("a", "a/0.png"), ("a/../a", "a/0.png"), ("maps", "a/linked.png")] {
             let error = prepare(maps, &[image]).unwrap_err();
-            assert!(error.message().contains("overwrite"), "{maps}, {image}: {error}");
+            assert!(error.message().contains("is the folder of the image"), "{maps}, {image}: {error}");
         }
+        let error = prepare(".", &["a/0.png", "b/0.png"]).unwrap_err();
+        assert!(error.message().contains("is the folder of the image"), "pictures at a/0.png and b/0.png: {error}");
         std::fs::remove_dir(at("maps/a")).unwrap();
         symlink(at("outside"), at("maps/a")).unwrap();
         let error = prepare("maps", &["a/0.png", "b/0.png"]).unwrap_err();

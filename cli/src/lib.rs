@@ -6,6 +6,7 @@ mod eval;
 mod fit;
 mod heatmap;
 mod info;
+mod jpeg;
 pub mod metrics;
 mod output;
 pub mod picture;
@@ -96,6 +97,12 @@ impl FitOptions {
             options.set(key, value)?;
         }
         Ok(options)
+    }
+
+    /// The files that are read besides images: plug-ins and the backbone.
+    fn files(&self, options: &Options) -> Result<Vec<PathBuf>> {
+        let backbone = options.get("backbone")?;
+        Ok(self.run.plugin.iter().cloned().chain((!backbone.is_empty()).then(|| backbone.into())).collect())
     }
 }
 

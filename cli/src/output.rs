@@ -44,6 +44,34 @@ pub fn check_writable(what: &str, path: &Path) -> Result<()> {
         .map_err(|e| file_error(&action, path, &e))
 }
 
+/// Checks that writing to `path` would overwrite none of the files that are read. Links are followed.
+///
+/// # Errors
+/// [`Status::InvalidOption`] when it would.
+pub fn check_not_read<'a>(what: &str, path: &Path, read: impl IntoIterator<Item = &'a PathBuf>) -> Result<()> {
+    // A file that does not exist yet is not read.
+    let Ok(target) = path.canonicalize() else { return Ok(()) };
+    let Some(input) = read.into_iter().find(|input| input.canonicalize().is_ok_and(|input| input == target)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "cannot write {what} to {}: this would overwrite {}, which is read; give the name of another file",
+        path.display(),
+        input.display()
+    );
+    Err(Error::new(Status::InvalidOption, message))
+}
+
+/// Whether two paths name one file, which need not exist yet. Devices and pipes take the output of both.
+pub fn same_file(a: &Path, b: &Path) -> bool {
+    let is_device = a.metadata().is_ok_and(|old| !old.is_file());
+    let located = |path: &Path| {
+        let folder = folder_of(path).canonicalize().ok()?;
+        path.canonicalize().ok().or_else(|| Some(folder.join(path.file_name()?)))
+    };
+    !is_device && located(a).is_some_and(|a| located(b) == Some(a))
+}
+
 /// Writes a file as [`write_file`] does.
 ///
 /// # Errors
@@ -83,5 +111,22 @@ mod tests {
         assert_eq!(status(&file), Ok(()));
         assert_eq!(status(&file.join("report.html")), Err(Status::NotFound), "a file is no folder");
         assert_eq!(std::fs::read(&file).unwrap(), b"old");
+    }
+
+    #[test]
+    fn files_are_the_same_by_whatever_path() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("sub")).unwrap();
+        assert!(same_file(&path("new"), &path("sub/../new")) && !same_file(&path("new"), &path("sub/new")));
+        std::fs::write(path("old"), "").unwrap();
+        assert!(same_file(&path("old"), &path("./old")) && !same_file(&path("old"), &path("new")));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(path("old"), path("link")).unwrap();
+            assert!(same_file(&path("old"), &path("link")));
+            let device = Path::new("/dev/null");
+            assert!(!same_file(device, device));
+        }
     }
 }

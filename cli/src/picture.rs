@@ -1,12 +1,13 @@
 //! Decoding of image files.
 
 use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::{BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 use image::{DynamicImage, GrayImage, ImageFormat, ImageReader};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
 
+use crate::jpeg;
 use crate::output::file_error;
 use npad::error::{Error, Result, Status};
 use npad::image::{ImageView, PixelFormat};
@@ -115,10 +116,20 @@ fn decode(path: &Path) -> Result<Decoded> {
     // The format is detected from the contents, since wrong extensions are common.
     let reader =
         ImageReader::open(path).and_then(ImageReader::with_guessed_format).map_err(|e| file_error(ACTION, path, &e))?;
-    if reader.format() != Some(ImageFormat::Tiff) {
+    let format = reader.format();
+    if !matches!(format, Some(ImageFormat::Jpeg | ImageFormat::Tiff)) {
         return Ok(Decoded::Standard(reader.decode().map_err(|e| failed(&e))?));
     }
     let mut file = reader.into_inner();
+    if format == Some(ImageFormat::Jpeg) {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|e| failed(&e))?;
+        if jpeg::is_truncated(&bytes) {
+            return Err(failed(&"the file is truncated, its end-of-image marker is missing: copy or record it again"));
+        }
+        let reader = ImageReader::with_format(Cursor::new(bytes), ImageFormat::Jpeg);
+        return Ok(Decoded::Standard(reader.decode().map_err(|e| failed(&e))?));
+    }
     if let Some(picture) = decode_float_tiff(&mut file).map_err(|e| failed(&e))? {
         return Ok(Decoded::GrayFloat(picture));
     }
@@ -268,10 +279,32 @@ mod tests {
                 std::fs::write(&path, contents).unwrap();
                 assert_eq!(Picture::read(&path).err().unwrap().status(), Status::Io, "{contents:?}");
             }
-            image::save_buffer(&path, &[1, 2], 2, 1, ExtendedColorType::L8).unwrap();
-            let cut = std::fs::read(&path).unwrap();
-            std::fs::write(&path, &cut[..cut.len() - 20]).unwrap();
-            assert_eq!(Picture::read(&path).err().unwrap().status(), Status::Io);
+        });
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error_in_every_format() {
+        in_folder(|folder| {
+            let pixels: Vec<u8> = (0..30 * 20 * 3u32).map(|i| (i * 7919 % 251) as u8).collect();
+            for ending in ["png", "jpg", "bmp", "tif", "ppm"] {
+                let path = folder.join("whole").with_extension(ending);
+                image::save_buffer(&path, &pixels, 30, 20, ExtendedColorType::Rgb8).unwrap();
+                let whole = std::fs::read(&path).unwrap();
+                assert!(Picture::read(&path).is_ok());
+                // The contents count, whatever the ending is. The last 4 bytes of a PNG file are the checksum of nothing.
+                let cut = folder.join("cut.png");
+                for length in (0..whole.len() - 4).step_by(7).chain([whole.len() - 5]) {
+                    std::fs::write(&cut, &whole[..length]).unwrap();
+                    let error = Picture::read(&cut).err().unwrap_or_else(|| panic!("{ending} cut to {length} bytes"));
+                    assert_eq!(error.status(), Status::Io);
+                    assert!(
+                        ending != "jpg" || length < 3 || error.message().contains("truncated"),
+                        "{length}: {error}"
+                    );
+                }
+                std::fs::write(&cut, [&whole[..], b"appended"].concat()).unwrap();
+                assert!(ending != "jpg" || Picture::read(&cut).is_ok());
+            }
         });
     }
 }

@@ -138,7 +138,7 @@ fn images_of_the_same_name_have_heat_maps_of_their_own() {
     assert!(!shop.path("collision").exists());
     let before = std::fs::read(shop.path("a/000.png")).unwrap();
     let refused = score(&["a/000.png"], "a");
-    assert!(failure(&refused, 2).contains("would overwrite") && refused.stdout.is_empty());
+    assert!(failure(&refused, 2).contains("is the folder of the image") && refused.stdout.is_empty());
     assert!(before == std::fs::read(shop.path("a/000.png")).unwrap());
     let refused = score(&["a/000.png"], "model.npad");
     assert!(failure(&refused, 1).contains("model.npad") && refused.stdout.is_empty());

@@ -16,6 +16,15 @@ fn npad(folder: &Path, arguments: &str) -> Output {
     Command::new(program).current_dir(folder).args(arguments.split(' ')).args(quick).output().unwrap()
 }
 
+/// The message of a run that must be refused as wrong usage where a fit would fail, for want of a runtime, with code 1.
+fn before_any_work(folder: &Path, arguments: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+    let output =
+        command.current_dir(folder).args(arguments.split(' ')).env("NPAD_ONNXRUNTIME", "/none").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments}: {}", text(&output.stderr));
+    text(&output.stderr)
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -65,11 +74,24 @@ fn fit_reports_known_defects_and_lets_them_set_the_threshold() {
 
     let (note, info) = fit(" --set operating_point=catch_all");
     assert!(note.contains("3 of 3 known defects found at ") && note.contains("operating_point=rate finds 2"), "{note}");
+    let first = note.lines().find(|line| line.starts_with("learnt")).unwrap();
+    assert!(first.contains(&format!("{}, which the known defects lowered", threshold("catch_all"))), "{note}");
     assert_eq!(info["image"]["threshold"], known["catch_all"]["threshold"]);
     assert_eq!(info["operating_point"], "catch_all");
 
-    let refused = npad(folder, "fit good -o other.npad --set operating_point=cost");
-    assert!(!refused.status.success() && text(&refused.stderr).contains("no known defects"));
+    // Half of the good images score below a typical one.
+    let output = npad(folder, "fit good -o model.npad --defects good");
+    let note = text(&output.stderr);
+    assert!(output.status.success() && note.contains("no usable threshold finds all"), "{note}");
+    assert!(!note.contains("catch_all") && note.contains("can be found"), "{note}");
+    let most: f64 = note.rsplit("at most ").next().unwrap().split(' ').next().unwrap().parse().unwrap();
+    let model = Model::load(&folder.join("model.npad"), &Options::default()).unwrap();
+    let typical = model.metadata().image.typical;
+    let above = |seed| model.score(&Gray::good(160, 120, seed).view()).unwrap().score > typical;
+    assert_eq!(most, (0..24).filter(|seed| above(*seed)).count() as f64);
+
+    let refused = before_any_work(folder, "fit good -o other.npad --set operating_point=cost");
+    assert!(refused.contains("operating_point is cost") && refused.contains("--defects"), "{refused}");
     let missing = npad(folder, "fit good -o other.npad --defects none");
     assert!(!missing.status.success() && !folder.join("other.npad").exists());
 }
@@ -129,10 +151,15 @@ fn eval_measures_operating_points_on_the_defects_that_were_not_drawn() {
         ("eval set --defects 2", "must be 1 to 1 for set"),
         ("eval set --defects 0", "must be 1 to 1 for set"),
         ("eval set --defects 1 --set min_region_area=5", "min_region_area must be 1"),
+        ("eval set --set operating_point=catch_all", "--defects N measures every operating point"),
+        ("eval set --defects 1 --set operating_point=cost", "--defects N measures every operating point"),
     ] {
-        let refused = npad(folder, arguments);
-        assert!(refused.status.code() == Some(2) && text(&refused.stderr).contains(expected), "{arguments}");
+        let message = before_any_work(folder, arguments);
+        assert!(message.contains(expected), "{arguments}: {message}");
     }
     let plain: Value = serde_json::from_slice(&npad(folder, "eval set").stdout).unwrap();
     assert!(plain[0].get("known_defects").is_none());
+    std::fs::remove_file(folder.join("set/test/scratch/01.pgm")).unwrap();
+    let message = before_any_work(folder, "eval set --defects 1");
+    assert!(message.contains("2 defective test images or more") && message.contains("set has only 1"), "{message}");
 }

@@ -133,6 +133,40 @@ fn the_order_of_the_images_changes_no_result() {
     }
 }
 
+/// The first image sets the proportions of the network's input, unless `--size` gives height and width.
+#[test]
+fn the_order_of_images_of_different_proportions_changes_nothing_at_a_given_size() {
+    let folder = TempDir::new().unwrap();
+    let set = data_set(&folder);
+    for seed in 0..6 {
+        let path = set.join(format!("train/good/{seed:02}.pgm"));
+        std::fs::write(path, Gray::good(120, 160, seed).pgm()).unwrap();
+    }
+    let measured = |size: &str, seed: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+        command.arg("eval").arg(&set).args(["--set", "npad.channels=10", "--size", size, "--shuffle", seed]);
+        timeless(serde_json::from_slice::<Value>(&command.output().unwrap().stdout).unwrap()[0].take())
+    };
+    let depends_on_order = |size: &str| {
+        let first = measured(size, "0");
+        ["1", "2", "3", "4", "5"].into_iter().any(|seed| measured(size, seed) != first)
+    };
+    assert!(depends_on_order("96") && !depends_on_order("96x128"));
+    let help =
+        String::from_utf8(Command::new(env!("CARGO_BIN_EXE_npad")).args(["eval", "--help"]).output().unwrap().stdout);
+    assert!(help.unwrap().split_whitespace().collect::<Vec<_>>().join(" ").contains("--size HxW prevents that"));
+}
+
+#[test]
+fn every_method_name_is_checked_before_the_first_fit() {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+    command.arg("eval").arg(data_set(&folder)).args(["--method", "npad,padmi"]).env("NPAD_ONNXRUNTIME", "/none");
+    let output = command.output().unwrap();
+    let message = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && message.contains("padmi"), "{message}");
+}
+
 #[test]
 fn seeds_that_cannot_be_are_wrong_usage() {
     let folder = TempDir::new().unwrap();

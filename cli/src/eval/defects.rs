@@ -27,26 +27,50 @@ pub struct KnownRow {
     threshold: f64,
 }
 
+fn refused(message: String) -> Result<()> {
+    Err(Error::new(Status::InvalidOption, message))
+}
+
+/// Checks the options that concern known defects.
+///
+/// # Errors
+/// [`Status::InvalidOption`].
+pub fn check_options(counts: &[usize], options: &Options) -> Result<()> {
+    let point = options.get("operating_point")?;
+    if point != "rate" {
+        return refused(format!(
+            "operating_point is {point}, but eval fits without known defects: leave it at rate; --defects N measures every \
+             operating point with N known defects"
+        ));
+    }
+    if !counts.is_empty() && options.get("min_region_area")? != "1" {
+        return refused("--defects compares image scores with thresholds, so min_region_area must be 1".to_owned());
+    }
+    Ok(())
+}
+
 /// Checks that every data set has enough defective images, one of which at least remains to be scored.
 ///
 /// # Errors
 /// [`Status::InvalidOption`].
-pub fn check(counts: &[usize], datasets: &[Dataset], options: &Options) -> Result<()> {
-    let refused = |message: String| Err(Error::new(Status::InvalidOption, message));
+pub fn check_counts(counts: &[usize], datasets: &[Dataset]) -> Result<()> {
     for count in counts {
         for dataset in datasets {
             let defective = dataset.test.iter().filter(|image| image.is_defective()).count();
             if !(1..defective).contains(count) {
-                let most = defective - 1;
-                return refused(format!(
-                    "--defects is {count}, but must be 1 to {most} for {}, which has {defective} defective test images",
-                    dataset.name
-                ));
+                let name = &dataset.name;
+                return refused(match defective - 1 {
+                    0 => format!(
+                        "--defects takes 2 defective test images or more, so that one remains to be scored, but {name} \
+                         has only 1: leave --defects out"
+                    ),
+                    most => format!(
+                        "--defects is {count}, but must be 1 to {most} for {name}, which has {defective} defective test \
+                         images"
+                    ),
+                });
             }
         }
-    }
-    if !counts.is_empty() && options.get("min_region_area")? != "1" {
-        return refused("--defects compares image scores with thresholds, so min_region_area must be 1".to_owned());
     }
     Ok(())
 }

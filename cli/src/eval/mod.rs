@@ -8,14 +8,14 @@ mod report;
 mod series;
 mod thumbnail;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::Value;
 
 use super::FitOptions;
 use crate::dataset::Dataset;
-use crate::output::{check_writable, write};
+use crate::output::{check_not_read, check_writable, same_file, write};
 use crate::picture;
 use crate::terminal::print_line;
 use evaluation::Protocol;
@@ -51,7 +51,8 @@ pub struct Arguments {
     /// Fit N times, with the seed and the following ones, and report means, standard deviations and each fit's results
     #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
-    /// Fit to the good images in a random order, drawn with this seed, instead of by name: no result may change
+    /// Fit to the good images in a random order, drawn with this seed, instead of by name: no result may change, unless
+    /// images have different proportions and the first one sets those of the network's input; --size HxW prevents that
     #[arg(long, value_name = "SEED")]
     shuffle: Option<u64>,
     /// Size of the maps for pixel metrics, instead of the image's size
@@ -71,6 +72,14 @@ pub struct Arguments {
     fit: FitOptions,
 }
 
+impl Arguments {
+    /// The files to write, each with what it is.
+    fn outputs(&self) -> Vec<(&'static str, &Path)> {
+        let files = [("the results", &self.json), ("the report", &self.report)];
+        files.into_iter().filter_map(|(what, path)| Some((what, path.as_deref()?))).collect()
+    }
+}
+
 pub fn run(arguments: &Arguments) -> Result<()> {
     let eval_size = match arguments.eval_size.as_deref().map(str::parse).transpose()? {
         None => None,
@@ -80,12 +89,24 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             return Err(Error::new(Status::InvalidOption, message));
         }
     };
-    for (what, path) in [("the results", &arguments.json), ("the report", &arguments.report)] {
-        path.as_ref().map_or(Ok(()), |path| check_writable(what, path))?;
+    let outputs = arguments.outputs();
+    outputs.iter().try_for_each(|(what, path)| check_writable(what, path))?;
+    if let [(_, json), (_, report)] = outputs[..]
+        && same_file(json, report)
+    {
+        let message = format!("--json and --report are both {}: give each a file of its own", json.display());
+        return Err(Error::new(Status::InvalidOption, message));
     }
-    let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
     let mut options = arguments.fit.options()?;
-    defects::check(&arguments.defects, &datasets, &options)?;
+    // All names are checked before the first fit, whose results a wrong one would lose.
+    arguments.method.iter().try_for_each(|method| options.clone().set("method", method))?;
+    defects::check_options(&arguments.defects, &options)?;
+    let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
+    let files = arguments.fit.files(&options)?;
+    for (what, path) in outputs {
+        check_not_read(what, path, datasets.iter().flat_map(Dataset::files).chain(&files))?;
+    }
+    defects::check_counts(&arguments.defects, &datasets)?;
     let protocol = Protocol {
         shots: arguments.shots,
         shuffle: arguments.shuffle,
