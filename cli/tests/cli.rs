@@ -203,7 +203,8 @@ fn the_librarys_warnings_are_shown() {
     stdout(&output);
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(
-        message.starts_with("npad: warning: 100 good images support a false-alarm rate of 1 %; with 15 the threshold"),
+        message
+            .starts_with("npad: warning: a false-alarm rate of 1 % takes the scores of 100 good images; with 15 the"),
         "{message}"
     );
 }

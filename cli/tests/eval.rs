@@ -65,6 +65,17 @@ fn data_set(folder: &TempDir) -> PathBuf {
 }
 
 #[test]
+fn the_size_of_the_maps_decides_over_pixel_metrics_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let set = data_set(&folder);
+    let (own, small) = (result(&set, &[]), result(&set, &["--eval-size", "24x32"]));
+    for key in ["image_auroc", "misses", "false_alarms", "misses_at_1", "balanced_accuracy"] {
+        assert_eq!(own[key], small[key], "{key}");
+    }
+    assert_ne!(own["aupro"], small["aupro"]);
+}
+
+#[test]
 fn eval_measures_a_data_set() {
     let folder = TempDir::new().unwrap();
     let (set, json) = (data_set(&folder), folder.path().join("result.json"));

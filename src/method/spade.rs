@@ -3,7 +3,8 @@
 //!
 //! The image score is the mean distance to the K nearest images (the paper's equation 2), multiplied by a factor that takes
 //! good images' scores to the scale of their maps' maxima. The map is the distance to the nearest pixel feature in their
-//! gallery (equation 4 with one neighbour).
+//! gallery (equation 4 with one neighbour). Where the score exceeds the map's peak, the peak is raised to it; where it does
+//! not, the peak decides.
 //!
 //! Differences from the paper: the global feature is the mean of the deepest tap rather than a last layer, which a
 //! truncated backbone does not have; the features of each tap are scaled to unit length, since raw distances of this
@@ -91,8 +92,9 @@ impl Method for Spade {
         let gallery = state.take_f16("gallery", &[count, size])?;
         let scaling = Scaling::load(parameters.text("spade.scaling"), shape.2, &mut state)?;
         // Models of npad 0.1 have no factor.
-        let factor = if state.shape("factor").is_empty() { 1.0 } else { state.take_f32("factor", &[1])?[0] };
-        if factor <= 0.0 {
+        let is_there = !state.shape("factor").is_empty();
+        let factor = is_there.then(|| state.take_f32("factor", &[1])).transpose()?.map(|factor| factor[0]);
+        if factor.is_some_and(|factor| factor <= 0.0) {
             return Err(unfit("factor"));
         }
         let images = gallery.chunks_exact(size).map(|features| {
@@ -136,7 +138,7 @@ impl Fitter for SpadeFitter {
                 GalleryImage::new(scaled, &scaling)
             })
             .collect::<Result<_>>()?;
-        let mut scorer = SpadeScorer { shape: features.shape(), images: self.images, scaling, gallery, factor: 1.0 };
+        let mut scorer = SpadeScorer { shape: features.shape(), images: self.images, scaling, gallery, factor: None };
 
         let numbers = held_out_images(sample);
         let mut held_out = Vec::with_capacity(numbers.len());
@@ -147,9 +149,9 @@ impl Fitter for SpadeFitter {
             scorer.score_without(members.binary_search(&number).ok(), &features, threads, &mut grid)?;
             held_out.push(vec![grid]);
         }
-        scorer.factor = factor(&held_out);
+        scorer.factor = Some(factor(&held_out));
         for grid in held_out.iter_mut().flatten() {
-            grid.evidence.iter_mut().for_each(|score| *score *= scorer.factor);
+            scorer.join(grid);
         }
         Ok(FitOutcome { scorer: Box::new(scorer), held_out })
     }
@@ -201,8 +203,8 @@ struct SpadeScorer {
     images: usize,
     scaling: Scaling,
     gallery: Vec<GalleryImage>,
-    /// Takes the image score to the map's scale.
-    factor: f32,
+    /// Takes the image score to the map's scale; none in models of npad 0.1, whose image score is the evidence.
+    factor: Option<f32>,
 }
 
 impl SpadeScorer {
@@ -239,10 +241,22 @@ impl SpadeScorer {
             }
             map.iter_mut().for_each(|d| *d = d.sqrt());
         });
-        let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32 * self.factor;
+        let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32;
         out.evidence.clear();
         out.evidence.resize(out.map.len(), score);
         Ok(())
+    }
+}
+
+impl SpadeScorer {
+    /// Gives the evidence, which is the image score, the shape of the map, with the larger of the map's peak and the score
+    /// as its peak. The map shows defects that change the global feature too little for the score, and would otherwise be
+    /// cut off at it.
+    fn join(&self, grid: &mut GridScore) {
+        let peak = grid.map.iter().copied().fold(0.0, f32::max);
+        let Some(factor) = self.factor.filter(|_| peak > 0.0) else { return };
+        let evidence = grid.evidence.iter_mut().zip(&grid.map);
+        evidence.for_each(|(evidence, map)| *evidence = map * (*evidence * factor / peak).max(1.0));
     }
 }
 
@@ -253,7 +267,9 @@ impl Scorer for SpadeScorer {
 
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
         check_shape(self.shape, features)?;
-        self.score_without(None, features, threads, out)
+        self.score_without(None, features, threads, out)?;
+        self.join(out);
+        Ok(())
     }
 
     fn state(&self) -> Result<State> {
@@ -267,7 +283,9 @@ impl Scorer for SpadeScorer {
         gallery.extend(all.map(|v| f16::from_f32(*v)));
         state.put("gallery", Array::F16(shape, gallery));
         self.scaling.save(&mut state);
-        state.put("factor", Array::F32(vec![1], vec![self.factor]));
+        if let Some(factor) = self.factor {
+            state.put("factor", Array::F32(vec![1], vec![factor]));
+        }
         Ok(state)
     }
 }

@@ -147,11 +147,9 @@ impl Evaluation {
         pixel: Option<&mut PixelMetrics>,
     ) -> Result<Duration> {
         let picture = Picture::read(&test.path)?;
-        let InputSize { height, width } =
-            eval_size.unwrap_or(InputSize { height: picture.height, width: picture.width });
         let view = picture.view()?;
         let start = Instant::now();
-        let inspection = model.score_to(&view, width, height).map_err(|e| e.context(test.path.display()))?;
+        let mut inspection = model.score(&view).map_err(|e| e.context(test.path.display()))?;
         let time = start.elapsed();
         self.images.push(Scored {
             path: test.path.clone(),
@@ -162,6 +160,12 @@ impl Evaluation {
             calibrated: inspection.calibrated,
         });
         if let Some(metrics) = pixel {
+            let own = InputSize { height: picture.height, width: picture.width };
+            let InputSize { height, width } = eval_size.unwrap_or(own);
+            if eval_size.is_some() {
+                // The size of the map decides over pixel metrics alone, not over scores.
+                inspection = model.score_to(&view, width, height).map_err(|e| e.context(test.path.display()))?;
+            }
             let mask = match &test.mask {
                 Some(path) => GroundTruth::read(path, width, height)?,
                 None => GroundTruth::empty(width, height),
