@@ -68,7 +68,7 @@ fn data_set(folder: &TempDir) -> PathBuf {
 fn the_size_of_the_maps_decides_over_pixel_metrics_alone() {
     let folder = tempfile::tempdir().unwrap();
     let set = data_set(&folder);
-    let (own, small) = (result(&set, &[]), result(&set, &["--eval-size", "24x32"]));
+    let (own, small) = (result(&set, &[]), result(&set, &["--eval-size", "48x64"]));
     for key in ["image_auroc", "misses", "false_alarms", "misses_at_1", "balanced_accuracy"] {
         assert_eq!(own[key], small[key], "{key}");
     }
