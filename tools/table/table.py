@@ -27,23 +27,18 @@ ABLATIONS = [
     ("defaults", []),
     ("pixel level alone", ["npad.levels=pixel", "npad.image_levels=pixel"]),
     ("patch level alone", ["npad.levels=patch", "npad.image_levels=patch"]),
-    ("both, without centroids", [PIXEL, "npad.levels=pixel+patch"]),
     ("patches alone in the map", ["npad.levels=patch"]),
-    ("centroids of patch means", ["npad.centroid_patch=3"]),
     ("centroids alone", ["npad.levels=centroids", "npad.image_levels=centroids"]),
     ("100 random channels", ["npad.channels=100"]),
-    ("100 channels by their variance", ["npad.channels=100", "npad.selection=variance"]),
     ("a covariance for each position", ["npad.block=1x1"]),
     ("a covariance for each block of 2 x 2 positions", ["npad.block=2x2"]),
     ("the sum of the levels as map", ["npad.fusion=standardised"]),
     ("the poster's configuration", ["npad.preset=poster"]),
     ("pixels in the image score", [PIXEL]),
     ("the same without neighbours", [PIXEL, "npad.neighbourhood=1"]),
-    ("the same without weights of neighbours", [PIXEL, "npad.similarity_power=0"]),
     ("with five shifts", ["npad.shifts=5"]),
     ("at two scales", ["scales=1+1.6"]),
     ("without shrinkage", ["npad.shrinkage=0"]),
-    ("with estimated shrinkage", ["npad.shrinkage=estimated"]),
 ]
 ELPV_TRAIN, ELPV_TEST = 200, 200
 
