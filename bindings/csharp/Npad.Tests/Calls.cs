@@ -63,7 +63,7 @@ static partial class Tests
         var squares = new Squares();
         using (var options = new Options { ["size"] = "64" }.SetExtractor(squares))
         using (var source = new CancellationTokenSource())
-        using (var model = Model.Fit(Good(2), options))
+        using (var model = Model.Fit(Good(3), options))
         {
             source.Cancel();
             var task = model.ScoreAsync(View(Part(1)), source.Token);
@@ -90,10 +90,10 @@ static partial class Tests
                     try { Library.SetLogHandler((_, __) => { }, LogLevel.Debug); }
                     catch (NpadException) { }
             }, LogLevel.Debug);
-            using (var options = Quick()) Model.Fit(Good(2), options).Dispose();
+            using (var options = Quick()) Model.Fit(Good(3), options).Dispose();
             other.Join();
             former = latter = 0;
-            using (var options = Quick()) Model.Fit(Good(2), options).Dispose();
+            using (var options = Quick()) Model.Fit(Good(3), options).Dispose();
             Check(former == 0 && latter > 0, "the other thread's handler");
         }
         // Neither does a call that fails for another reason.
@@ -108,7 +108,7 @@ static partial class Tests
         Library.SetLogHandler((_, __) => { }, LogLevel.Debug);
         failing.Start();
         for (var i = 0; i < 20; i++)
-            using (var options = Quick()) Model.Fit(Good(2), options).Dispose();
+            using (var options = Quick()) Model.Fit(Good(3), options).Dispose();
         Volatile.Write(ref done, true);
         failing.Join();
         Check(strays == 0, "messages for a handler that was never set");
@@ -136,7 +136,7 @@ static partial class Tests
             })).ToList();
             threads.ForEach(thread => thread.Start());
             threads.ForEach(thread => thread.Join());
-            using (var options = Quick()) Model.Fit(Good(2), options).Dispose();
+            using (var options = Quick()) Model.Fit(Good(3), options).Dispose();
             // A fit of two images logs one warning, that they are few, and more at lower levels.
             Check(others == 0 && (warnings > 0 ? all == 0 : all > 1), "levels: " + warnings + " " + others + " " + all);
         }

@@ -126,11 +126,11 @@ def test_the_logging_of_several_threads(no_logging):
 
     npad.enable_logging(logging.DEBUG, Counting("first"))
     thread.start()
-    npad.fit([part(1), part(2)], **QUICK)
+    npad.fit([part(1), part(2), part(3)], **QUICK)
     thread.join()
     assert set(refused) == {npad.Status.WRONG_STATE}
     records.update(first=0, other=0)
-    npad.fit([part(1), part(2)], **QUICK)
+    npad.fit([part(1), part(2), part(3)], **QUICK)
     assert records["first"] == 0 and records["other"] > 0 and records["failed"] == 0
 
 
