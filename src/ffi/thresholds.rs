@@ -5,7 +5,7 @@ use super::options::{npad_options, options_or_default};
 use super::{borrow, guard, guard_value, null, output};
 use crate::abi::image::npad_image;
 use crate::abi::output::npad_known_defects;
-use crate::abi::sized::{size_at, write};
+use crate::abi::sized::{size_at, write, zeroed};
 use crate::error::Status;
 use crate::model::{KnownDefects, Thresholds};
 
@@ -44,21 +44,16 @@ pub unsafe extern "C" fn npad_model_known_defects(
             let size = size_at(known);
             let KnownDefects { count, in_use, rate, catch_all, cost, .. } =
                 borrow(model, "model")?.model.metadata().known_defects.clone().unwrap_or_default();
-            let value = npad_known_defects {
-                size,
-                count,
-                missed: in_use.missed,
-                rate_missed: rate.missed,
-                cost_missed: cost.missed,
-                false_alarm_rate: in_use.false_alarm_rate,
-                rate_false_alarm_rate: rate.false_alarm_rate,
-                catch_all_false_alarm_rate: catch_all.false_alarm_rate,
-                cost_false_alarm_rate: cost.false_alarm_rate,
-                threshold: in_use.threshold,
-                rate_threshold: rate.threshold,
-                catch_all_threshold: catch_all.threshold,
-                cost_threshold: cost.threshold,
-            };
+            let mut value = zeroed::<npad_known_defects>();
+            (value.size, value.count) = (size, count);
+            (value.missed, value.threshold, value.false_alarm_rate) =
+                (in_use.missed, in_use.threshold, in_use.false_alarm_rate);
+            (value.rate_missed, value.rate_threshold) = (rate.missed, rate.threshold);
+            value.rate_false_alarm_rate = rate.false_alarm_rate;
+            (value.catch_all_threshold, value.catch_all_false_alarm_rate) =
+                (catch_all.threshold, catch_all.false_alarm_rate);
+            (value.cost_missed, value.cost_threshold) = (cost.missed, cost.threshold);
+            value.cost_false_alarm_rate = cost.false_alarm_rate;
             write(known.cast(), size, &value)
         })
     }

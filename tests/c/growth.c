@@ -48,6 +48,14 @@ static void nothing_is_written_behind(void) {
   three[2] = images[2];
   memset(&one, 0x55, sizeof one);
   WORKS(npad_score(model, &three[1], &result, &error));
+  struct {
+    npad_known_defects known;
+    unsigned char guard[16];
+  } defects;
+  memset(&defects, 0x5a, sizeof defects);
+  defects.known.size = sizeof defects.known;
+  WORKS(npad_model_known_defects(model, &defects.known, &error));
+  CHECK(defects.known.count == 0 && defects.guard[0] == 0x5a && defects.guard[15] == 0x5a);
   WORKS(npad_result_region(result, 0, &one.region, sizeof one.region, &error));
   for (i = 0; i < 4; i++) CHECK(one.behind[i] == 0x5555555555555555u);
 
