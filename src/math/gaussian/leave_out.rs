@@ -11,7 +11,8 @@ use crate::math::vector;
 /// An image contributes a few weighted samples to a position's statistics. Removing them is a low-rank change of the
 /// covariance, so by the Woodbury identity the changed inverse follows from the existing whitener at the cost of a few
 /// whitenings. Cross-validation would need a decomposition per fold and would overstate the distances, since it
-/// estimates from fewer images than the model. The shrinkage share and the ridge are assumed to be unchanged.
+/// estimates from fewer images than the model. The share of the shrinkage target and the ridge
+/// grow by the factor by which the weight of the remaining images is smaller, which few images make noticeable.
 #[derive(Default)]
 pub struct LeaveOut {
     rows: Vec<f32>,

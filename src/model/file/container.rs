@@ -16,7 +16,6 @@ use crate::method::Array;
 
 /// Name of the format in the file.
 const FORMAT: &str = "npad-model";
-/// Version of the layout; files of a higher version are rejected.
 /// Version of the format. Files of a later version are refused. Version 2 has one scale for score and map.
 const VERSION: u32 = 2;
 /// The checksum's field in the header, before its digits.
