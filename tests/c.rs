@@ -5,6 +5,7 @@
 mod common;
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use common::c::{ADDRESS_SANITIZER, build, command, root, text};
 use common::{Gray, network};
@@ -258,8 +259,11 @@ fn many_threads_score_with_one_model() {
 fn running_out_of_memory_is_a_status_and_prints_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let program = compile("tests/c/oom.c", folder.path());
-    let output = command(&program, folder.path()).output().unwrap();
-    assert_eq!(text(&output), "all as documented\n");
+    let run = |command: &mut Command| assert_eq!(text(&command.output().unwrap()), "all as documented\n");
+    run(&mut command(&program, folder.path()));
+    // No thread can have such a stack.
+    let stack = (1_u64 << 46).to_string();
+    run(command(&program, folder.path()).arg("without-threads").env("RUST_MIN_STACK", stack));
 }
 
 /// Otherwise the runs under AddressSanitizer would prove nothing.

@@ -16,7 +16,7 @@ pub use assembler::Assembler;
 pub use device::{Device, device_names};
 pub use feature_map::FeatureMap;
 pub use onnx::{BUILTIN, OnnxBackbone};
-pub use runtime::{open as open_runtime, warm_up};
+pub use runtime::{is_loaded as runtime_is_loaded, open as open_runtime, warm_up};
 pub use scales::{MultiScale, Scales};
 pub use spec::BackboneSpec;
 pub use tiles::Tiled;

@@ -77,6 +77,11 @@ pub(super) fn environment() -> Result<Environment> {
     loaded.as_ref().map(|l| l.environment.clone()).ok_or_else(|| Error::new(Status::Internal, "no environment"))
 }
 
+/// Whether ONNX Runtime is loaded, or another thread is loading it.
+pub fn is_loaded() -> bool {
+    !matches!(LOADED.try_lock().as_deref(), Ok(None))
+}
+
 /// Loads ONNX Runtime in advance, if it is found.
 pub fn warm_up() {
     let _ = environment();

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::Builder;
 
 use half::f16;
 use serde::{Deserialize, Serialize};
@@ -98,10 +99,10 @@ impl Model {
     /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
         std::thread::scope(|scope| {
-            // Loading ONNX Runtime takes as long as reading and checking the file. A failure is reported when the
-            // backbone is opened.
-            if options.extractor().is_none() {
-                scope.spawn(|| quiet(crate::backbone::warm_up));
+            // Loading ONNX Runtime takes as long as reading and checking the file. Without a thread it is loaded, and a
+            // failure reported, when the backbone is opened.
+            if options.extractor().is_none() && !crate::backbone::runtime_is_loaded() {
+                let _ = Builder::new().spawn_scoped(scope, || quiet(crate::backbone::warm_up));
             }
             Self::from_bytes(&read(path)?, options).map_err(|e| e.context(path.display()))
         })
