@@ -27,7 +27,6 @@ ABLATIONS = [
     ("defaults", []),
     ("pixel level alone", ["npad.levels=pixel", "npad.image_levels=pixel"]),
     ("patch level alone", ["npad.levels=patch", "npad.image_levels=patch"]),
-    ("patches alone in the map", ["npad.levels=patch"]),
     ("centroids alone", ["npad.levels=centroids", "npad.image_levels=centroids"]),
     ("100 random channels", ["npad.channels=100"]),
     ("a covariance for each position", ["npad.block=1x1"]),
