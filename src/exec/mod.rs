@@ -148,9 +148,16 @@ impl Threads {
 }
 
 fn refused(count: usize, cause: &dyn std::fmt::Display) -> Error {
+    let (what, remedy) = match count {
+        1 => (
+            "one worker thread".to_owned(),
+            "close other programs, or raise the process's limits of memory and threads",
+        ),
+        _ => (format!("{count} worker threads"), "use fewer (option threads)"),
+    };
     let message = format!(
-        "{count} worker threads could not be created: {cause}. There is no memory for their stacks, or the process has \
-         reached its limit of threads; use fewer (option threads)"
+        "{what} could not be created: {cause}. There is no memory for the stacks, or the process has reached its limit of \
+         threads; {remedy}"
     );
     Error::new(Status::OutOfMemory, message)
 }
@@ -219,6 +226,13 @@ mod tests {
         assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fails(&mut data))).is_err());
         threads.chunks(&mut data, 1, |_, chunk| chunk[0] = 1);
         assert_eq!(data, [1; 100]);
+    }
+
+    #[test]
+    fn a_refusal_says_what_can_be_done() {
+        let message = |count| refused(count, &"none left").message().to_owned();
+        assert!(message(8).contains("8 worker threads") && message(8).ends_with("use fewer (option threads)"));
+        assert!(message(1).contains("one worker thread could") && !message(1).contains("fewer"), "{}", message(1));
     }
 
     #[test]
