@@ -601,7 +601,7 @@ class Result {
     detail::call(npad_result_map_u8, get(), rows, stride);
   }
 
-  /// The number of defect regions. A defective image may have none if "min_region_area" drops them.
+  /// The number of defect regions. 0 exactly if the verdict is NPAD_VERDICT_GOOD.
   std::size_t region_count() const noexcept { return npad_result_region_count(get()); }
 
   npad_region region(std::size_t index) const {

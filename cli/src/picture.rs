@@ -16,7 +16,8 @@ use npad::image::{ImageView, PixelFormat};
 pub const HELP: &str = "Image files are PNG, JPEG, BMP, TIFF and PNM. Grey images keep their depth: 8 bits, 16 bits \
                         or, in TIFF, 32-bit floats. White is 65535 in a 16-bit file, also where the camera delivers 10 \
                         or 12 bits (a PNM file states its own white), and 1.0 in a float file. Colour of 16 bits is \
-                        rounded to 8 bits per channel. Alpha is ignored.";
+                        rounded to 8 bits per channel. Alpha is ignored. A JPEG file without its end-of-image marker, which a \
+                        file cut short lacks, is refused.";
 
 /// The largest decoded image in bytes; the limit of the image crate for the formats that it reads.
 const MAX_BYTES: usize = 512 << 20;

@@ -173,7 +173,7 @@ fn failed(tried: &[String]) -> Error {
             "ONNX Runtime could not be loaded. Searched:\n  {}\nInstall ONNX Runtime 1.{} or newer (its releases, or \
              the {FILE_NAME}* inside PyPI's onnxruntime wheel) in one of these places: a path given to \
              npad_runtime_open, the environment variable {VARIABLE} (file or folder), the folder of the npad library, \
-             or the search path of the system's loader",
+             the folder lib beside that one, or the search path of the system's loader",
             tried.join("\n  "),
             ort::MINOR_VERSION
         ),
