@@ -745,7 +745,9 @@ typedef struct {
    */
   float rate_threshold;
   /**
-   * The threshold of operating_point=catch_all, which misses none.
+   * The threshold of operating_point=catch_all, which misses none; 0 where a known defect scores 0, which no threshold
+   * finds. It can be used only if it exceeds the score of a typical good image: npad_model_with_thresholds() refuses a
+   * lower one, and npad_trainer_finish() with operating_point=catch_all returns NPAD_STATUS_WRONG_STATE.
    */
   float catch_all_threshold;
   /**

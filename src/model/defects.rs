@@ -84,7 +84,7 @@ pub struct KnownDefects {
     /// The threshold of the operating point `rate`.
     pub rate: ThresholdEffect,
     /// The threshold of the operating point `catch_all`. A threshold no higher than the score of a typical good image
-    /// cannot be used.
+    /// cannot be used. It is 0 where a known defect scores 0, which no threshold finds.
     pub catch_all: ThresholdEffect,
     /// The threshold of the operating point `cost`.
     pub cost: ThresholdEffect,
@@ -106,7 +106,7 @@ impl KnownDefects {
         let effect = |threshold| effect(&scores, good, threshold);
         let rate = effect(good.threshold(rate));
         // The highest thresholds that find one known defect more each.
-        let below = scores.iter().map(|score| score.next_down().min(rate.threshold));
+        let below = scores.iter().map(|score| score.next_down().min(rate.threshold).max(0.0));
         let catch_all = effect(below.clone().next().unwrap_or(rate.threshold));
         let cost =
             |effect: &ThresholdEffect| miss_cost * effect.missed as f64 / count.max(1) as f64 + effect.false_alarm_rate;
@@ -329,6 +329,13 @@ mod tests {
             assert_eq!((point.name(), serde_json::to_value(point).unwrap()), (*name, (*name).into()));
         }
         assert_eq!(OperatingPoint::named("none"), None);
+    #[test]
+    fn no_threshold_is_below_zero() {
+        let good = GoodScores::new(&good(50, &mut Random::new(1))).unwrap();
+        let known = KnownDefects::measured(&[2.0, 0.0], &good, 0.01, 1.0);
+        assert_eq!((known.catch_all.threshold, known.catch_all.missed), (0.0, 1));
+    }
+
     }
 
     #[test]
