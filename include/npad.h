@@ -25,8 +25,8 @@
  *
  * Structs: initialise every struct to zero and set its `size` to sizeof. Later versions may append fields; 0 in an appended
  * field has no effect, so a program built against an older header runs with a newer library. A library rejects a struct
- * that is larger than its own unless the surplus bytes are 0. Functions that write an array of structs without `size` take
- * the size of an element. Structs that npad creates and passes to callbacks may have fields appended.
+ * that is larger than its own unless the surplus bytes are 0. Regions have no `size`: functions that write them take the size of
+ * an element, and set surplus bytes to 0. Structs that npad creates and passes to callbacks may have fields appended.
  *
  * Errors: functions that can fail return a npad_status. If the last parameter, `error`, is not null, it receives null on
  * success and a new npad_error on failure, which the caller must free. A failed call has no effect unless its description

@@ -5,7 +5,7 @@ use super::options::{npad_options, options_or_default};
 use super::{borrow, guard, guard_value, null, output};
 use crate::abi::image::npad_image;
 use crate::abi::output::npad_known_defects;
-use crate::abi::sized::{size_at, write, zeroed};
+use crate::abi::sized::{read_sized, write, zeroed};
 use crate::error::Status;
 use crate::model::{KnownDefects, Thresholds};
 
@@ -41,7 +41,7 @@ pub unsafe extern "C" fn npad_model_known_defects(
             if known.is_null() {
                 return Err(null("known"));
             }
-            let size = size_at(known);
+            let npad_known_defects { size, .. } = read_sized(known)?;
             let KnownDefects { count, in_use, rate, catch_all, cost, .. } =
                 borrow(model, "model")?.model.metadata().known_defects.clone().unwrap_or_default();
             let mut value = zeroed::<npad_known_defects>();

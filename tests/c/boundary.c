@@ -222,6 +222,23 @@ static void known_defects(void) {
   npad_image defect = images[11], masked = images[11];
   uint8_t dark[SIDE * SIDE];
   int i;
+/* Of a later version, with a field that this library lacks. */
+static void larger_known_defects(void) {
+  struct {
+    npad_known_defects known;
+    uint64_t later[3];
+  } newer;
+  memset(&newer, 0, sizeof newer);
+  newer.known.size = sizeof newer;
+  newer.known.missed = 7;
+  newer.later[2] = 1;
+  FAILS(npad_model_known_defects(model, &newer.known, &error), NPAD_STATUS_INVALID_ARGUMENT, "newer header");
+  CHECK(newer.known.missed == 7 && newer.later[2] == 1);
+  newer.later[2] = 0;
+  WORKS(npad_model_known_defects(model, &newer.known, &error));
+  CHECK(newer.known.size == sizeof newer && newer.known.missed == 0);
+}
+
   memcpy(dark, pixels[11], sizeof dark);
   scratch(dark);
   defect.data[0] = dark;
@@ -238,6 +255,7 @@ static void known_defects(void) {
   WORKS(npad_options_set(settings, "operating_point", "catch_all", &error));
   FAILS(npad_options_set(settings, "operating_point", "all", &error), NPAD_STATUS_INVALID_OPTION, "catch_all");
   WORKS(npad_trainer_new(settings, &trainer, &error));
+  larger_known_defects();
   npad_options_free(settings);
   FAILS(npad_trainer_add_defect(NULL, &defect, &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
   FAILS(npad_trainer_add_defect(trainer, &defect, &error), NPAD_STATUS_WRONG_STATE, "good images before");
