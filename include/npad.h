@@ -953,7 +953,8 @@ uint32_t npad_version_number(void);
  * @return NPAD_STATUS_NOT_FOUND when there is no library at the path; NPAD_STATUS_RUNTIME when it cannot be loaded or
  *         is older than 1.17; NPAD_STATUS_WRONG_STATE when another ONNX Runtime is already in use
  */
-npad_status npad_runtime_open(const char *path, npad_error **error);
+npad_status npad_runtime_open(const char *path,
+                              npad_error **error);
 
 /**
  * Loads a plug-in: a shared library with a detection method, see npad_plugin. The method can then be selected by name,
@@ -1614,19 +1615,23 @@ npad_status npad_model_with_thresholds(const npad_model *model,
 
 /**
  * Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
- * change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change, nor do
- * the operating point and the scores of known defects. The two models share memory; each must be freed.
+ * change of camera or lamp. The learnt statistics do not change, nor do the operating point and the scores of known defects.
+ * The two models share memory; each must be freed.
+ *
+ * An image that the model has learnt is left out, since its score says nothing about unseen ones, and images that equal one
+ * another count once, each with a warning in the log. Both are recognised as npad_trainer_add_image() and
+ * npad_trainer_resume() say. The order of the images does not matter.
  *
  * @param model    the original model; it does not change
- * @param images   `count` good images; read during the call only
+ * @param images   `count` good images that the model has not learnt; read during the call only
  * @param count    at least 3; 20 or more are recommended
  * @param options  only "false_alarm_rate", "review_rate" and "date" are used; rates that have not been set are those of
  *                 the model. Null: all of them, and today
  * @param changed  receives the new model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images; NPAD_STATUS_WRONG_STATE when the operating point is
- *         "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(), where
- *         the message names the image's index
+ * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images that count; NPAD_STATUS_WRONG_STATE when the operating
+ *         point is "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(),
+ *         where the message names the image's index
  */
 npad_status npad_model_recalibrate(const npad_model *model,
                                    const npad_image *images,
@@ -1649,9 +1654,13 @@ npad_status npad_trainer_new(const npad_options *options, npad_trainer **trainer
 
 /**
  * Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
- * Options, rates, mask and the selected channels are those of the model. Thresholds are computed anew, from the held-out
- * scores of the images already learnt and those of the further ones; if these are the majority, from theirs alone. Known
- * defects are not kept, since the new model scores them differently: add them again. The model itself does not change.
+ * Options, rates, mask and the selected channels are those of the model. Thresholds are computed anew, from the scores that
+ * the model's thresholds were computed from (after a recalibration, those of its images) and the held-out scores of the
+ * further images; if these are more than the images already learnt, from theirs alone. Known defects are not kept, since the
+ * new model scores them differently: add them again. The model itself does not change.
+ *
+ * A further image that equals one already learnt is not learnt again, see npad_trainer_add_image(). Model files of npad 0.1
+ * do not record which images the model has learnt, so only copies among the further images are recognised.
  *
  * @param model    the model to resume from
  * @param options  only "date" and the progress callback are used and, where they have been set, "operating_point" and
@@ -1667,9 +1676,11 @@ npad_status npad_trainer_resume(const npad_model *model,
 
 /**
  * Learns one good image. Images may differ in size; if they differ in their proportions, the first one determines those
- * of the network's input unless the option "size" sets them, and a warning is logged. An image that equals one already
- * learnt, as the network sees it, is not learnt again, since its copy would hide how unseen images score; the end of the
- * fit logs a warning. On failure the trainer is unchanged.
+ * of the network's input unless the option "size" sets them, and a warning is logged. On failure the trainer is unchanged.
+ *
+ * An image that equals one already learnt, as the network sees it, is not learnt again, since its copy would hide how unseen
+ * images score; the end of the fit logs a warning. All copies are recognised up to 65536 images, those of a resumed fit
+ * included. Of more images as many are remembered, and copies of the others are learnt again.
  *
  * @param trainer  the trainer
  * @param image    the image; read during the call only
@@ -1677,8 +1688,8 @@ npad_status npad_trainer_resume(const npad_model *model,
  * @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
  *         not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone or a feature
  *         extractor fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
- *         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
- *         has finished
+ *         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_INVALID_ARGUMENT also when it equals
+ *         a known defect; NPAD_STATUS_WRONG_STATE when the trainer has finished
  */
 npad_status npad_trainer_add_image(npad_trainer *trainer,
                                    const npad_image *image,
@@ -1694,7 +1705,8 @@ npad_status npad_trainer_add_image(npad_trainer *trainer,
  * @param image    the image; read during the call only
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_WRONG_STATE when there is no good image yet, the trainer can keep no more known defects, or it has
- *         finished; otherwise as npad_trainer_add_image()
+ *         finished; NPAD_STATUS_INVALID_ARGUMENT also when it equals a good image that has been learnt; otherwise as
+ *         npad_trainer_add_image()
  */
 npad_status npad_trainer_add_defect(npad_trainer *trainer,
                                     const npad_image *image,

@@ -951,7 +951,7 @@ class Model {
   }
 
   /// A copy of the model with thresholds computed from good images that are not among those of the fit, for its own
-  /// rates. Both share memory.
+  /// rates: images that the model has learnt are left out, and images that equal one another count once. Both share memory.
   Model recalibrate(const std::vector<Image> &images) const { return recalibrate(images.data(), images.size(), nullptr); }
   Model recalibrate(std::initializer_list<Image> images) const {
     return recalibrate(images.begin(), images.size(), nullptr);
@@ -1003,10 +1003,12 @@ class Trainer {
 
   /// Sets the number of images that will be added, for the progress callback; 0 means unknown.
   void expect(std::size_t count) { detail::call(npad_trainer_expect, handle_.get(), count); }
-  /// Learns one good image. On failure, including cancellation, the trainer is unchanged.
+  /// Learns one good image, unless it equals one already learnt. On failure, including cancellation, the trainer is
+  /// unchanged.
   void add(const Image &image) { detail::call_with(progress_, npad_trainer_add_image, handle_.get(), image.get()); }
   /// Adds an image with a known defect, which is never learnt, after at least one good image. finish() scores it;
   /// Model::known_defects() reports, and the option "operating_point" lets the known defects set the threshold.
+  /// An image that has been learnt as a good one is refused.
   void add_defect(const Image &image) {
     detail::call_with(progress_, npad_trainer_add_defect, handle_.get(), image.get());
   }

@@ -100,7 +100,7 @@ fn the_day_is_todays_a_given_one_or_none() {
 fn a_file_keeps_the_record() {
     let model = recalibrate(
         &fit(&options(&[("date", "2026-11-02")]), &good_images(8)).unwrap(),
-        &good_images(5),
+        &good_images(13)[8..],
         "2026-11-03".parse().ok(),
     );
     let loaded = Model::from_bytes(&model.to_bytes().unwrap(), &options(&[("threads", "1")])).unwrap();
@@ -110,7 +110,8 @@ fn a_file_keeps_the_record() {
 
 #[test]
 fn the_card_says_how_the_threshold_was_derived() {
-    let (images, others) = (good_images(30), good_images(6));
+    let images = good_images(36);
+    let (images, others) = images.split_at(30);
     let model = fit(&options(&[]), &images[..20]).unwrap();
     assert_eq!(source(&model), ThresholdSource::HeldOut);
     assert_eq!(fact(&model, "derived from"), "scores of 20 held-out images of the fit");
@@ -121,9 +122,9 @@ fn the_card_says_how_the_threshold_was_derived() {
     assert_eq!(fact(&model, "defective above"), format!("{} (raw score)", model.thresholds().defective));
 
     let date: Option<Date> = "2026-11-03".parse().ok();
-    let recalibrated = recalibrate(&model, &others, date);
+    let recalibrated = recalibrate(&model, others, date);
     assert_eq!(source(&recalibrated), ThresholdSource::Recalibrated);
-    let of_others = hash(&fit(&options(&[]), &others).unwrap());
+    let of_others = hash(&fit(&options(&[]), others).unwrap());
     let record = Recalibration { images: 6, images_hash: of_others, date };
     assert_eq!(recalibrated.metadata().recalibration, Some(record));
     assert_eq!(hash(&recalibrated), hash(&model), "the images learnt are the same");
@@ -143,7 +144,7 @@ fn the_card_says_how_the_threshold_was_derived() {
     assert_eq!(fact(&given, "derived from"), "nothing: it was set to a given value");
     assert!(!given.card().contains("rate") && !given.card().contains("interval"), "{}", given.card());
     assert_eq!(source(&model.with_thresholds(model.thresholds()).unwrap()), ThresholdSource::HeldOut, "unchanged");
-    assert_eq!(source(&recalibrate(&given, &others, None)), ThresholdSource::Recalibrated);
+    assert_eq!(source(&recalibrate(&given, others, None)), ThresholdSource::Recalibrated);
     assert_eq!(source(&resume(&given, &options(&[]), &images[20..])), ThresholdSource::HeldOut, "computed anew");
 }
 

@@ -82,7 +82,7 @@ fn a_mask_applies_to_them_too() {
     let mut options = options(&[]);
     options.set_mask(Some(mask));
     // The second one's scratch is outside.
-    let images = [Gray::scratched(160, 120, 1, (90, 30)), Gray::scratched(160, 120, 2, (20, 30))];
+    let images = [Gray::scratched(160, 120, 101, (90, 30)), Gray::scratched(160, 120, 102, (20, 30))];
     let model = fit_with(&options, &images).unwrap();
     assert_eq!(known(&model).scores, scores(&model, &images));
     assert_eq!(known(&model).in_use.missed, 1);
@@ -196,14 +196,37 @@ fn operating_points_without_usable_defects_are_refused_and_the_trainer_goes_on()
         assert_eq!(trainer.add_defect(&scratched.view()).unwrap_err().status(), Status::WrongState);
         assert_eq!(trainer.defects(), 0);
     }
-    // A good image as a defect: no threshold above typical images finds it.
-    let hidden = good_images(24);
+    // Good parts as defects: no threshold above typical images finds them.
+    let hidden: Vec<Gray> = (700..724).map(|seed| Gray::good(160, 120, seed)).collect();
     let error = fit_with(&options(&[("operating_point", "catch_all")]), &hidden).err().unwrap();
     assert!(error.status() == Status::WrongState && error.message().contains("typical good image"), "{error}");
     let reported = fit_with(&options(&[]), &hidden).unwrap();
     assert!(known(&reported).catch_all.false_alarm_rate > 0.5);
     let cost = fit_with(&options(&[("operating_point", "cost"), ("miss_cost", "1e9")]), &hidden).unwrap();
     assert!(cost.thresholds().defective > cost.metadata().image.typical);
+}
+
+#[test]
+fn no_image_is_both_good_and_defective() {
+    let (good, bad) = (good_images(8), defects());
+    let mut trainer = Trainer::new(&options(&[])).unwrap();
+    good[..7].iter().try_for_each(|image| trainer.add(&image.view())).unwrap();
+    trainer.add_defect(&bad[1].view()).unwrap();
+    let error = trainer.add(&bad[1].view()).unwrap_err();
+    assert!(error.status() == Status::InvalidArgument && error.message().contains("known defects"), "{error}");
+    let error = trainer.add_defect(&good[3].view()).unwrap_err();
+    assert!(error.status() == Status::InvalidArgument && error.message().contains("good images learnt"), "{error}");
+    assert_eq!((trainer.images(), trainer.defects()), (7, 1));
+    trainer.add(&good[7].view()).unwrap();
+    let model = trainer.finish().unwrap();
+    let mut plain = Trainer::new(&options(&[])).unwrap();
+    good.iter().try_for_each(|image| plain.add(&image.view())).unwrap();
+    plain.add_defect(&bad[1].view()).unwrap();
+    assert!(plain.finish().unwrap().to_bytes().unwrap() == model.to_bytes().unwrap(), "as if they had not been given");
+
+    let mut resumed = Trainer::resume(&model, &options(&[])).unwrap();
+    resumed.add(&Gray::good(160, 120, 50).view()).unwrap();
+    assert_eq!(resumed.add_defect(&good[0].view()).unwrap_err().status(), Status::InvalidArgument);
 }
 
 #[test]

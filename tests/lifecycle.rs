@@ -187,6 +187,26 @@ fn thresholds_follow_new_good_images() {
 }
 
 #[test]
+fn a_recalibration_counts_unseen_images_once_in_any_order() {
+    let images = good_images(18);
+    let model = fit(&options(&[]), &images[..10]).unwrap();
+    let model = Model::from_bytes(&model.to_bytes().unwrap(), &options(&[])).unwrap();
+    let recalibrated = |images: &[Gray]| model.recalibrate(images.iter().map(|image| Ok(image.view())), None, None);
+    let bytes = |images: &[Gray]| recalibrated(images).unwrap().to_bytes().unwrap();
+    let expected = bytes(&images[10..]);
+    let reversed: Vec<Gray> = images[10..].iter().rev().cloned().collect();
+    assert!(bytes(&reversed) == expected, "another order");
+    let more: Vec<Gray> = images.iter().chain(&images[5..15]).cloned().collect();
+    assert!(bytes(&more) == expected, "with learnt images and copies");
+    assert_eq!(recalibrated(&more).unwrap().metadata().recalibration.unwrap().images, 8);
+    for few in [&images[..12], &vec![images[17].clone(); 9]] {
+        let error = recalibrated(few).err().unwrap();
+        assert_eq!(error.status(), Status::NotEnoughImages);
+        assert!(error.message().contains("learnt do not count") && error.message().contains("count once"), "{error}");
+    }
+}
+
+#[test]
 fn recalibration_does_not_depend_on_the_thresholds_before() {
     let model = fit(&options(&[("min_region_area", "60")]), &good_images(12)).unwrap();
     let others: Vec<Gray> = (100..112).map(|seed| Gray::good(160, 120, seed)).collect();

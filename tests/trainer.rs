@@ -12,7 +12,7 @@ use npad::exec::Threads;
 use npad::exec::progress::Progress;
 use npad::image::{ImageView, PixelFormat};
 use npad::method::{Accumulator, FitOutcome, Fitter, Method, Parameter, Parameters, Sample, Scorer, State, register};
-use npad::model::{Options, Trainer};
+use npad::model::{Model, Options, Trainer};
 use npad::preprocess::{InputSize, Normalisation};
 
 #[test]
@@ -62,6 +62,59 @@ fn copies_are_not_learnt() {
     assert_eq!((trainer.images(), trainer.finish().err().unwrap().status()), (2, Status::NotEnoughImages));
     trainer.add(&images[2].view()).unwrap();
     trainer.finish().unwrap();
+}
+
+/// Resumes the fit of a model with further images.
+fn resume(model: &Model, images: &[Gray]) -> Result<Model> {
+    let mut trainer = Trainer::resume(model, &options(&[]))?;
+    images.iter().try_for_each(|image| trainer.add(&image.view()))?;
+    trainer.finish()
+}
+
+#[test]
+fn a_resumed_fit_does_not_learn_again_what_the_model_has_learnt() {
+    let images = good_images(13);
+    for method in ["npad", "padim"] {
+        let model = fit(&options(&[("method", method)]), &images[..12]).unwrap();
+        let loaded = Model::from_bytes(&model.to_bytes().unwrap(), &options(&[])).unwrap();
+        let expected = resume(&model, &images[12..]).unwrap();
+        assert_eq!(expected.metadata().images, 13);
+        for model in [&model, &loaded, &loaded.with_thresholds(model.thresholds()).unwrap()] {
+            assert!(resume(model, &images).unwrap().to_bytes().unwrap() == expected.to_bytes().unwrap(), "{method}");
+            let error = resume(model, &images[..12]).err().unwrap();
+            assert_eq!(error.status(), Status::NotEnoughImages);
+            assert!(error.message().contains("images learnt before"), "{error}");
+        }
+        // What a resumed fit has learnt is known to the next one.
+        let error = resume(&expected, &images).err().unwrap();
+        assert_eq!(error.status(), Status::NotEnoughImages);
+    }
+}
+
+#[test]
+fn a_resumed_fit_of_an_older_file_recognises_copies_among_the_further_images() {
+    let model = Model::from_bytes(include_bytes!("fixtures/model-0.1.0.npad"), &options(&[])).unwrap();
+    let (images, before) = (good_images(4), model.metadata().images);
+    let twice: Vec<Gray> = images.iter().chain(&images).cloned().collect();
+    let resumed = resume(&model, &twice).unwrap();
+    assert_eq!(resumed.metadata().images, before + 4);
+    assert_eq!(resume(&resumed, &images).err().unwrap().status(), Status::NotEnoughImages);
+}
+
+/// Such large features that the sample holds 16 images.
+#[test]
+fn copies_are_not_learnt_once_the_sample_is_full() {
+    let mut options = Options::default();
+    options.set_extractor(Arc::new(Pixels));
+    let settings =
+        [("method", "padim"), ("size", "1024x1024"), ("grid_step", "1"), ("smoothing", "0"), ("date", "none")];
+    settings.iter().for_each(|(key, value)| options.set(key, value).unwrap());
+    let images: Vec<Gray> = (0..20).map(|seed| Gray::good(32, 32, seed)).collect();
+    let once = fit(&options, &images).unwrap();
+    let twice: Vec<Gray> = images.iter().chain(&images).cloned().collect();
+    let again = fit(&options, &twice).unwrap();
+    assert_eq!((once.metadata().images, once.metadata().held_out), (20, 16));
+    assert!(again.to_bytes().unwrap() == once.to_bytes().unwrap());
 }
 
 #[test]

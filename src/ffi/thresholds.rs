@@ -88,19 +88,23 @@ pub unsafe extern "C" fn npad_model_with_thresholds(
 }
 
 /// Creates a copy of a model with thresholds computed from the scores of the given good images, for example after a
-/// change of camera or lamp. The images must not be among those of the fit. The learnt statistics do not change, nor do
-/// the operating point and the scores of known defects. The two models share memory; each must be freed.
+/// change of camera or lamp. The learnt statistics do not change, nor do the operating point and the scores of known defects.
+/// The two models share memory; each must be freed.
+///
+/// An image that the model has learnt is left out, since its score says nothing about unseen ones, and images that equal one
+/// another count once, each with a warning in the log. Both are recognised as npad_trainer_add_image() and
+/// npad_trainer_resume() say. The order of the images does not matter.
 ///
 /// @param model    the original model; it does not change
-/// @param images   `count` good images; read during the call only
+/// @param images   `count` good images that the model has not learnt; read during the call only
 /// @param count    at least 3; 20 or more are recommended
 /// @param options  only "false_alarm_rate", "review_rate" and "date" are used; rates that have not been set are those of
 ///                 the model. Null: all of them, and today
 /// @param changed  receives the new model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images; NPAD_STATUS_WRONG_STATE when the operating point is
-///         "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(), where
-///         the message names the image's index
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images that count; NPAD_STATUS_WRONG_STATE when the operating
+///         point is "catch_all" and a known defect scores no higher than a typical good image; otherwise as npad_score(),
+///         where the message names the image's index
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_recalibrate(
     model: *const npad_model,

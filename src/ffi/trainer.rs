@@ -71,9 +71,13 @@ pub unsafe extern "C" fn npad_trainer_new(
 }
 
 /// Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
-/// Options, rates, mask and the selected channels are those of the model. Thresholds are computed anew, from the held-out
-/// scores of the images already learnt and those of the further ones; if these are the majority, from theirs alone. Known
-/// defects are not kept, since the new model scores them differently: add them again. The model itself does not change.
+/// Options, rates, mask and the selected channels are those of the model. Thresholds are computed anew, from the scores that
+/// the model's thresholds were computed from (after a recalibration, those of its images) and the held-out scores of the
+/// further images; if these are more than the images already learnt, from theirs alone. Known defects are not kept, since the
+/// new model scores them differently: add them again. The model itself does not change.
+///
+/// A further image that equals one already learnt is not learnt again, see npad_trainer_add_image(). Model files of npad 0.1
+/// do not record which images the model has learnt, so only copies among the further images are recognised.
 ///
 /// @param model    the model to resume from
 /// @param options  only "date" and the progress callback are used and, where they have been set, "operating_point" and
@@ -99,9 +103,11 @@ pub unsafe extern "C" fn npad_trainer_resume(
 }
 
 /// Learns one good image. Images may differ in size; if they differ in their proportions, the first one determines those
-/// of the network's input unless the option "size" sets them, and a warning is logged. An image that equals one already
-/// learnt, as the network sees it, is not learnt again, since its copy would hide how unseen images score; the end of the
-/// fit logs a warning. On failure the trainer is unchanged.
+/// of the network's input unless the option "size" sets them, and a warning is logged. On failure the trainer is unchanged.
+///
+/// An image that equals one already learnt, as the network sees it, is not learnt again, since its copy would hide how unseen
+/// images score; the end of the fit logs a warning. All copies are recognised up to 65536 images, those of a resumed fit
+/// included. Of more images as many are remembered, and copies of the others are learnt again.
 ///
 /// @param trainer  the trainer
 /// @param image    the image; read during the call only
@@ -109,8 +115,8 @@ pub unsafe extern "C" fn npad_trainer_resume(
 /// @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
 ///         not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone or a feature
 ///         extractor fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
-///         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_WRONG_STATE when the trainer
-///         has finished
+///         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_INVALID_ARGUMENT also when it equals
+///         a known defect; NPAD_STATUS_WRONG_STATE when the trainer has finished
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_add_image(
     trainer: *mut npad_trainer,
@@ -129,7 +135,8 @@ pub unsafe extern "C" fn npad_trainer_add_image(
 /// @param image    the image; read during the call only
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_WRONG_STATE when there is no good image yet, the trainer can keep no more known defects, or it has
-///         finished; otherwise as npad_trainer_add_image()
+///         finished; NPAD_STATUS_INVALID_ARGUMENT also when it equals a good image that has been learnt; otherwise as
+///         npad_trainer_add_image()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_add_defect(
     trainer: *mut npad_trainer,

@@ -1,8 +1,8 @@
 //! A bounded random sample of the images of a fit, as feature maps in f16.
 //!
 //! The sample keeps the images with the smallest hashes of their content and the seed (bottom-k sampling). It is as
-//! random as a draw, but depends on the images alone and not on the order in which they arrive. Identical images have
-//! the same hash, so they are kept or left out together, up to the sample's capacity.
+//! random as a draw, but depends on the images alone and not on the order in which they arrive. A fit offers each image
+//! once.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -143,11 +143,6 @@ impl Sample {
         self.capacity.is_some_and(|capacity| self.images.len() >= capacity)
     }
 
-    /// Whether the sample has an image with this hash.
-    pub fn contains(&self, hash: u64) -> bool {
-        self.hashes.binary_search(&hash).is_ok()
-    }
-
     /// Checks that `features` has the shape of the sample's maps.
     ///
     /// # Errors
@@ -236,9 +231,6 @@ mod tests {
             assert_eq!(sampled(1, (0..count).rev()), expected);
             assert_eq!(sampled(1, Random::new(5).choose(count, count).into_iter()), expected);
             assert_ne!(sampled(2, 0..count), expected, "another seed");
-            let twice = sampled(1, (0..count).chain(0..count));
-            let pairs: Vec<usize> = expected.iter().flat_map(|number| [*number; 2]).take(twice.len()).collect();
-            assert_eq!(twice, pairs, "copies are kept");
         }
     }
 

@@ -212,6 +212,8 @@ struct DefectImage {
     maps: Vec<FeatureMap>,
     /// Columns and rows of the image.
     size: (usize, usize),
+    /// See [`ImageHash::id`](super::images_hash::ImageHash::id).
+    id: u64,
 }
 
 impl DefectImages {
@@ -237,15 +239,20 @@ impl DefectImages {
         Err(Error::new(Status::WrongState, message))
     }
 
+    /// Whether one of the images has this id.
+    pub fn contains(&self, id: u64) -> bool {
+        self.images.iter().any(|image| image.id == id)
+    }
+
     /// Keeps an image of so many columns and rows. On failure nothing changes.
     ///
     /// # Errors
     /// As [`DefectImages::check_room`]; [`Status::OutOfMemory`].
-    pub fn add(&mut self, maps: &[FeatureMap], size: (usize, usize)) -> Result<()> {
+    pub fn add(&mut self, maps: &[FeatureMap], size: (usize, usize), id: u64) -> Result<()> {
         self.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
         let maps = maps.iter().map(FeatureMap::try_clone).collect::<Result<_>>()?;
         try_reserve(&mut self.images, 1)?;
-        self.images.push(DefectImage { maps, size });
+        self.images.push(DefectImage { maps, size, id });
         Ok(())
     }
 
@@ -323,27 +330,27 @@ mod tests {
     }
 
     #[test]
-    fn names_are_those_of_the_option_and_the_file() {
-        for name in OperatingPoint::NAMES {
-            let point = OperatingPoint::named(name).unwrap();
-            assert_eq!((point.name(), serde_json::to_value(point).unwrap()), (*name, (*name).into()));
-        }
-        assert_eq!(OperatingPoint::named("none"), None);
-    #[test]
     fn no_threshold_is_below_zero() {
         let good = GoodScores::new(&good(50, &mut Random::new(1))).unwrap();
         let known = KnownDefects::measured(&[2.0, 0.0], &good, 0.01, 1.0);
         assert_eq!((known.catch_all.threshold, known.catch_all.missed), (0.0, 1));
     }
 
+    #[test]
+    fn names_are_those_of_the_option_and_the_file() {
+        for name in OperatingPoint::NAMES {
+            let point = OperatingPoint::named(name).unwrap();
+            assert_eq!((point.name(), serde_json::to_value(point).unwrap()), (*name, (*name).into()));
+        }
+        assert_eq!(OperatingPoint::named("none"), None);
     }
 
     #[test]
     fn room_is_bounded_by_memory_and_number() {
         let map = FeatureMap::from(ndarray::Array3::zeros((1, 1, 1)));
         let mut images = DefectImages::default();
-        (0..MOST).for_each(|_| images.add(std::slice::from_ref(&map), (1, 1)).unwrap());
-        let error = images.add(std::slice::from_ref(&map), (1, 1)).unwrap_err();
+        (0..MOST).for_each(|_| images.add(std::slice::from_ref(&map), (1, 1), 0).unwrap());
+        let error = images.add(std::slice::from_ref(&map), (1, 1), 0).unwrap_err();
         assert!(error.status() == Status::WrongState && error.message().contains("1024 known defects"), "{error}");
         images.images.truncate(FEWEST);
         assert!(images.check_room(BUDGET / (4 * (FEWEST + 1))).is_ok(), "17 fit");

@@ -34,8 +34,19 @@ const PIECE: usize = 8192;
 pub struct ImagesHash(u128);
 
 impl ImagesHash {
-    /// Adds an image with this input of the network.
-    pub(super) fn add(&mut self, tensor: &[f32]) {
+    /// Adds an image.
+    pub(super) fn add(&mut self, image: ImageHash) {
+        self.0 = self.0.wrapping_add(image.0);
+    }
+}
+
+/// Hash of one image.
+#[derive(Clone, Copy)]
+pub(super) struct ImageHash(u128);
+
+impl ImageHash {
+    /// The hash of an image with this input of the network.
+    pub fn of(tensor: &[f32]) -> Self {
         let mut hasher = blake3::Hasher::new();
         let mut bytes = [0; size_of::<f32>() * PIECE];
         for piece in tensor.chunks(PIECE) {
@@ -45,7 +56,12 @@ impl ImagesHash {
         }
         let mut half = [0; 16];
         half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        self.0 = self.0.wrapping_add(u128::from_le_bytes(half));
+        Self(u128::from_le_bytes(half))
+    }
+
+    /// Half of the hash: enough to tell whether a model has learnt an image.
+    pub fn id(self) -> u64 {
+        self.0 as u64
     }
 }
 
@@ -86,7 +102,7 @@ mod tests {
 
     fn hash<'a>(tensors: impl IntoIterator<Item = &'a Vec<f32>>) -> ImagesHash {
         let mut hash = ImagesHash::default();
-        tensors.into_iter().for_each(|tensor| hash.add(tensor));
+        tensors.into_iter().for_each(|tensor| hash.add(ImageHash::of(tensor)));
         hash
     }
 

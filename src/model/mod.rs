@@ -8,6 +8,7 @@ mod defects;
 mod extraction;
 mod file;
 mod fit;
+mod image_ids;
 mod images_hash;
 mod options;
 mod roi;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::image_ids::ImageIds;
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -158,6 +160,8 @@ struct Core {
     roi: Option<roi::InputRoi>,
     /// The mean of the good images' tensors: red, green and blue plane of the network's input.
     mean: Vec<f32>,
+    /// The good images learnt.
+    learnt: ImageIds,
     /// Working memory, one context for each concurrent call.
     contexts: Pool<score::Context>,
     /// Limits the number of concurrent calls.

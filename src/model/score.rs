@@ -6,7 +6,8 @@ use ndarray::Array2;
 
 use super::combiner::Combiner;
 use super::extraction::{Extraction, Pipeline};
-use super::{ImagesHash, Model, Verdict};
+use super::images_hash::ImageHash;
+use super::{Model, Verdict};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::{try_reserve, try_resize, try_vec};
@@ -119,18 +120,17 @@ impl Model {
         })
     }
 
-    /// Computes the image score and adds the image to a hash.
+    /// Computes the score for a threshold (see [`Model::decisive_score`]) and the image's hash.
     ///
     /// # Errors
     /// As [`Model::score`].
-    pub(super) fn score_and_hash(&self, image: &ImageView<'_>, hash: &mut ImagesHash) -> Result<f32> {
+    pub(super) fn score_and_hash(&self, image: &ImageView<'_>) -> Result<(f32, ImageHash)> {
         self.with_context(None, |context| {
             let awake = self.grids(context, std::slice::from_ref(image), None).map_err(|(_, error)| error)?;
             let size = (image.width(), image.height());
             let score = self.decisive_score(context, size)?;
             drop(awake);
-            hash.add(context.extraction.tensor());
-            Ok(score)
+            Ok((score, ImageHash::of(context.extraction.tensor())))
         })
     }
 

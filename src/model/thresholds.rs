@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::decision::GoodScores;
+use super::image_ids::ImageIds;
 use super::options::{ALARM_RATES, REVIEW_RATES};
 use super::{Date, ImagesHash, Metadata, Model};
 use crate::error::{Error, Result, Status};
@@ -122,9 +123,12 @@ impl Model {
     /// rates or others. Their scores replace the held-out scores of the model, which records `date`. The operating point is
     /// that of the fit, with the scores that its known defects had then.
     ///
+    /// Images that the model has learnt are left out, since their scores say nothing about unseen ones, and images that equal
+    /// one another count once; both are known as well as in a fit (see [`Trainer::add`](super::Trainer::add)).
+    ///
     /// # Errors
     /// [`Status::WrongState`] when the operating point is to find all known defects and no usable threshold does,
-    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`], [`Status::InvalidOption`] for a rate that is not
+    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`] that count, [`Status::InvalidOption`] for a rate that is not
     /// between 0 and 1/2; as [`Model::score`].
     pub fn recalibrate<'a>(
         &self,
@@ -138,20 +142,46 @@ impl Model {
             check_rate("review_rate", review_rate, &REVIEW_RATES)?;
             (metadata.false_alarm_rate, metadata.review_rate) = (false_alarm_rate, review_rate);
         }
-        let (mut scores, mut images_hash) = (Vec::new(), ImagesHash::default());
+        let (mut scores, mut images_hash, mut counted) = (Vec::new(), ImagesHash::default(), ImageIds::default());
+        let (mut learnt, mut copies) = (0, 0);
         for (number, image) in images.into_iter().enumerate() {
-            let score = image.and_then(|image| self.score_and_hash(&image, &mut images_hash));
-            scores.push(score.map_err(|e| e.context(format!("image {number}")))?);
+            let scored = image.and_then(|image| self.score_and_hash(&image));
+            let (score, hash) = scored.map_err(|e| e.context(format!("image {number}")))?;
+            if self.core.learnt.contains(hash.id()) {
+                learnt += 1;
+            } else if counted.contains(hash.id()) {
+                copies += 1;
+            } else {
+                counted.reserve()?;
+                counted.insert(hash.id());
+                images_hash.add(hash);
+                scores.push(score);
+            }
         }
         if scores.len() < MIN_IMAGES {
+            let but = if learnt + copies > 0 {
+                " (images that the model has learnt do not count, and images that equal others count once)"
+            } else {
+                ""
+            };
             let message = format!(
                 "{} good images are too few for a threshold: at least {MIN_IMAGES} are needed, 20 or more are \
-                 recommended",
+                 recommended{but}",
                 scores.len()
             );
             return Err(Error::new(Status::NotEnoughImages, message));
         }
+        // The file does not depend on the order of the images.
+        scores.sort_by(f32::total_cmp);
         metadata.calibrate(&scores)?;
+        if learnt > 0 {
+            log::warn!(
+                "{learnt} of the good images were learnt by the model, so the thresholds were computed without them"
+            );
+        }
+        if copies > 0 {
+            log::warn!("{copies} of the good images equal others and were not counted again");
+        }
         metadata.warn_of_extrapolation();
         metadata.threshold_source = Some(ThresholdSource::Recalibrated);
         metadata.recalibration = Some(Recalibration { images: scores.len(), images_hash, date });

@@ -142,11 +142,12 @@ int main() {
     THROWS(trainer.add(good[0]), NPAD_STATUS_WRONG_STATE, "");
     npad::Trainer resumed = npad::Trainer::resume(model, options);
     thrown = 4;
-    CHECK(stops(4, [&] { resumed.add(good[0]); }));
+    const auto further = part(400);
+    CHECK(stops(4, [&] { resumed.add(view(further)); }));
     // The exception does not stick to the thread: an ordinary error follows.
     thrown.reset();
     THROWS(model.score(npad::Image(nullptr, 4, 4, NPAD_PIXEL_FORMAT_GRAY8)), NPAD_STATUS_INVALID_IMAGE, "");
-    resumed.add(good[0]);
+    resumed.add(view(further));
     CHECK(resumed.finish().image_count() == 13);
   }
 

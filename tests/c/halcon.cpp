@@ -111,7 +111,7 @@ int main() {
   trainer.add(bad.ReduceDomain(HRegion(0, 0, 50, 50)));
   THROWS(trainer.add(bad), NPAD_STATUS_INVALID_IMAGE, "another domain");
   THROWS(trainer.add_defect(bad), NPAD_STATUS_INVALID_IMAGE, "another domain");
-  trainer.add_defect(bad.ReduceDomain(HRegion(0, 0, 50, 50)));
+  trainer.add_defect(image_of(scratched(200, 12, 20)).ReduceDomain(HRegion(0, 0, 50, 50)));
   THROWS(npad::halcon::Trainer(quick()).add_defect(bad), NPAD_STATUS_WRONG_STATE, "good images before");
   // A refused first image leaves no domain behind.
   npad::halcon::Trainer retried(quick());

@@ -200,11 +200,16 @@ int main() {
   CHECK(loose.score(view(bad)).verdict() == NPAD_VERDICT_REVIEW);
   CHECK(loose.card().find("set to a given value") != std::string::npos && loose.card() != model.card());
   THROWS(model.with_thresholds(-5, -5), NPAD_STATUS_INVALID_ARGUMENT, "threshold is -5");
-  CHECK(model.recalibrate(good).threshold() > 0);
+  std::vector<std::vector<std::uint8_t>> other_parts;
+  std::vector<npad::Image> others;
+  for (unsigned seed = 300; seed < 312; ++seed) other_parts.push_back(part(seed));
+  for (const auto &pixels : other_parts) others.push_back(view(pixels));
+  CHECK(model.recalibrate(others).threshold() > 0);
+  THROWS(model.recalibrate(good), NPAD_STATUS_NOT_ENOUGH_IMAGES, "learnt do not count");
   npad::Options rates;
   rates.set("false_alarm_rate", "0.3").set("review_rate", "0.5");
-  const npad::Model rough = model.recalibrate(good, rates);
-  CHECK(rough.review_threshold() < rough.threshold() && rough.threshold() < model.recalibrate(good).threshold());
+  const npad::Model rough = model.recalibrate(others, rates);
+  CHECK(rough.review_threshold() < rough.threshold() && rough.threshold() < model.recalibrate(others).threshold());
 
   npad::Trainer trainer = npad::Trainer::resume(model);
   trainer.add(view(parts[13]));

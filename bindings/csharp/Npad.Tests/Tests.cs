@@ -62,7 +62,8 @@ static partial class Tests
 
     static Options Quick() => new Options { ["size"] = "64", ["npad.channels"] = "8" };
 
-    static IEnumerable<Image> Good(int count = 12) => Enumerable.Range(0, count).Select(seed => View(Part((uint)seed)));
+    static IEnumerable<Image> Good(int count = 12, int first = 0) =>
+        Enumerable.Range(first, count).Select(seed => View(Part((uint)seed)));
 
     static int Main()
     {
@@ -211,8 +212,10 @@ static partial class Tests
             Check(again.Verdict == Verdict.Review && loose.ReviewThreshold < loose.Threshold, "review");
         Throws(NpadStatus.InvalidArgument, "threshold is -1", () => model.WithThresholds(-1, -1));
         using (var rates = new Options { ["false_alarm_rate"] = "0.3" })
-        using (Model rough = model.Recalibrate(Good().ToList(), rates), same = model.Recalibrate(Good().ToList()))
+        var others = Good(12, 300).ToList();
+        using (Model rough = model.Recalibrate(others, rates), same = model.Recalibrate(others))
             Check(rough.Threshold < same.Threshold, "recalibrated");
+        Throws(NpadStatus.NotEnoughImages, "learnt do not count", () => model.Recalibrate(Good().ToList()));
         Throws(NpadStatus.NotEnoughImages, "0 good images", () => model.Recalibrate(new Image[0]));
     }
 

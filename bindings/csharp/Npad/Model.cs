@@ -180,10 +180,10 @@ namespace Npad
             return new Model(changed);
         }
 
-        /// <summary>A copy of the model with thresholds computed from good images that are not among those of the fit.
-        /// Only "false_alarm_rate", "review_rate" and "date" of the options are used; null for the rates of the model and
-        /// today. All images are read in one call, so each needs memory of its own. Both models share memory; each must
-        /// be disposed.</summary>
+        /// <summary>A copy of the model with thresholds computed from good images that are not among those of the fit:
+        /// images that it has learnt are left out, and images that equal one another count once. Only "false_alarm_rate",
+        /// "review_rate" and "date" of the options are used; null for the rates of the model and today. All images are read
+        /// in one call, so each needs memory of its own. Both models share memory; each must be disposed.</summary>
         public Model Recalibrate(IReadOnlyList<Image> images, Options options = null)
         {
             if (images == null) throw new ArgumentNullException(nameof(images));

@@ -69,7 +69,8 @@ namespace Npad
 
         /// <summary>Adds an image with a known defect, which is never learnt, after at least one good image. <see
         /// cref="Finish"/> scores it; <see cref="Model.KnownDefects"/> reports, and the option "operating_point" lets the
-        /// known defects set the threshold. On failure the trainer is unchanged.</summary>
+        /// known defects set the threshold. An image that has been learnt as a good one is refused. On failure the trainer
+        /// is unchanged.</summary>
         public void AddDefect(Image image)
         {
             npad_error* error = null;

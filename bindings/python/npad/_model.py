@@ -152,6 +152,7 @@ class Model:
     ) -> Model:
         """A copy of the model with thresholds computed from good images that are not among those of the fit.
 
+        Images that the model has learnt are left out, and images that equal one another count once.
         Images of an iterator are copied first, so it may yield the same array with other pixels each time.
         Only false_alarm_rate, review_rate and date are used; without options, the rates of the model and today.
         """
@@ -316,7 +317,7 @@ class Trainer:
         call("npad_trainer_expect", self._handle, integer(count, "the expected number of images", 0, _MAX_SIZE))
 
     def add(self, image: Pixels, order: str = "rgb", significant_bits: int = 0) -> None:
-        """Learns one good image. On failure the trainer is unchanged."""
+        """Learns one good image, unless it equals one already learnt. On failure the trainer is unchanged."""
         self._add(image, order, significant_bits)
 
     def _add(self, image: Pixels, order: str, significant_bits: int, place: str = "") -> None:
@@ -327,7 +328,7 @@ class Trainer:
         """Adds an image with a known defect, which is never learnt, after at least one good image.
 
         finish scores it; Model.known_defects reports, and the option operating_point lets the known defects set the
-        threshold. On failure the trainer is unchanged.
+        threshold. An image that has been learnt as a good one is refused. On failure the trainer is unchanged.
         """
         native, _kept = view(image, order=order, significant_bits=significant_bits)
         call("npad_trainer_add_defect", self._handle, ctypes.byref(native))

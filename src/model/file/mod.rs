@@ -16,6 +16,7 @@ pub use self::atomic::{replace_file, write_file};
 
 use self::container::Container;
 use super::defects::MOST;
+use super::image_ids::ImageIds;
 use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
 use super::{Core, MapOptions, Metadata, Model, ThresholdSource};
@@ -37,6 +38,8 @@ const BACKBONE: &str = "backbone";
 const MASK: &str = "mask";
 const MEAN: &str = "mean";
 const SCORES: &str = "good_scores.image";
+/// Absent from files before 0.2.
+const LEARNT: &str = "learnt_images";
 
 /// Maximum number of images of a fit: their tensors add up without overflow.
 const MOST_IMAGES: usize = 1 << 23;
@@ -79,6 +82,8 @@ impl Model {
         put(MEAN, Array::F16(vec![3, size.height, size.width], mean));
         let scores = &self.good_scores;
         put(SCORES, Array::F32(vec![scores.len()], try_copy(scores)?));
+        let words = self.core.learnt.to_words()?;
+        put(LEARNT, Array::U32(vec![words.len() / 2, 2], words));
         let header = Header { metadata: self.metadata.clone(), normalisation };
         let metadata = serde_json::to_string(&header).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
         Container { metadata, arrays }.to_bytes()
@@ -193,6 +198,12 @@ impl Model {
         if good_scores.is_empty() || good_scores.len() != metadata.held_out {
             return Err(invalid("its scores of good images are missing"));
         }
+        let learnt = if own.arrays.contains_key(LEARNT) {
+            let learnt = ImageIds::from_words(&own.take_u32(LEARNT)?);
+            learnt.ok_or_else(|| invalid("its record of the images learnt is out of range"))?
+        } else {
+            ImageIds::default()
+        };
         // What the scores say is computed, not believed.
         metadata.measure_defects(&good_scores).map_err(|e| invalid(e.message()))?;
         let spec = match (own.take_u8(BACKBONE).ok(), normalisation) {
@@ -228,6 +239,7 @@ impl Model {
             threads,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
+            learnt,
             contexts: Pool::default(),
             calls: Semaphore::new(options.call_limit()),
             wait: options.wait(),
@@ -279,6 +291,24 @@ mod tests {
         metadata[key] = value;
         container.metadata = metadata.to_string();
         container.to_bytes().unwrap()
+    }
+
+    #[test]
+    fn a_damaged_record_of_the_images_learnt_is_refused() {
+        let with = |array: Array| {
+            let mut container =
+                Container::from_bytes(include_bytes!("../../../tests/fixtures/model-0.1.0.npad")).unwrap();
+            container.arrays.insert(LEARNT.to_owned(), array);
+            Model::from_bytes(&container.to_bytes().unwrap(), &Options::default())
+        };
+        let words = |words: Vec<u32>| with(Array::U32(vec![words.len()], words));
+        assert!(words(vec![1, 0, 2, 0]).err().is_none_or(|error| error.status() == Status::Runtime));
+        let many = (0..=1 << 16).flat_map(|id| [id, 0]).collect();
+        for damaged in
+            [words(vec![1, 0, 2]), words(vec![2, 0, 1, 0]), words(many), with(Array::U8(vec![8], vec![0; 8]))]
+        {
+            assert_eq!(damaged.err().unwrap().status(), Status::InvalidModel);
+        }
     }
 
     /// The container writes version 2, so this is a file of that version without the records of a later npad.

@@ -25,6 +25,8 @@ use crate::model::combiner::Combiner;
 use crate::model::decision::Calibration;
 use crate::model::defects::{DefectImages, KnownDefects};
 use crate::model::extraction::Pipeline;
+use crate::model::image_ids::ImageIds;
+use crate::model::images_hash::ImageHash;
 use crate::model::roi::own_mask_in_a_fit;
 use crate::model::{Core, ImagesHash, Metadata, Model, Recalibration, ThresholdSource};
 
@@ -52,6 +54,8 @@ struct Fit {
     prepared: bool,
     /// Hash of all images learnt, those of a resumed fit included; none if it is not known.
     images_hash: Option<ImagesHash>,
+    /// The images learnt, those of a resumed fit included as far as its model records them.
+    learnt: ImageIds,
     /// State of the model that the fit resumes.
     prior: Option<PriorFit>,
     /// None before the first image.
@@ -60,7 +64,7 @@ struct Fit {
     sum: Vec<i64>,
     /// The maps of the latest image, at each displacement.
     features: Vec<FeatureMap>,
-    /// Number of images that were not learnt because they equal others.
+    /// Number of images that were not learnt because they equal images learnt before.
     copies: usize,
     /// Whether the warning about different proportions has been logged.
     warned: bool,
@@ -114,13 +118,17 @@ impl Fit {
         input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
         self.sample.check_shape(&maps[0])?;
         let tensor = input.extraction.tensor();
-        let hash = self.sample.hash(tensor);
-        if self.sample.contains(hash) {
+        let (hash, image_hash) = (self.sample.hash(tensor), ImageHash::of(tensor));
+        if self.defects.contains(image_hash.id()) {
+            return Err(good_and_defective("known defects", "it is not learnt"));
+        }
+        if self.learnt.contains(image_hash.id()) {
             // Held out, it would still be known by its copy, and its score would say nothing about unseen images.
             self.copies += 1;
             return Ok(());
         }
         try_resize(&mut self.sum, tensor.len(), 0)?;
+        self.learnt.reserve()?;
         let offer = self.sample.offer(bytes(&maps[0], &self.config), hash);
         let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()? });
         let kept = offer.place.is_some().then(halves).transpose()?;
@@ -130,8 +138,9 @@ impl Fit {
         // Nothing can fail from here on.
         self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum = sum.wrapping_add(fixed(*v)));
         if let Some(hash) = &mut self.images_hash {
-            hash.add(tensor);
+            hash.add(image_hash);
         }
+        self.learnt.insert(image_hash.id());
         self.sample.accept(offer, kept);
         self.input = self.input.take().or(first);
         Ok(())
@@ -160,7 +169,11 @@ impl Fit {
         self.defects.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
         input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
         self.sample.check_shape(&maps[0])?;
-        self.defects.add(maps, (image.width(), image.height()))
+        let id = ImageHash::of(input.extraction.tensor()).id();
+        if self.learnt.contains(id) {
+            return Err(good_and_defective("good images learnt", "it is not added"));
+        }
+        self.defects.add(maps, (image.width(), image.height()), id)
     }
 
     /// Starts the statistics with the images of the sample, unless they have been started.
@@ -183,10 +196,9 @@ impl Fit {
             return Ok(());
         }
         if self.prior.is_some() {
-            return Err(Error::new(
-                Status::NotEnoughImages,
-                "there are no further good images; a resumed fit needs at least one",
-            ));
+            let but = if self.copies > 0 { " (all of those added equal images learnt before)" } else { "" };
+            let message = format!("there are no further good images{but}; a resumed fit needs at least one");
+            return Err(Error::new(Status::NotEnoughImages, message));
         }
         Err(Error::new(
             Status::NotEnoughImages,
@@ -272,6 +284,7 @@ impl Fit {
             roi: roi.clone(),
             // Rounded as in the model file, so that a model scores the same before and after saving.
             mean: self.sum.iter().map(|sum| f16::from_f64(*sum as f64 / units).to_f32()).collect(),
+            learnt: self.learnt.try_clone()?,
             contexts: Pool::default(),
             calls: Semaphore::new(self.call_limit),
             wait: self.wait,
@@ -283,7 +296,7 @@ impl Fit {
         metadata.calibrate(good_scores)?;
         metadata.warn_of_extrapolation();
         if self.copies > 0 {
-            log::warn!("{} of the good images equal others and were not learnt again", self.copies);
+            log::warn!("{} of the good images equal images learnt before and were not learnt again", self.copies);
         }
         log::info!("learnt {} good images with {}", metadata.images, metadata.method);
         if metadata.images < RECOMMENDED_IMAGES && !metadata.extrapolates() {
@@ -294,6 +307,15 @@ impl Fit {
         }
         Ok(model)
     }
+}
+
+/// The error for an image that is given as good and as defective.
+fn good_and_defective(others: &str, so: &str) -> Error {
+    let message = format!(
+        "the image equals one of the {others}, and cannot be both good and defective, so {so}: remove it from the good images \
+         or from the known defects"
+    );
+    Error::new(Status::InvalidArgument, message)
 }
 
 /// Of a model whose thresholds have not been computed: no score exceeds them.

@@ -10,6 +10,7 @@ use crate::exec::Threads;
 use crate::image::ImageView;
 use crate::method::{Sample, method, scales};
 use crate::model::defects::DefectImages;
+use crate::model::image_ids::ImageIds;
 use crate::model::{ImagesHash, Model, Options};
 use crate::preprocess::Geometry;
 
@@ -74,6 +75,7 @@ impl Trainer {
             defects: DefectImages::default(),
             prepared: false,
             images_hash: Some(ImagesHash::default()),
+            learnt: ImageIds::default(),
             prior: None,
             input: None,
             sum: Vec::new(),
@@ -88,7 +90,8 @@ impl Trainer {
     /// selected channels and the fusion of levels are kept, and the held-out scores of the images already learnt unless the
     /// further images are the majority. All options are those of the model, except for the date and the progress callback
     /// of `options` and, where they have been set there, `operating_point` and `miss_cost`. Known defects must be added
-    /// again, since the new model scores them differently.
+    /// again, since the new model scores them differently. Images that the model has learnt are not learnt again, as far as
+    /// its file records them (see [`Trainer::add`]).
     ///
     /// # Errors
     /// [`Status::InvalidArgument`] when the model's method cannot resume a fit.
@@ -138,6 +141,7 @@ impl Trainer {
             defects: DefectImages::default(),
             prepared: false,
             images_hash: metadata.images_hash,
+            learnt: core.learnt.try_clone()?,
             prior: Some(PriorFit {
                 images: metadata.images,
                 good_scores: good_scores.clone(),
@@ -166,11 +170,14 @@ impl Trainer {
         self.fit.as_ref().map_or(0, |fit| fit.sample.seen())
     }
 
-    /// Learns one good image.
+    /// Learns one good image, unless it equals one already learnt. That is certain up to 65536 images, those of a resumed
+    /// fit included; with more, copies of some are learnt again. Files of npad 0.1 do not record which images the model has
+    /// learnt.
     ///
     /// # Errors
     /// [`Status::Backbone`] when the network fails on it, [`Status::InvalidImage`] when a first image of this size
-    /// cannot set the native geometry or the mask has another size, [`Status::Cancelled`] by the progress callback.
+    /// cannot set the native geometry or the mask has another size, [`Status::InvalidArgument`] when it equals a known
+    /// defect, [`Status::Cancelled`] by the progress callback.
     pub fn add(&mut self, image: &ImageView<'_>) -> Result<()> {
         self.fit()?.add(image)
     }
@@ -188,7 +195,7 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Status::WrongState`] before the first good image, which determines the geometry, or when no more can be kept;
-    /// as [`Trainer::add`].
+    /// [`Status::InvalidArgument`] when it equals a good image that has been learnt; as [`Trainer::add`].
     pub fn add_defect(&mut self, image: &ImageView<'_>) -> Result<()> {
         self.fit()?.add_defect(image)
     }
