@@ -41,7 +41,8 @@ fn learn(name: &str, settings: &[(&str, &str)]) -> FitOutcome {
     settings.iter().for_each(|(key, value)| parameters.set(key, value).unwrap());
     let (threads, mut sample) = (Threads::new(2).unwrap(), Sample::new(0));
     for (number, map) in train().iter().enumerate() {
-        sample.accept(sample.offer(1, number as u64), Some(SampleImage { maps: vec![HalfMap::new(map).unwrap()] }));
+        let image = SampleImage { maps: vec![HalfMap::new(map).unwrap()], size: (1, 1) };
+        sample.accept(sample.offer(1, number as u64), Some(image));
     }
     let mut fitter = method.fitter(&parameters, 0).unwrap();
     if let Some(accumulator) = fitter.accumulator() {

@@ -54,7 +54,8 @@ impl Vectors {
         let mut sample = Sample::new(0);
         let train = self.maps("train");
         for (number, map) in train.iter().enumerate() {
-            sample.accept(sample.offer(1, number as u64), Some(SampleImage { maps: vec![HalfMap::new(map).unwrap()] }));
+            let image = SampleImage { maps: vec![HalfMap::new(map).unwrap()], size: (1, 1) };
+            sample.accept(sample.offer(1, number as u64), Some(image));
         }
         let accumulator = fitter.accumulator().unwrap();
         accumulator.prepare(&sample, threads).unwrap();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Gray, fit, good_images, options};
-use npad::image::Rectangle;
+use npad::image::{Mask, MaskView, Rectangle};
 use npad::math::random::Random;
 use npad::model::{Inspection, Model, Verdict};
 
@@ -42,6 +42,35 @@ fn check(model: &Model, inspection: &Inspection, least_area: usize, what: &str) 
     } else {
         assert!(least_area > 1 && score == thresholds.defective, "{what}: {score} of {peak}");
     }
+}
+
+/// Scores of a fit are held out, so that they are as high as those of unseen images.
+#[test]
+fn the_least_area_counts_for_thresholds_of_fits_as_for_those_of_recalibrations() {
+    let pixels: Vec<u8> = (0..160 * 120).map(|i| if i % 160 < 40 { 0 } else { 255 }).collect();
+    let half = Mask::new(MaskView::new(&pixels, 160, 120, 160).unwrap()).unwrap();
+    let others: Vec<Gray> = (100..130).map(|seed| Gray::good(160, 120, seed)).collect();
+    for mask in [None, Some(half)] {
+        for least_area in ["1", "300", "3000"] {
+            let mut options = options(&[("size", "64"), ("min_region_area", least_area)]);
+            options.set_mask(mask.clone());
+            let model = fit(&options, &good_images(30)).unwrap();
+            let again = model.recalibrate(others.iter().map(|image| Ok(image.view())), None, None).unwrap();
+            let ratio = model.metadata().image.typical / again.metadata().image.typical;
+            assert!((0.9..1.1).contains(&ratio), "least area {least_area}, mask {}: {ratio}", mask.is_some());
+        }
+    }
+}
+
+#[test]
+fn maps_of_other_sizes_are_of_the_same_image() {
+    let model = fit(&options(&[("size", "64")]), &good_images(6)).unwrap();
+    let image = Gray::scratched(160, 120, 300, (60, 40));
+    let mut inspections = Vec::new();
+    model.score_at(&image.view(), &[(160, 120), (48, 64)], |inspection| inspections.push(inspection)).unwrap();
+    assert_eq!(inspections[0], model.score(&image.view()).unwrap());
+    assert_eq!(inspections[1].map.dim(), (64, 48));
+    assert!((inspections[1].score / inspections[0].score - 1.0).abs() < 0.1);
 }
 
 #[test]

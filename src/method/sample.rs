@@ -87,6 +87,8 @@ impl HalfMap {
 pub struct SampleImage {
     /// Feature maps at each of the method's shifts; the first is the learnt one.
     pub maps: Vec<HalfMap>,
+    /// Columns and rows of the image.
+    pub size: (usize, usize),
 }
 
 /// A uniform sample of bounded size from a stream of any length.
@@ -114,7 +116,7 @@ impl Sample {
     pub fn part(&self, index: usize, parts: usize) -> Self {
         let part = |image: &SampleImage| image.maps.iter().map(|map| map.part(index, parts)).collect();
         Self {
-            images: self.images.iter().map(|image| SampleImage { maps: part(image) }).collect(),
+            images: self.images.iter().map(|image| SampleImage { maps: part(image), size: image.size }).collect(),
             hashes: self.hashes.clone(),
             ..*self
         }
@@ -193,7 +195,7 @@ mod tests {
     /// An image whose map consists of `number`.
     fn image(number: usize) -> SampleImage {
         let map = FeatureMap::from(ndarray::Array3::from_elem((1, 1, 1), number as f32));
-        SampleImage { maps: vec![HalfMap::new(&map).unwrap()] }
+        SampleImage { maps: vec![HalfMap::new(&map).unwrap()], size: (1, 1) }
     }
 
     fn numbers(sample: &Sample) -> Vec<usize> {

@@ -314,7 +314,7 @@ mod tests {
         for seed in 0..12 {
             let map = HalfMap::new(&joined(&parts(map(seed)))).unwrap();
             let offer = sample.offer(1, sample.hash(&[seed as f32]));
-            sample.accept(offer, Some(SampleImage { maps: vec![map] }));
+            sample.accept(offer, Some(SampleImage { maps: vec![map], size: (1, 1) }));
         }
         let mut fitter = fitter(method, &Parameters::new(method.parameters()), 0, scales).unwrap();
         if let Some(accumulator) = fitter.accumulator() {

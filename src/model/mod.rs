@@ -9,6 +9,7 @@ mod extraction;
 mod file;
 mod fit;
 mod image_ids;
+mod image_map;
 mod images_hash;
 mod options;
 mod roi;

@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use super::combiner::Combiner;
 use super::extraction::{Extraction, Pipeline};
+use super::image_map::{decisive_score, image_map};
 use super::images_hash::ImageHash;
 use super::{Model, Verdict};
 use crate::backbone::FeatureMap;
@@ -318,8 +319,7 @@ impl Model {
     fn decisive_score(&self, context: &mut Context, (width, height): (usize, usize)) -> Result<f32> {
         self.conclude(context, 0, (width, height), ScoreBuffers::default())?;
         let map = Rows::from_slice(&context.map[..width * height], width, height, width)?;
-        let highest = map.iter().map(maximum).fold(0.0, f32::max);
-        context.finder.highest_level(map, highest, self.metadata.output.min_region_area)
+        decisive_score(map, self.metadata.output.min_region_area, &mut context.finder)
     }
 
     /// Computes map, regions and decision of image `index` of the group from its grids; the map has (columns, rows)
@@ -358,10 +358,7 @@ impl Model {
                 RowsOut::from_slice(&mut own[..length], width, height, width)?
             }
         };
-        let mut map = resizer.run(smooth, (size.height, size.width), out, &core.threads)?;
-        if let Some(roi) = roi {
-            roi.mask.clear_outside(&mut map);
-        }
+        let map = image_map(smooth, size, roi, resizer, &core.threads, out)?;
         if let Some(out) = buffers.map_u8 {
             calibrated_map(map.as_rows(), metadata.image.typical, metadata.image.threshold, out)?;
         }

@@ -17,18 +17,22 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
+use crate::exec::rows::RowsOut;
 use crate::exec::scratch::Pool;
 use crate::exec::semaphore::{Semaphore, Wait};
 use crate::image::ImageView;
-use crate::method::{FitOutcome, Fitter, HalfMap, Parameters, Sample, SampleImage};
+use crate::method::{FitOutcome, Fitter, GridScore, HalfMap, Parameters, Sample, SampleImage};
 use crate::model::combiner::Combiner;
 use crate::model::decision::Calibration;
 use crate::model::defects::{DefectImages, KnownDefects};
 use crate::model::extraction::Pipeline;
 use crate::model::image_ids::ImageIds;
+use crate::model::image_map::{decisive_score, image_map};
 use crate::model::images_hash::ImageHash;
-use crate::model::roi::own_mask_in_a_fit;
+use crate::model::roi::{InputRoi, own_mask_in_a_fit};
 use crate::model::{Core, ImagesHash, Metadata, Model, Recalibration, ThresholdSource};
+use crate::postprocess::{RegionFinder, Resizer};
+use crate::preprocess::InputSize;
 
 /// Minimum number of good images: one shows no variation, and of two each is as far from the other.
 pub const MIN_IMAGES: usize = 3;
@@ -130,7 +134,8 @@ impl Fit {
         try_resize(&mut self.sum, tensor.len(), 0)?;
         self.learnt.reserve()?;
         let offer = self.sample.offer(bytes(&maps[0], &self.config), hash);
-        let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()? });
+        let size = (image.width(), image.height());
+        let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()?, size });
         let kept = offer.place.is_some().then(halves).transpose()?;
         if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
             accumulator.observe(&maps[0], &self.threads)?;
@@ -225,11 +230,12 @@ impl Fit {
         let out_of_order = || Error::new(Status::Internal, "images without an input size");
         let Input { size, roi, .. } = self.input.as_ref().ok_or_else(out_of_order)?;
         let FitOutcome { scorer, held_out } = self.fitter.finish(sample, threads, progress)?;
-        let inside = roi.as_ref().filter(|roi| roi.excludes).map(|roi| &roi.inside[..]);
+        let roi = roi.as_ref();
         let new_scores: Result<Vec<f32>> = threads.run(|| {
-            let held_out = held_out.par_iter().map_init(Combiner::default, |combiner, grids| {
-                Ok(combiner.run(grids, &config.shifts, *size, &config.output, inside, threads)?.0)
-            });
+            let held_out =
+                held_out.par_iter().zip(sample.images()).map_init(HeldOut::default, |memory, (grids, image)| {
+                    memory.score(grids, image.size, config, *size, roi.filter(|roi| roi.excludes), threads)
+                });
             held_out.collect()
         });
         let PriorFit { images, mut good_scores, mut recalibration } = self.prior.clone().unwrap_or_default();
@@ -271,7 +277,7 @@ impl Fit {
             review_given: false,
             review: NO_THRESHOLD.threshold,
             backbone: self.backbone.identity().to_owned(),
-            mask: roi.as_ref().map(|roi| roi.mask.size()),
+            mask: roi.map(|roi| roi.mask.size()),
             plugin: config.method.plugin().map(str::to_owned),
         };
         let units = SUM_UNITS * metadata.images as f64;
@@ -281,7 +287,7 @@ impl Fit {
             scorer,
             shifts: config.shifts.clone(),
             threads: threads.clone(),
-            roi: roi.clone(),
+            roi: roi.cloned(),
             // Rounded as in the model file, so that a model scores the same before and after saving.
             mean: self.sum.iter().map(|sum| f16::from_f64(*sum as f64 / units).to_f32()).collect(),
             learnt: self.learnt.try_clone()?,
@@ -306,6 +312,40 @@ impl Fit {
             );
         }
         Ok(model)
+    }
+}
+
+/// Working memory for held-out scores.
+#[derive(Default)]
+struct HeldOut {
+    combiner: Combiner,
+    resizer: Resizer,
+    finder: RegionFinder,
+    map: Vec<f32>,
+}
+
+impl HeldOut {
+    /// The score that decides about an image of so many columns and rows, from its grids; `size` is that of the network's
+    /// input.
+    fn score(
+        &mut self,
+        grids: &[GridScore],
+        (width, height): (usize, usize),
+        FitConfig { shifts, output, .. }: &FitConfig,
+        size: InputSize,
+        roi: Option<&InputRoi>,
+        threads: &Threads,
+    ) -> Result<f32> {
+        let inside = roi.map(|roi| &roi.inside[..]);
+        let (score, map) = self.combiner.run(grids, shifts, size, output, inside, threads)?;
+        if output.min_region_area <= 1 {
+            return Ok(score);
+        }
+        let length = width * height;
+        try_resize(&mut self.map, length, 0.0)?;
+        let out = RowsOut::from_slice(&mut self.map[..length], width, height, width)?;
+        let map = image_map(map, size, roi, &mut self.resizer, threads, out)?;
+        decisive_score(map.as_rows(), output.min_region_area, &mut self.finder)
     }
 }
 
