@@ -106,18 +106,29 @@ impl Model {
     /// or gives values that are not finite, [`Status::OutOfMemory`], [`Status::TimedOut`] when the call could not start
     /// within the option `call_timeout`.
     pub fn score(&self, image: &ImageView<'_>) -> Result<Inspection> {
-        self.score_to(image, image.width(), image.height())
+        self.with_context(None, |context| {
+            let _awake = self.grids(context, std::slice::from_ref(image), None).map_err(|(_, error)| error)?;
+            self.inspect(context, 0, image.width(), image.height())
+        })
     }
 
-    /// Scores one image with a map of `width` x `height` pixels instead of the image's size. Regions are in pixels of
-    /// the map.
+    /// Scores one image with maps of several sizes (columns, rows) instead of the image's own, and passes the inspections
+    /// to `found` one after the other. Regions are in pixels of their map.
     ///
     /// # Errors
     /// As [`Model::score`]; [`Status::InvalidArgument`] when a side is 0.
-    pub fn score_to(&self, image: &ImageView<'_>, width: usize, height: usize) -> Result<Inspection> {
+    pub fn score_at(
+        &self,
+        image: &ImageView<'_>,
+        sizes: &[(usize, usize)],
+        mut found: impl FnMut(Inspection),
+    ) -> Result<()> {
         self.with_context(None, |context| {
             let _awake = self.grids(context, std::slice::from_ref(image), None).map_err(|(_, error)| error)?;
-            self.inspect(context, 0, width, height)
+            sizes.iter().try_for_each(|(width, height)| {
+                found(self.inspect(context, 0, *width, *height)?);
+                Ok(())
+            })
         })
     }
 

@@ -148,9 +148,17 @@ impl Evaluation {
     ) -> Result<Duration> {
         let picture = Picture::read(&test.path)?;
         let view = picture.view()?;
-        let start = Instant::now();
-        let mut inspection = model.score(&view).map_err(|e| e.context(test.path.display()))?;
-        let time = start.elapsed();
+        // The size of the measured map decides over pixel metrics alone, not over scores and their time.
+        let own = (picture.width, picture.height);
+        let (width, height) = eval_size.map_or(own, |size| (size.width, size.height));
+        let sizes = if pixel.is_none() || (width, height) == own { &[own][..] } else { &[own, (width, height)] };
+        let (start, mut time, mut inspections) = (Instant::now(), None, Vec::new());
+        let scored = model.score_at(&view, sizes, |inspection| {
+            time.get_or_insert_with(|| start.elapsed());
+            inspections.push(inspection);
+        });
+        scored.map_err(|e| e.context(test.path.display()))?;
+        let inspection = &inspections[0];
         self.images.push(Scored {
             path: test.path.clone(),
             kind: test.kind.clone(),
@@ -160,19 +168,14 @@ impl Evaluation {
             calibrated: inspection.calibrated,
         });
         if let Some(metrics) = pixel {
-            let own = InputSize { height: picture.height, width: picture.width };
-            let InputSize { height, width } = eval_size.unwrap_or(own);
-            if eval_size.is_some() {
-                // The size of the map decides over pixel metrics alone, not over scores.
-                inspection = model.score_to(&view, width, height).map_err(|e| e.context(test.path.display()))?;
-            }
             let mask = match &test.mask {
                 Some(path) => GroundTruth::read(path, width, height)?,
                 None => GroundTruth::empty(width, height),
             };
-            metrics.add(inspection.map.as_slice().unwrap_or_default(), &mask.pixels, width)?;
+            let map = &inspections[inspections.len() - 1].map;
+            metrics.add(map.as_slice().unwrap_or_default(), &mask.pixels, width)?;
         }
-        Ok(time)
+        Ok(time.unwrap_or_default())
     }
 
     /// Renders the images of a report: the most extreme ones of each outcome, wrong decisions first.
