@@ -211,8 +211,8 @@ static partial class Tests
         using (var again = loose.Score(View(Part(200, 40))))
             Check(again.Verdict == Verdict.Review && loose.ReviewThreshold < loose.Threshold, "review");
         Throws(NpadStatus.InvalidArgument, "threshold is -1", () => model.WithThresholds(-1, -1));
-        using (var rates = new Options { ["false_alarm_rate"] = "0.3" })
         var others = Good(12, 300).ToList();
+        using (var rates = new Options { ["false_alarm_rate"] = "0.3" })
         using (Model rough = model.Recalibrate(others, rates), same = model.Recalibrate(others))
             Check(rough.Threshold < same.Threshold, "recalibrated");
         Throws(NpadStatus.NotEnoughImages, "learnt do not count", () => model.Recalibrate(Good().ToList()));
