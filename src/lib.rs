@@ -38,6 +38,8 @@ pub mod image;
 pub mod math;
 pub mod method;
 pub mod model;
+#[cfg(feature = "flows")]
+mod onnx;
 pub mod plugin;
 pub mod postprocess;
 pub mod preprocess;

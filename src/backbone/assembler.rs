@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::{FeatureMap, TapMap};
+use super::{FeatureMap, Tap, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_reserve, try_resize};
@@ -40,7 +40,7 @@ impl Assembler {
         let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
         let channels: usize = taps.iter().map(|t| t.channels).sum();
         out.reshape((rows, cols, channels))?;
-        out.set_taps(taps.iter().map(|t| t.channels));
+        out.set_taps(taps.iter().map(|t| Tap { channels: t.channels, step: (rows / t.rows).max(1) }));
         let widest = taps.iter().map(|t| t.channels * t.cols).max().unwrap_or(0);
         let Self { columns, scratch, .. } = self;
         columns.clear();
@@ -199,7 +199,7 @@ mod tests {
         ];
         let mut out = FeatureMap::default();
         Assembler::new(1, 1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
-        assert_eq!((out.shape(), out.taps()), ((4, 4, 2), &[1, 1][..]));
+        assert_eq!((out.shape(), out.taps()), ((4, 4, 2), &[Tap { channels: 1, step: 1 }, Tap { channels: 1, step: 2 }][..]));
         assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
         assert_eq!(out.at(0), &[0.0, 0.0]);
         assert_eq!(out.at(15), &[15.0, 12.0]);

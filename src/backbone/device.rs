@@ -33,7 +33,7 @@ pub fn device_names() -> Vec<&'static str> {
 }
 
 /// A device by name: `cpu`, `cuda` or `cuda:N`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Device {
     provider: usize,
     index: i32,

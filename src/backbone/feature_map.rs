@@ -5,14 +5,24 @@ use ndarray::{Array3, ArrayView2, ArrayView3, ArrayViewMut3};
 use crate::error::Result;
 use crate::exec::memory::try_resize;
 
+/// An output of a backbone in a feature map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tap {
+    /// Number of channels.
+    pub channels: usize,
+    /// Number of positions of the map, along an axis, that each position of the backbone's output covers: 1 if the output
+    /// is as fine as the map or finer.
+    pub step: usize,
+}
+
 /// A feature vector for each position of a grid: an array of rows x columns x channels.
 ///
 /// It is always in standard layout, position after position, so that kernels can work on its values as a slice.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct FeatureMap {
     values: Array3<f32>,
-    /// The number of channels of each tap, whose sum is that of the map's channels.
-    taps: Vec<usize>,
+    /// In the order of the channels.
+    taps: Vec<Tap>,
 }
 
 impl FeatureMap {
@@ -72,20 +82,19 @@ impl FeatureMap {
         ArrayView2::from_shape((self.positions(), self.channels()), self.as_slice()).expect(LAYOUT)
     }
 
-    /// The number of channels of each tap of the backbone, in the order of the channels. A map that no backbone has made
-    /// has one tap.
-    pub fn taps(&self) -> &[usize] {
+    /// The taps of the backbone, in the order of the channels. A map that no backbone has made has one tap.
+    pub fn taps(&self) -> &[Tap] {
         &self.taps
     }
 
-    /// Sets the number of channels of each tap.
+    /// Sets the taps.
     ///
     /// # Panics
-    /// Where their sum is not the number of channels.
-    pub fn set_taps(&mut self, taps: impl IntoIterator<Item = usize>) {
+    /// Where the sum of their channels is not the number of the map's.
+    pub fn set_taps(&mut self, taps: impl IntoIterator<Item = Tap>) {
         self.taps.clear();
         self.taps.extend(taps);
-        assert_eq!(self.taps.iter().sum::<usize>(), self.channels(), "every channel belongs to one tap");
+        assert_eq!(self.taps.iter().map(|tap| tap.channels).sum::<usize>(), self.channels(), "every channel belongs to one tap");
     }
 
     /// A copy.
@@ -129,7 +138,7 @@ impl FeatureMap {
             try_resize(&mut values, shape.0 * shape.1 * shape.2, 0.0)?;
             self.values = Array3::from_shape_vec(shape, values).expect(LAYOUT);
         }
-        self.taps.push(shape.2);
+        self.taps.push(Tap { channels: shape.2, step: 1 });
         Ok(())
     }
 }
@@ -140,7 +149,7 @@ const LAYOUT: &str = "a map in standard layout";
 impl From<Array3<f32>> for FeatureMap {
     /// A map of rows x columns x channels.
     fn from(array: Array3<f32>) -> Self {
-        let taps = vec![array.dim().2];
+        let taps = vec![Tap { channels: array.dim().2, step: 1 }];
         let values = if array.is_standard_layout() { array } else { array.as_standard_layout().into_owned() };
         Self { values, taps }
     }
@@ -163,20 +172,23 @@ mod tests {
     #[test]
     fn taps_divide_the_channels() {
         let mut map = FeatureMap::from(Array3::zeros((2, 2, 5)));
-        assert_eq!(map.taps(), [5]);
-        map.set_taps([2, 3]);
-        assert_eq!(map.taps(), [2, 3]);
+        let whole = [Tap { channels: 5, step: 1 }];
+        assert_eq!(map.taps(), whole);
+        let taps = [Tap { channels: 2, step: 1 }, Tap { channels: 3, step: 2 }];
+        map.set_taps(taps);
+        assert_eq!(map.taps(), taps);
         map.reshape((2, 2, 5)).unwrap();
-        assert_eq!(map.taps(), [5], "they are undefined like the values");
+        assert_eq!(map.taps(), whole, "they are undefined like the values");
     }
 
     #[test]
     fn parts_divide_channels_and_taps() {
         let mut map = FeatureMap::from(array![[[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], [[7.0, 8.0, 9.0, 10.0, 11.0, 12.0]]]);
-        map.set_taps([1, 2, 1, 2]);
+        let taps = [Tap { channels: 1, step: 1 }, Tap { channels: 2, step: 2 }];
+        map.set_taps([taps, taps].concat());
         let mut part = FeatureMap::default();
         map.part(1, 2, &mut part).unwrap();
-        assert_eq!((part.shape(), part.taps()), ((2, 1, 3), &[1, 2][..]));
+        assert_eq!((part.shape(), part.taps()), ((2, 1, 3), &taps[..]));
         assert_eq!(part.as_slice(), [4.0, 5.0, 6.0, 10.0, 11.0, 12.0]);
     }
 

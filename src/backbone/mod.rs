@@ -4,6 +4,7 @@
 mod assembler;
 mod device;
 mod feature_map;
+mod head;
 mod location;
 mod onnx;
 mod runtime;
@@ -14,7 +15,8 @@ mod tiles;
 
 pub use assembler::Assembler;
 pub use device::{Device, device_names};
-pub use feature_map::FeatureMap;
+pub use feature_map::{FeatureMap, Tap};
+pub use head::Head;
 pub use onnx::{BUILTIN, OnnxBackbone};
 pub use runtime::{is_loaded as runtime_is_loaded, open as open_runtime, warm_up};
 pub use scales::{MultiScale, Scales};

@@ -125,23 +125,28 @@ impl OnnxBackbone {
     }
 
     fn new_session(&self) -> Result<Session> {
-        let environment = runtime::environment()?;
-        let failed = |e: &dyn Display| failure(e, |cause| format!("the backbone cannot be loaded: {cause}"));
-        let builder = Session::builder(&environment).map_err(|e| failed(&e))?;
-        let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(&e))?;
-        let builder = builder.with_intra_threads(self.threads).map_err(|e| failed(&e))?;
-        let builder = builder.with_inter_threads(1).map_err(|e| failed(&e))?;
-        // Threads that spin after a run would take the cores from the scoring that follows.
-        let mut builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
-        let Some(provider) = self.device.dispatch() else {
-            return builder.commit_from_memory(self.network.bytes()).map_err(|e| failed(&e));
-        };
-        builder = builder.with_execution_providers([provider]).map_err(|e| self.device.unusable(&e))?;
-        builder.commit_from_memory(self.network.bytes()).map_err(|e| match failed(&e) {
-            error if error.status() == Status::OutOfMemory => error,
-            _ => self.device.unusable(&e),
-        })
+        new_session("the backbone", self.network.bytes(), self.device, self.threads)
     }
+}
+
+/// Loads a network; `what` names it in messages.
+pub(super) fn new_session(what: &str, bytes: &[u8], device: Device, threads: usize) -> Result<Session> {
+    let environment = runtime::environment()?;
+    let failed = |e: &dyn Display| failure(e, |cause| format!("{what} cannot be loaded: {cause}"));
+    let builder = Session::builder(&environment).map_err(|e| failed(&e))?;
+    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(&e))?;
+    let builder = builder.with_intra_threads(threads).map_err(|e| failed(&e))?;
+    let builder = builder.with_inter_threads(1).map_err(|e| failed(&e))?;
+    // Threads that spin after a run would take the cores from the scoring that follows.
+    let mut builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
+    let Some(provider) = device.dispatch() else {
+        return builder.commit_from_memory(bytes).map_err(|e| failed(&e));
+    };
+    builder = builder.with_execution_providers([provider]).map_err(|e| device.unusable(&e))?;
+    builder.commit_from_memory(bytes).map_err(|e| match failed(&e) {
+        error if error.status() == Status::OutOfMemory => error,
+        _ => device.unusable(&e),
+    })
 }
 
 impl FeatureExtractor for OnnxBackbone {
@@ -223,7 +228,7 @@ impl FeatureExtractor for OnnxBackbone {
 
 /// Converts an error of ONNX Runtime: [`Status::OutOfMemory`] if that is the cause, else [`Status::Backbone`] with the
 /// message of `describe`.
-fn failure(cause: &dyn Display, describe: impl FnOnce(&str) -> String) -> Error {
+pub(super) fn failure(cause: &dyn Display, describe: impl FnOnce(&str) -> String) -> Error {
     // ONNX Runtime has no error code for it; these are the messages of its arena, the C++ library and its thread pool.
     const SAYINGS: [&str; 5] =
         ["Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "pthread_create failed"];

@@ -2,6 +2,7 @@
 //! added to the registry only.
 
 mod features;
+mod flows;
 mod npad;
 mod padim;
 mod parameters;
@@ -17,9 +18,9 @@ pub use parameters::{Kind, Parameter, Parameters};
 pub use sample::{HalfMap, Sample, SampleImage};
 pub use state::{Array, State};
 
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::backbone::FeatureMap;
+use crate::backbone::{Device, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
@@ -35,6 +36,43 @@ pub struct GridScore {
     pub map: Vec<f32>,
     /// The values that the image score is computed from, if these are not `map`: `rows * cols` values, or empty.
     pub evidence: Vec<f32>,
+}
+
+/// Where a method runs the networks that it makes, and where it saves the state of a long fit.
+#[derive(Clone, Default)]
+pub struct Environment {
+    /// The device of the backbone.
+    pub device: Device,
+    /// Number of worker threads; 0 for one per core.
+    pub threads: usize,
+    /// Where a fit that takes minutes keeps its state, so that it can be resumed after a crash.
+    pub checkpoint: Option<Arc<dyn Checkpoint>>,
+}
+
+/// A place for the state of a fit.
+pub trait Checkpoint: Send + Sync {
+    /// The state of the fit with this identity; none if nothing has been saved.
+    ///
+    /// # Errors
+    /// [`Status::WrongState`] when the state is that of another fit, or as for files.
+    fn load(&self, identity: &[u8; 32]) -> Result<Option<State>>;
+
+    /// Replaces the state.
+    ///
+    /// # Errors
+    /// As for files.
+    fn save(&self, identity: &[u8; 32], state: State) -> Result<()>;
+
+    /// The place for fit number `index` of several that belong together.
+    fn part(&self, index: usize) -> Arc<dyn Checkpoint>;
+}
+
+impl Environment {
+    /// The environment of fit number `index` of several that belong together.
+    fn part(&self, index: usize) -> Self {
+        let checkpoint = self.checkpoint.as_ref().map(|checkpoint| checkpoint.part(index));
+        Self { checkpoint, ..self.clone() }
+    }
 }
 
 /// Learns from the feature maps of good images.
@@ -79,7 +117,7 @@ pub trait Accumulator {
 pub struct FitOutcome {
     /// The scorer.
     pub scorer: Box<dyn Scorer>,
-    /// Held-out scores of the images of the sample, in its order, for each of their shifts.
+    /// Held-out scores of images of the sample, in its order, for each of their shifts.
     pub held_out: Vec<Vec<GridScore>>,
 }
 
@@ -144,7 +182,7 @@ pub trait Method: Send + Sync {
     ///
     /// # Errors
     /// [`Status::Plugin`] when a plug-in fails.
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>>;
+    fn fitter(&self, parameters: &Parameters, seed: u64, environment: &Environment) -> Result<Box<dyn Fitter>>;
 
     /// Resumes a fit that resulted in a scorer with this state after `images` images. Held-out scores are comparable
     /// with those of the first fit.
@@ -165,11 +203,19 @@ pub trait Method: Send + Sync {
     ///
     /// # Errors
     /// [`Status::InvalidModel`] when the state is inconsistent.
-    fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>>;
+    fn load(&self, parameters: &Parameters, state: State, environment: &Environment) -> Result<Box<dyn Scorer>>;
 }
 
 /// The built-in methods.
-static METHODS: &[&dyn Method] = &[&npad::Npad, &padim::Padim, &patchcore::PatchCore, &spade::Spade];
+static METHODS: &[&dyn Method] = &[
+    &npad::Npad,
+    &padim::Padim,
+    &patchcore::PatchCore,
+    &spade::Spade,
+    &flows::FASTFLOW,
+    &flows::CFLOW,
+    &flows::PEFM,
+];
 
 /// The methods of plug-ins, which stay loaded until the process ends.
 static PLUGGED_IN: RwLock<Vec<&'static dyn Method>> = RwLock::new(Vec::new());

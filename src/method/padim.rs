@@ -6,7 +6,7 @@
 //! and `peak_share=0` are the paper's.
 
 use super::npad::{Npad, NpadConfig, Selection};
-use super::{Fitter, Kind, Method, Parameter, Parameters, Scorer, State};
+use super::{Environment, Fitter, Kind, Method, Parameter, Parameters, Scorer, State};
 use crate::error::Result;
 use crate::math::gaussian::{Regularisation, Share, Target};
 
@@ -52,7 +52,7 @@ impl Method for Padim {
         vec![(0, 0)]
     }
 
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+    fn fitter(&self, parameters: &Parameters, seed: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         Ok(Npad::start(config(parameters), seed))
     }
 
@@ -60,7 +60,7 @@ impl Method for Padim {
         Npad::resume(config(parameters), seed, state, images)
     }
 
-    fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>> {
+    fn load(&self, parameters: &Parameters, state: State, _: &Environment) -> Result<Box<dyn Scorer>> {
         Npad::load(&config(parameters), state)
     }
 }

@@ -15,7 +15,7 @@ use super::scaling::{SCALINGS, Scaling};
 use super::state::unfit;
 use super::whitening::{NearestScratch, Transform, nearest_distances};
 use super::{
-    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
+    Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
     held_out_images,
 };
 use crate::backbone::FeatureMap;
@@ -90,11 +90,11 @@ impl Method for PatchCore {
         vec![(0, 0)]
     }
 
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+    fn fitter(&self, parameters: &Parameters, seed: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         Ok(Box::new(PatchCoreFitter { config: PatchCoreConfig::new(parameters), seed }))
     }
 
-    fn load(&self, parameters: &Parameters, mut state: State) -> Result<Box<dyn Scorer>> {
+    fn load(&self, parameters: &Parameters, mut state: State, _: &Environment) -> Result<Box<dyn Scorer>> {
         let config = PatchCoreConfig::new(parameters);
         let [rows, cols, channels] = state.take_u32("shape")?[..] else { return Err(unfit("shape")) };
         let channels = channels as usize;

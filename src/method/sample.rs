@@ -11,7 +11,7 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use super::check_shape;
-use crate::backbone::FeatureMap;
+use crate::backbone::{FeatureMap, Tap};
 use crate::error::Result;
 use crate::exec::memory::try_vec;
 use crate::math::random::Random;
@@ -26,7 +26,7 @@ const MOST: usize = 4096;
 #[derive(Debug, Clone)]
 pub struct HalfMap {
     shape: (usize, usize, usize),
-    taps: Vec<usize>,
+    taps: Vec<Tap>,
     values: Arc<Vec<f16>>,
     /// Number of channels in `values`, and those of this map.
     stored: usize,
@@ -62,6 +62,17 @@ impl HalfMap {
             values: self.values.clone(),
             stored: self.stored,
             channels: first..first + own,
+        }
+    }
+
+    /// Adds shape and values to a checksum.
+    pub fn hash(&self, hasher: &mut blake3::Hasher) {
+        let (rows, cols, channels) = self.shape;
+        hasher.update(format!("{rows} {cols} {channels} {:?}", self.taps).as_bytes());
+        for position in self.values.chunks_exact(self.stored) {
+            position[self.channels.clone()].iter().for_each(|value| {
+                hasher.update(&value.to_le_bytes());
+            });
         }
     }
 
@@ -251,7 +262,7 @@ mod tests {
     #[test]
     fn maps_survive_the_round_trip_to_f16() {
         let mut map = FeatureMap::from(ndarray::array![[[0.1, -7.5], [1000.0, 0.0]]]);
-        map.set_taps([1, 1]);
+        map.set_taps([Tap { channels: 1, step: 1 }, Tap { channels: 1, step: 2 }]);
         let mut back = FeatureMap::default();
         HalfMap::new(&map).unwrap().read(&mut back).unwrap();
         assert_eq!((map.shape(), map.taps()), (back.shape(), back.taps()));

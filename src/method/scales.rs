@@ -5,7 +5,7 @@
 //! held-out good images, and the average is given in the units of the first scale.
 
 use super::{
-    Accumulator, Array, FitOutcome, Fitter, GridScore, Method, Parameters, Sample, Scorer, State, check_shape,
+    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Method, Parameters, Sample, Scorer, State, check_shape,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
@@ -22,11 +22,18 @@ const FACTORS: &str = "scales";
 ///
 /// # Errors
 /// As [`Method::fitter`].
-pub fn fitter(method: &dyn Method, parameters: &Parameters, seed: u64, scales: usize) -> Result<Box<dyn Fitter>> {
+pub fn fitter(
+    method: &dyn Method,
+    parameters: &Parameters,
+    seed: u64,
+    environment: &Environment,
+    scales: usize,
+) -> Result<Box<dyn Fitter>> {
     if scales == 1 {
-        return method.fitter(parameters, seed);
+        return method.fitter(parameters, seed, environment);
     }
-    let fitters = (0..scales).map(|_| method.fitter(parameters, seed)).collect::<Result<_>>()?;
+    let fitter = |scale| method.fitter(parameters, seed, &environment.part(scale));
+    let fitters = (0..scales).map(fitter).collect::<Result<_>>()?;
     Ok(Box::new(ScalesFitter::new(fitters, None)))
 }
 
@@ -54,12 +61,18 @@ pub fn resume(
 ///
 /// # Errors
 /// As [`Method::load`].
-pub fn load(method: &dyn Method, parameters: &Parameters, mut state: State, scales: usize) -> Result<Box<dyn Scorer>> {
+pub fn load(
+    method: &dyn Method,
+    parameters: &Parameters,
+    mut state: State,
+    environment: &Environment,
+    scales: usize,
+) -> Result<Box<dyn Scorer>> {
     if scales == 1 {
-        return method.load(parameters, state);
+        return method.load(parameters, state, environment);
     }
     let factors = Factors::take(&mut state, scales)?;
-    let parts = split(state, scales)?.into_iter().map(|part| method.load(parameters, part));
+    let parts = split(state, scales)?.into_iter().map(|part| method.load(parameters, part, environment));
     let scorers = parts.collect::<Result<Vec<_>>>()?;
     if scorers.iter().any(|scorer| scorer.shape() != scorers[0].shape()) {
         return Err(unfit(FACTORS));
@@ -290,6 +303,7 @@ impl ScalesScorer {
 mod tests {
     use super::super::{HalfMap, SampleImage, method};
     use super::*;
+    use crate::backbone::Tap;
     use crate::math::random::Random;
     use ndarray::{Array3, Axis, concatenate};
 
@@ -304,7 +318,8 @@ mod tests {
     fn joined(maps: &[Array3<f32>]) -> FeatureMap {
         let views: Vec<_> = maps.iter().map(|map| map.view()).collect();
         let mut joined = FeatureMap::from(concatenate(Axis(2), &views).unwrap());
-        joined.set_taps(maps.iter().flat_map(|_| [2, 4]));
+        let taps = [Tap { channels: 2, step: 1 }, Tap { channels: 4, step: 2 }];
+        joined.set_taps(maps.iter().flat_map(|_| taps));
         joined
     }
 
@@ -316,7 +331,7 @@ mod tests {
             let offer = sample.offer(1, sample.hash(&[seed as f32]));
             sample.accept(offer, Some(SampleImage { maps: vec![map], size: (1, 1) }));
         }
-        let mut fitter = fitter(method, &Parameters::new(method.parameters()), 0, scales).unwrap();
+        let mut fitter = fitter(method, &Parameters::new(method.parameters()), 0, &Environment::default(), scales).unwrap();
         if let Some(accumulator) = fitter.accumulator() {
             accumulator.prepare(&sample, &threads).unwrap();
             let mut features = FeatureMap::default();
@@ -381,15 +396,16 @@ mod tests {
         let method = method("padim").unwrap();
         let parameters = Parameters::new(method.parameters());
         let state = fitted("padim", |map| vec![map.clone(), map], 2).scorer.state().unwrap();
-        assert!(load(method, &parameters, state.clone(), 2).is_ok());
+        let load = |state: State, scales| load(method, &parameters, state, &Environment::default(), scales);
+        assert!(load(state.clone(), 2).is_ok());
         for scales in [1, 3] {
-            let error = load(method, &parameters, state.clone(), scales).err().unwrap();
+            let error = load(state.clone(), scales).err().unwrap();
             assert_eq!(error.status(), Status::InvalidModel, "{error}");
         }
         for name in ["scales", "0.", "1."] {
             let mut state = state.clone();
             state.arrays.retain(|found, _| !found.starts_with(name));
-            assert_eq!(load(method, &parameters, state, 2).err().unwrap().status(), Status::InvalidModel, "{name}");
+            assert_eq!(load(state, 2).err().unwrap().status(), Status::InvalidModel, "{name}");
         }
     }
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::state::unfit;
 use super::whitening::{Transform, Whitening};
 use super::{Array, Kind, State};
+use crate::backbone::Tap;
 use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_vec;
@@ -35,9 +36,9 @@ impl Scaling {
     ///
     /// # Errors
     /// As [`Whitening::new`].
-    pub fn new(name: &str, taps: &[usize], rows: ArrayView2<'_, f32>) -> Result<Self> {
+    pub fn new(name: &str, taps: &[Tap], rows: ArrayView2<'_, f32>) -> Result<Self> {
         match name {
-            "unit" => Ok(Self::Unit(taps.to_vec())),
+            "unit" => Ok(Self::Unit(taps.iter().map(|tap| tap.channels).collect())),
             "whitened" => Whitening::new(rows).map(Self::Whitened),
             _ => Ok(Self::None),
         }
@@ -132,7 +133,7 @@ mod tests {
     fn every_scaling_survives_a_state() {
         let rows = Array2::from_shape_fn((20, 4), |(i, j)| ((i * (j + 3) * 7 + j * i * i) % 11) as f32);
         for name in ["unit", "whitened", "none"] {
-            let scaling = Scaling::new(name, &[1, 3], rows.view()).unwrap();
+            let scaling = Scaling::new(name, &[1, 3].map(|channels| Tap { channels, step: 1 }), rows.view()).unwrap();
             let mut state = State::default();
             scaling.save(&mut state);
             let loaded = Scaling::load(name, 4, &mut state).unwrap();

@@ -17,7 +17,7 @@ use super::features::draw;
 use super::scaling::{SCALINGS, Scaling};
 use super::state::unfit;
 use super::{
-    Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
+    Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
     held_out_images,
 };
 use crate::backbone::FeatureMap;
@@ -77,13 +77,13 @@ impl Method for Spade {
         vec![(0, 0)]
     }
 
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+    fn fitter(&self, parameters: &Parameters, seed: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         let count = |name: &str| parameters.count(name);
         let scaling = parameters.text("spade.scaling").to_owned();
         Ok(Box::new(SpadeFitter { images: count("spade.images"), gallery: count("spade.gallery"), scaling, seed }))
     }
 
-    fn load(&self, parameters: &Parameters, mut state: State) -> Result<Box<dyn Scorer>> {
+    fn load(&self, parameters: &Parameters, mut state: State, _: &Environment) -> Result<Box<dyn Scorer>> {
         let [rows, cols, channels] = state.take_u32("shape")?[..] else { return Err(unfit("shape")) };
         let shape = (rows as usize, cols as usize, channels as usize);
         let size = [shape.0, shape.1].iter().try_fold(shape.2, |a, b| a.checked_mul(*b)).filter(|n| *n > 0);

@@ -74,6 +74,17 @@ impl Whitening {
         Ok(Self { panels: Panels::from_rows(as_slice(matrix.view()), mean.len())?, mean, matrix })
     }
 
+    /// W by rows.
+    pub fn matrix(&self) -> &[f32] {
+        as_slice(self.matrix.view())
+    }
+
+    /// What is added to W x: -W mean.
+    pub fn offset(&self) -> Vec<f32> {
+        let row = |row: ArrayView1<'_, f32>| -row.iter().zip(&self.mean).map(|(w, m)| w * m).sum::<f32>();
+        self.matrix.rows().into_iter().map(row).collect()
+    }
+
     /// Whitens rows on this thread. `relative` is working memory.
     pub fn apply(&self, rows: &[f32], relative: &mut Vec<f32>, white: &mut [f32]) {
         relative.clear();

@@ -1,6 +1,7 @@
 //! Models: fit to good images, score, save and load.
 
 mod card;
+mod checkpoint;
 mod combiner;
 mod date;
 mod decision;

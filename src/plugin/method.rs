@@ -16,7 +16,7 @@ use crate::exec::Threads;
 use crate::exec::memory::{try_grow, try_resize};
 use crate::exec::progress::Progress;
 use crate::method::{
-    Accumulator, Array, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
+    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
     register,
 };
 
@@ -248,12 +248,12 @@ impl Method for PluginMethod {
         Some(&self.file)
     }
 
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+    fn fitter(&self, parameters: &Parameters, seed: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         let start = Start { functions: self.functions.clone(), values: Values::new(parameters)?, seed };
         Ok(Box::new(PluginFitter { fitter: start.fitter()?, start, shape: None }))
     }
 
-    fn load(&self, parameters: &Parameters, mut state: State) -> Result<Box<dyn Scorer>> {
+    fn load(&self, parameters: &Parameters, mut state: State, _: &Environment) -> Result<Box<dyn Scorer>> {
         let [rows, cols, channels] = state.take_u32("shape")?[..] else {
             return Err(Error::new(Status::InvalidModel, "the model's shape does not fit a plug-in"));
         };

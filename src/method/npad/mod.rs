@@ -30,7 +30,7 @@ mod layout;
 mod score;
 
 use super::parameters::{Kind, Parameter, Parameters, Preset};
-use super::{Fitter, Method, Scorer, State};
+use super::{Environment, Fitter, Method, Scorer, State};
 use crate::error::Result;
 use crate::math::gaussian::{Regularisation, Share, Target};
 
@@ -190,7 +190,7 @@ impl Method for Npad {
         all[..parameters.count("npad.shifts")].to_vec()
     }
 
-    fn fitter(&self, parameters: &Parameters, seed: u64) -> Result<Box<dyn Fitter>> {
+    fn fitter(&self, parameters: &Parameters, seed: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         Ok(Self::start(NpadConfig::new(parameters), seed))
     }
 
@@ -198,7 +198,7 @@ impl Method for Npad {
         Self::resume(NpadConfig::new(parameters), seed, state, images)
     }
 
-    fn load(&self, parameters: &Parameters, state: State) -> Result<Box<dyn Scorer>> {
+    fn load(&self, parameters: &Parameters, state: State, _: &Environment) -> Result<Box<dyn Scorer>> {
         Self::load(&NpadConfig::new(parameters), state)
     }
 }

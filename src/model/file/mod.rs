@@ -1,7 +1,7 @@
 //! Models in files and in memory.
 
 mod atomic;
-mod container;
+pub(super) mod container;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -220,7 +220,7 @@ impl Model {
             (Some(bytes), Some(normalisation)) => BackboneSpec::Onnx { bytes: bytes.into(), normalisation },
             _ => return Err(invalid("its backbone is incomplete")),
         };
-        let scorer = scales::load(method, &parameters, state, factors.factors().len())?;
+        let scorer = scales::load(method, &parameters, state, &options.environment(), factors.factors().len())?;
         let backbone = spec.open(options.device, Threads::resolve(options.threads))?;
         if backbone.identity() != metadata.backbone {
             return Err(missing(format!(

@@ -13,6 +13,7 @@ use self::table::option;
 pub(super) use self::table::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, REVIEW_RATES};
 pub use self::table::{OptionInfo, OptionKind, options};
 
+use super::checkpoint::FileCheckpoint;
 use super::{Date, MapOptions, Metadata, OperatingPoint, ThresholdRule};
 use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};
 use crate::error::{Error, Result, Status};
@@ -20,7 +21,7 @@ use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::exec::semaphore::Wait;
 use crate::image::{Mask, Rectangle};
-use crate::method::{Method, Parameters, method};
+use crate::method::{Environment, Method, Parameters, method};
 use crate::preprocess::{Geometry, Normalisation};
 
 /// The option `date`.
@@ -55,6 +56,7 @@ pub struct Options {
     pub(super) tile: usize,
     pub(super) device: Device,
     pub(super) threads: usize,
+    checkpoint: Option<PathBuf>,
     pub(super) max_calls: usize,
     /// None waits without limit.
     pub(super) call_timeout: Option<Duration>,
@@ -84,6 +86,7 @@ impl Default for Options {
             tile: 0,
             device: Device::CPU,
             threads: 0,
+            checkpoint: None,
             max_calls: 0,
             call_timeout: None,
             seed: 0,
@@ -125,6 +128,7 @@ impl Options {
             "grid_step" => self.grid_step = count()?,
             "tile" => self.tile = value.parse().ok().filter(|tile| Tiled::accepts(*tile)).ok_or_else(refused)?,
             "threads" => self.threads = count()?,
+            "checkpoint" => self.checkpoint = (!value.is_empty()).then(|| PathBuf::from(value)),
             "max_calls" => self.max_calls = count()?,
             "call_timeout" => {
                 self.call_timeout = value.parse().ok().map(|ms: f64| Duration::from_secs_f64(ms / 1e3));
@@ -246,6 +250,11 @@ impl Options {
 
     fn parameters_of(&mut self, owner: &'static dyn Method) -> &mut Parameters {
         self.parameters.entry(owner.name()).or_insert_with(|| Parameters::new(owner.parameters()))
+    }
+
+    /// Where the method runs its own networks and keeps the state of a fit.
+    pub(super) fn environment(&self) -> Environment {
+        Environment { device: self.device, threads: self.threads, checkpoint: self.checkpoint.as_deref().map(FileCheckpoint::at) }
     }
 
     /// The maximum number of concurrent calls of a model.

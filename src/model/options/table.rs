@@ -86,6 +86,13 @@ const OPTIONS: &[Parameter] = &[
         help: "seed of the random number generator of a fit",
     },
     Parameter {
+        name: "checkpoint",
+        default: "",
+        kind: Kind::Path,
+        help: "path of the file in which a fit of fastflow, cflow or pefm keeps its state: the same fit continues from it \
+               after a crash. The file stays after the fit; empty: no file",
+    },
+    Parameter {
         name: "date",
         default: "today",
         kind: Kind::Form("'today', a day YYYY-MM-DD or 'none'"),

@@ -1,0 +1,116 @@
+//! Networks that methods make to be run on the features of a backbone.
+
+use std::sync::Arc;
+
+use ort::session::Session;
+use ort::value::{Outlet, TensorElementType, ValueType};
+
+use super::device::Device;
+use super::onnx::{failure, new_session};
+use super::session::BoundSession;
+use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::memory::try_reserve;
+use crate::exec::scratch::Pool;
+
+/// An ONNX network that turns the features of one image, given as one list of values, into an anomaly map. May be called
+/// from several threads at once.
+pub struct Head {
+    bytes: Arc<[u8]>,
+    device: Device,
+    threads: usize,
+    inputs: usize,
+    /// Rows and columns of the map.
+    shape: (usize, usize),
+    sessions: Pool<BoundSession>,
+}
+
+impl Head {
+    /// Opens a network of one float input [1, 1, 1, `inputs`] and one float output [1, 1, rows, columns] with this `shape`,
+    /// on a device with `threads` threads for each run (0: one per core).
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when it is another network, [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when
+    /// the device cannot be used, [`Status::OutOfMemory`].
+    pub fn open(
+        bytes: Arc<[u8]>,
+        inputs: usize,
+        shape: (usize, usize),
+        device: Device,
+        threads: usize,
+    ) -> Result<Self> {
+        let head = Self { bytes, device, threads: Threads::resolve(threads), inputs, shape, sessions: Pool::default() };
+        let session = head.new_session()?;
+        let (inputs, outputs) = (session.inputs(), session.outputs());
+        if !matches!((inputs, outputs), ([input], [output])
+            if is(input, &[1, 1, 1, head.inputs]) && is(output, &[1, 1, shape.0, shape.1]))
+        {
+            let message = "the model's network does not have the input and the output that its features need";
+            return Err(Error::new(Status::InvalidModel, message));
+        }
+        head.sessions.put(bound(session)?);
+        Ok(head)
+    }
+
+    /// The bytes of the network.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Writes the map for the features of one image to `map`, row by row.
+    ///
+    /// # Errors
+    /// [`Status::Backbone`] when the network fails or gives values that are negative or not finite; [`Status::OutOfMemory`].
+    ///
+    /// # Panics
+    /// Where there are not as many features as the network has inputs.
+    pub fn run(&self, features: &[f32], map: &mut Vec<f32>) -> Result<()> {
+        let failed = |e: ort::Error| failure(&e, |cause| format!("the model's network failed: {cause}"));
+        self.sessions.try_with(
+            || bound(self.new_session()?),
+            |session| {
+                let outputs = session.run([1, 1, 1, self.inputs], features).map_err(failed)?;
+                let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
+                if values.len() != self.shape.0 * self.shape.1 || !values.iter().all(|v| *v >= 0.0 && v.is_finite()) {
+                    let message = "the model's network gave values that are negative or not finite";
+                    return Err(Error::new(Status::Backbone, message));
+                }
+                map.clear();
+                try_reserve(map, values.len())?;
+                map.extend_from_slice(values);
+                Ok(())
+            },
+        )
+    }
+
+    /// Makes the sessions of `calls` concurrent runs.
+    ///
+    /// # Errors
+    /// As [`Head::run`].
+    pub fn warm_up(&self, calls: usize) -> Result<()> {
+        let features = crate::exec::memory::try_vec(self.inputs, 0.0)?;
+        let failed = |e: ort::Error| failure(&e, |cause| format!("the model's network failed: {cause}"));
+        self.sessions.warm_up(
+            calls,
+            || bound(self.new_session()?),
+            |session| session.run([1, 1, 1, self.inputs], &features).map(|_| ()).map_err(failed),
+        )
+    }
+
+    fn new_session(&self) -> Result<Session> {
+        new_session("the model's network", &self.bytes, self.device, self.threads).map_err(|error| {
+            // Bytes of a model file that are no network are a damaged file; a user's backbone is another matter.
+            if error.status() == Status::Backbone { Error::new(Status::InvalidModel, error.message()) } else { error }
+        })
+    }
+}
+
+fn bound(session: Session) -> Result<BoundSession> {
+    BoundSession::new(session).map_err(|e| Error::new(Status::InvalidModel, e.to_string()))
+}
+
+/// Whether it is a tensor of f32 with this shape.
+fn is(outlet: &Outlet, sides: &[usize]) -> bool {
+    matches!(outlet.dtype(), ValueType::Tensor { ty: TensorElementType::Float32, shape, .. }
+        if shape.iter().copied().eq(sides.iter().map(|side| *side as i64)))
+}

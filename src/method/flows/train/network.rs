@@ -1,0 +1,72 @@
+//! What training and export need to know of a network.
+
+use candle_core::Tensor;
+
+use super::ops::Ops;
+use super::tape::Tape;
+use super::weights::{Weight, Weights};
+use crate::error::Result;
+
+/// A network over the whitened features of all taps, each a map of channels x rows x columns.
+pub trait Network: Send + Sync {
+    /// The loss of one image, a scalar.
+    fn loss(&self, tape: &Tape, taps: &[Tensor]) -> Result<Tensor>;
+
+    /// The anomaly scores of each tap's positions, 1 x rows x columns: 0 or above, larger is more anomalous.
+    fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>>;
+
+    /// Values that are measured on the training images after training, and their maps of one image. None by default.
+    fn measured(&self, _tape: &Tape, _taps: &[Tensor]) -> Result<Vec<(Weight, Measure, Tensor)>> {
+        Ok(Vec::new())
+    }
+
+    /// Channels, rows and columns of the grids of the scores.
+    fn grids(&self) -> Vec<(usize, usize)>;
+}
+
+/// How the maps of all training images become a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Their least value.
+    Minimum,
+    /// The mean of each channel.
+    Mean,
+}
+
+/// Measures what the network scores with.
+///
+/// # Errors
+/// Those of the network.
+pub fn measure<N: Network>(
+    network: &N,
+    weights: &mut Weights,
+    images: impl Iterator<Item = Result<Vec<Tensor>>>,
+) -> Result<()> {
+    let tape = Tape::new(weights)?;
+    let mut totals: Vec<(Weight, Measure, Vec<f64>)> = Vec::new();
+    let mut count = 0;
+    for taps in images {
+        for (index, (weight, measure, map)) in network.measured(&tape, &taps?)?.into_iter().enumerate() {
+            let channels = map.dim(0).map_err(super::tape::failed)?;
+            let values = super::tape::values(&map)?;
+            let of_channel = values.chunks_exact(values.len() / channels);
+            let own: Vec<f64> = match measure {
+                Measure::Minimum => vec![values.iter().copied().fold(f32::INFINITY, f32::min).into()],
+                Measure::Mean => of_channel
+                    .map(|v| v.iter().map(|v| f64::from(*v)).sum::<f64>() / v.len() as f64)
+                    .collect(),
+            };
+            match (totals.get_mut(index), measure) {
+                (None, _) => totals.push((weight, measure, own)),
+                (Some((_, _, total)), Measure::Minimum) => total[0] = total[0].min(own[0]),
+                (Some((_, _, total)), Measure::Mean) => total.iter_mut().zip(own).for_each(|(t, v)| *t += v),
+            }
+        }
+        count += 1;
+    }
+    for (weight, measure, total) in totals {
+        let share = if measure == Measure::Mean { 1.0 / f64::from(count) } else { 1.0 };
+        weights.set(weight, total.iter().map(|v| (v * share) as f32).collect());
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! Training: mini-batches, early stopping, and what happens when it diverges.
+
+use std::f64::consts::PI;
+
+use candle_core::Tensor;
+use rayon::prelude::*;
+
+use super::super::super::{Array, State, state::unfit};
+use super::super::layout::Layout;
+use super::adam::Adam;
+use super::network::Network;
+use super::normaliser::Features;
+use super::tape::{Tape, failed};
+use super::weights::Weights;
+use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
+use crate::exec::progress::Progress;
+use crate::math::random::Random;
+
+/// Number of passes without a lower held-out loss after which training ends.
+const PATIENCE: u64 = 5;
+/// What the learning rate is divided by when training diverges, and how often that is tried.
+const SLOWER: f64 = 4.0;
+const RETRIES: u64 = 4;
+
+/// Settings of a training.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub epochs: u64,
+    pub batch: usize,
+    pub rate: f64,
+    pub seed: u64,
+    /// Name of the option of the learning rate, for messages.
+    pub rate_option: String,
+}
+
+/// The images.
+pub struct Data<'a> {
+    pub layout: &'a Layout,
+    pub training: &'a [Features],
+    pub held_out: &'a [Features],
+}
+
+/// A training between two passes over the images.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Training {
+    adam: Adam,
+    values: Vec<f32>,
+    best: Vec<f32>,
+    counters: Counters,
+}
+
+/// The numbers of a training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Counters {
+    epoch: u64,
+    rate: f64,
+    retries: u64,
+    /// Held-out loss before the first pass, and the least so far. NaN until they are known.
+    start: f64,
+    least: f64,
+    /// Passes since `least`.
+    since: u64,
+}
+
+impl Training {
+    /// The start of a training.
+    pub fn new(weights: &Weights, settings: &Settings) -> Self {
+        let values: Vec<f32> = weights.trained_values().collect();
+        let counters =
+            Counters { epoch: 0, rate: settings.rate, retries: 0, start: f64::NAN, least: f64::NAN, since: 0 };
+        Self { adam: Adam::new(values.len()), best: values.clone(), values, counters }
+    }
+
+    /// Trains to the end and sets the weights to those with the least held-out loss. `save` is called after each pass.
+    /// After a failure, another call continues at the last pass.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] when training diverges at every rate that is tried, [`Status::Cancelled`], and those of
+    /// `save`.
+    pub fn run<N: Network>(
+        &mut self,
+        network: &N,
+        weights: &mut Weights,
+        data: &Data<'_>,
+        settings: &Settings,
+        (threads, progress): (&Threads, &Progress),
+        save: &mut dyn FnMut(&Self) -> Result<()>,
+    ) -> Result<()> {
+        let batches = data.training.len().div_ceil(settings.batch);
+        if self.counters.start.is_nan() {
+            weights.set_trained_values(&self.values);
+            let loss = held_out_loss(network, weights, data, threads)?;
+            (self.counters.start, self.counters.least) = (loss, loss);
+        }
+        while self.counters.epoch < settings.epochs && self.counters.since < PATIENCE {
+            let total = settings.epochs as usize * batches;
+            let stage = format!("training (loss {:.4})", self.counters.least);
+            let mut report = |batch: usize| progress.report(&stage, self.counters.epoch as usize * batches + batch, total);
+            let mut next = self.clone_state();
+            let loss = pass(network, weights, data, settings, threads, &mut next, &mut report)?;
+            self.conclude(next, loss, settings)?;
+            save(self)?;
+        }
+        weights.set_trained_values(&self.best);
+        Ok(())
+    }
+
+    fn clone_state(&self) -> Next {
+        Next { adam: self.adam.clone(), values: self.values.clone(), epoch: self.counters.epoch, rate: self.counters.rate }
+    }
+
+    /// Accepts a pass that ended with this held-out loss, or starts again from the best state at a lower rate.
+    fn conclude(&mut self, next: Next, loss: f64, settings: &Settings) -> Result<()> {
+        let counters = &mut self.counters;
+        counters.epoch += 1;
+        let limit = counters.start + 1.0 + counters.start.abs() / 2.0;
+        if !(loss <= limit) {
+            if counters.retries == RETRIES {
+                return Err(Error::new(
+                    Status::InvalidOption,
+                    format!(
+                        "the training diverged at all of {} learning rates from {} down to {}: set the option {} to a lower \
+                         value",
+                        RETRIES + 1,
+                        settings.rate,
+                        counters.rate,
+                        settings.rate_option
+                    ),
+                ));
+            }
+            log::warn!("the training diverged at the learning rate {}; it goes on at a quarter of it", counters.rate);
+            counters.retries += 1;
+            counters.rate /= SLOWER;
+            self.values.clone_from(&self.best);
+            self.adam = Adam::new(self.values.len());
+            return Ok(());
+        }
+        (self.adam, self.values) = (next.adam, next.values);
+        if loss < counters.least {
+            (counters.least, counters.since) = (loss, 0);
+            self.best.clone_from(&self.values);
+        } else {
+            counters.since += 1;
+        }
+        Ok(())
+    }
+
+    /// The state for a file.
+    pub fn state(&self) -> State {
+        let mut state = State::default();
+        let arrays =
+            [("values", &self.values), ("best", &self.best), ("first", &self.adam.first), ("second", &self.adam.second)];
+        for (name, values) in arrays {
+            state.put(name, Array::F32(vec![values.len()], values.clone()));
+        }
+        let Counters { epoch, rate, retries, start, least, since } = self.counters;
+        let words = [epoch, rate.to_bits(), retries, start.to_bits(), least.to_bits(), since, self.adam.steps];
+        let halves: Vec<u32> = words.iter().flat_map(|word| [*word as u32, (*word >> 32) as u32]).collect();
+        state.put("counters", Array::U32(vec![halves.len()], halves));
+        state
+    }
+
+    /// Continues from [`Training::state`] for as many trained values as `weights` has.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when the state is inconsistent.
+    pub fn load(weights: &Weights, mut state: State) -> Result<Self> {
+        let count = weights.trained_values().count();
+        let mut take = |name: &str| state.take_f32(name, &[count]);
+        let (values, best, first, second) = (take("values")?, take("best")?, take("first")?, take("second")?);
+        let halves = state.take_u32("counters")?;
+        let words: Vec<u64> =
+            halves.chunks(2).map(|pair| pair.iter().rev().fold(0, |word, half| word << 32 | u64::from(*half))).collect();
+        let [epoch, rate, retries, start, least, since, steps] = words[..] else { return Err(unfit("counters")) };
+        let [rate, start, least] = [rate, start, least].map(f64::from_bits);
+        if !(rate > 0.0 && rate.is_finite() && start.is_finite() && least.is_finite()) {
+            return Err(unfit("counters"));
+        }
+        let counters = Counters { epoch, rate, retries, start, least, since };
+        Ok(Self { adam: Adam { first, second, steps }, values, best, counters })
+    }
+}
+
+/// What a pass changes.
+struct Next {
+    adam: Adam,
+    values: Vec<f32>,
+    epoch: u64,
+    rate: f64,
+}
+
+/// One pass over the training images. Returns the held-out loss after it, or NaN when a value is not finite.
+fn pass<N: Network>(
+    network: &N,
+    weights: &mut Weights,
+    data: &Data<'_>,
+    settings: &Settings,
+    threads: &Threads,
+    next: &mut Next,
+    report: &mut dyn FnMut(usize) -> Result<()>,
+) -> Result<f64> {
+    let count = data.training.len();
+    let order = Random::new(settings.seed.wrapping_add(next.epoch)).choose(count, count);
+    let batches = count.div_ceil(settings.batch);
+    for (number, batch) in order.chunks(settings.batch).enumerate() {
+        report(number)?;
+        weights.set_trained_values(&next.values);
+        let tape = Tape::new(weights)?;
+        let gradients: Vec<(f64, Vec<f32>)> = threads.run(|| {
+            let image = |&image: &usize| {
+                let loss = network.loss(&tape, &data.training[image].tensors(data.layout)?)?;
+                Ok((scalar(&loss)?, tape.gradient(&loss)?))
+            };
+            batch.par_iter().map(image).collect::<Result<_>>()
+        })?;
+        // In the order of the images, whatever the number of threads.
+        let mut gradient = vec![0.0; next.values.len()];
+        for (_, own) in &gradients {
+            gradient.iter_mut().zip(own).for_each(|(sum, value)| *sum += value / batch.len() as f32);
+        }
+        if gradients.iter().any(|(loss, _)| !loss.is_finite()) || gradient.iter().any(|value| !value.is_finite()) {
+            return Ok(f64::NAN);
+        }
+        let done = (next.epoch as f64 + number as f64 / batches as f64) / settings.epochs as f64;
+        let rate = next.rate * (1.0 + (PI * done).cos()) / 2.0;
+        next.adam.step(rate, &gradient, &mut next.values);
+    }
+    weights.set_trained_values(&next.values);
+    held_out_loss(network, weights, data, threads)
+}
+
+/// The mean loss of the held-out images.
+fn held_out_loss<N: Network>(network: &N, weights: &Weights, data: &Data<'_>, threads: &Threads) -> Result<f64> {
+    let tape = Tape::new(weights)?;
+    let losses: Vec<f64> = threads.run(|| {
+        let loss = |image: &Features| scalar(&network.loss(&tape, &image.tensors(data.layout)?)?);
+        data.held_out.par_iter().map(loss).collect::<Result<_>>()
+    })?;
+    Ok(losses.iter().sum::<f64>() / losses.len() as f64)
+}
+
+fn scalar(loss: &Tensor) -> Result<f64> {
+    loss.to_scalar::<f32>().map(f64::from).map_err(failed)
+}
