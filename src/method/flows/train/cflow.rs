@@ -20,11 +20,12 @@ use candle_core::Tensor;
 use super::super::super::Parameters;
 use super::super::layout::Plane;
 use super::coupling::{Flow, Shape};
+use super::density::Density;
 use super::encoding::encoding;
-use super::network::{Measure, Network};
+use super::network::{Measured, Network};
 use super::ops::Ops;
-use super::tape::{Tape, failed};
-use super::weights::{Weight, Weights};
+use super::tape::{Tape, failed, total};
+use super::weights::Weights;
 use crate::error::Result;
 use crate::math::random::Random;
 
@@ -33,16 +34,7 @@ const NORMAL: f64 = 0.918_938_533_204_672_7;
 
 /// One flow for each tap.
 pub struct Cflow {
-    taps: Vec<Decoder>,
-}
-
-/// The flow of one tap.
-struct Decoder {
-    plane: Plane,
-    encoding: Weight,
-    flow: Flow,
-    /// The least negative log-likelihood of a good position.
-    least: Weight,
+    taps: Vec<Density>,
 }
 
 impl Cflow {
@@ -51,58 +43,37 @@ impl Cflow {
         let steps = parameters.count("cflow.steps");
         let values = parameters.count("cflow.encoding").next_multiple_of(4);
         let clamp = parameters.number("cflow.clamp").unwrap_or(1.9) as f32;
-        let mut decoder = |plane: &Plane| {
+        let mut tap = |plane: &Plane| {
             let shape = Shape { channels: plane.channels, condition: values, clamp };
             let hidden = 2 * (plane.channels.div_ceil(2) + values);
             let place = [values, plane.rows, plane.cols];
-            Decoder {
-                plane: *plane,
-                encoding: weights.fixed(&place, encoding(values, plane.rows, plane.cols)),
-                flow: Flow::new(weights, shape, std::iter::repeat_n(1, steps), hidden, random),
-                least: weights.fixed(&[1, 1, 1], vec![0.0]),
-            }
+            let condition = weights.fixed(&place, encoding(values, plane.rows, plane.cols));
+            let flow = Flow::new(weights, shape, std::iter::repeat_n(1, steps), hidden, random);
+            Density::new(weights, *plane, flow, Some(condition))
         };
-        Self { taps: planes.iter().map(&mut decoder).collect() }
-    }
-}
-
-impl Decoder {
-    /// The negative log-likelihood of each position for each channel, without its constant.
-    fn likelihood<O: Ops>(&self, ops: &mut O, x: &O::Value) -> Result<O::Value> {
-        let encoding = ops.weight(self.encoding)?;
-        self.flow.run(ops, x, Some(&encoding))?.negative_log_likelihood(ops, self.plane.channels)
+        Self { taps: planes.iter().map(&mut tap).collect() }
     }
 }
 
 impl Network for Cflow {
     fn loss(&self, tape: &Tape, taps: &[Tensor]) -> Result<Tensor> {
-        let mut losses = Vec::new();
-        for (decoder, x) in self.taps.iter().zip(taps) {
-            let likelihood = decoder.likelihood(&mut &*tape, x)?;
-            losses.push(likelihood.affine(1.0, NORMAL).and_then(|l| softplus(&l)?.mean_all()).map_err(failed)?);
-        }
-        Tensor::stack(&losses, 0).and_then(|losses| losses.sum_all()).map_err(failed)
+        let losses = self.taps.iter().zip(taps).map(|(density, x)| {
+            let likelihood = density.negative_log_likelihood(&mut &*tape, x)?;
+            likelihood.affine(1.0, NORMAL).and_then(|l| softplus(&l)?.mean_all()).map_err(failed)
+        });
+        total(&losses.collect::<Result<Vec<_>>>()?)
     }
 
     fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>> {
-        let scores = self.taps.iter().zip(taps).map(|(decoder, x)| {
-            let likelihood = decoder.likelihood(ops, x)?;
-            let least = ops.weight(decoder.least)?;
-            let above = ops.subtract(&likelihood, &least)?;
-            ops.relu(&above)
-        });
-        scores.collect()
+        self.taps.iter().zip(taps).map(|(density, x)| density.score(ops, x)).collect()
     }
 
-    fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<(Weight, Measure, Tensor)>> {
-        let measured = self.taps.iter().zip(taps);
-        measured
-            .map(|(decoder, x)| Ok((decoder.least, Measure::Minimum, decoder.likelihood(&mut &*tape, x)?)))
-            .collect()
+    fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<Measured>> {
+        self.taps.iter().zip(taps).map(|(density, x)| density.measured(tape, x)).collect()
     }
 
     fn grids(&self) -> Vec<(usize, usize)> {
-        self.taps.iter().map(|tap| (tap.plane.rows, tap.plane.cols)).collect()
+        self.taps.iter().map(Density::grid).collect()
     }
 }
 

@@ -42,7 +42,7 @@ pub struct Latent<V> {
     /// The latent values, as many channels as the features.
     pub z: V,
     /// The log scales of each step, whose sum is the logarithm of the determinant.
-    scales: Vec<V>,
+    pub log_scales: Vec<V>,
 }
 
 impl Flow {
@@ -69,7 +69,7 @@ impl Flow {
     /// Runs the flow on a map, with a condition if it has channels for one.
     pub fn run<O: Ops>(&self, ops: &mut O, x: &O::Value, condition: Option<&O::Value>) -> Result<Latent<O::Value>> {
         let (first, second) = halves(self.shape.channels);
-        let (mut z, mut scales) = (x.clone(), Vec::new());
+        let (mut z, mut log_scales) = (x.clone(), Vec::new());
         for Coupling { order, hidden, output } in &self.steps {
             let permuted = ops.permute(&z, order)?;
             let x1 = ops.channels(&permuted, 0, first)?;
@@ -87,30 +87,9 @@ impl Flow {
             let scaled = ops.multiply(&x2, &factor)?;
             let moved = ops.add(&scaled, &t)?;
             z = ops.join(&[&x1, &moved])?;
-            scales.push(s);
+            log_scales.push(s);
         }
-        Ok(Latent { z, scales })
-    }
-}
-
-impl<V: Clone> Latent<V> {
-    /// Half the mean square of the latent values of each position, 1 x rows x columns.
-    pub fn energy<O: Ops<Value = V>>(&self, ops: &mut O, channels: usize) -> Result<V> {
-        let square = ops.multiply(&self.z, &self.z)?;
-        let sum = ops.sum_channels(&square)?;
-        ops.scale(&sum, 0.5 / channels as f32)
-    }
-
-    /// The negative logarithm of the likelihood of each position for each channel, without the constant
-    /// log(2 pi) / 2: 1 x rows x columns.
-    pub fn negative_log_likelihood<O: Ops<Value = V>>(&self, ops: &mut O, channels: usize) -> Result<V> {
-        let mut likelihood = self.energy(ops, channels)?;
-        for s in &self.scales {
-            let sum = ops.sum_channels(s)?;
-            let sum = ops.scale(&sum, 1.0 / channels as f32)?;
-            likelihood = ops.subtract(&likelihood, &sum)?;
-        }
-        Ok(likelihood)
+        Ok(Latent { z, log_scales })
     }
 }
 

@@ -2,33 +2,35 @@
 //!
 //! Each tap's map x becomes a latent map z of the same shape through coupling steps whose subnets have kernels of 3 x 3 and
 //! 1 x 1 in turn. Training minimises the negative log-likelihood of the map under a standard normal distribution of z (the
-//! paper's equation 3), for each value so that taps count alike:
+//! paper's equation 3), for each value, so that taps count alike:
 //!
 //! ```text
-//! loss = sum over taps of mean(z^2) / 2 - log |det dz/dx| / number of values
+//! loss = sum over taps of (|z|^2 / 2 - log |det dz/dx|) / number of values
 //! ```
 //!
-//! The anomaly map is the mean over taps of -log p(z) = mean over channels of z^2 / 2, resized to the finest grid.
+//! The anomaly map is the mean over taps of the same quantity at each position, above its least value of good images,
+//! resized to the finest grid.
 //!
-//! Differences from the paper: features are whitened instead of layer-normalised (see [`super::super`]); the scores of the
-//! taps are averaged as logarithms, since the paper's probabilities exp(-z^2 / 2) of strong anomalies are all 0.
+//! Differences from the paper: features are whitened instead of layer-normalised (see [`super::super`]). The paper scores
+//! with exp(-z^2 / 2) alone. It is 0 for all strong anomalies, so scores are averaged as logarithms; and without the
+//! determinant, positions that vary little are stretched until their noise is the largest value of the map.
 
 use candle_core::Tensor;
 
 use super::super::super::Parameters;
 use super::super::layout::Plane;
 use super::coupling::{Flow, Shape};
-use super::network::Network;
+use super::density::Density;
+use super::network::{Measured, Network};
 use super::ops::Ops;
-use super::tape::{Tape, failed};
+use super::tape::{Tape, failed, total};
 use super::weights::Weights;
 use crate::error::Result;
 use crate::math::random::Random;
 
 /// One flow for each tap.
 pub struct FastFlow {
-    planes: Vec<Plane>,
-    flows: Vec<Flow>,
+    taps: Vec<Density>,
 }
 
 impl FastFlow {
@@ -37,34 +39,35 @@ impl FastFlow {
         let steps = parameters.count("fastflow.steps");
         let ratio = parameters.number("fastflow.hidden").unwrap_or(1.0);
         let clamp = parameters.number("fastflow.clamp").unwrap_or(2.0) as f32;
-        let mut flow = |plane: &Plane| {
+        let mut tap = |plane: &Plane| {
             let shape = Shape { channels: plane.channels, condition: 0, clamp };
             let hidden = ((plane.channels.div_ceil(2) as f64 * ratio).round() as usize).max(1);
             let sides = (0..steps).map(|step| if step % 2 == 0 { 3 } else { 1 });
-            Flow::new(weights, shape, sides, hidden, random)
+            let flow = Flow::new(weights, shape, sides, hidden, random);
+            Density::new(weights, *plane, flow, None)
         };
-        Self { planes: planes.to_vec(), flows: planes.iter().map(&mut flow).collect() }
+        Self { taps: planes.iter().map(&mut tap).collect() }
     }
 }
 
 impl Network for FastFlow {
     fn loss(&self, tape: &Tape, taps: &[Tensor]) -> Result<Tensor> {
-        let mut total = None;
-        for ((flow, plane), x) in self.flows.iter().zip(&self.planes).zip(taps) {
-            let mut ops = tape;
-            let likelihood = flow.run(&mut ops, x, None)?.negative_log_likelihood(&mut ops, plane.channels)?;
-            let own = likelihood.mean_all().map_err(failed)?;
-            total = Some(total.map_or(Ok(own.clone()), |total: Tensor| total.add(&own)).map_err(failed)?);
-        }
-        Ok(total.expect("a backbone has at least one tap"))
+        let losses = self.taps.iter().zip(taps).map(|(density, x)| {
+            let likelihood = density.negative_log_likelihood(&mut &*tape, x)?;
+            likelihood.mean_all().map_err(failed)
+        });
+        total(&losses.collect::<Result<Vec<_>>>()?)
     }
 
     fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>> {
-        let flows = self.flows.iter().zip(&self.planes).zip(taps);
-        flows.map(|((flow, plane), x)| flow.run(ops, x, None)?.energy(ops, plane.channels)).collect()
+        self.taps.iter().zip(taps).map(|(density, x)| density.score(ops, x)).collect()
+    }
+
+    fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<Measured>> {
+        self.taps.iter().zip(taps).map(|(density, x)| density.measured(tape, x)).collect()
     }
 
     fn grids(&self) -> Vec<(usize, usize)> {
-        self.planes.iter().map(|plane| (plane.rows, plane.cols)).collect()
+        self.taps.iter().map(Density::grid).collect()
     }
 }

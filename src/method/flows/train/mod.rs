@@ -3,6 +3,7 @@
 mod adam;
 mod cflow;
 mod coupling;
+mod density;
 mod encoding;
 mod export;
 mod fastflow;

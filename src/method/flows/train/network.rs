@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::ops::Ops;
-use super::tape::Tape;
+use super::tape::{Tape, failed, values};
 use super::weights::{Weight, Weights};
 use crate::error::Result;
 
@@ -15,13 +15,21 @@ pub trait Network: Send + Sync {
     /// The anomaly scores of each tap's positions, 1 x rows x columns: 0 or above, larger is more anomalous.
     fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>>;
 
-    /// Values that are measured on the training images after training, and their maps of one image. None by default.
-    fn measured(&self, _tape: &Tape, _taps: &[Tensor]) -> Result<Vec<(Weight, Measure, Tensor)>> {
-        Ok(Vec::new())
-    }
+    /// What one image adds to the values that are measured on the training images after training.
+    fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<Measured>>;
 
-    /// Channels, rows and columns of the grids of the scores.
+    /// Rows and columns of the scores.
     fn grids(&self) -> Vec<(usize, usize)>;
+}
+
+/// A value that scoring needs, and a map of one image that it is measured from.
+pub struct Measured {
+    /// Where the value is stored.
+    pub weight: Weight,
+    /// How it is measured.
+    pub measure: Measure,
+    /// Channels x rows x columns.
+    pub map: Tensor,
 }
 
 /// How the maps of all training images become a value.
@@ -46,12 +54,12 @@ pub fn measure<N: Network>(
     let mut totals: Vec<(Weight, Measure, Vec<f64>)> = Vec::new();
     let mut count = 0;
     for taps in images {
-        for (index, (weight, measure, map)) in network.measured(&tape, &taps?)?.into_iter().enumerate() {
-            let channels = map.dim(0).map_err(super::tape::failed)?;
-            let values = super::tape::values(&map)?;
-            let of_channel = values.chunks_exact(values.len() / channels);
+        for (index, Measured { weight, measure, map }) in network.measured(&tape, &taps?)?.into_iter().enumerate() {
+            let channels = map.dim(0).map_err(failed)?;
+            let all = values(&map)?;
+            let of_channel = all.chunks_exact(all.len() / channels);
             let own: Vec<f64> = match measure {
-                Measure::Minimum => vec![values.iter().copied().fold(f32::INFINITY, f32::min).into()],
+                Measure::Minimum => vec![all.iter().copied().fold(f32::INFINITY, f32::min).into()],
                 Measure::Mean => of_channel
                     .map(|v| v.iter().map(|v| f64::from(*v)).sum::<f64>() / v.len() as f64)
                     .collect(),

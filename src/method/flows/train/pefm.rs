@@ -20,9 +20,9 @@ use candle_core::Tensor;
 use super::super::super::Parameters;
 use super::super::layout::Plane;
 use super::encoding::encoding;
-use super::network::{Measure, Network};
+use super::network::{Measure, Measured, Network};
 use super::ops::Ops;
-use super::tape::{Tape, failed};
+use super::tape::{Tape, failed, total};
 use super::weights::{Convolution, Weight, Weights};
 use crate::error::Result;
 use crate::math::random::Random;
@@ -128,8 +128,8 @@ impl Pefm {
 impl Network for Pefm {
     fn loss(&self, tape: &Tape, taps: &[Tensor]) -> Result<Tensor> {
         let errors = self.errors(&mut &*tape, taps)?;
-        let means = errors.iter().flatten().map(Tensor::mean_all).collect::<candle_core::Result<Vec<_>>>();
-        means.and_then(|means| Tensor::stack(&means, 0)?.sum_all()).map_err(failed)
+        let means = errors.iter().flatten().map(|error| error.mean_all().map_err(failed));
+        total(&means.collect::<Result<Vec<_>>>()?)
     }
 
     fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>> {
@@ -143,11 +143,12 @@ impl Network for Pefm {
             .collect()
     }
 
-    fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<(Weight, Measure, Tensor)>> {
+    fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<Measured>> {
         let errors = self.errors(&mut &*tape, taps)?;
         let pairs = self.pairs.iter().zip(errors);
         let measured = pairs.flat_map(|(pair, [of_t, of_s])| {
-            [(pair.forward.variance, Measure::Mean, of_t), (pair.backward.variance, Measure::Mean, of_s)]
+            let measured = |weight, map| Measured { weight, measure: Measure::Mean, map };
+            [measured(pair.forward.variance, of_t), measured(pair.backward.variance, of_s)]
         });
         Ok(measured.collect())
     }

@@ -66,6 +66,14 @@ pub fn values(tensor: &Tensor) -> Result<Vec<f32>> {
     tensor.flatten_all().and_then(|flat| flat.to_vec1()).map_err(failed)
 }
 
+/// The sum of scalars.
+///
+/// # Errors
+/// [`Status::Internal`] when candle fails.
+pub fn total(scalars: &[Tensor]) -> Result<Tensor> {
+    Tensor::stack(scalars, 0).and_then(|all| all.sum_all()).map_err(failed)
+}
+
 /// An error of candle, which no input of a fit should cause.
 pub fn failed(error: candle_core::Error) -> Error {
     Error::new(Status::Internal, format!("the training failed: {error}"))
