@@ -2,13 +2,13 @@
 
 mod common;
 
-use common::{Gray, fit, good_images, options};
+use common::{Gray, built_in_methods, fit, good_images, options};
 use ndarray::Array3;
-use npad::backbone::FeatureMap;
+use npad::backbone::{FeatureMap, Tap};
 use npad::exec::Threads;
 use npad::exec::progress::Progress;
 use npad::math::random::Random;
-use npad::method::{Array, FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
+use npad::method::{Array, Environment, FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
 use npad::model::Model;
 
 const ROWS: usize = 4;
@@ -27,7 +27,7 @@ fn map(seed: u64) -> FeatureMap {
         })
         .collect();
     let mut map = FeatureMap::from(Array3::from_shape_vec((ROWS, COLS, CHANNELS), data).unwrap());
-    map.set_taps(TAPS);
+    map.set_taps(TAPS.map(|channels| Tap { channels, step: 1 }));
     map
 }
 
@@ -44,7 +44,7 @@ fn learn(name: &str, settings: &[(&str, &str)]) -> FitOutcome {
         let image = SampleImage { maps: vec![HalfMap::new(map).unwrap()], size: (1, 1) };
         sample.accept(sample.offer(1, number as u64), Some(image));
     }
-    let mut fitter = method.fitter(&parameters, 0).unwrap();
+    let mut fitter = method.fitter(&parameters, 0, &Environment::default()).unwrap();
     if let Some(accumulator) = fitter.accumulator() {
         accumulator.prepare(&sample, &threads).unwrap();
         train().iter().for_each(|map| accumulator.observe(map, &threads).unwrap());
@@ -287,8 +287,10 @@ fn states_of_earlier_releases_load() {
         let factor = state.arrays.remove("factor");
         let mut parameters = Parameters::new(method(name).unwrap().parameters());
         old.iter().for_each(|(key, value)| parameters.set(key, value).unwrap());
-        let loaded =
-            FitOutcome { scorer: method(name).unwrap().load(&parameters, state).unwrap(), held_out: Vec::new() };
+        let loaded = FitOutcome {
+            scorer: method(name).unwrap().load(&parameters, state, &Environment::default()).unwrap(),
+            held_out: Vec::new(),
+        };
         let (found, expected) = (score(&loaded, &map(100)), score(&fitted, &map(100)));
         assert_eq!(found.map, expected.map);
         let Some(Array::F32(_, factor)) = factor else {
@@ -304,7 +306,7 @@ fn states_of_earlier_releases_load() {
 
 #[test]
 fn every_method_finds_the_scratch_and_survives_a_file() {
-    for name in ["padim", "patchcore", "spade"] {
+    for name in built_in_methods() {
         let images = good_images(20);
         let model = fit(&options(&[("method", name)]), &images).unwrap();
         let scratched = model.score(&Gray::scratched(160, 120, 100, (90, 30)).view()).unwrap();

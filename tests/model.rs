@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gray, fit, good_images, options};
+use common::{Gray, built_in_methods, fit, good_images, options};
 use npad::error::Status;
 use npad::exec::rows::RowsOut;
 use npad::image::{ImageView, PixelFormat};
@@ -158,7 +158,7 @@ fn a_full_sample_goes_on_with_later_images() {
 #[test]
 fn the_order_of_the_images_does_not_matter() {
     let images = good_images(20);
-    for method in ["npad", "padim", "patchcore", "spade"] {
+    for method in built_in_methods() {
         let bytes = |threads: &str, seed: u64| {
             let shifts = [("npad.shifts", "5"), ("npad.levels", "pixel+patch+centroids"), ("npad.centroids", "32")];
             let settings =

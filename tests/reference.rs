@@ -4,7 +4,7 @@
 use ndarray::Array3;
 use npad::backbone::FeatureMap;
 use npad::exec::Threads;
-use npad::method::{FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
+use npad::method::{Environment, FitOutcome, GridScore, HalfMap, Parameters, Sample, SampleImage, method};
 use serde_json::Value;
 
 struct Vectors(Value);
@@ -50,7 +50,7 @@ impl Vectors {
         ] {
             parameters.set(name, value).unwrap();
         }
-        let mut fitter = npad.fitter(&parameters, 0).unwrap();
+        let mut fitter = npad.fitter(&parameters, 0, &Environment::default()).unwrap();
         let mut sample = Sample::new(0);
         let train = self.maps("train");
         for (number, map) in train.iter().enumerate() {
@@ -131,7 +131,7 @@ fn a_loaded_scorer_scores_the_same() {
     parameters.set("npad.levels", "pixel").unwrap();
     parameters.set("npad.image_levels", "pixel").unwrap();
     let scorer = vectors.fit("pixel", &threads).scorer;
-    let loaded = npad.load(&parameters, scorer.state().unwrap()).unwrap();
+    let loaded = npad.load(&parameters, scorer.state().unwrap(), &Environment::default()).unwrap();
     for map in vectors.maps("test") {
         let (mut a, mut b) = (GridScore::default(), GridScore::default());
         scorer.score(&map, &threads, &mut a).unwrap();

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Gray, fit, good_images, options};
+use common::{Gray, built_in_methods, fit, good_images, options};
 use npad::backbone::{FeatureExtractor, FeatureMap, TapMap};
 use npad::error::{Error, Result, Status};
 use npad::exec::Threads;
@@ -48,7 +48,7 @@ fn a_refused_image_changes_nothing_for_known_defects() {
 #[test]
 fn copies_are_not_learnt() {
     let images = good_images(12);
-    for method in ["npad", "padim", "patchcore", "spade"] {
+    for method in built_in_methods() {
         let options = options(&[("method", method)]);
         let once = fit(&options, &images).unwrap();
         let copies: Vec<Gray> = images.iter().chain(&images[..5]).chain(&images[..1]).cloned().collect();

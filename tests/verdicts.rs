@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Gray, fit, good_images, options};
+use common::{Gray, built_in_methods, fit, good_images, options};
 use npad::image::{Mask, MaskView, Rectangle};
 use npad::math::random::Random;
 use npad::model::{Inspection, Model, Verdict};
@@ -76,7 +76,7 @@ fn maps_of_other_sizes_are_of_the_same_image() {
 #[test]
 fn an_image_is_defective_exactly_if_it_has_a_region() {
     let mut counts = [0; 3];
-    for method in ["npad", "padim", "patchcore", "spade"] {
+    for method in built_in_methods() {
         for (least_area, review_rate) in [("1", "0"), ("1", "0.2"), ("150", "0.2")] {
             let settings = [
                 ("method", method),

@@ -199,7 +199,10 @@ mod tests {
         ];
         let mut out = FeatureMap::default();
         Assembler::new(1, 1).run(&taps, &Threads::new(2).unwrap(), &mut out).unwrap();
-        assert_eq!((out.shape(), out.taps()), ((4, 4, 2), &[Tap { channels: 1, step: 1 }, Tap { channels: 1, step: 2 }][..]));
+        assert_eq!(
+            (out.shape(), out.taps()),
+            ((4, 4, 2), &[Tap { channels: 1, step: 1 }, Tap { channels: 1, step: 2 }][..])
+        );
         assert_eq!(out.at(5), &[5.0, 3.0], "a quarter of the way down and across: 0 + 1 + 2");
         assert_eq!(out.at(0), &[0.0, 0.0]);
         assert_eq!(out.at(15), &[15.0, 12.0]);

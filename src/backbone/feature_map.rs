@@ -94,7 +94,11 @@ impl FeatureMap {
     pub fn set_taps(&mut self, taps: impl IntoIterator<Item = Tap>) {
         self.taps.clear();
         self.taps.extend(taps);
-        assert_eq!(self.taps.iter().map(|tap| tap.channels).sum::<usize>(), self.channels(), "every channel belongs to one tap");
+        assert_eq!(
+            self.taps.iter().map(|tap| tap.channels).sum::<usize>(),
+            self.channels(),
+            "every channel belongs to one tap"
+        );
     }
 
     /// A copy.

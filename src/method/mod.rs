@@ -207,15 +207,8 @@ pub trait Method: Send + Sync {
 }
 
 /// The built-in methods.
-static METHODS: &[&dyn Method] = &[
-    &npad::Npad,
-    &padim::Padim,
-    &patchcore::PatchCore,
-    &spade::Spade,
-    &flows::FASTFLOW,
-    &flows::CFLOW,
-    &flows::PEFM,
-];
+static METHODS: &[&dyn Method] =
+    &[&npad::Npad, &padim::Padim, &patchcore::PatchCore, &spade::Spade, &flows::FASTFLOW, &flows::CFLOW, &flows::PEFM];
 
 /// The methods of plug-ins, which stay loaded until the process ends.
 static PLUGGED_IN: RwLock<Vec<&'static dyn Method>> = RwLock::new(Vec::new());

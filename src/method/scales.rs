@@ -5,7 +5,8 @@
 //! held-out good images, and the average is given in the units of the first scale.
 
 use super::{
-    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Method, Parameters, Sample, Scorer, State, check_shape,
+    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Method, Parameters, Sample, Scorer, State,
+    check_shape,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
@@ -331,7 +332,8 @@ mod tests {
             let offer = sample.offer(1, sample.hash(&[seed as f32]));
             sample.accept(offer, Some(SampleImage { maps: vec![map], size: (1, 1) }));
         }
-        let mut fitter = fitter(method, &Parameters::new(method.parameters()), 0, &Environment::default(), scales).unwrap();
+        let mut fitter =
+            fitter(method, &Parameters::new(method.parameters()), 0, &Environment::default(), scales).unwrap();
         if let Some(accumulator) = fitter.accumulator() {
             accumulator.prepare(&sample, &threads).unwrap();
             let mut features = FeatureMap::default();

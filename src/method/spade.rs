@@ -17,8 +17,8 @@ use super::features::draw;
 use super::scaling::{SCALINGS, Scaling};
 use super::state::unfit;
 use super::{
-    Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State, check_shape,
-    held_out_images,
+    Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
+    check_shape, held_out_images,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};

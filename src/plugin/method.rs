@@ -16,8 +16,8 @@ use crate::exec::Threads;
 use crate::exec::memory::{try_grow, try_resize};
 use crate::exec::progress::Progress;
 use crate::method::{
-    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
-    register,
+    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample,
+    Scorer, State, register,
 };
 
 /// Name of the function that a plug-in exports.

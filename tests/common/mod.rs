@@ -56,10 +56,16 @@ impl Gray {
     }
 }
 
+/// The methods that train a network, if this build can.
+pub const FLOWS: &[&str] = if cfg!(feature = "flows") { &["fastflow", "cflow", "pefm"] } else { &[] };
+
 /// Options for quick fits: a small input, two threads, the same model on any day, and whatever else is given.
 pub fn options(settings: &[(&str, &str)]) -> Options {
     let mut options = Options::default();
     let quick = [("size", "96"), ("threads", "2"), ("npad.channels", "40"), ("date", "none")];
+    for method in FLOWS {
+        options.set(&format!("{method}.epochs"), "2").unwrap();
+    }
     for (key, value) in quick.iter().chain(settings) {
         options.set(key, value).unwrap();
     }
@@ -70,6 +76,11 @@ pub fn fit(options: &Options, images: &[Gray]) -> npad::error::Result<Model> {
     let mut trainer = Trainer::new(options)?;
     images.iter().try_for_each(|image| trainer.add(&image.view()))?;
     trainer.finish()
+}
+
+/// The built-in methods that this build can fit.
+pub fn built_in_methods() -> Vec<&'static str> {
+    [&["npad", "padim", "patchcore", "spade"], FLOWS].concat()
 }
 
 /// Good images of 160 x 120 pixels.

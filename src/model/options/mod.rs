@@ -254,7 +254,11 @@ impl Options {
 
     /// Where the method runs its own networks and keeps the state of a fit.
     pub(super) fn environment(&self) -> Environment {
-        Environment { device: self.device, threads: self.threads, checkpoint: self.checkpoint.as_deref().map(FileCheckpoint::at) }
+        Environment {
+            device: self.device,
+            threads: self.threads,
+            checkpoint: self.checkpoint.as_deref().map(FileCheckpoint::at),
+        }
     }
 
     /// The maximum number of concurrent calls of a model.

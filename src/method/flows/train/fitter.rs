@@ -136,14 +136,19 @@ impl<N: Network> FlowFitter<N> {
             (None, Some(checkpoint)) => checkpoint.load(&identity)?,
             _ => None,
         };
-        let mut training = match (unfinished, saved) {
-            (Some(training), _) => training,
-            (None, Some(state)) => Training::load(weights, state)?,
-            (None, None) => Training::new(weights, &self.settings),
-        };
         let mut save = |training: &Training| {
             let checkpoint = self.environment.checkpoint.as_ref();
             checkpoint.map_or(Ok(()), |checkpoint| checkpoint.save(&identity, training.state()))
+        };
+        let mut training = match (unfinished, saved) {
+            (Some(training), _) => training,
+            (None, Some(state)) => Training::load(weights, state)?,
+            (None, None) => {
+                let training = Training::new(weights, &self.settings);
+                // A file that cannot be written is noticed before minutes of training.
+                save(&training)?;
+                training
+            }
         };
         let outcome = training.run(network, weights, data, &self.settings, reporting, &mut save);
         if outcome.as_ref().is_err_and(|error| error.status() != Status::InvalidOption) {

@@ -60,9 +60,9 @@ pub fn measure<N: Network>(
             let of_channel = all.chunks_exact(all.len() / channels);
             let own: Vec<f64> = match measure {
                 Measure::Minimum => vec![all.iter().copied().fold(f32::INFINITY, f32::min).into()],
-                Measure::Mean => of_channel
-                    .map(|v| v.iter().map(|v| f64::from(*v)).sum::<f64>() / v.len() as f64)
-                    .collect(),
+                Measure::Mean => {
+                    of_channel.map(|v| v.iter().map(|v| f64::from(*v)).sum::<f64>() / v.len() as f64).collect()
+                }
             };
             match (totals.get_mut(index), measure) {
                 (None, _) => totals.push((weight, measure, own)),

@@ -93,6 +93,12 @@ impl Normaliser {
 }
 
 impl Features {
+    /// Features that are all 0.
+    #[cfg(test)]
+    pub fn zeros(layout: &Layout) -> Self {
+        Self(vec![f16::ZERO; layout.len()])
+    }
+
     /// The values of each plane, channels x rows x columns.
     pub fn tensors(&self, layout: &Layout) -> Result<Vec<Tensor>> {
         let mut values = try_vec(self.0.len(), 0.0)?;

@@ -51,7 +51,13 @@ struct Direction {
 }
 
 impl Direction {
-    fn new(weights: &mut Weights, from: usize, to: usize, (values, latent): (usize, usize), random: &mut Random) -> Self {
+    fn new(
+        weights: &mut Weights,
+        from: usize,
+        to: usize,
+        (values, latent): (usize, usize),
+        random: &mut Random,
+    ) -> Self {
         let mut layer = |inputs, outputs| Convolution::random(weights, inputs, outputs, 1, random);
         let encoder = [layer(from + values, from / 2 + latent), layer(from / 2 + latent, 2 * latent)];
         let wide = to / 2 + latent;

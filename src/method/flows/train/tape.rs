@@ -144,7 +144,8 @@ impl Ops for &Tape {
 /// A convolution as one matrix product with a row for each weight of a kernel.
 fn convolve(x: &Tensor, weight: &Tensor, bias: &Tensor) -> candle_core::Result<Tensor> {
     let ((inputs, rows, cols), (outputs, _, side, _)) = (x.dims3()?, weight.dims4()?);
-    let columns = if side == 1 { x.reshape((inputs, rows * cols))? } else { x.contiguous()?.apply_op1(Unfold(side))? };
+    let columns =
+        if side == 1 { x.reshape((inputs, rows * cols))? } else { x.contiguous()?.apply_op1(Unfold(side))? };
     let weight = weight.reshape((outputs, inputs * side * side))?;
     let product = weight.matmul(&columns)?.reshape((outputs, rows, cols))?;
     product.broadcast_add(&bias.reshape((outputs, 1, 1))?)

@@ -96,7 +96,8 @@ impl Training {
         while self.counters.epoch < settings.epochs && self.counters.since < PATIENCE {
             let total = settings.epochs as usize * batches;
             let stage = format!("training (loss {:.4})", self.counters.least);
-            let mut report = |batch: usize| progress.report(&stage, self.counters.epoch as usize * batches + batch, total);
+            let mut report =
+                |batch: usize| progress.report(&stage, self.counters.epoch as usize * batches + batch, total);
             let mut next = self.clone_state();
             let loss = pass(network, weights, data, settings, threads, &mut next, &mut report)?;
             self.conclude(next, loss, settings)?;
@@ -107,7 +108,12 @@ impl Training {
     }
 
     fn clone_state(&self) -> Next {
-        Next { adam: self.adam.clone(), values: self.values.clone(), epoch: self.counters.epoch, rate: self.counters.rate }
+        Next {
+            adam: self.adam.clone(),
+            values: self.values.clone(),
+            epoch: self.counters.epoch,
+            rate: self.counters.rate,
+        }
     }
 
     /// Accepts a pass that ended with this held-out loss, or starts again from the best state at a lower rate.
@@ -149,8 +155,12 @@ impl Training {
     /// The state for a file.
     pub fn state(&self) -> State {
         let mut state = State::default();
-        let arrays =
-            [("values", &self.values), ("best", &self.best), ("first", &self.adam.first), ("second", &self.adam.second)];
+        let arrays = [
+            ("values", &self.values),
+            ("best", &self.best),
+            ("first", &self.adam.first),
+            ("second", &self.adam.second),
+        ];
         for (name, values) in arrays {
             state.put(name, Array::F32(vec![values.len()], values.clone()));
         }
@@ -170,11 +180,13 @@ impl Training {
         let mut take = |name: &str| state.take_f32(name, &[count]);
         let (values, best, first, second) = (take("values")?, take("best")?, take("first")?, take("second")?);
         let halves = state.take_u32("counters")?;
-        let words: Vec<u64> =
-            halves.chunks(2).map(|pair| pair.iter().rev().fold(0, |word, half| word << 32 | u64::from(*half))).collect();
+        let words: Vec<u64> = halves
+            .chunks(2)
+            .map(|pair| pair.iter().rev().fold(0, |word, half| word << 32 | u64::from(*half)))
+            .collect();
         let [epoch, rate, retries, start, least, since, steps] = words[..] else { return Err(unfit("counters")) };
         let [rate, start, least] = [rate, start, least].map(f64::from_bits);
-        if !(rate > 0.0 && rate.is_finite() && start.is_finite() && least.is_finite()) {
+        if !(rate > 0.0 && rate.is_finite()) || start.is_infinite() || least.is_infinite() {
             return Err(unfit("counters"));
         }
         let counters = Counters { epoch, rate, retries, start, least, since };
@@ -242,4 +254,88 @@ fn held_out_loss<N: Network>(network: &N, weights: &Weights, data: &Data<'_>, th
 
 fn scalar(loss: &Tensor) -> Result<f64> {
     loss.to_scalar::<f32>().map(f64::from).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::super::super::backbone::Tap;
+    use super::super::network::Measured;
+    use super::super::ops::Ops;
+    use super::super::weights::Weight;
+    use super::*;
+
+    /// A network of one value, whose loss is its squared distance from 3.
+    struct Parabola(Weight);
+
+    impl Network for Parabola {
+        fn loss(&self, tape: &Tape, _: &[Tensor]) -> Result<Tensor> {
+            let value = (&mut &*tape).weight(self.0)?;
+            value.affine(1.0, -3.0).and_then(|distance| distance.sqr()?.sum_all()).map_err(failed)
+        }
+
+        fn scores<O: Ops>(&self, _: &mut O, _: &[O::Value]) -> Result<Vec<O::Value>> {
+            Ok(Vec::new())
+        }
+
+        fn measured(&self, _: &Tape, _: &[Tensor]) -> Result<Vec<Measured>> {
+            Ok(Vec::new())
+        }
+
+        fn grids(&self) -> Vec<(usize, usize)> {
+            Vec::new()
+        }
+    }
+
+    /// Trains from 0 and returns the value, the last rate and the number of passes.
+    fn train(rate: f64, epochs: u64) -> Result<(f32, f64, u64)> {
+        let mut weights = Weights::default();
+        let network = Parabola(weights.trained(&[1], vec![0.0]));
+        let layout = Layout::new((1, 1, 1), &[Tap { channels: 1, step: 1 }]);
+        let images = || (0..4).map(|_| Features::zeros(&layout)).collect::<Vec<_>>();
+        let (training, held_out) = (images(), images());
+        let data = Data { layout: &layout, training: &training, held_out: &held_out };
+        let settings = Settings { epochs, batch: 2, rate, seed: 0, rate_option: "rate".to_owned() };
+        let mut run = Training::new(&weights, &settings);
+        let threads = Threads::new(2).unwrap();
+        let mut save = |training: &Training| {
+            assert_eq!(
+                Training::load(&weights_of_one(), training.state()).unwrap(),
+                *training,
+                "a state survives saving"
+            );
+            Ok(())
+        };
+        run.run(&network, &mut weights, &data, &settings, (&threads, &Progress::default()), &mut save)?;
+        Ok((weights.trained_values().next().unwrap(), run.counters.rate, run.counters.epoch))
+    }
+
+    fn weights_of_one() -> Weights {
+        let mut weights = Weights::default();
+        weights.trained(&[1], vec![0.0]);
+        weights
+    }
+
+    #[test]
+    fn the_loss_falls_to_its_minimum() {
+        let (value, rate, _) = train(0.1, 60).unwrap();
+        assert!((value - 3.0).abs() < 0.05 && rate == 0.1, "{value}");
+    }
+
+    #[test]
+    fn divergence_lowers_the_rate_from_the_best_state() {
+        let (value, rate, _) = train(20.0, 60).unwrap();
+        assert!((value - 3.0).abs() < 1.0 && rate < 20.0, "{value} at {rate}");
+        let error = train(1e9, 60).err().unwrap();
+        assert!(error.status() == Status::InvalidOption && error.message().contains("option rate"), "{error}");
+        // Values beyond f32 give a loss that is not finite.
+        assert!(train(1e30, 60).is_err());
+    }
+
+    #[test]
+    fn training_ends_when_the_loss_no_longer_falls() {
+        let (value, _, passes) = train(1e-7, 3).unwrap();
+        assert!(passes == 3 && value > 0.0);
+        let (value, _, passes) = train(8.0, 500).unwrap();
+        assert!(passes < 500 && (value - 3.0).abs() < 3.0, "{value} after {passes}");
+    }
 }
