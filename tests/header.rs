@@ -117,11 +117,22 @@ fn the_library_exports_exactly_the_header_and_the_symbol_list() {
 #[test]
 #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 fn no_kernel_calls_a_function_for_a_multiplication() {
-    let output = Command::new("nm").arg(library()).output().unwrap();
-    let symbols = String::from_utf8(output.stdout).unwrap();
-    assert!(symbols.contains("squared_distance"), "nm lists what is in the library");
-    let linked: Vec<&str> = symbols.lines().filter(|line| line.ends_with(" fmaf") || line.contains(" fmaf@")).collect();
-    assert!(linked.is_empty(), "{linked:?}: see math::kernels");
+    let output = Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(library()).output().unwrap();
+    let code = String::from_utf8(output.stdout).unwrap();
+    let (mut function, mut calls, mut ours) = ("", 0, BTreeSet::new());
+    for line in code.lines() {
+        if line.ends_with(">:") {
+            function = line.split_once('<').map_or(line, |(_, name)| name);
+        } else if line.contains("<fmaf>") || line.contains("<fmaf@") {
+            calls += 1;
+            // Other crates have bodies for processors without the instruction.
+            if function.contains("4npad") {
+                ours.insert(function);
+            }
+        }
+    }
+    assert!(code.contains("squared_distance"), "objdump lists what is in the library");
+    assert!(ours.is_empty(), "{ours:?} of {calls} calls: see math::kernels");
 }
 
 #[test]

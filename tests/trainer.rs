@@ -11,7 +11,9 @@ use npad::error::{Error, Result, Status};
 use npad::exec::Threads;
 use npad::exec::progress::Progress;
 use npad::image::{ImageView, PixelFormat};
-use npad::method::{Accumulator, FitOutcome, Fitter, Method, Parameter, Parameters, Sample, Scorer, State, register};
+use npad::method::{
+    Accumulator, Environment, FitOutcome, Fitter, Method, Parameter, Parameters, Sample, Scorer, State, register,
+};
 use npad::model::{Model, Options, Trainer};
 use npad::preprocess::{InputSize, Normalisation};
 
@@ -224,11 +226,11 @@ impl Method for Stubborn {
         vec![(0, 0)]
     }
 
-    fn fitter(&self, _: &Parameters, _: u64) -> Result<Box<dyn Fitter>> {
+    fn fitter(&self, _: &Parameters, _: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         Ok(Box::new(StubbornFitter))
     }
 
-    fn load(&self, _: &Parameters, _: State) -> Result<Box<dyn Scorer>> {
+    fn load(&self, _: &Parameters, _: State, _: &Environment) -> Result<Box<dyn Scorer>> {
         Err(Error::new(Status::Plugin, "it never loads"))
     }
 }
