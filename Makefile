@@ -27,7 +27,7 @@ FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo install wheel bench peers table test test-install test-growth lint check-backbone header clean tools python hosts
+.PHONY: all demo install wheel bench peers table test test-install test-growth test-minimal lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -146,6 +146,7 @@ test: lint check-backbone demo hosts $(RUNTIME) | tools
 	python3 tools/demo/check.py $(TARGET)/demo/summary.json
 	$(MAKE) --no-print-directory test-install
 	$(MAKE) --no-print-directory test-growth
+	$(MAKE) --no-print-directory test-minimal
 	cargo test --release --doc
 	cargo test --release --all-targets
 
@@ -160,6 +161,12 @@ test-install: hosts wheel
 # Programs built against today's header, with a library whose structs have grown.
 test-growth: $(RUNTIME) | tools
 	cargo test --release --test growth -- --ignored
+
+# A build without training scores with trained networks as the whole one does.
+MINIMAL := $(TARGET)/minimal
+test-minimal: $(NPAD) $(RUNTIME) | tools
+	cargo build --release --package npad-cli --no-default-features --target-dir $(MINIMAL)
+	python3 tests/minimal.py $(NPAD) $(MINIMAL)/release/npad
 
 # Writes include/npad.h and the raw layer of the C# binding anew.
 header:

@@ -2,7 +2,7 @@
 //!
 //! Data and imports flow in one direction through the modules: [`error`], [`image`], [`preprocess`], [`backbone`],
 //! [`method`], [`plugin`], [`postprocess`], [`model`], [`ffi`]. [`math`] (numerics) and [`exec`] (threads, scratch
-//! memory, progress) serve all of them.
+//! memory, progress) serve all of them; `onnx` writes the networks that methods train.
 //!
 //! ```
 //! use npad::image::{ImageView, PixelFormat};

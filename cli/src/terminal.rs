@@ -24,10 +24,12 @@ pub fn progress(steps: usize, what: &str) -> ProgressBar {
 pub fn fit_progress() -> Progress {
     let bar = progress(0, "");
     Progress::new(move |step| {
-        if bar.message() != step.stage {
-            bar.set_message(step.stage.to_owned());
+        // What stands in parentheses changes within a stage.
+        let name = |stage: &str| stage.split(" (").next().unwrap_or_default().to_owned();
+        if name(&bar.message()) != name(step.stage) {
             bar.reset_eta();
         }
+        bar.set_message(step.stage.to_owned());
         bar.set_length(step.total as u64);
         bar.set_position(step.done as u64);
         true
