@@ -66,7 +66,7 @@ impl HalfMap {
     }
 
     /// Adds shape and values to a checksum.
-    pub fn hash(&self, hasher: &mut blake3::Hasher) {
+    pub fn add_to(&self, hasher: &mut blake3::Hasher) {
         let (rows, cols, channels) = self.shape;
         hasher.update(format!("{rows} {cols} {channels} {:?}", self.taps).as_bytes());
         for position in self.values.chunks_exact(self.stored) {

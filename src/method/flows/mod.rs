@@ -54,7 +54,7 @@ pub static FASTFLOW: Flow = Flow {
         batch("fastflow.batch"),
         Parameter {
             name: "fastflow.steps",
-            default: "8",
+            default: "4",
             kind: Kind::Count(1, 64),
             help: "number of coupling steps of each flow",
         },

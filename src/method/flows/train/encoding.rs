@@ -12,7 +12,7 @@ pub fn encoding(values: usize, rows: usize, cols: usize) -> Vec<f32> {
         for y in 0..rows {
             for x in 0..cols {
                 let angle = frequency * if value < half { x } else { y } as f64;
-                out.push(if place % 2 == 0 { angle.sin() } else { angle.cos() } as f32);
+                out.push(if place.is_multiple_of(2) { angle.sin() } else { angle.cos() } as f32);
             }
         }
     }

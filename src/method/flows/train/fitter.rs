@@ -64,7 +64,7 @@ impl<N: Network> FlowFitter<N> {
         self.parameters.values().for_each(|(name, value)| {
             hasher.update(format!("\n{name}={value}").as_bytes());
         });
-        sample.images().iter().for_each(|image| image.maps[0].hash(&mut hasher));
+        sample.images().iter().for_each(|image| image.maps[0].add_to(&mut hasher));
         hasher.finalize().into()
     }
 }

@@ -121,7 +121,7 @@ impl Training {
         let counters = &mut self.counters;
         counters.epoch += 1;
         let limit = counters.start + 1.0 + counters.start.abs() / 2.0;
-        if !(loss <= limit) {
+        if loss.is_nan() || loss > limit {
             if counters.retries == RETRIES {
                 return Err(Error::new(
                     Status::InvalidOption,
