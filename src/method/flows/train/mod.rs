@@ -8,9 +8,13 @@ mod encoding;
 mod export;
 mod fastflow;
 mod fitter;
+#[cfg(test)]
+mod naive;
 mod network;
 mod normaliser;
 mod ops;
+#[cfg(test)]
+mod parity;
 mod pefm;
 mod tape;
 mod training;

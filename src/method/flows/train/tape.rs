@@ -221,3 +221,51 @@ impl CustomOp1 for Fold {
         Ok((CpuStorage::F32(sum), Shape::from(self.shape)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::naive::uniform;
+    use super::*;
+    use crate::math::random::Random;
+
+    fn unfolded(x: &[f32], (channels, rows, cols): (usize, usize, usize), side: usize) -> Vec<f32> {
+        let radius = (side / 2) as isize;
+        let mut columns = Vec::new();
+        for c in 0..channels {
+            for (dy, dx) in (0..side).flat_map(|dy| (0..side).map(move |dx| (dy as isize, dx as isize))) {
+                for (y, x_) in (0..rows).flat_map(|y| (0..cols).map(move |x| (y as isize, x as isize))) {
+                    let (v, u) = (y + dy - radius, x_ + dx - radius);
+                    let within = (0..rows as isize).contains(&v) && (0..cols as isize).contains(&u);
+                    columns.push(if within { x[(c * rows + v as usize) * cols + u as usize] } else { 0.0 });
+                }
+            }
+        }
+        columns
+    }
+
+    proptest! {
+        #[test]
+        fn unfolding_equals_the_definition_and_folding_is_its_transpose(
+            channels in 1usize..4, rows in 1usize..6, cols in 1usize..6, radius in 0usize..4, seed in any::<u64>(),
+        ) {
+            let (side, mut random) = (2 * radius + 1, Random::new(seed));
+            let mut draw = |count| uniform(count, 1.0, &mut random);
+            let count = channels * rows * cols;
+            let (x, y) = (draw(count), draw(count * side * side));
+            let map = tensor(&x, &[channels, rows, cols]).unwrap();
+            let columns = map.apply_op1_no_bwd(&Unfold(side)).unwrap();
+            prop_assert_eq!(columns.dims(), [channels * side * side, rows * cols]);
+            let columns = values(&columns).unwrap();
+            prop_assert_eq!(&columns, &unfolded(&x, (channels, rows, cols), side));
+
+            let fold = Fold { side, shape: (channels, rows, cols) };
+            let sum = tensor(&y, &[channels * side * side, rows * cols]).unwrap().apply_op1_no_bwd(&fold).unwrap();
+            prop_assert_eq!(sum.dims(), [channels, rows, cols]);
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>();
+            let (of_columns, of_maps) = (dot(&columns, &y), dot(&x, &values(&sum).unwrap()));
+            prop_assert!((of_columns - of_maps).abs() < 1e-6 * y.len() as f64, "{} and {}", of_columns, of_maps);
+        }
+    }
+}
