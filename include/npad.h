@@ -430,8 +430,9 @@ typedef struct {
 
 /**
  * Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning",
- * "known defects", "statistics", "centroids" or "held-out scores"; `done` of `total` steps are complete, and `total` is
- * 0 while it is unknown. Called on the thread that called npad. It must not use the trainer of the call.
+ * "known defects", "statistics", "centroids", "held-out scores" or, with methods that train a network, "training (loss L)",
+ * where L is the least loss of the held-out images so far; `done` of `total` steps are complete, and `total` is
+ * 0 while it is unknown. Training may end before its last step. Called on the thread that called npad. It must not use the trainer of the call.
  */
 typedef bool (*npad_progress_callback)(const char *stage, size_t done, size_t total, void *user_data);
 
