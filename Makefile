@@ -130,6 +130,7 @@ table: $(NPAD) $(RUNTIME) $(ELPV)
 lint: | tools
 	cargo fmt --all --check
 	cargo clippy --release --workspace --all-targets --quiet -- -D warnings
+	cargo clippy --release --workspace --no-default-features --quiet -- -D warnings
 
 # The committed backbone is what its script makes, byte for byte.
 check-backbone: | python

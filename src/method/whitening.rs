@@ -75,11 +75,13 @@ impl Whitening {
     }
 
     /// W by rows.
+    #[cfg(feature = "flows")]
     pub fn matrix(&self) -> &[f32] {
         as_slice(self.matrix.view())
     }
 
     /// What is added to W x: -W mean.
+    #[cfg(feature = "flows")]
     pub fn offset(&self) -> Vec<f32> {
         let row = |row: ArrayView1<'_, f32>| -row.iter().zip(&self.mean).map(|(w, m)| w * m).sum::<f32>();
         self.matrix.rows().into_iter().map(row).collect()

@@ -54,6 +54,7 @@ impl Layout {
     }
 
     /// The planes, in the order of the channels.
+    #[cfg(feature = "flows")]
     pub fn planes(&self) -> &[Plane] {
         &self.planes
     }
