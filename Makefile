@@ -164,10 +164,12 @@ test-growth: $(RUNTIME) | tools
 	cargo test --release --test growth -- --ignored
 
 # A build without training scores with trained networks as the whole one does.
-MINIMAL := $(TARGET)/minimal
 test-minimal: $(NPAD) $(RUNTIME) | tools
-	cargo build --release --package npad-cli --no-default-features --target-dir $(MINIMAL)
-	python3 tests/minimal.py $(NPAD) $(MINIMAL)/release/npad
+	cp $(NPAD) $(TARGET)/npad-whole
+	cargo build --release --package npad-cli --no-default-features
+	cp $(NPAD) $(TARGET)/npad-minimal
+	cargo build --release
+	python3 tests/minimal.py $(TARGET)/npad-whole $(TARGET)/npad-minimal
 
 # Writes include/npad.h and the raw layer of the C# binding anew.
 header:
