@@ -122,7 +122,7 @@ peers: $(RUNTIME) | python tools
 		$(FETCHED)/peers/bin/python -W ignore benches/peers/peers.py $(IMAGES)
 
 # All methods on all data sets at hand (folders in DATA in MVTec AD's layout, and solar cells): benches/table.md. It takes
-# an hour or more; results are kept in target/table/, so that a run that was interrupted continues.
+# several hours; results are kept in target/table/, so that a run that was interrupted continues.
 DATA ?= ../shared/data
 table: $(NPAD) $(RUNTIME) $(ELPV)
 	python3 tools/table/table.py $(NPAD) $(ELPV) $(TARGET)/table benches/table.md $(DATA)

@@ -18,6 +18,8 @@ from random import Random
 from statistics import fmean, stdev
 
 METHODS = ["npad", "padim", "patchcore", "spade"]
+FLOWS = ["fastflow", "cflow", "pefm"]  # train for minutes: one seed,
+FLOW_SIZES = [240, 384]  # at these input sizes.
 SEEDS = 2
 FEW = 0.08  # the share of the training images in the second table,
 FEWEST = 10  # but at least so many images,
@@ -178,6 +180,21 @@ def ablation_table(datasets, rows):
     return "\n".join(lines)
 
 
+def flow_table(datasets, rows):
+    triple = ("image_auroc", "pixel_auroc", "aupro")
+    names = [dataset.name for dataset in datasets]
+    lines = [
+        "| method | size | " + " | ".join(names) + " | mean | fit s | score ms |",
+        "| --- | --: " + "| --: " * (len(names) + 3) + "|",
+    ]
+    for method, size, results in rows:
+        cells = [" / ".join(number(result[key]) for key in triple) for result in results]
+        cells.append(" / ".join(number(mean(results, key)) for key in triple))
+        cells += [number(fmean(result[key] for result in results)) for key in ("fit_seconds", "score_ms_p50")]
+        lines.append(f"| {method} | {size} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
 def main():
     npad, wheel, scratch, output = sys.argv[1], *map(Path, sys.argv[2:5])
     folders = [folder for root in map(Path, sys.argv[5:]) if root.is_dir() for folder in sorted(root.iterdir())]
@@ -197,6 +214,11 @@ def main():
     for name, settings in ABLATIONS:
         options = [option for setting in settings for option in ("--set", setting)]
         ablations.append((name, [evaluate(dataset, "--method", "npad", *seeds, *options) for dataset in datasets]))
+    flows = [
+        (method, size, [evaluate(dataset, "--method", method, "--size", str(size)) for dataset in datasets])
+        for method in FLOWS
+        for size in FLOW_SIZES
+    ]
     # Last and one after the other, so that nothing else runs beside them.
     costs = [evaluate(datasets[0], "--method", method) for method in METHODS]
     output.write_text(
@@ -215,7 +237,10 @@ def main():
         f"{few_table(datasets, full, few)}\n\n"
         "## What each part of N-pad contributes\n\n"
         f"Image AUROC / pixel AUROC / AUPRO, means of {SEEDS} seeds.\n\n"
-        f"{ablation_table(datasets, ablations)}\n",
+        f"{ablation_table(datasets, ablations)}\n\n"
+        "## Methods that train a network\n\n"
+        "Image AUROC / pixel AUROC / AUPRO with one seed, and means of fit and score times.\n\n"
+        f"{flow_table(datasets, flows)}\n",
         encoding="utf-8",
     )
 
