@@ -61,6 +61,8 @@ fn a_fit_goes_on_from_its_checkpoint_to_the_same_model() {
         }
         assert!(Model::from_bytes(&saved, &options(&[])).is_err(), "a checkpoint is no model");
     }
+    let error = fit(&options(&[("method", "pefm"), ("checkpoint", "/dev/null")]), &images).err().unwrap();
+    assert!(error.status() == Status::InvalidArgument && error.message().contains("not a file"), "{error}");
     let nowhere = folder.path().join("none/file");
     let settings = [("method", "pefm"), ("checkpoint", nowhere.to_str().unwrap())];
     let error = trainer(&cancelled_after(&settings, 0), &images).finish().err().unwrap();
@@ -91,6 +93,22 @@ fn a_cancelled_training_goes_on_in_the_same_trainer() {
 }
 
 #[test]
+fn a_checkpoint_of_the_same_trainer_does_not_hinder_it() {
+    let (images, folder) = (good_images(14), tempfile::tempdir().unwrap());
+    let path = folder.path().join("checkpoint");
+    let settings = [("method", "pefm"), ("checkpoint", path.to_str().unwrap())];
+    let (count, mut cancelling) = (AtomicUsize::new(0), options(&settings));
+    cancelling.set_progress(Progress::new(move |step| {
+        !step.stage.starts_with("training") || count.fetch_add(1, Ordering::Relaxed) != 1
+    }));
+    let mut trainer = trainer(&cancelling, &images[..13]);
+    assert_eq!(trainer.finish().err().unwrap().status(), Status::Cancelled);
+    trainer.add(&images[13].view()).unwrap();
+    let expected = fit(&options(&settings[..1]), &images).unwrap().to_bytes().unwrap();
+    assert!(trainer.finish().unwrap().to_bytes().unwrap() == expected);
+}
+
+#[test]
 fn divergence_is_an_error_after_which_the_trainer_goes_on() {
     let images = good_images(12);
     for method in FLOWS {
@@ -114,6 +132,22 @@ fn a_training_that_gets_nowhere_keeps_its_start() {
     let model = fit(&options(&settings), &images).unwrap();
     let scratched = model.score(&Gray::scratched(160, 120, 100, (90, 30)).view()).unwrap();
     assert!(scratched.score > 2.0 * model.score(&Gray::good(160, 120, 100).view()).unwrap().score);
+}
+
+/// Parts without noise, and flows that may stretch without bounds: anything else overflows.
+#[test]
+fn scores_of_what_is_far_from_good_are_large_and_finite() {
+    let flat = |value: u8| Gray { width: 64, height: 64, pixels: vec![value; 64 * 64] };
+    let images: Vec<Gray> = (100..112).map(flat).collect();
+    for method in FLOWS {
+        let clamp = if *method == "pefm" { ("pefm.batch", "4") } else { (&*format!("{method}.clamp"), "10") };
+        let epochs = format!("{method}.epochs");
+        let model = fit(&options(&[("method", method), (&epochs, "20"), clamp]), &images).unwrap();
+        for image in [Gray::scratched(64, 64, 5, (20, 20)), flat(255)] {
+            let found = model.score(&image.view()).unwrap();
+            assert!(found.score.is_finite() && found.anomalous(), "{method}: {}", found.score);
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::exec::Threads;
 use crate::exec::memory::try_reserve;
 use crate::exec::scratch::Pool;
 
+/// Largest value of a map. Features far from those of good images overflow f32 within a network.
+const MOST: f32 = 1e12;
+
 /// An ONNX network that turns the features of one image, given as one list of values, into an anomaly map. May be called
 /// from several threads at once.
 pub struct Head {
@@ -57,10 +60,11 @@ impl Head {
         &self.bytes
     }
 
-    /// Writes the map for the features of one image to `map`, row by row.
+    /// Writes the map for the features of one image to `map`, row by row. Values above 1e12, and those that are not numbers
+    /// because the network overflowed, become 1e12.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when the network fails or gives values that are negative or not finite; [`Status::OutOfMemory`].
+    /// [`Status::Backbone`] when the network fails or gives values that are negative; [`Status::OutOfMemory`].
     ///
     /// # Panics
     /// Where there are not as many features as the network has inputs.
@@ -71,13 +75,13 @@ impl Head {
             |session| {
                 let outputs = session.run([1, 1, 1, self.inputs], features).map_err(failed)?;
                 let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
-                if values.len() != self.shape.0 * self.shape.1 || !values.iter().all(|v| *v >= 0.0 && v.is_finite()) {
-                    let message = "the model's network gave values that are negative or not finite";
+                if values.len() != self.shape.0 * self.shape.1 || values.iter().any(|v| *v < 0.0) {
+                    let message = "the model's network gave values that are negative, or not one for each position";
                     return Err(Error::new(Status::Backbone, message));
                 }
                 map.clear();
                 try_reserve(map, values.len())?;
-                map.extend_from_slice(values);
+                map.extend(values.iter().map(|v| if *v < MOST { *v } else { MOST }));
                 Ok(())
             },
         )

@@ -30,6 +30,11 @@ impl FileCheckpoint {
 impl Checkpoint for FileCheckpoint {
     fn load(&self, identity: &[u8; 32]) -> Result<Option<State>> {
         let path = self.0.display();
+        // Devices and pipes might never end.
+        if std::fs::metadata(&self.0).is_ok_and(|found| !found.is_file()) {
+            let message = format!("the checkpoint {path} is not a file; give the option checkpoint another path");
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
         let bytes = match std::fs::read(&self.0) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

@@ -101,6 +101,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // All names are checked before the first fit, whose results a wrong one would lose.
     arguments.method.iter().try_for_each(|method| options.clone().set("method", method))?;
     defects::check_options(&arguments.defects, &options)?;
+    if !options.get("checkpoint")?.is_empty() {
+        let message = "an evaluation makes several fits, but the option checkpoint is for one: leave it out";
+        return Err(Error::new(Status::InvalidOption, message));
+    }
     let datasets = arguments.datasets.iter().map(|root| Dataset::open(root)).collect::<Result<Vec<_>>>()?;
     let files = arguments.fit.files(&options)?;
     for (what, path) in outputs {

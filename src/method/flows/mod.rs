@@ -13,7 +13,7 @@
 //!
 //! # Training
 //!
-//! A part of the good images, a fifth but at least three, and half of a few images, is held out. Their loss decides when
+//! A fifth of the good images is held out, but ten of 20 to 50, and half of fewer. Their loss decides when
 //! training ends, and which state of the network is kept; they are scored for the thresholds. The gradient of each image
 //! of a mini-batch is computed on one thread, and gradients are added in the order of the images, so that results do not
 //! depend on the number of threads. Adam (Kingma and Ba 2015) follows them at a rate that falls along a cosine
@@ -89,7 +89,7 @@ pub static CFLOW: Flow = Flow {
             name: "cflow.encoding",
             default: "32",
             kind: Kind::Count(4, 512),
-            help: "number of values of the encoding of a position, a multiple of 4",
+            help: "number of values of the encoding of a position, rounded up to a multiple of 4",
         },
         clamp("cflow.clamp", "1.9"),
     ],
@@ -116,7 +116,7 @@ pub static PEFM: Flow = Flow {
             name: "pefm.encoding",
             default: "32",
             kind: Kind::Count(4, 512),
-            help: "number of values of the encoding of a position, a multiple of 4",
+            help: "number of values of the encoding of a position, rounded up to a multiple of 4",
         },
     ],
     #[cfg(feature = "flows")]

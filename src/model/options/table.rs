@@ -90,7 +90,8 @@ const OPTIONS: &[Parameter] = &[
         default: "",
         kind: Kind::Path,
         help: "path of the file in which a fit of fastflow, cflow or pefm keeps its state: the same fit continues from it \
-               after a crash. The file stays after the fit; empty: no file",
+               after a crash. Several scales have a file each, whose names end in .0, .1 and so on. The files stay after the \
+               fit; empty: no file",
     },
     Parameter {
         name: "date",

@@ -106,7 +106,7 @@ impl<N: Network> Fitter for FlowFitter<N> {
         let mut weights = Weights::default();
         let network = (self.plan.network)(&self.parameters, layout.planes(), &mut weights, &mut random);
         self.train(&network, &mut weights, &data, self.identity(sample), (threads, progress))?;
-        measure(&network, &mut weights, training.iter().map(|image| image.tensors(&layout)))?;
+        threads.run(|| measure(&network, &mut weights, training.iter().map(|image| image.tensors(&layout))))?;
         let bytes = export(&network, &weights, &layout, &normaliser, self.plan.method)?;
         let scorer = NetworkScorer::new(layout, bytes.into(), &self.environment)?;
         let mut scores = Vec::with_capacity(held_out);
@@ -131,9 +131,11 @@ impl<N: Network> FlowFitter<N> {
         identity: [u8; 32],
         reporting: (&Threads, &Progress),
     ) -> Result<()> {
+        // A checkpoint of this fitter with fewer images is replaced.
+        let own = self.unfinished.is_some();
         let unfinished = self.unfinished.take().filter(|(of, _)| *of == identity).map(|(_, training)| training);
-        let saved = match (&unfinished, &self.environment.checkpoint) {
-            (None, Some(checkpoint)) => checkpoint.load(&identity)?,
+        let saved = match &self.environment.checkpoint {
+            Some(checkpoint) if !own => checkpoint.load(&identity)?,
             _ => None,
         };
         let mut save = |training: &Training| {

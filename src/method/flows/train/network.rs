@@ -41,6 +41,9 @@ pub enum Measure {
     Mean,
 }
 
+/// Least mean, which scores are divided by: a channel without errors on good images is not divided by 0.
+const LEAST_MEAN: f64 = 1e-4;
+
 /// Measures what the network scores with.
 ///
 /// # Errors
@@ -74,7 +77,8 @@ pub fn measure<N: Network>(
     }
     for (weight, measure, total) in totals {
         let share = if measure == Measure::Mean { 1.0 / f64::from(count) } else { 1.0 };
-        weights.set(weight, total.iter().map(|v| (v * share) as f32).collect());
+        let least = if measure == Measure::Minimum { f64::MIN } else { LEAST_MEAN };
+        weights.set(weight, total.iter().map(|v| (v * share).max(least) as f32).collect());
     }
     Ok(())
 }

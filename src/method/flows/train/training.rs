@@ -103,6 +103,13 @@ impl Training {
             self.conclude(next, loss, settings)?;
             save(self)?;
         }
+        if self.counters.least >= self.counters.start {
+            log::warn!(
+                "training did not lower the loss of the held-out images: the model scores with the state that training starts \
+                 from. Add images, or set the option {} to a lower value",
+                settings.rate_option
+            );
+        }
         weights.set_trained_values(&self.best);
         Ok(())
     }
