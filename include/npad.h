@@ -430,9 +430,9 @@ typedef struct {
 
 /**
  * Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning",
- * "known defects", "statistics", "centroids", "held-out scores" or, with methods that train a network, "training (loss L)",
- * where L is the least loss of the held-out images so far; `done` of `total` steps are complete, and `total` is
- * 0 while it is unknown. Training may end before its last step. Called on the thread that called npad. It must not use the trainer of the call.
+ * "known defects", "statistics", "centroids", "held-out scores" or, where a network is trained,
+ * "training (loss L)" with the least loss L of the held-out images so far; `done` of `total` steps are complete, and
+ * `total` is 0 while it is unknown. Training may end before its last step. Called on the thread that called npad. It must not use the trainer of the call.
  */
 typedef bool (*npad_progress_callback)(const char *stage, size_t done, size_t total, void *user_data);
 
@@ -1731,7 +1731,8 @@ npad_status npad_trainer_expect(npad_trainer *trainer, size_t count, npad_error 
 size_t npad_trainer_image_count(const npad_trainer *trainer);
 
 /**
- * Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images.
+ * Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images; with methods
+ * that train a network (fastflow, cflow, pefm), minutes.
  *
  * After a failure, including cancellation, the trainer is unchanged: more images can be added, and the call can be
  * repeated. After success, further calls with the trainer return NPAD_STATUS_WRONG_STATE.
@@ -1739,11 +1740,15 @@ size_t npad_trainer_image_count(const npad_trainer *trainer);
  * @param trainer  the trainer; the caller must still free it
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
- * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images (1 for a resumed fit) or when the images hardly vary;
+ * @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images (1 for a resumed fit, 6 where a network is trained) or when
+ *         the images hardly vary;
  *         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
  *         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
  *         needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
- *         typical good image
+ *         typical good image. Where a network is trained also NPAD_STATUS_INVALID_OPTION when the training diverges at every
+ *         learning rate that is tried; NPAD_STATUS_WRONG_STATE, NPAD_STATUS_INVALID_MODEL, NPAD_STATUS_INVALID_ARGUMENT,
+ *         NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the file of the option "checkpoint" belongs to another fit, is no
+ *         checkpoint, is no file, or cannot be read or written
  */
 npad_status npad_trainer_finish(npad_trainer *trainer,
                                 npad_model **model,

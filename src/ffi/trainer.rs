@@ -169,7 +169,8 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
     guard_value(0, || unsafe { trainer.as_ref() }.map_or(0, |trainer| trainer.images.load(Ordering::Relaxed)))
 }
 
-/// Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images.
+/// Finishes the fit: computes the model and its thresholds, which takes about as long as learning the images; with methods
+/// that train a network (fastflow, cflow, pefm), minutes.
 ///
 /// After a failure, including cancellation, the trainer is unchanged: more images can be added, and the call can be
 /// repeated. After success, further calls with the trainer return NPAD_STATUS_WRONG_STATE.
@@ -177,11 +178,15 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
 /// @param trainer  the trainer; the caller must still free it
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
-/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images (1 for a resumed fit) or when the images hardly vary;
+/// @return NPAD_STATUS_NOT_ENOUGH_IMAGES with fewer than 3 images (1 for a resumed fit, 6 where a network is trained) or when
+///         the images hardly vary;
 ///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
 ///         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
 ///         needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
-///         typical good image
+///         typical good image. Where a network is trained also NPAD_STATUS_INVALID_OPTION when the training diverges at every
+///         learning rate that is tried; NPAD_STATUS_WRONG_STATE, NPAD_STATUS_INVALID_MODEL, NPAD_STATUS_INVALID_ARGUMENT,
+///         NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the file of the option "checkpoint" belongs to another fit, is no
+///         checkpoint, is no file, or cannot be read or written
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_finish(
     trainer: *mut npad_trainer,
