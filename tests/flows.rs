@@ -70,25 +70,32 @@ fn a_fit_goes_on_from_its_checkpoint_to_the_same_model() {
 }
 
 #[test]
-fn a_cancelled_training_goes_on_in_the_same_trainer() {
+fn a_cancelled_finish_goes_on_in_the_same_trainer() {
     let images = good_images(20);
     for method in FLOWS {
-        let settings = [("method", *method), (&format!("{method}.epochs"), "3"), (&format!("{method}.batch"), "4")];
-        let whole = fit(&options(&settings), &images).unwrap().to_bytes().unwrap();
-        let (calls, limit) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(4)));
-        let mut options = options(&settings);
-        let (counted, allowed) = (calls.clone(), limit.clone());
-        options.set_progress(Progress::new(move |step| {
-            !step.stage.starts_with("training (loss")
-                || counted.fetch_add(1, Ordering::Relaxed) < allowed.load(Ordering::Relaxed)
-        }));
-        let mut trainer = trainer(&options, &images);
-        assert_eq!(trainer.finish().err().unwrap().status(), Status::Cancelled);
-        calls.store(0, Ordering::Relaxed);
-        limit.store(usize::MAX, Ordering::Relaxed);
-        assert!(trainer.finish().unwrap().to_bytes().unwrap() == whole, "{method}");
-        // Two passes were left: three batches each, of which the first had been cancelled after one.
-        assert_eq!(calls.load(Ordering::Relaxed), 6, "{method} does not start again");
+        // A pass has three batches, and there are three passes for each scale.
+        for (scales, stage, at, left) in [
+            ("1", "training (loss", 4, 6),
+            ("1", "held-out scores", 1, 0),
+            ("1+1.5", "training (loss", 13, 6),
+            ("1+1.5", "held-out scores", 11, 0),
+        ] {
+            let (epochs, batch) = (format!("{method}.epochs"), format!("{method}.batch"));
+            let settings = [("method", *method), ("scales", scales), (&epochs, "3"), (&batch, "4")];
+            let whole = fit(&options(&settings), &images).unwrap().to_bytes().unwrap();
+            let (calls, batches) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+            let mut options = options(&settings);
+            let (called, trained) = (calls.clone(), batches.clone());
+            options.set_progress(Progress::new(move |step| {
+                trained.fetch_add(usize::from(step.stage.starts_with("training (loss")), Ordering::Relaxed);
+                !step.stage.starts_with(stage) || called.fetch_add(1, Ordering::Relaxed) != at
+            }));
+            let mut trainer = trainer(&options, &images);
+            assert_eq!(trainer.finish().err().unwrap().status(), Status::Cancelled);
+            batches.store(0, Ordering::Relaxed);
+            assert!(trainer.finish().unwrap().to_bytes().unwrap() == whole, "{method}, {stage} {at}");
+            assert_eq!(batches.load(Ordering::Relaxed), left, "{method}, {stage} {at}: it does not start again");
+        }
     }
 }
 
@@ -110,17 +117,32 @@ fn a_checkpoint_of_the_same_trainer_does_not_hinder_it() {
 
 #[test]
 fn divergence_is_an_error_after_which_the_trainer_goes_on() {
-    let images = good_images(12);
+    let (images, folder) = (good_images(12), tempfile::tempdir().unwrap());
     for method in FLOWS {
-        let rate = format!("{method}.learning_rate");
-        let mut trainer =
-            trainer(&options(&[("method", method), (&rate, "1000"), (&format!("{method}.epochs"), "9")]), &images);
-        for _ in 0..2 {
+        let (rate, path) = (format!("{method}.learning_rate"), folder.path().join(method));
+        let settings = [
+            ("method", *method),
+            (&rate, "1000"),
+            (&format!("{method}.epochs"), "9"),
+            ("checkpoint", path.to_str().unwrap()),
+        ];
+        let mut trainer = trainer(&options(&settings), &images);
+        for count in [12, 12, 13] {
+            if count > 12 {
+                trainer.add(&Gray::good(160, 120, 500).view()).unwrap();
+            }
             let error = trainer.finish().err().unwrap();
             assert!(error.status() == Status::InvalidOption && error.message().contains(&rate), "{error}");
+            assert_eq!(trainer.images(), count);
         }
-        trainer.add(&Gray::good(160, 120, 500).view()).unwrap();
-        assert_eq!(trainer.images(), 13);
+    }
+}
+
+#[test]
+fn a_checkpoint_that_nothing_would_keep_is_refused() {
+    for method in ["npad", "padim", "patchcore", "spade"] {
+        let error = Trainer::new(&options(&[("method", method), ("checkpoint", "file")])).err().unwrap();
+        assert!(error.status() == Status::InvalidOption && error.message().contains("checkpoint empty"), "{error}");
     }
 }
 

@@ -5,7 +5,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::{Gray, built_in_methods, fit, good_images, options};
+use common::{FLOWS, Gray, built_in_methods, fit, good_images, options};
 use npad::backbone::{FeatureExtractor, FeatureMap, TapMap};
 use npad::error::{Error, Result, Status};
 use npad::exec::Threads;
@@ -122,7 +122,7 @@ fn copies_are_not_learnt_once_the_sample_is_full() {
 #[test]
 fn a_cancelled_finish_changes_nothing() {
     let images = good_images(8);
-    for method in ["npad", "patchcore", "spade"] {
+    for method in ["npad", "patchcore", "spade"].iter().chain(FLOWS) {
         let whole = fit(&options(&[("method", method)]), &images).unwrap().to_bytes().unwrap();
         // Reports of `finish` until the callback cancels.
         let left = Arc::new(AtomicUsize::new(usize::MAX));

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::FitOptions;
 use crate::dataset::images_in;
-use crate::output::{check_not_read, check_writable};
+use crate::output::{check_not_read, check_writable, same_file};
 use crate::picture::{self, Picture};
 use crate::terminal::{fit_progress, note};
 use npad::error::{Error, Result, Status};
@@ -53,6 +53,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
             "operating_point is {point}, but there are no known defects: give a folder of images of defective parts with \
              --defects, or leave operating_point at rate"
         );
+        return Err(Error::new(Status::InvalidOption, message));
+    }
+    let checkpoint = options.get("checkpoint")?;
+    if !checkpoint.is_empty() && same_file(checkpoint.as_ref(), &arguments.output) {
+        let message =
+            format!("the model and the checkpoint are both to be written to {checkpoint}; give another path to one");
         return Err(Error::new(Status::InvalidOption, message));
     }
     let images = images_in(&arguments.image_dir)?;

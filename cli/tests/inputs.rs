@@ -154,3 +154,15 @@ fn a_truncated_jpeg_is_neither_learnt_nor_scored() {
     let output = npad(folder, fit).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn the_checkpoint_and_the_model_are_two_files() {
+    let folder = tempfile::tempdir().unwrap();
+    files(folder.path());
+    for checkpoint in ["m.npad", "./m.npad", "good/../m.npad"] {
+        let arguments = format!("fit good -o m.npad --method pefm --set checkpoint={checkpoint}");
+        let message = failure(&npad(folder.path(), &arguments).output().unwrap(), 2);
+        assert!(message.contains("checkpoint") && message.contains("another path"), "{message}");
+        assert!(!folder.path().join("m.npad").exists());
+    }
+}

@@ -16,21 +16,21 @@ use crate::exec::scratch::Pool;
 /// Largest value of a map. Features far from those of good images overflow f32 within a network.
 const MOST: f32 = 1e12;
 
-/// An ONNX network that turns the features of one image, given as one list of values, into an anomaly map. May be called
-/// from several threads at once.
+/// An ONNX network that turns the features of one image, given as one list of values, into an anomaly map and, where it has
+/// two output channels, the evidence of the image score. May be called from several threads at once.
 pub struct Head {
     bytes: Arc<[u8]>,
     device: Device,
     threads: usize,
     inputs: usize,
-    /// Rows and columns of the map.
-    shape: (usize, usize),
+    /// Channels, rows and columns of the output.
+    shape: (usize, usize, usize),
     sessions: Pool<BoundSession>,
 }
 
 impl Head {
-    /// Opens a network of one float input [1, 1, 1, `inputs`] and one float output [1, 1, rows, columns] with this `shape`,
-    /// on a device with `threads` threads for each run (0: one per core).
+    /// Opens a network of one float input [1, 1, 1, `inputs`] and one float output [1, 1 or 2, rows, columns] for these
+    /// rows and columns, on a device with `threads` threads for each run (0: one per core).
     ///
     /// # Errors
     /// [`Status::InvalidModel`] when it is another network, [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when
@@ -38,19 +38,24 @@ impl Head {
     pub fn open(
         bytes: Arc<[u8]>,
         inputs: usize,
-        shape: (usize, usize),
+        (rows, cols): (usize, usize),
         device: Device,
         threads: usize,
     ) -> Result<Self> {
-        let head = Self { bytes, device, threads: Threads::resolve(threads), inputs, shape, sessions: Pool::default() };
+        let (threads, shape) = (Threads::resolve(threads), (1, rows, cols));
+        let mut head = Self { bytes, device, threads, inputs, shape, sessions: Pool::default() };
         let session = head.new_session()?;
-        let (inputs, outputs) = (session.inputs(), session.outputs());
-        if !matches!((inputs, outputs), ([input], [output])
-            if is(input, &[1, 1, 1, head.inputs]) && is(output, &[1, 1, shape.0, shape.1]))
-        {
+        let channels = match (session.inputs(), session.outputs()) {
+            ([input], [output]) if is(input, &[1, 1, 1, inputs]) => {
+                [1, 2].into_iter().find(|channels| is(output, &[1, *channels, rows, cols]))
+            }
+            _ => None,
+        };
+        let Some(channels) = channels else {
             let message = "the model's network does not have the input and the output that its features need";
             return Err(Error::new(Status::InvalidModel, message));
-        }
+        };
+        head.shape.0 = channels;
         head.sessions.put(bound(session)?);
         Ok(head)
     }
@@ -60,28 +65,33 @@ impl Head {
         &self.bytes
     }
 
-    /// Writes the map for the features of one image to `map`, row by row. Values above 1e12, and those that are not numbers
-    /// because the network overflowed, become 1e12.
+    /// Writes the map for the features of one image to `map`, row by row, and the second channel to `evidence`, which is
+    /// empty where there is none. Values above 1e12, and those that are not numbers because the network overflowed, become
+    /// 1e12.
     ///
     /// # Errors
     /// [`Status::Backbone`] when the network fails or gives values that are negative; [`Status::OutOfMemory`].
     ///
     /// # Panics
     /// Where there are not as many features as the network has inputs.
-    pub fn run(&self, features: &[f32], map: &mut Vec<f32>) -> Result<()> {
+    pub fn run(&self, features: &[f32], map: &mut Vec<f32>, evidence: &mut Vec<f32>) -> Result<()> {
         let failed = |e: ort::Error| failure(&e, |cause| format!("the model's network failed: {cause}"));
         self.sessions.try_with(
             || bound(self.new_session()?),
             |session| {
                 let outputs = session.run([1, 1, 1, self.inputs], features).map_err(failed)?;
                 let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
-                if values.len() != self.shape.0 * self.shape.1 || values.iter().any(|v| *v < 0.0) {
+                let (channels, rows, cols) = self.shape;
+                if values.len() != channels * rows * cols || values.iter().any(|v| *v < 0.0) {
                     let message = "the model's network gave values that are negative, or not one for each position";
                     return Err(Error::new(Status::Backbone, message));
                 }
-                map.clear();
-                try_reserve(map, values.len())?;
-                map.extend(values.iter().map(|v| if *v < MOST { *v } else { MOST }));
+                let (first, second) = values.split_at(rows * cols);
+                for (out, values) in [(map, first), (evidence, second)] {
+                    out.clear();
+                    try_reserve(out, values.len())?;
+                    out.extend(values.iter().map(|v| if *v < MOST { *v } else { MOST }));
+                }
                 Ok(())
             },
         )

@@ -84,6 +84,12 @@ impl Threads {
         Ok(Self { count, rayon: OnceLock::new(), spin_pool })
     }
 
+    /// The number of threads, including the caller's.
+    #[cfg(feature = "flows")]
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
     /// The number of threads that a setting of `count` stands for.
     pub fn resolve(count: usize) -> usize {
         if count > 0 { count } else { std::thread::available_parallelism().map_or(1, usize::from) }

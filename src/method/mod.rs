@@ -194,6 +194,11 @@ pub trait Method: Send + Sync {
         Err(Error::new(Status::InvalidArgument, message))
     }
 
+    /// Whether its fits keep their state in [`Environment::checkpoint`], which is no use to one that takes seconds.
+    fn keeps_checkpoint(&self) -> bool {
+        false
+    }
+
     /// File name of the plug-in; none for a built-in method.
     fn plugin(&self) -> Option<&str> {
         None

@@ -105,6 +105,7 @@ pub enum ElementType {
     Undefined = 0,
     Float = 1,
     Int64 = 7,
+    Float16 = 10,
 }
 
 /// An input or output of a graph.

@@ -2,6 +2,7 @@
 
 mod messages;
 
+use half::f16;
 use prost::Message;
 
 use self::messages::{
@@ -40,6 +41,13 @@ impl Writer {
     /// A constant of f32.
     pub fn constant(&mut self, shape: &[usize], values: &[f32]) -> Value {
         self.initializer(shape, ElementType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+    }
+
+    /// A constant that is stored in f16 and converted to f32.
+    pub fn half_constant(&mut self, shape: &[usize], values: &[f16]) -> Value {
+        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        let stored = self.initializer(shape, ElementType::Float16, bytes);
+        self.node("Cast", &[&stored], &[("to", Setting::Int(ElementType::Float as i64))])
     }
 
     /// A constant list of integers.

@@ -15,7 +15,8 @@ numbers. For each network:
                                 log-likelihoods, or of each pair of taps the squared errors of the second and the first
     loss, gradient              those of the first image
     trained                     the weights after STEPS steps of Adam on that loss
-    scores                      those of the second image, with the first weights, normalised by both images
+    scores                      those of the second image, with the first weights, normalised by both images; of the flows
+                                half the square of the map, which is exact near 0
 """
 
 import json

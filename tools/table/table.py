@@ -184,13 +184,14 @@ def flow_table(datasets, rows):
     triple = ("image_auroc", "pixel_auroc", "aupro")
     names = [dataset.name for dataset in datasets]
     lines = [
-        "| method | size | " + " | ".join(names) + " | mean | fit s | score ms |",
-        "| --- | --: " + "| --: " * (len(names) + 3) + "|",
+        "| method | size | " + " | ".join(names) + " | mean | false alarms | misses | fit s | score ms |",
+        "| --- | --: " + "| --: " * (len(names) + 5) + "|",
     ]
     for method, size, results in rows:
         cells = [" / ".join(number(result[key]) for key in triple) for result in results]
         cells.append(" / ".join(number(mean(results, key)) for key in triple))
-        cells += [number(fmean(result[key] for result in results)) for key in ("fit_seconds", "score_ms_p50")]
+        means = ("false_alarms", "misses", "fit_seconds", "score_ms_p50")
+        cells += [number(fmean(result[key] for result in results)) for key in means]
         lines.append(f"| {method} | {size} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
@@ -239,7 +240,7 @@ def main():
         f"Image AUROC / pixel AUROC / AUPRO, means of {SEEDS} seeds.\n\n"
         f"{ablation_table(datasets, ablations)}\n\n"
         "## Methods that train a network\n\n"
-        "Image AUROC / pixel AUROC / AUPRO with one seed, and means of fit and score times.\n\n"
+        "Image AUROC / pixel AUROC / AUPRO with one seed; false alarms, misses and times are means.\n\n"
         f"{flow_table(datasets, flows)}\n",
         encoding="utf-8",
     )

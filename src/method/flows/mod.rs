@@ -11,6 +11,14 @@
 //! random networks on raw features (FastFlow on features that a layer norm with learnt factors for each position
 //! scales), and need hundreds of epochs on a graphics processor to arrive there.
 //!
+//! # What the scores are
+//!
+//! The anomaly map of FastFlow and CFLOW-AD is the density that the flow learns, which is large where a position of any
+//! image would be unlikely. An image, however, is defective because of positions that are unlikely for their place: its
+//! score is the largest Mahalanobis distance of a position's latent values from those of good images at that position, with
+//! a covariance for each position as PaDiM has (Defard et al. 2021), divided by the root of the number of channels. The
+//! published methods take both from the map.
+//!
 //! # Training
 //!
 //! A fifth of the good images is held out, but ten of 20 to 50, and half of fewer. Their loss decides when
@@ -50,7 +58,7 @@ pub static FASTFLOW: Flow = Flow {
     help: "2-D normalizing flow over each tap of the backbone (Yu et al. 2021); trains for minutes",
     parameters: &[
         epochs("fastflow.epochs"),
-        rate("fastflow.learning_rate"),
+        rate("fastflow.learning_rate", "0.0002"),
         batch("fastflow.batch"),
         Parameter {
             name: "fastflow.steps",
@@ -77,7 +85,7 @@ pub static CFLOW: Flow = Flow {
            minutes",
     parameters: &[
         epochs("cflow.epochs"),
-        rate("cflow.learning_rate"),
+        rate("cflow.learning_rate", "0.0001"),
         batch("cflow.batch"),
         Parameter {
             name: "cflow.steps",
@@ -104,7 +112,7 @@ pub static PEFM: Flow = Flow {
            (Wan et al. 2022); trains for minutes",
     parameters: &[
         epochs("pefm.epochs"),
-        rate("pefm.learning_rate"),
+        rate("pefm.learning_rate", "0.001"),
         batch("pefm.batch"),
         Parameter {
             name: "pefm.latent",
@@ -126,17 +134,17 @@ pub static PEFM: Flow = Flow {
 const fn epochs(name: &'static str) -> Parameter {
     Parameter {
         name,
-        default: "40",
+        default: "20",
         kind: Kind::Count(1, 10_000),
         help: "maximum number of passes over the training images; training ends earlier when the loss of the held-out \
                images has not fallen for five",
     }
 }
 
-const fn rate(name: &'static str) -> Parameter {
+const fn rate(name: &'static str, default: &'static str) -> Parameter {
     Parameter {
         name,
-        default: "0.001",
+        default,
         kind: Kind::Number(1e-7, 1e3),
         help: "learning rate at the start; it falls to 0 along a cosine, and to a quarter when training diverges",
     }
@@ -170,6 +178,10 @@ impl Method for Flow {
 
     fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
         vec![(0, 0)]
+    }
+
+    fn keeps_checkpoint(&self) -> bool {
+        true
     }
 
     #[cfg(feature = "flows")]

@@ -13,7 +13,7 @@ use crate::exec::scratch::Pool;
 /// Name of the array that has the bytes of the network.
 const NETWORK: &str = "network";
 
-/// Scores with an ONNX network that takes the features of all taps and gives the anomaly map.
+/// Scores with an ONNX network that takes the features of all taps and gives the anomaly map, and evidence for the image score.
 pub struct NetworkScorer {
     layout: Layout,
     head: Head,
@@ -50,12 +50,11 @@ impl Scorer for NetworkScorer {
 
     fn score(&self, features: &FeatureMap, threads: &Threads, out: &mut GridScore) -> Result<()> {
         (out.rows, out.cols) = (features.rows(), features.cols());
-        out.evidence.clear();
         self.scratch.try_with(
             || Ok(Vec::new()),
             |inputs| {
                 self.layout.split(features, threads, inputs)?;
-                self.head.run(inputs, &mut out.map)
+                self.head.run(inputs, &mut out.map, &mut out.evidence)
             },
         )
     }

@@ -35,8 +35,10 @@ impl Trainer {
     /// Opens the backbone and starts a fit.
     ///
     /// # Errors
-    /// [`Status::Runtime`], [`Status::Device`], [`Status::Backbone`] or [`Status::Io`] when the backbone cannot be used.
+    /// [`Status::Runtime`], [`Status::Device`], [`Status::Backbone`] or [`Status::Io`] when the backbone cannot be used;
+    /// [`Status::InvalidOption`] when there is a checkpoint that the method would not keep.
     pub fn new(options: &Options) -> Result<Self> {
+        options.check_checkpoint()?;
         let spec = options.spec()?;
         let threads = Threads::shared(options.threads)?;
         threads.start()?;

@@ -261,6 +261,22 @@ impl Options {
         }
     }
 
+    /// Refuses a checkpoint that would never be written.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`].
+    pub(super) fn check_checkpoint(&self) -> Result<()> {
+        if self.checkpoint.is_none() || self.method.keeps_checkpoint() {
+            return Ok(());
+        }
+        let message = format!(
+            "a fit of the method '{}' keeps no checkpoint, so that one cannot continue from it: leave the option checkpoint \
+             empty, or choose another method",
+            self.method.name()
+        );
+        Err(Error::new(Status::InvalidOption, message))
+    }
+
     /// The maximum number of concurrent calls of a model.
     pub(super) fn call_limit(&self) -> usize {
         Threads::resolve(self.max_calls)

@@ -11,70 +11,43 @@
 //! The anomaly map is the mean over taps of (max - log p(x) / D), where max is the largest value of good images, resized to
 //! the finest grid.
 //!
-//! Differences from the paper: features are whitened (see [`super::super`]); the encoding has 32 values instead of 128,
-//! which takes a fifth of the time; all positions of an image are one step of training; scores are averaged as logarithms,
-//! and max is that of the training images instead of the test images.
+//! Differences from the paper: features are whitened, and image scores computed from the latent values (see
+//! [`super::super`]); the encoding has 32 values instead of 128, which takes a fifth of the time; all positions of an image
+//! are one step of training; the map is a mean of logarithms, and max is that of the training images instead of the test
+//! images.
 
 use candle_core::Tensor;
 
 use super::super::super::Parameters;
 use super::super::layout::Plane;
 use super::coupling::{Flow, Shape};
-use super::density::Density;
+use super::density::{Densities, Density};
 use super::encoding::encoding;
-use super::network::{Measured, Network};
-use super::ops::Ops;
-use super::tape::{Tape, failed, total};
 use super::weights::Weights;
-use crate::error::Result;
 use crate::math::random::Random;
 
 /// log(2 pi) / 2.
 const NORMAL: f64 = 0.918_938_533_204_672_7;
 
-/// One flow for each tap.
-pub struct Cflow {
-    taps: Vec<Density>,
+/// A network for these taps.
+pub fn network(parameters: &Parameters, planes: &[Plane], weights: &mut Weights, random: &mut Random) -> Densities {
+    let steps = parameters.count("cflow.steps");
+    let values = parameters.count("cflow.encoding").next_multiple_of(4);
+    let clamp = parameters.number("cflow.clamp").unwrap_or(1.9) as f32;
+    let mut tap = |plane: &Plane| {
+        let shape = Shape { channels: plane.channels, condition: values, clamp };
+        let hidden = 2 * (plane.channels.div_ceil(2) + values);
+        let place = [values, plane.rows, plane.cols];
+        let condition = weights.fixed(&place, encoding(values, plane.rows, plane.cols));
+        let flow = Flow::new(weights, shape, std::iter::repeat_n(1, steps), hidden, random);
+        Density::new(weights, *plane, flow, Some(condition))
+    };
+    Densities { taps: planes.iter().map(&mut tap).collect(), loss }
 }
 
-impl Cflow {
-    /// A network for these planes.
-    pub fn new(parameters: &Parameters, planes: &[Plane], weights: &mut Weights, random: &mut Random) -> Self {
-        let steps = parameters.count("cflow.steps");
-        let values = parameters.count("cflow.encoding").next_multiple_of(4);
-        let clamp = parameters.number("cflow.clamp").unwrap_or(1.9) as f32;
-        let mut tap = |plane: &Plane| {
-            let shape = Shape { channels: plane.channels, condition: values, clamp };
-            let hidden = 2 * (plane.channels.div_ceil(2) + values);
-            let place = [values, plane.rows, plane.cols];
-            let condition = weights.fixed(&place, encoding(values, plane.rows, plane.cols));
-            let flow = Flow::new(weights, shape, std::iter::repeat_n(1, steps), hidden, random);
-            Density::new(weights, *plane, flow, Some(condition))
-        };
-        Self { taps: planes.iter().map(&mut tap).collect() }
-    }
-}
-
-impl Network for Cflow {
-    fn loss(&self, tape: &Tape, taps: &[Tensor]) -> Result<Tensor> {
-        let losses = self.taps.iter().zip(taps).map(|(density, x)| {
-            let likelihood = density.negative_log_likelihood(&mut &*tape, x)?;
-            likelihood.affine(1.0, NORMAL).and_then(|l| softplus(&l)?.mean_all()).map_err(failed)
-        });
-        total(&losses.collect::<Result<Vec<_>>>()?)
-    }
-
-    fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>> {
-        self.taps.iter().zip(taps).map(|(density, x)| density.score(ops, x)).collect()
-    }
-
-    fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<Measured>> {
-        self.taps.iter().zip(taps).map(|(density, x)| density.measured(tape, x)).collect()
-    }
-
-    fn grids(&self) -> Vec<(usize, usize)> {
-        self.taps.iter().map(Density::grid).collect()
-    }
+/// The mean over positions of -log sigmoid(log p(x) / D).
+fn loss(likelihood: &Tensor) -> candle_core::Result<Tensor> {
+    softplus(&likelihood.affine(1.0, NORMAL)?)?.mean_all()
 }
 
 /// log(1 + exp(x)) = -log sigmoid(-x), which does not overflow.

@@ -83,6 +83,10 @@ impl Ops for Exporter<'_> {
         Ok(self.writer.node("Div", &[a, b], &[]))
     }
 
+    fn sqrt(&mut self, x: &Value) -> Result<Value> {
+        Ok(self.writer.node("Sqrt", &[x], &[]))
+    }
+
     fn scale(&mut self, x: &Value, factor: f32) -> Result<Value> {
         let factor = self.writer.constant(&[1], &[factor]);
         Ok(self.writer.node("Mul", &[x, &factor], &[]))

@@ -2,10 +2,11 @@
 
 use super::super::layout::{Layout, Plane};
 use super::super::scorer::NetworkScorer;
-use super::export::Exporter;
+use super::gaussians::Gaussians;
+use super::graph::Graph;
+use super::memory;
 use super::network::{Network, measure};
 use super::normaliser::{Features, Normaliser};
-use super::ops::Ops;
 use super::training::{Data, Settings, Training};
 use super::weights::Weights;
 use crate::backbone::{FeatureMap, Tap};
@@ -14,7 +15,6 @@ use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::math::random::Random;
 use crate::method::{Environment, FitOutcome, Fitter, GridScore, Parameters, Sample, Scorer};
-use crate::onnx::{Setting, Value};
 
 /// Least number of images: as many as are held out are left to learn from.
 const LEAST_IMAGES: usize = 6;
@@ -39,8 +39,10 @@ pub struct FlowFitter<N> {
     parameters: Parameters,
     settings: Settings,
     environment: Environment,
-    /// The training of a call that failed or was cancelled, and the images that it is about.
-    unfinished: Option<([u8; 32], Training)>,
+    /// The last training, ended or not, and a checksum of what it depends on.
+    last: Option<([u8; 32], Training)>,
+    /// Whether the checkpoint, if there is one, is of this fitter.
+    owns_checkpoint: bool,
 }
 
 impl<N: Network> FlowFitter<N> {
@@ -54,13 +56,21 @@ impl<N: Network> FlowFitter<N> {
             seed,
             rate_option,
         };
-        Self { plan, parameters: parameters.clone(), settings, environment: environment.clone(), unfinished: None }
+        Self {
+            plan,
+            parameters: parameters.clone(),
+            settings,
+            environment: environment.clone(),
+            last: None,
+            owns_checkpoint: false,
+        }
     }
 
     /// A checksum of everything that the training depends on.
     fn identity(&self, sample: &Sample) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(format!("{} {}", self.plan.method, self.settings.seed).as_bytes());
+        let version = env!("CARGO_PKG_VERSION");
+        hasher.update(format!("{version} {} {}", self.plan.method, self.settings.seed).as_bytes());
         self.parameters.values().for_each(|(name, value)| {
             hasher.update(format!("\n{name}={value}").as_bytes());
         });
@@ -105,9 +115,13 @@ impl<N: Network> Fitter for FlowFitter<N> {
         let data = Data { layout: &layout, training: &training, held_out: &held };
         let mut weights = Weights::default();
         let network = (self.plan.network)(&self.parameters, layout.planes(), &mut weights, &mut random);
+        memory::check(&network, &weights, layout.planes(), threads.count())?;
         self.train(&network, &mut weights, &data, self.identity(sample), (threads, progress))?;
-        threads.run(|| measure(&network, &mut weights, training.iter().map(|image| image.tensors(&layout))))?;
-        let bytes = export(&network, &weights, &layout, &normaliser, self.plan.method)?;
+        let images = || training.iter().map(|image| image.tensors(&layout));
+        threads.run(|| measure(&network, &mut weights, images()))?;
+        let gaussians = Gaussians::new(&network, &weights, images(), threads)?;
+        let bytes = Graph { normaliser: &normaliser, network: &network, weights: &weights, gaussians: &gaussians }
+            .write(&layout, self.plan.method)?;
         let scorer = NetworkScorer::new(layout, bytes.into(), &self.environment)?;
         let mut scores = Vec::with_capacity(held_out);
         for number in 0..held_out {
@@ -131,18 +145,17 @@ impl<N: Network> FlowFitter<N> {
         identity: [u8; 32],
         reporting: (&Threads, &Progress),
     ) -> Result<()> {
-        // A checkpoint of this fitter with fewer images is replaced.
-        let own = self.unfinished.is_some();
-        let unfinished = self.unfinished.take().filter(|(of, _)| *of == identity).map(|(_, training)| training);
+        // What this fitter has saved of other images is replaced.
+        let last = self.last.take().filter(|(of, _)| *of == identity).map(|(_, training)| training);
         let saved = match &self.environment.checkpoint {
-            Some(checkpoint) if !own => checkpoint.load(&identity)?,
+            Some(checkpoint) if !self.owns_checkpoint => checkpoint.load(&identity)?,
             _ => None,
         };
         let mut save = |training: &Training| {
             let checkpoint = self.environment.checkpoint.as_ref();
             checkpoint.map_or(Ok(()), |checkpoint| checkpoint.save(&identity, training.state()))
         };
-        let mut training = match (unfinished, saved) {
+        let mut training = match (last, saved) {
             (Some(training), _) => training,
             (None, Some(state)) => Training::load(weights, state)?,
             (None, None) => {
@@ -152,69 +165,9 @@ impl<N: Network> FlowFitter<N> {
                 training
             }
         };
+        self.owns_checkpoint = true;
         let outcome = training.run(network, weights, data, &self.settings, reporting, &mut save);
-        if outcome.as_ref().is_err_and(|error| error.status() != Status::InvalidOption) {
-            self.unfinished = Some((identity, training));
-        }
+        self.last = Some((identity, training));
         outcome
     }
-}
-
-/// Writes whitening and network as ONNX: from the planes, one after the other, to the anomaly map.
-fn export<N: Network>(
-    network: &N,
-    weights: &Weights,
-    layout: &Layout,
-    normaliser: &Normaliser,
-    name: &str,
-) -> Result<Vec<u8>> {
-    let mut ops = Exporter::new(weights);
-    let input = ops.writer.input(&[1, 1, 1, layout.len()]);
-    let (mut taps, mut start) = (Vec::new(), 0);
-    for ((plane, mean), whitening) in layout.planes().iter().zip(&normaliser.means).zip(&normaliser.whitenings) {
-        let writer = &mut ops.writer;
-        let Plane { rows, cols, channels, .. } = *plane;
-        let [from, to, axis] = [start, start + plane.len(), 3].map(|n| writer.integers(&[n as i64]));
-        let values = writer.node("Slice", &[&input, &from, &to, &axis], &[]);
-        let shape = writer.integers(&[1, rows as i64, cols as i64, channels as i64]);
-        let map = writer.node("Reshape", &[&values, &shape], &[]);
-        let mean = writer.constant(&[1, rows, cols, channels], mean);
-        let relative = writer.node("Sub", &[&map, &mean], &[]);
-        let planes = writer.node("Transpose", &[&relative], &[("perm", Setting::Ints(&[0, 3, 1, 2]))]);
-        let matrix = writer.constant(&[channels, channels, 1, 1], whitening.matrix());
-        // W (x - mean), where the mean is that of the differences.
-        let bias: Vec<f32> = whitening.offset();
-        let bias = writer.constant(&[channels], &bias);
-        taps.push(writer.node("Conv", &[&planes, &matrix, &bias], &[("kernel_shape", Setting::Ints(&[1, 1]))]));
-        start += plane.len();
-    }
-    let scores = network.scores(&mut ops, &taps)?;
-    let (rows, cols, _) = layout.shape();
-    let mut sum: Option<Value> = None;
-    for (score, grid) in scores.iter().zip(network.grids()) {
-        let resized = resize(&mut ops, score, grid, (rows, cols));
-        sum = Some(match sum {
-            None => resized,
-            Some(sum) => ops.add(&sum, &resized)?,
-        });
-    }
-    let sum = sum.ok_or_else(|| Error::new(Status::Internal, "a network without scores"))?;
-    let map = ops.scale(&sum, 1.0 / scores.len() as f32)?;
-    ops.writer.output(&map, &[1, 1, rows, cols]);
-    Ok(ops.writer.finish(name))
-}
-
-/// Resizes a map bilinearly to the grid: by a whole factor, and cut at the lower and right edge.
-fn resize(ops: &mut Exporter<'_>, map: &Value, from: (usize, usize), to: (usize, usize)) -> Value {
-    if from == to {
-        return map.clone();
-    }
-    let factor = to.0.div_ceil(from.0).max(to.1.div_ceil(from.1));
-    let writer = &mut ops.writer;
-    let factors = writer.constant(&[4], &[1.0, 1.0, factor as f32, factor as f32]);
-    let settings = [("mode", Setting::Word("linear")), ("coordinate_transformation_mode", Setting::Word("half_pixel"))];
-    let absent = crate::onnx::Writer::absent();
-    let large = writer.node("Resize", &[map, &absent, &factors], &settings);
-    let [from, to, axes] = [[0, 0], [to.0 as i64, to.1 as i64], [2, 3]].map(|values| writer.integers(&values));
-    writer.node("Slice", &[&large, &from, &to, &axes], &[])
 }

@@ -8,6 +8,9 @@ mod encoding;
 mod export;
 mod fastflow;
 mod fitter;
+mod gaussians;
+mod graph;
+mod memory;
 #[cfg(test)]
 mod naive;
 mod network;
@@ -33,7 +36,7 @@ pub type NewFitter = fn(&Parameters, u64, &Environment) -> Result<Box<dyn Fitter
 /// # Errors
 /// None.
 pub fn fastflow(parameters: &Parameters, seed: u64, environment: &Environment) -> Result<Box<dyn Fitter>> {
-    let plan = Plan { method: "fastflow", taps: <[Tap]>::to_vec, network: fastflow::FastFlow::new, least_taps: 1 };
+    let plan = Plan { method: "fastflow", taps: <[Tap]>::to_vec, network: fastflow::network, least_taps: 1 };
     Ok(Box::new(FlowFitter::new(plan, parameters, seed, environment)))
 }
 
@@ -42,7 +45,7 @@ pub fn fastflow(parameters: &Parameters, seed: u64, environment: &Environment) -
 /// # Errors
 /// None.
 pub fn cflow(parameters: &Parameters, seed: u64, environment: &Environment) -> Result<Box<dyn Fitter>> {
-    let plan = Plan { method: "cflow", taps: <[Tap]>::to_vec, network: cflow::Cflow::new, least_taps: 1 };
+    let plan = Plan { method: "cflow", taps: <[Tap]>::to_vec, network: cflow::network, least_taps: 1 };
     Ok(Box::new(FlowFitter::new(plan, parameters, seed, environment)))
 }
 

@@ -95,6 +95,10 @@ impl Ops for Naive<'_> {
         Ok(a / b)
     }
 
+    fn sqrt(&mut self, x: &Array3<f64>) -> Result<Array3<f64>> {
+        Ok(x.mapv(f64::sqrt))
+    }
+
     fn scale(&mut self, x: &Array3<f64>, factor: f32) -> Result<Array3<f64>> {
         Ok(x * f64::from(factor))
     }

@@ -2,24 +2,33 @@
 
 use candle_core::Tensor;
 
+use super::super::layout::Plane;
 use super::ops::Ops;
 use super::tape::{Tape, failed, values};
 use super::weights::{Weight, Weights};
 use crate::error::Result;
+
+/// What a part of a network makes of a tap.
+pub struct Scores<V> {
+    /// The anomaly scores of its positions, 1 x rows x columns: 0 or above, larger is more anomalous.
+    pub map: V,
+    /// Latent values of the tap's shape, if the network has them: the image score is computed from them.
+    pub latent: Option<V>,
+}
 
 /// A network over the whitened features of all taps, each a map of channels x rows x columns.
 pub trait Network: Send + Sync {
     /// The loss of one image, a scalar.
     fn loss(&self, tape: &Tape, taps: &[Tensor]) -> Result<Tensor>;
 
-    /// The anomaly scores of each tap's positions, 1 x rows x columns: 0 or above, larger is more anomalous.
-    fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>>;
+    /// The anomaly scores of each part of the network. All parts have latent values, or none.
+    fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<Scores<O::Value>>>;
 
     /// What one image adds to the values that are measured on the training images after training.
     fn measured(&self, tape: &Tape, taps: &[Tensor]) -> Result<Vec<Measured>>;
 
-    /// Rows and columns of the scores.
-    fn grids(&self) -> Vec<(usize, usize)>;
+    /// The planes that the scores lie on.
+    fn planes(&self) -> Vec<Plane>;
 }
 
 /// A value that scoring needs, and a map of one image that it is measured from.

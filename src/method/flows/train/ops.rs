@@ -35,6 +35,8 @@ pub trait Ops {
     fn multiply(&mut self, a: &Self::Value, b: &Self::Value) -> Result<Self::Value>;
     /// Elementwise quotient.
     fn divide(&mut self, a: &Self::Value, b: &Self::Value) -> Result<Self::Value>;
+    /// Elementwise square root.
+    fn sqrt(&mut self, x: &Self::Value) -> Result<Self::Value>;
     /// All values times a factor.
     fn scale(&mut self, x: &Self::Value, factor: f32) -> Result<Self::Value>;
     /// The sum of the channels of each position.

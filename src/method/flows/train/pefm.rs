@@ -20,7 +20,7 @@ use candle_core::Tensor;
 use super::super::super::Parameters;
 use super::super::layout::Plane;
 use super::encoding::encoding;
-use super::network::{Measure, Measured, Network};
+use super::network::{Measure, Measured, Network, Scores};
 use super::ops::Ops;
 use super::tape::{Tape, failed, total};
 use super::weights::{Convolution, Weight, Weights};
@@ -34,7 +34,7 @@ pub struct Pefm {
 
 /// A mapping between two taps on one grid, in both directions.
 struct Pair {
-    grid: (usize, usize),
+    plane: Plane,
     encoding: Weight,
     forward: Direction,
     backward: Direction,
@@ -106,10 +106,10 @@ impl Pefm {
         let latent = parameters.count("pefm.latent");
         let values = parameters.count("pefm.encoding").next_multiple_of(4);
         let mut pair = |planes: &[Plane]| {
-            let [s, t] = planes else { unreachable!("windows of two") };
+            let [s, t] = *planes else { unreachable!("windows of two") };
             let (from, to, extents) = (s.channels, t.channels, (values, latent));
             Pair {
-                grid: (s.rows, s.cols),
+                plane: s,
                 encoding: weights.fixed(&[values, s.rows, s.cols], encoding(values, s.rows, s.cols)),
                 shared: Convolution::random(weights, 2 * latent, latent, 1, random),
                 forward: Direction::new(weights, from, to, extents, random),
@@ -138,13 +138,13 @@ impl Network for Pefm {
         total(&means.collect::<Result<Vec<_>>>()?)
     }
 
-    fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<O::Value>> {
+    fn scores<O: Ops>(&self, ops: &mut O, taps: &[O::Value]) -> Result<Vec<Scores<O::Value>>> {
         let errors = self.errors(ops, taps)?;
         let pairs = self.pairs.iter().zip(&errors);
         pairs
             .map(|(pair, [of_t, of_s])| {
                 let (of_t, of_s) = (pair.forward.score(ops, of_t)?, pair.backward.score(ops, of_s)?);
-                ops.add(&of_t, &of_s)
+                Ok(Scores { map: ops.add(&of_t, &of_s)?, latent: None })
             })
             .collect()
     }
@@ -159,7 +159,7 @@ impl Network for Pefm {
         Ok(measured.collect())
     }
 
-    fn grids(&self) -> Vec<(usize, usize)> {
-        self.pairs.iter().map(|pair| pair.grid).collect()
+    fn planes(&self) -> Vec<Plane> {
+        self.pairs.iter().map(|pair| pair.plane).collect()
     }
 }

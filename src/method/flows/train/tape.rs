@@ -132,6 +132,10 @@ impl Ops for &Tape {
         a.broadcast_div(b).map_err(failed)
     }
 
+    fn sqrt(&mut self, x: &Tensor) -> Result<Tensor> {
+        x.sqrt().map_err(failed)
+    }
+
     fn scale(&mut self, x: &Tensor, factor: f32) -> Result<Tensor> {
         x.affine(f64::from(factor), 0.0).map_err(failed)
     }

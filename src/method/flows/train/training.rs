@@ -14,6 +14,7 @@ use super::tape::{Tape, failed};
 use super::weights::Weights;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::try_vec;
 use crate::exec::progress::Progress;
 use crate::math::random::Random;
 
@@ -220,25 +221,31 @@ fn pass<N: Network>(
     report: &mut dyn FnMut(usize) -> Result<()>,
 ) -> Result<f64> {
     let count = data.training.len();
-    let order = Random::new(settings.seed.wrapping_add(next.epoch)).choose(count, count);
+    // Neighbouring seeds have no passes in common.
+    let order = Random::new(Random::new(settings.seed).next_u64().wrapping_add(next.epoch)).choose(count, count);
     let batches = count.div_ceil(settings.batch);
     for (number, batch) in order.chunks(settings.batch).enumerate() {
         report(number)?;
         weights.set_trained_values(&next.values);
         let tape = Tape::new(weights)?;
-        let gradients: Vec<(f64, Vec<f32>)> = threads.run(|| {
-            let image = |&image: &usize| {
-                let loss = network.loss(&tape, &data.training[image].tensors(data.layout)?)?;
-                Ok((scalar(&loss)?, tape.gradient(&loss)?))
-            };
-            batch.par_iter().map(image).collect::<Result<_>>()
-        })?;
-        // In the order of the images, whatever the number of threads.
-        let mut gradient = vec![0.0; next.values.len()];
-        for (_, own) in &gradients {
-            gradient.iter_mut().zip(own).for_each(|(sum, value)| *sum += value / batch.len() as f32);
+        let image = |&image: &usize| {
+            let loss = network.loss(&tape, &data.training[image].tensors(data.layout)?)?;
+            Ok((scalar(&loss)?, tape.gradient(&loss)?))
+        };
+        let mut gradient = try_vec(next.values.len(), 0.0)?;
+        // One image on each thread, since each takes much memory.
+        for images in batch.chunks(threads.count()) {
+            let gradients: Vec<(f64, Vec<f32>)> =
+                threads.run(|| images.par_iter().map(image).collect::<Result<_>>())?;
+            // In the order of the images, whatever the number of threads.
+            for (loss, own) in &gradients {
+                if !loss.is_finite() {
+                    return Ok(f64::NAN);
+                }
+                gradient.iter_mut().zip(own).for_each(|(sum, value)| *sum += value / batch.len() as f32);
+            }
         }
-        if gradients.iter().any(|(loss, _)| !loss.is_finite()) || gradient.iter().any(|value| !value.is_finite()) {
+        if gradient.iter().any(|value| !value.is_finite()) {
             return Ok(f64::NAN);
         }
         let done = (next.epoch as f64 + number as f64 / batches as f64) / settings.epochs as f64;
@@ -266,7 +273,8 @@ fn scalar(loss: &Tensor) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::super::super::super::super::backbone::Tap;
-    use super::super::network::Measured;
+    use super::super::super::layout::Plane;
+    use super::super::network::{Measured, Scores};
     use super::super::ops::Ops;
     use super::super::weights::Weight;
     use super::*;
@@ -280,7 +288,7 @@ mod tests {
             value.affine(1.0, -3.0).and_then(|distance| distance.sqr()?.sum_all()).map_err(failed)
         }
 
-        fn scores<O: Ops>(&self, _: &mut O, _: &[O::Value]) -> Result<Vec<O::Value>> {
+        fn scores<O: Ops>(&self, _: &mut O, _: &[O::Value]) -> Result<Vec<Scores<O::Value>>> {
             Ok(Vec::new())
         }
 
@@ -288,7 +296,7 @@ mod tests {
             Ok(Vec::new())
         }
 
-        fn grids(&self) -> Vec<(usize, usize)> {
+        fn planes(&self) -> Vec<Plane> {
             Vec::new()
         }
     }
