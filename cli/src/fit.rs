@@ -56,7 +56,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
         return Err(Error::new(Status::InvalidOption, message));
     }
     let checkpoint = options.get("checkpoint")?;
-    if !checkpoint.is_empty() && same_file(checkpoint.as_ref(), &arguments.output) {
+    // Several scales have a file each.
+    let parts = (0..options.get("scales")?.split('+').count()).map(|scale| format!("{checkpoint}.{scale}"));
+    let mut checkpoints = std::iter::once(checkpoint.clone()).chain(parts);
+    if !checkpoint.is_empty() && checkpoints.any(|path| same_file(path.as_ref(), &arguments.output)) {
         let message =
             format!("the model and the checkpoint are both to be written to {checkpoint}; give another path to one");
         return Err(Error::new(Status::InvalidOption, message));

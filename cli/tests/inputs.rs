@@ -159,10 +159,12 @@ fn a_truncated_jpeg_is_neither_learnt_nor_scored() {
 fn the_checkpoint_and_the_model_are_two_files() {
     let folder = tempfile::tempdir().unwrap();
     files(folder.path());
-    for checkpoint in ["m.npad", "./m.npad", "good/../m.npad"] {
-        let arguments = format!("fit good -o m.npad --method pefm --set checkpoint={checkpoint}");
+    for (model, checkpoint) in
+        [("m.npad", "m.npad"), ("m.npad", "./m.npad"), ("m.npad", "good/../m.npad"), ("m.1", "m")]
+    {
+        let arguments = format!("fit good -o {model} --method pefm --set checkpoint={checkpoint} --set scales=1+1.6");
         let message = failure(&npad(folder.path(), &arguments).output().unwrap(), 2);
         assert!(message.contains("checkpoint") && message.contains("another path"), "{message}");
-        assert!(!folder.path().join("m.npad").exists());
+        assert!(!folder.path().join(model).exists());
     }
 }

@@ -38,9 +38,10 @@ pub enum npad_log_level {
 pub type npad_log_callback = Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
 /// Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning",
-/// "known defects", "statistics", "centroids", "held-out scores" or, where a network is trained,
+/// "known defects", "statistics", "centroids", "held-out scores" or, where a network is trained, "measuring" or
 /// "training (loss L)" with the least loss L of the held-out images so far; `done` of `total` steps are complete, and
-/// `total` is 0 while it is unknown. Training may end before its last step. Called on the thread that called npad. It must not use the trainer of the call.
+/// `total` is 0 while it is unknown. Training may end before its last step. Called on the thread that called npad. It must
+/// not use the trainer of the call.
 pub type npad_progress_callback =
     Option<unsafe extern "C" fn(stage: *const c_char, done: usize, total: usize, user_data: *mut c_void) -> bool>;
 

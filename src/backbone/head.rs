@@ -1,7 +1,5 @@
 //! Networks that methods make to be run on the features of a backbone.
 
-use std::sync::Arc;
-
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
@@ -19,7 +17,7 @@ const MOST: f32 = 1e12;
 /// An ONNX network that turns the features of one image, given as one list of values, into an anomaly map and, where it has
 /// two output channels, the evidence of the image score. May be called from several threads at once.
 pub struct Head {
-    bytes: Arc<[u8]>,
+    bytes: Vec<u8>,
     device: Device,
     threads: usize,
     inputs: usize,
@@ -36,7 +34,7 @@ impl Head {
     /// [`Status::InvalidModel`] when it is another network, [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when
     /// the device cannot be used, [`Status::OutOfMemory`].
     pub fn open(
-        bytes: Arc<[u8]>,
+        bytes: Vec<u8>,
         inputs: usize,
         (rows, cols): (usize, usize),
         device: Device,

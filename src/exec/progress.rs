@@ -10,7 +10,7 @@ use crate::error::{Error, Result, Status};
 /// Progress of a fit.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step<'a> {
-    /// The current stage: "learning", "known defects", "statistics", "centroids", "held-out scores", or "training (loss L)"
+    /// The current stage: "learning", "known defects", "statistics", "centroids", "measuring", "held-out scores", or "training (loss L)"
     /// with the least loss of the held-out images so far. Training may end before its last step.
     pub stage: &'a str,
     /// Completed steps of this stage.

@@ -184,8 +184,9 @@ pub unsafe extern "C" fn npad_trainer_image_count(trainer: *const npad_trainer) 
 ///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_CANCELLED when the progress
 ///         callback returned false; NPAD_STATUS_WRONG_STATE when the trainer has already finished, when "operating_point"
 ///         needs known defects and there are none, or when it is "catch_all" and a known defect scores no higher than a
-///         typical good image. Where a network is trained also NPAD_STATUS_INVALID_OPTION when the training diverges at every
-///         learning rate that is tried; NPAD_STATUS_WRONG_STATE, NPAD_STATUS_INVALID_MODEL, NPAD_STATUS_INVALID_ARGUMENT,
+///         typical good image. Where a network is trained also NPAD_STATUS_INVALID_OPTION when the training diverges at all of
+///         five learning rates, when the feature maps are too large for a network of 2 GiB, or when the backbone has fewer
+///         outputs than the method needs (pefm: two); NPAD_STATUS_WRONG_STATE, NPAD_STATUS_INVALID_MODEL, NPAD_STATUS_INVALID_ARGUMENT,
 ///         NPAD_STATUS_NOT_FOUND or NPAD_STATUS_IO when the file of the option "checkpoint" belongs to another fit, is no
 ///         checkpoint, is no file, or cannot be read or written
 #[unsafe(no_mangle)]
@@ -212,7 +213,7 @@ pub unsafe extern "C" fn npad_trainer_free(trainer: *mut npad_trainer) {
 /// Fits a model to an array of good images in one call.
 ///
 /// @param images   `count` images; read during the call only
-/// @param count    at least 3; 20 or more are recommended
+/// @param count    at least 3, or 6 where a network is trained; 20 or more are recommended
 /// @param options  options of the fit; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null

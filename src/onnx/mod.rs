@@ -40,19 +40,18 @@ impl Writer {
 
     /// A constant of f32.
     pub fn constant(&mut self, shape: &[usize], values: &[f32]) -> Value {
-        self.initializer(shape, ElementType::Float, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        self.initializer(shape, ElementType::Float, bytes(values, |v| v.to_le_bytes()))
     }
 
     /// A constant that is stored in f16 and converted to f32.
     pub fn half_constant(&mut self, shape: &[usize], values: &[f16]) -> Value {
-        let bytes = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let stored = self.initializer(shape, ElementType::Float16, bytes);
+        let stored = self.initializer(shape, ElementType::Float16, bytes(values, |v| v.to_le_bytes()));
         self.node("Cast", &[&stored], &[("to", Setting::Int(ElementType::Float as i64))])
     }
 
     /// A constant list of integers.
     pub fn integers(&mut self, values: &[i64]) -> Value {
-        self.initializer(&[values.len()], ElementType::Int64, values.iter().flat_map(|v| v.to_le_bytes()).collect())
+        self.initializer(&[values.len()], ElementType::Int64, bytes(values, |v| v.to_le_bytes()))
     }
 
     /// Adds an operator with one output.
@@ -134,6 +133,13 @@ impl Setting<'_> {
         .into();
         attribute
     }
+}
+
+/// The values one after the other, in memory of just their size.
+fn bytes<T: Copy, const N: usize>(values: &[T], of: impl Fn(T) -> [u8; N]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(values.len() * N);
+    values.iter().for_each(|value| bytes.extend(of(*value)));
+    bytes
 }
 
 fn info(value: &Value, shape: &[usize]) -> ValueInfo {

@@ -1,13 +1,12 @@
 //! Scoring with a trained network.
 
-use std::sync::Arc;
-
 use super::super::state::unfit;
 use super::super::{Array, Environment, GridScore, Scorer, State};
 use super::layout::Layout;
 use crate::backbone::{FeatureMap, Head};
 use crate::error::Result;
 use crate::exec::Threads;
+use crate::exec::memory::try_copy;
 use crate::exec::scratch::Pool;
 
 /// Name of the array that has the bytes of the network.
@@ -26,7 +25,7 @@ impl NetworkScorer {
     ///
     /// # Errors
     /// As [`Head::open`].
-    pub fn new(layout: Layout, network: Arc<[u8]>, environment: &Environment) -> Result<Self> {
+    pub fn new(layout: Layout, network: Vec<u8>, environment: &Environment) -> Result<Self> {
         let (rows, cols, _) = layout.shape();
         let head = Head::open(network, layout.len(), (rows, cols), environment.device, environment.threads)?;
         Ok(Self { layout, head, scratch: Pool::default() })
@@ -39,7 +38,7 @@ impl NetworkScorer {
     pub fn load(mut state: State, environment: &Environment) -> Result<Self> {
         let layout = Layout::load(&mut state)?;
         let network = state.take_u8(NETWORK).map_err(|_| unfit(NETWORK))?;
-        Self::new(layout, network.into(), environment)
+        Self::new(layout, network, environment)
     }
 }
 
@@ -67,7 +66,7 @@ impl Scorer for NetworkScorer {
         let mut state = State::default();
         self.layout.save(&mut state);
         let bytes = self.head.bytes();
-        state.put(NETWORK, Array::U8(vec![bytes.len()], bytes.to_vec()));
+        state.put(NETWORK, Array::U8(vec![bytes.len()], try_copy(bytes)?));
         Ok(state)
     }
 }

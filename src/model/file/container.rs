@@ -1,7 +1,7 @@
 //! The model file: safetensors with a checksum over every byte.
 //!
 //! Safetensors is a length, a JSON header and raw arrays: simple to read from any language, safe to map, and nothing in
-//! it is ever executed (unlike pickles). Its header carries npad's own metadata. The checksum stands in the header as
+//! it is executed (unlike pickles) but networks, which ONNX Runtime runs. Its header carries npad's own metadata. The checksum stands in the header as
 //! eight hexadecimal digits and is computed over the whole file with these digits as zeros.
 
 use std::collections::{BTreeMap, HashMap};

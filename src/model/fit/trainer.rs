@@ -213,8 +213,9 @@ impl Trainer {
     /// After a failure, including cancellation, further images may be added and `finish` may be called again.
     ///
     /// # Errors
-    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`] (1 for a resumed fit) or when the images vary too
-    /// little; [`Status::WrongState`] when the option `operating_point` needs known defects and there are none, or no
+    /// [`Status::NotEnoughImages`] with fewer than [`MIN_IMAGES`] (1 for a resumed fit, 6 where a network is trained) or when
+    /// the images vary too little; [`Status::InvalidOption`] when a training diverges or its network would be too large; those
+    /// of the checkpoint's file; [`Status::WrongState`] when the option `operating_point` needs known defects and there are none, or no
     /// usable threshold finds them all; [`Status::Cancelled`] by the progress callback.
     pub fn finish(&mut self) -> Result<Model> {
         let model = self.fit()?.finish()?;

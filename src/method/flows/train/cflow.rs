@@ -8,13 +8,13 @@
 //! log p(x) = -|z|^2 / 2 - D log(2 pi) / 2 + log |det dz/dx|
 //! ```
 //!
-//! The anomaly map is the mean over taps of (max - log p(x) / D), where max is the largest value of good images, resized to
-//! the finest grid.
+//! The anomaly map is the mean over taps of sqrt(2 (max - log p(x) / D)), where max is the largest value of good images, resized
+//! to the finest grid.
 //!
 //! Differences from the paper: features are whitened, and image scores computed from the latent values (see
 //! [`super::super`]); the encoding has 32 values instead of 128, which takes a fifth of the time; all positions of an image
-//! are one step of training; the map is a mean of logarithms, and max is that of the training images instead of the test
-//! images.
+//! are one step of training; the map is a mean of roots of logarithms instead of densities, and max is that of the training
+//! images instead of the test images.
 
 use candle_core::Tensor;
 

@@ -8,12 +8,12 @@
 //! loss = sum over taps of (|z|^2 / 2 - log |det dz/dx|) / number of values
 //! ```
 //!
-//! The anomaly map is the mean over taps of the same quantity at each position, above its least value of good images,
-//! resized to the finest grid.
+//! The anomaly map is the mean over taps of sqrt(2 (l - least)), where l is the same quantity at each position and least its
+//! least value of good images, resized to the finest grid.
 //!
 //! Differences from the paper: features are whitened instead of layer-normalised, and image scores computed from the latent
 //! values (see [`super::super`]). The paper's map is exp(-z^2 / 2) alone. It is 0 for all strong anomalies, so the map is a
-//! mean of logarithms; and without the determinant, positions that vary little are stretched until their noise is the
+//! mean of roots of logarithms; and without the determinant, positions that vary little are stretched until their noise is the
 //! largest value of the map.
 
 use candle_core::Tensor;

@@ -117,12 +117,18 @@ impl<N: Network> Fitter for FlowFitter<N> {
         let network = (self.plan.network)(&self.parameters, layout.planes(), &mut weights, &mut random);
         memory::check(&network, &weights, layout.planes(), threads.count())?;
         self.train(&network, &mut weights, &data, self.identity(sample), (threads, progress))?;
-        let images = || training.iter().map(|image| image.tensors(&layout));
-        threads.run(|| measure(&network, &mut weights, images()))?;
-        let gaussians = Gaussians::new(&network, &weights, images(), threads)?;
+        let (learnt, planes) = (&training, &layout);
+        let images = |pass: usize| {
+            learnt.iter().enumerate().map(move |(number, image)| {
+                progress.report("measuring", pass * learnt.len() + number, 2 * learnt.len())?;
+                image.tensors(planes)
+            })
+        };
+        measure(&network, &mut weights, images(0), threads)?;
+        let gaussians = Gaussians::new(&network, &weights, images(1), threads)?;
         let bytes = Graph { normaliser: &normaliser, network: &network, weights: &weights, gaussians: &gaussians }
             .write(&layout, self.plan.method)?;
-        let scorer = NetworkScorer::new(layout, bytes.into(), &self.environment)?;
+        let scorer = NetworkScorer::new(layout, bytes, &self.environment)?;
         let mut scores = Vec::with_capacity(held_out);
         for number in 0..held_out {
             progress.report("held-out scores", number, held_out)?;

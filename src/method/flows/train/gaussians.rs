@@ -47,7 +47,8 @@ impl Gaussians {
         let (tape, mut moments) = (Tape::new(weights)?, Vec::new());
         let mut count = 0;
         for taps in images {
-            let scores = threads.run(|| network.scores(&mut &tape, &taps?))?;
+            let taps = taps?;
+            let scores = threads.run(|| network.scores(&mut &tape, &taps))?;
             let latents: Vec<Tensor> = scores.into_iter().filter_map(|scores| scores.latent).collect();
             for (index, (latent, plane)) in latents.iter().zip(network.planes()).enumerate() {
                 if index == moments.len() {
@@ -135,8 +136,6 @@ fn add(moments: &mut Moments, latent: &[f32], threads: &Threads) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use nalgebra::{DMatrix, DVector};
 
     use super::super::super::super::Parameters;
@@ -196,8 +195,8 @@ mod tests {
         let map = writer.node("Reshape", &[&input, &shape], &[]);
         let distance = gaussians[0].write(&mut writer, &map);
         writer.output(&distance, &[1, 1, PLANE.rows, PLANE.cols]);
-        let bytes: Arc<[u8]> = writer.finish("distance").into();
-        let head = Head::open(bytes, PLANE.len(), (PLANE.rows, PLANE.cols), Device::default(), 1).unwrap();
+        let head =
+            Head::open(writer.finish("distance"), PLANE.len(), (PLANE.rows, PLANE.cols), Device::default(), 1).unwrap();
         let (mut found, mut none) = (Vec::new(), vec![1.0]);
         // A learnt image and another.
         for latent in [&latents[0], &latents[8]] {

@@ -1,13 +1,15 @@
 //! How much memory training takes.
 //!
-//! candle allocates in ways that end the process when there is no memory. So as much as training needs is asked for once
-//! before it starts, in a way that can fail, and given back.
+//! candle, and the writing of the network, allocate in ways that end the process when there is no memory. So as much as a fit
+//! needs is asked for once before it starts, in a way that can fail, and given back.
+
+use half::f16;
 
 use super::super::layout::Plane;
 use super::network::Network;
 use super::ops::Ops;
 use super::weights::{Convolution, Weight, Weights};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_reserve;
 
 /// The values of one image with the parts of its gradient that exist at a time, and what is lost between blocks of memory,
@@ -19,20 +21,36 @@ const COPIES: usize = 10;
 /// What working memory of candle's matrix product takes at most on each thread.
 const PRODUCT: usize = 8 << 20;
 
-/// Fails if the memory for a training on this number of threads is not there.
+/// Bytes for each value of the covariances of latent values: their statistics, whiteners, and these as part of a file that
+/// exists in pieces and as a whole.
+const COVARIANCE: usize = 12;
+/// Most bytes of a file that ONNX Runtime reads, less what is small in it.
+const LARGEST_FILE: usize = (1 << 31) - (1 << 26);
+
+/// Fails if the memory for a training on this number of threads, and for what is written after it, is not there.
 ///
 /// # Errors
-/// [`crate::error::Status::OutOfMemory`].
+/// [`Status::OutOfMemory`]; [`Status::InvalidOption`] when the network could not be written.
 pub fn check<N: Network>(network: &N, weights: &Weights, planes: &[Plane], threads: usize) -> Result<()> {
     let mut meter = Meter { weights, values: 0 };
     let taps: Vec<Shape> = planes.iter().map(|plane| [plane.channels, plane.rows, plane.cols]).collect();
-    network.scores(&mut meter, &taps)?;
+    let latents = network.scores(&mut meter, &taps)?.into_iter().filter_map(|scores| scores.latent);
+    let covariances = latents.fold(0usize, |sum, [channels, rows, cols]| {
+        sum.saturating_add(rows.saturating_mul(cols).saturating_mul(channels * channels))
+    });
+    if covariances.saturating_mul(size_of::<f16>()) > LARGEST_FILE {
+        let message = "the feature maps have so many positions and channels that the network would be larger than the 2 GiB \
+                       that ONNX Runtime reads; use a smaller size, a larger grid_step, or a backbone with fewer channels";
+        return Err(Error::new(Status::InvalidOption, message));
+    }
     let fixed: usize = weights.entries().iter().map(|entry| entry.values.len()).sum();
     let trained = weights.trained_values().count();
     let of_image = ((WITH_GRADIENT * meter.values as f64) as usize).saturating_add(2 * trained);
     let values = threads.saturating_mul(of_image).saturating_add(COPIES * trained + fixed);
     let mut probe: Vec<u8> = Vec::new();
-    try_reserve(&mut probe, values.saturating_mul(size_of::<f32>()).saturating_add(threads * PRODUCT))
+    let training = values.saturating_mul(size_of::<f32>()).saturating_add(threads.saturating_mul(PRODUCT));
+    let writing = covariances.saturating_mul(COVARIANCE).saturating_add(4 * size_of::<f32>() * (fixed + trained));
+    try_reserve(&mut probe, training.max(writing))
 }
 
 /// Channels, rows and columns.
@@ -133,7 +151,6 @@ mod tests {
     use super::super::super::FASTFLOW;
     use super::super::fastflow;
     use super::*;
-    use crate::error::Status;
     use crate::math::random::Random;
 
     #[test]
@@ -142,9 +159,13 @@ mod tests {
         let mut plane = Plane { rows: 4, cols: 4, channels: 8, step: 1 };
         let network = fastflow::network(&parameters, &[plane], &mut weights, &mut Random::new(0));
         check(&network, &weights, &[plane], 2).unwrap();
-        for side in [1 << 24, 1 << 40] {
+        // Too large for a file, whatever the memory.
+        for side in [1 << 13, 1 << 24, 1 << 40] {
             (plane.rows, plane.cols) = (side, side);
-            assert_eq!(check(&network, &weights, &[plane], 2).unwrap_err().status(), Status::OutOfMemory);
+            let error = check(&network, &weights, &[plane], 2).unwrap_err();
+            assert!(error.status() == Status::InvalidOption && error.message().contains("grid_step"), "{error}");
         }
+        (plane.rows, plane.cols) = (4, 4);
+        assert_eq!(check(&network, &weights, &[plane], 1 << 50).unwrap_err().status(), Status::OutOfMemory);
     }
 }

@@ -7,6 +7,7 @@ use super::ops::Ops;
 use super::tape::{Tape, failed, values};
 use super::weights::{Weight, Weights};
 use crate::error::Result;
+use crate::exec::Threads;
 
 /// What a part of a network makes of a tap.
 pub struct Scores<V> {
@@ -61,12 +62,15 @@ pub fn measure<N: Network>(
     network: &N,
     weights: &mut Weights,
     images: impl Iterator<Item = Result<Vec<Tensor>>>,
+    threads: &Threads,
 ) -> Result<()> {
     let tape = Tape::new(weights)?;
     let mut totals: Vec<(Weight, Measure, Vec<f64>)> = Vec::new();
     let mut count = 0;
     for taps in images {
-        for (index, Measured { weight, measure, map }) in network.measured(&tape, &taps?)?.into_iter().enumerate() {
+        let taps = taps?;
+        let measured = threads.run(|| network.measured(&tape, &taps))?;
+        for (index, Measured { weight, measure, map }) in measured.into_iter().enumerate() {
             let channels = map.dim(0).map_err(failed)?;
             let all = values(&map)?;
             let of_channel = all.chunks_exact(all.len() / channels);

@@ -9,7 +9,7 @@ use super::super::super::{Sample, features::draw};
 use super::super::layout::{Layout, Plane};
 use super::tape::tensor;
 use crate::backbone::FeatureMap;
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_reserve, try_vec};
 use crate::exec::progress::Progress;
@@ -18,6 +18,9 @@ use crate::math::rows::from_vec;
 
 /// Approximate number of feature vectors of a tap that its covariance is estimated from.
 const VECTORS: usize = 30_000;
+
+/// Largest magnitude of a whitened value in training, which f16 has.
+const MOST: f32 = 6e4;
 
 /// The whitening of all taps.
 pub struct Normaliser {
@@ -64,6 +67,11 @@ impl Normaliser {
         }
         let planes = layout.planes().iter().zip(&rows);
         let whitening = |(plane, rows): (&Plane, &Vec<f32>)| {
+            if rows.iter().all(|value| *value == 0.0) {
+                let message = "the features of the good images do not vary at all, so nothing can be learnt from them; add more \
+                               varied images";
+                return Err(Error::new(Status::NotEnoughImages, message));
+            }
             let rows = ndarray::ArrayView2::from_shape((rows.len() / plane.channels, plane.channels), rows);
             Whitening::new(rows.expect("whole rows"))
         };
@@ -86,7 +94,7 @@ impl Normaliser {
         for ((plane, values), (means, whitening)) in planes.zip(self.means.iter().zip(&self.whitenings)) {
             let relative: Vec<f32> = values.iter().zip(means).map(|(value, mean)| value - mean).collect();
             let white = whitening.apply_all(from_vec(relative, plane.channels).view(), threads)?;
-            all.extend(white.t().iter().map(|value| f16::from_f32(*value)));
+            all.extend(white.t().iter().map(|value| f16::from_f32(value.clamp(-MOST, MOST))));
         }
         Ok(Features(all))
     }

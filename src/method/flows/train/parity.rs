@@ -16,6 +16,7 @@ use super::pefm::Pefm;
 use super::tape::{Tape, tensor, values};
 use super::weights::Weights;
 use super::{cflow, fastflow};
+use crate::exec::Threads;
 use crate::math::random::Random;
 use crate::method::Parameters;
 
@@ -89,7 +90,7 @@ impl Vectors {
         close("moves", &moves(&stepped), &moves(&self.trained), 1e-4);
 
         let images = (0..self.images.len()).map(|image| Ok(self.tensors(image)));
-        measure(&network, &mut weights, images).unwrap();
+        measure(&network, &mut weights, images, &Threads::new(2).unwrap()).unwrap();
         let scores = network.scores(&mut &Tape::new(&weights).unwrap(), &self.tensors(1)).unwrap();
         assert_eq!(scores.len(), self.scores.len());
         for (scores, expected) in scores.iter().zip(&self.scores) {

@@ -77,8 +77,8 @@ impl Training {
     /// After a failure, another call continues at the last pass.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] when training diverges at every rate that is tried, [`Status::Cancelled`], and those of
-    /// `save`.
+    /// [`Status::InvalidOption`] when training diverges at the lowest rate that is tried, [`Status::NotEnoughImages`] when the
+    /// loss is not finite before it, [`Status::Cancelled`], and those of `save`.
     pub fn run<N: Network>(
         &mut self,
         network: &N,
@@ -92,6 +92,11 @@ impl Training {
         if self.counters.start.is_nan() {
             weights.set_trained_values(&self.values);
             let loss = held_out_loss(network, weights, data, threads)?;
+            if !loss.is_finite() {
+                let message = "the features of some good images are so far from those of the others that nothing can be learnt \
+                               from them; leave these images out";
+                return Err(Error::new(Status::NotEnoughImages, message));
+            }
             (self.counters.start, self.counters.least) = (loss, loss);
         }
         while self.counters.epoch < settings.epochs && self.counters.since < PATIENCE {
@@ -124,10 +129,10 @@ impl Training {
         }
     }
 
-    /// Accepts a pass that ended with this held-out loss, or starts again from the best state at a lower rate.
+    /// Accepts a pass that ended with this held-out loss, or starts again from the best state at a lower rate. After a failure
+    /// nothing has changed.
     fn conclude(&mut self, next: Next, loss: f64, settings: &Settings) -> Result<()> {
         let counters = &mut self.counters;
-        counters.epoch += 1;
         let limit = counters.start + 1.0 + counters.start.abs() / 2.0;
         if loss.is_nan() || loss > limit {
             if counters.retries == RETRIES {
@@ -144,12 +149,14 @@ impl Training {
                 ));
             }
             log::warn!("the training diverged at the learning rate {}; it goes on at a quarter of it", counters.rate);
+            counters.epoch += 1;
             counters.retries += 1;
             counters.rate /= SLOWER;
             self.values.clone_from(&self.best);
             self.adam = Adam::new(self.values.len());
             return Ok(());
         }
+        counters.epoch += 1;
         (self.adam, self.values) = (next.adam, next.values);
         if loss < counters.least {
             (counters.least, counters.since) = (loss, 0);
