@@ -38,7 +38,6 @@ pub mod image;
 pub mod math;
 pub mod method;
 pub mod model;
-#[cfg(feature = "flows")]
 mod onnx;
 pub mod plugin;
 pub mod postprocess;

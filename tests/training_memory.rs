@@ -6,6 +6,7 @@
 mod common;
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use common::{FLOWS, fit, good_images, options};
@@ -49,9 +50,12 @@ fn main() {
     for method in FLOWS {
         for (size, threads) in [("96", "1"), ("224", "1"), ("224", "3")] {
             LARGEST.store(0, Ordering::Relaxed);
+            let checks = Arc::new(AtomicUsize::new(0));
+            let counted = checks.clone();
             let mut options = options(&[("method", method), ("size", size), ("threads", threads)]);
             options.set_progress(Progress::new(move |step| {
                 if step.stage == "held-out scores" && step.done == 0 {
+                    counted.fetch_add(1, Ordering::Relaxed);
                     let asked = LARGEST.load(Ordering::Relaxed);
                     let taken = MOST_IN_USE.load(Ordering::Relaxed) - BEFORE.load(Ordering::Relaxed);
                     let what = format!("{method} at {size} on {threads}: asked for {asked} bytes, took {taken}");
@@ -62,6 +66,7 @@ fn main() {
                 true
             }));
             fit(&options, &images).unwrap();
+            assert_eq!(checks.load(Ordering::Relaxed), 1);
         }
     }
 }

@@ -27,7 +27,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// Opens a network of one float input [1, 1, 1, `inputs`] and one float output [1, 1 or 2, rows, columns] for these
+    /// Opens a network that [`crate::onnx::check`] accepts, of one float input [1, 1, 1, `inputs`] and one float output [1, 1 or 2, rows, columns] for these
     /// rows and columns, on a device with `threads` threads for each run (0: one per core).
     ///
     /// # Errors
@@ -40,6 +40,10 @@ impl Head {
         device: Device,
         threads: usize,
     ) -> Result<Self> {
+        if let Err(found) = crate::onnx::check(&bytes) {
+            let message = format!("the model's network {found}, which npad does not write; it is refused");
+            return Err(Error::new(Status::InvalidModel, message));
+        }
         let (threads, shape) = (Threads::resolve(threads), (1, rows, cols));
         let mut head = Self { bytes, device, threads, inputs, shape, sessions: Pool::default() };
         let session = head.new_session()?;

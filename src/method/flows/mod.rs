@@ -5,7 +5,7 @@
 //!
 //! # What the networks see
 //!
-//! Each tap on its own grid, whitened: the mean of the position is subtracted, and the result multiplied with the inverse
+//! Each tap on its own grid, as means over cells of the feature map's grid, whitened: the mean of the position is subtracted, and the result multiplied with the inverse
 //! Cholesky factor of the covariance of all positions. A flow of identity steps is then a Gaussian with a mean for each
 //! position, which is where training starts: the last layers of all subnets are zero. The published methods start with
 //! random networks on raw features (FastFlow on features that a layer norm with learnt factors for each position
@@ -21,7 +21,8 @@
 //!
 //! # Training
 //!
-//! A fifth of the good images is held out, but ten of 20 to 50, and half of fewer. Their loss decides when
+//! Networks learn from the images that a fit keeps, as many as 384 MiB of feature maps hold; a warning says so where that is
+//! not all. A fifth of them is held out, but ten of 20 to 50, and half of fewer. Their loss decides when
 //! training ends, and which state of the network is kept; they are scored for the thresholds. The gradient of each image
 //! of a mini-batch is computed on one thread, and gradients are added in the order of the images, so that results do not
 //! depend on the number of threads. Adam (Kingma and Ba 2015) follows them at a rate that falls along a cosine

@@ -90,6 +90,13 @@ impl<N: Network> Fitter for FlowFitter<N> {
             );
             return Err(Error::new(Status::NotEnoughImages, message));
         }
+        if sample.seen() > count {
+            log::warn!(
+                "the network learns from {count} of {} good images, those that a fit keeps; a smaller size or a larger grid_step \
+                 keeps more",
+                sample.seen()
+            );
+        }
         let mut map = FeatureMap::default();
         sample.images()[0].maps[0].read(&mut map)?;
         if map.taps().len() < self.plan.least_taps {

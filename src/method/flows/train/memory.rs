@@ -1,7 +1,8 @@
 //! How much memory training takes.
 //!
 //! candle, and the writing of the network, allocate in ways that end the process when there is no memory. So as much as a fit
-//! needs is asked for once before it starts, in a way that can fail, and given back.
+//! needs is asked for once before it starts, in a way that can fail, and given back. That helps where the system refuses
+//! memory, as with a limit for the process or on Windows, not where it promises more than there is.
 
 use half::f16;
 
