@@ -79,7 +79,9 @@ fn a_warm_score_allocates_nothing() {
     let pixels = [("npad.levels", "pixel+patch+centroids")];
     let tiles = [("size", "320x288"), ("tile", "256")];
     let scales = [("scales", "1+1.6+2"), ("npad.shifts", "5")];
-    for settings in [&one[..], &five, &pixels, &tiles, &scales] {
+    let flow = [("method", "fastflow")];
+    let flows = cfg!(feature = "flows").then_some(&flow[..]);
+    for settings in [&one[..], &five, &pixels, &tiles, &scales].into_iter().chain(flows) {
         let model = fit(&options(settings), &good_images(10)).unwrap();
         let mut line = Line::new(&model, 160, 120);
         assert_eq!(count_after_first(|| line.score()), 0, "allocations for a hundred images with {settings:?}");

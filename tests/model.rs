@@ -317,20 +317,22 @@ fn a_device_that_cannot_be_used_is_an_error() {
 
 #[test]
 fn many_threads_score_with_one_model() {
-    let model = fit(&options(&[]), &good_images(8)).unwrap();
-    let images: Vec<Gray> = (0..4).map(|i| Gray::scratched(120 + 10 * i, 90, i as u64, (30, 30))).collect();
-    let expected: Vec<_> = images.iter().map(|image| model.score(&image.view()).unwrap()).collect();
-    std::thread::scope(|scope| {
-        for thread in 0..8 {
-            let (model, images, expected) = (&model, &images, &expected);
-            scope.spawn(move || {
-                for round in 0..10 {
-                    let i = (thread + round) % images.len();
-                    assert_eq!(model.score(&images[i].view()).unwrap(), expected[i]);
-                }
-            });
-        }
-    });
+    for method in built_in_methods() {
+        let model = fit(&options(&[("method", method)]), &good_images(8)).unwrap();
+        let images: Vec<Gray> = (0..4).map(|i| Gray::scratched(120 + 10 * i, 90, i as u64, (30, 30))).collect();
+        let expected: Vec<_> = images.iter().map(|image| model.score(&image.view()).unwrap()).collect();
+        std::thread::scope(|scope| {
+            for thread in 0..8 {
+                let (model, images, expected) = (&model, &images, &expected);
+                scope.spawn(move || {
+                    for round in 0..10 {
+                        let i = (thread + round) % images.len();
+                        assert_eq!(model.score(&images[i].view()).unwrap(), expected[i]);
+                    }
+                });
+            }
+        });
+    }
 }
 
 /// Models of earlier versions score as they did there.

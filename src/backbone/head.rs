@@ -1,5 +1,7 @@
 //! Networks that methods make to be run on the features of a backbone.
 
+use std::sync::Arc;
+
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
@@ -18,12 +20,13 @@ const MOST: f32 = 1e12;
 /// two output channels, the evidence of the image score. May be called from several threads at once.
 pub struct Head {
     bytes: Vec<u8>,
-    device: Device,
-    threads: usize,
     inputs: usize,
     /// Channels, rows and columns of the output.
     shape: (usize, usize, usize),
-    sessions: Pool<BoundSession>,
+    /// One for all callers: of large inputs it has hundreds of megabytes.
+    session: Arc<Session>,
+    /// What each concurrent caller has for itself.
+    runs: Pool<BoundSession>,
 }
 
 impl Head {
@@ -44,9 +47,15 @@ impl Head {
             let message = format!("the model's network {found}, which npad does not write; it is refused");
             return Err(Error::new(Status::InvalidModel, message));
         }
-        let (threads, shape) = (Threads::resolve(threads), (1, rows, cols));
-        let mut head = Self { bytes, device, threads, inputs, shape, sessions: Pool::default() };
-        let session = head.new_session()?;
+        let session =
+            new_session("the model's network", &bytes, device, Threads::resolve(threads)).map_err(|error| {
+                // Bytes of a model file that are no network are a damaged file; a user's backbone is another matter.
+                if error.status() == Status::Backbone {
+                    Error::new(Status::InvalidModel, error.message())
+                } else {
+                    error
+                }
+            })?;
         let channels = match (session.inputs(), session.outputs()) {
             ([input], [output]) if is(input, &[1, 1, 1, inputs]) => {
                 [1, 2].into_iter().find(|channels| is(output, &[1, *channels, rows, cols]))
@@ -57,8 +66,9 @@ impl Head {
             let message = "the model's network does not have the input and the output that its features need";
             return Err(Error::new(Status::InvalidModel, message));
         };
-        head.shape.0 = channels;
-        head.sessions.put(bound(session)?);
+        let (session, shape) = (Arc::new(session), (channels, rows, cols));
+        let head = Self { bytes, inputs, shape, session, runs: Pool::default() };
+        head.runs.put(head.bind()?);
         Ok(head)
     }
 
@@ -78,8 +88,8 @@ impl Head {
     /// Where there are not as many features as the network has inputs.
     pub fn run(&self, features: &[f32], map: &mut Vec<f32>, evidence: &mut Vec<f32>) -> Result<()> {
         let failed = |e: ort::Error| failure(&e, |cause| format!("the model's network failed: {cause}"));
-        self.sessions.try_with(
-            || bound(self.new_session()?),
+        self.runs.try_with(
+            || self.bind(),
             |session| {
                 let outputs = session.run([1, 1, 1, self.inputs], features).map_err(failed)?;
                 let (_, values) = outputs[0].try_extract_tensor::<f32>().map_err(failed)?;
@@ -99,30 +109,23 @@ impl Head {
         )
     }
 
-    /// Makes the sessions of `calls` concurrent runs.
+    /// Makes what `calls` concurrent runs need.
     ///
     /// # Errors
     /// As [`Head::run`].
     pub fn warm_up(&self, calls: usize) -> Result<()> {
         let features = crate::exec::memory::try_vec(self.inputs, 0.0)?;
         let failed = |e: ort::Error| failure(&e, |cause| format!("the model's network failed: {cause}"));
-        self.sessions.warm_up(
+        self.runs.warm_up(
             calls,
-            || bound(self.new_session()?),
+            || self.bind(),
             |session| session.run([1, 1, 1, self.inputs], &features).map(|_| ()).map_err(failed),
         )
     }
 
-    fn new_session(&self) -> Result<Session> {
-        new_session("the model's network", &self.bytes, self.device, self.threads).map_err(|error| {
-            // Bytes of a model file that are no network are a damaged file; a user's backbone is another matter.
-            if error.status() == Status::Backbone { Error::new(Status::InvalidModel, error.message()) } else { error }
-        })
+    fn bind(&self) -> Result<BoundSession> {
+        BoundSession::new(self.session.clone()).map_err(|e| Error::new(Status::InvalidModel, e.to_string()))
     }
-}
-
-fn bound(session: Session) -> Result<BoundSession> {
-    BoundSession::new(session).map_err(|e| Error::new(Status::InvalidModel, e.to_string()))
 }
 
 /// Whether it is a tensor of f32 with this shape.

@@ -63,8 +63,8 @@ impl Network {
 
 /// An ONNX network with one image input and one or more feature maps as outputs.
 ///
-/// `ort` runs a session only through `&mut`, so each concurrent caller takes a session from a pool. All models of a
-/// process with the same network, device and number of threads share the pool.
+/// Each concurrent caller takes a session with threads of its own from a pool. All models of a process with the same
+/// network, device and number of threads share the pool.
 pub struct OnnxBackbone {
     network: Network,
     device: Device,
@@ -255,7 +255,7 @@ fn unfit(found: &str) -> Error {
 }
 
 fn bound(session: Session) -> Result<BoundSession> {
-    BoundSession::new(session).map_err(|e| unfit(&e.to_string()))
+    BoundSession::new(Arc::new(session)).map_err(|e| unfit(&e.to_string()))
 }
 
 /// Checks inputs and outputs without a run; dynamic dimensions are -1 and are checked when the network runs. Returns

@@ -2,17 +2,19 @@
 //!
 //! `ort`'s own `run` makes a handful of small objects each time: names, handles, a list of outputs. Here names are made once and
 //! the outputs of a shape's first run are written to again by those that follow. What is left, a handle on the caller's
-//! pixels, is ONNX Runtime's.
+//! pixels, is ONNX Runtime's. It also wants a session for itself, while ONNX Runtime lets several threads run one on CPUs
+//! and CUDA.
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_char};
-use std::ptr::{null, null_mut};
+use std::ptr::{NonNull, null, null_mut};
+use std::sync::Arc;
 
 use ort::AsPointer;
 use ort::memory::MemoryInfo;
 use ort::session::Session;
 use ort::sys::{ONNXTensorElementDataType, OrtStatusPtr, OrtValue};
-use ort::value::{DynValue, TensorRef};
+use ort::value::DynValue;
 
 use super::MAX_TAPS;
 
@@ -20,14 +22,14 @@ use super::MAX_TAPS;
 /// to nine sizes (first, inner and last ones along both axes), and several models of different sizes share a session.
 const SHAPES: usize = 32;
 
-/// A session with the outputs of its last runs.
+/// A session with the outputs of its last runs. Several may share one session, and run at the same time.
 pub struct BoundSession {
-    session: Session,
+    /// The latest first.
+    bindings: Vec<Binding>,
     input: CString,
     outputs: Vec<CString>,
     memory: MemoryInfo<'static>,
-    /// The latest first.
-    bindings: Vec<Binding>,
+    session: Arc<Session>,
 }
 
 /// The outputs of one shape of input.
@@ -41,13 +43,13 @@ impl BoundSession {
     ///
     /// # Errors
     /// When a name cannot be passed on.
-    pub fn new(session: Session) -> ort::Result<Self> {
+    pub fn new(session: Arc<Session>) -> ort::Result<Self> {
         let name = |name: &str| CString::new(name).map_err(ort::Error::wrap);
         Ok(Self {
+            bindings: Vec::with_capacity(SHAPES),
             input: name(session.inputs()[0].name())?,
             outputs: session.outputs().iter().map(|output| name(output.name())).collect::<ort::Result<_>>()?,
             memory: MemoryInfo::default(),
-            bindings: Vec::with_capacity(SHAPES),
             session,
         })
     }
@@ -58,35 +60,33 @@ impl BoundSession {
     /// Errors of ONNX Runtime.
     pub fn run(&mut self, shape: [usize; 4], input: &[f32]) -> ort::Result<&[DynValue]> {
         assert_eq!(input.len(), shape.iter().product::<usize>(), "the input has its shape");
-        match self.bindings.iter().position(|binding| binding.shape == shape) {
-            Some(at) => {
-                self.bindings[..=at].rotate_right(1);
-                self.run_bound(input)?;
-            }
-            None => {
-                let outputs = self.session.run(ort::inputs![TensorRef::from_array_view((shape, input))?])?;
-                let values = outputs.into_iter().map(|(_, value)| value).collect();
-                self.bindings.truncate(SHAPES - 1);
-                self.bindings.insert(0, Binding { shape, values });
-            }
+        let mut outputs = [null_mut(); MAX_TAPS];
+        if let Some(at) = self.bindings.iter().position(|binding| binding.shape == shape) {
+            self.bindings[..=at].rotate_right(1);
+            outputs.iter_mut().zip(&mut self.bindings[0].values).for_each(|(to, value)| *to = value.ptr_mut());
+            self.run_into(shape, input, &mut outputs)?;
+        } else {
+            self.run_into(shape, input, &mut outputs)?;
+            let made = outputs[..self.outputs.len()].iter().filter_map(|output| NonNull::new(*output));
+            // SAFETY: ONNX Runtime has just made them for this call, with the session's allocator.
+            let values = made.map(|output| unsafe { DynValue::from_ptr(output, Some(self.session.allocator())) });
+            let values = values.collect();
+            self.bindings.truncate(SHAPES - 1);
+            self.bindings.insert(0, Binding { shape, values });
         }
         Ok(&self.bindings[0].values)
     }
 
-    /// Runs into the outputs of the first binding.
-    fn run_bound(&mut self, input: &[f32]) -> ort::Result<()> {
-        let Self { session, memory, bindings, .. } = self;
-        let Binding { shape, values } = &mut bindings[0];
-        let (mut names, mut outputs) = ([null::<c_char>(); MAX_TAPS], [null_mut::<OrtValue>(); MAX_TAPS]);
-        for ((name, output), (of, value)) in names.iter_mut().zip(&mut outputs).zip(self.outputs.iter().zip(values)) {
-            (*name, *output) = (of.as_ptr(), value.ptr_mut());
-        }
+    /// Runs into these outputs; into those that are null, ONNX Runtime writes new ones.
+    fn run_into(&self, shape: [usize; 4], input: &[f32], outputs: &mut [*mut OrtValue; MAX_TAPS]) -> ort::Result<()> {
+        let mut names = [null::<c_char>(); MAX_TAPS];
+        names.iter_mut().zip(&self.outputs).for_each(|(to, name)| *to = name.as_ptr());
         let shape = shape.map(|side| side as i64);
         let mut handle = null_mut();
         // SAFETY: the handle is on memory of that shape, which outlives it; ONNX Runtime only reads from an input.
         check(unsafe {
             (ort::api().CreateTensorWithDataAsOrtValue)(
-                memory.ptr(),
+                self.memory.ptr(),
                 input.as_ptr().cast_mut().cast(),
                 size_of_val(input),
                 shape.as_ptr(),
@@ -95,11 +95,11 @@ impl BoundSession {
                 &raw mut handle,
             )
         })?;
-        // SAFETY: the session is this call's alone; one input, and as many names as outputs, which are those of a run on an
-        // input of this shape.
+        // SAFETY: several threads may run a session; one input, and as many names as outputs, which are null or those of
+        // an earlier run of this caller on an input of this shape.
         let status = unsafe {
             (ort::api().Run)(
-                session.ptr().cast_mut(),
+                self.session.ptr().cast_mut(),
                 null(),
                 [self.input.as_ptr()].as_ptr(),
                 [handle.cast_const()].as_ptr(),

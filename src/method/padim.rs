@@ -66,7 +66,7 @@ impl Method for Padim {
 }
 
 fn config(parameters: &Parameters) -> NpadConfig {
-    let ridge = parameters.number("padim.regularisation").expect("checked when set");
+    let ridge = parameters.number("padim.regularisation");
     let selection =
         if parameters.text("padim.selection") == "random" { Selection::Random } else { Selection::WithinPosition };
     let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge };

@@ -200,9 +200,9 @@ impl Parameters {
         self.text(name).parse().expect("checked when set")
     }
 
-    /// The value of a number; none for a word.
-    pub fn number(&self, name: &str) -> Option<f64> {
-        self.text(name).parse().ok()
+    /// The value of a number that is no word.
+    pub fn number(&self, name: &str) -> f64 {
+        self.text(name).parse().expect("checked when set")
     }
 
     /// Whether the value, a set of words, has this one.
@@ -241,10 +241,10 @@ mod tests {
         {
             parameters.set(name, value).unwrap();
         }
-        assert_eq!(parameters.number("m.number"), Some(0.01));
+        assert_eq!((parameters.number("m.number"), parameters.number("m.mixed")), (0.01, 0.25));
         assert!(parameters.includes("m.set", "c") && !parameters.includes("m.set", "b"));
         parameters.set("m.mixed", "auto").unwrap();
-        assert_eq!(parameters.number("m.mixed"), None);
+        assert_eq!(parameters.text("m.mixed"), "auto");
     }
 
     #[test]

@@ -260,7 +260,6 @@ pub struct NpadConfig {
 impl NpadConfig {
     fn new(parameters: &Parameters) -> Self {
         let levels = |name: &str| std::array::from_fn(|level| parameters.includes(name, LEVELS[level]));
-        let number = |name: &str| parameters.number(name).expect("checked when set");
         Self {
             map_levels: levels("npad.levels"),
             image_levels: levels("npad.image_levels"),
@@ -275,7 +274,7 @@ impl NpadConfig {
                 _ => Selection::Random,
             },
             radius: parameters.count("npad.neighbourhood") / 2,
-            power: number("npad.similarity_power"),
+            power: parameters.number("npad.similarity_power"),
             patch: parameters.count("npad.patch"),
             block: match parameters.text("npad.block") {
                 "1x1" => (1, 1),
@@ -290,9 +289,9 @@ impl NpadConfig {
                 },
                 share: match parameters.text("npad.shrinkage") {
                     "estimated" => Share::Estimated,
-                    _ => Share::Fixed(number("npad.shrinkage")),
+                    _ => Share::Fixed(parameters.number("npad.shrinkage")),
                 },
-                ridge: number("npad.regularisation"),
+                ridge: parameters.number("npad.regularisation"),
             },
             centroids: parameters.count("npad.centroids"),
             centroid_patch: parameters.count("npad.centroid_patch"),

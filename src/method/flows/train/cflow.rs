@@ -33,7 +33,7 @@ const NORMAL: f64 = 0.918_938_533_204_672_7;
 pub fn network(parameters: &Parameters, planes: &[Plane], weights: &mut Weights, random: &mut Random) -> Densities {
     let steps = parameters.count("cflow.steps");
     let values = parameters.count("cflow.encoding").next_multiple_of(4);
-    let clamp = parameters.number("cflow.clamp").unwrap_or(1.9) as f32;
+    let clamp = parameters.number("cflow.clamp") as f32;
     let mut tap = |plane: &Plane| {
         let shape = Shape { channels: plane.channels, condition: values, clamp };
         let hidden = 2 * (plane.channels.div_ceil(2) + values);

@@ -28,8 +28,8 @@ use crate::math::random::Random;
 /// A network for these taps.
 pub fn network(parameters: &Parameters, planes: &[Plane], weights: &mut Weights, random: &mut Random) -> Densities {
     let steps = parameters.count("fastflow.steps");
-    let ratio = parameters.number("fastflow.hidden").unwrap_or(1.0);
-    let clamp = parameters.number("fastflow.clamp").unwrap_or(2.0) as f32;
+    let ratio = parameters.number("fastflow.hidden");
+    let clamp = parameters.number("fastflow.clamp") as f32;
     let mut tap = |plane: &Plane| {
         let channels = plane.channels;
         let shape = Shape { channels, condition: 0, clamp };

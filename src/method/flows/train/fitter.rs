@@ -52,7 +52,7 @@ impl<N: Network> FlowFitter<N> {
         let settings = Settings {
             epochs: parameters.count(&format!("{}.epochs", plan.method)) as u64,
             batch: parameters.count(&format!("{}.batch", plan.method)),
-            rate: parameters.number(&rate_option).unwrap_or(1e-3),
+            rate: parameters.number(&rate_option),
             seed,
             rate_option,
         };

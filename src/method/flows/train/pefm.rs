@@ -3,17 +3,18 @@
 //!
 //! An encoder, a coder that both directions share, and a decoder map features s to features t and t to s; an encoding of
 //! the position is an input of the encoders. Training minimises the squared errors of both directions. The anomaly map is
-//! the error of each direction, each channel divided by its mean over good images, as the paper's:
+//! the error of each direction, each channel divided by its mean over good images:
 //!
 //! ```text
-//! score = (mean over channels of (s - s')^2 / v_s  +  mean over channels of (t - t')^2 / v_t) / 2
+//! score = sqrt((mean over channels of (s - s')^2 / v_s  +  mean over channels of (t - t')^2 / v_t) / 2)
 //! ```
 //!
 //! resized to the finest grid, and the mean over pairs.
 //!
 //! Differences from the paper: the two sets are successive taps of one backbone instead of the same stage of two, on one
 //! grid, that of the middle tap; features are whitened (see [`super::super`]), so that the networks need no batch norm; v is a
-//! value for each channel, not for each channel and position.
+//! value for each channel, not for each channel and position; the score is the root of the paper's, a distance as that of
+//! the other methods, whose largest values on good images lie closer together.
 
 use candle_core::Tensor;
 
@@ -144,7 +145,8 @@ impl Network for Pefm {
         pairs
             .map(|(pair, [of_t, of_s])| {
                 let (of_t, of_s) = (pair.forward.score(ops, of_t)?, pair.backward.score(ops, of_s)?);
-                Ok(Scores { map: ops.add(&of_t, &of_s)?, latent: None })
+                let square = ops.add(&of_t, &of_s)?;
+                Ok(Scores { map: ops.sqrt(&square)?, latent: None })
             })
             .collect()
     }

@@ -135,7 +135,7 @@ impl Training {
         let counters = &mut self.counters;
         let limit = counters.start + 1.0 + counters.start.abs() / 2.0;
         if loss.is_nan() || loss > limit {
-            if counters.retries == RETRIES {
+            if counters.retries >= RETRIES {
                 return Err(Error::new(
                     Status::InvalidOption,
                     format!(
