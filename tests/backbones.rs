@@ -28,6 +28,20 @@ fn batches_are_scored_as_their_images_are_whatever_the_backbone_takes_at_once() 
     }
 }
 
+/// ONNX Runtime would return the caller's pixels for such an output.
+#[test]
+fn a_backbone_with_its_input_as_an_output_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.onnx");
+    let (image, fine) = (network::value("image", 1, &[1, 3, 0, 0]), network::value("fine", 1, &[1, 3, 0, 0]));
+    let nodes = [network::pooling("image", "fine", 4)];
+    for outputs in [vec![fine, image.clone()], vec![image.clone()]] {
+        std::fs::write(&path, network::model(&nodes, std::slice::from_ref(&image), &outputs)).unwrap();
+        let error = Trainer::new(&options(&[("backbone", path.to_str().unwrap())])).err().unwrap();
+        assert!(error.status() == Status::Backbone && error.message().contains("'image' is its input"), "{error}");
+    }
+}
+
 #[test]
 fn small_images_run_together_and_large_ones_alone() {
     let backbone = BackboneSpec::Builtin.open(Device::CPU, 1).unwrap();

@@ -37,6 +37,6 @@ fn a_network_has_its_threads_and_no_others() {
         let (before, calls) = (thread_count(), Threads::resolve(0).min(2));
         model.warm_up(160, 120).unwrap();
         let backbones = 2 * (calls - 1);
-        assert_eq!(thread_count() - before, backbones, "{method}: each call has a session of the backbone alone");
+        assert_eq!(thread_count(), before + backbones, "{method}: each call has a session of the backbone alone");
     }
 }

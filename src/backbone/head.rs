@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
+use prost::bytes::Bytes;
 
 use super::device::Device;
 use super::onnx::{failure, new_session};
@@ -19,7 +20,7 @@ const MOST: f32 = 1e12;
 /// An ONNX network that turns the features of one image, given as one list of values, into an anomaly map and, where it has
 /// two output channels, the evidence of the image score. May be called from several threads at once.
 pub struct Head {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     inputs: usize,
     /// Channels, rows and columns of the output.
     shape: (usize, usize, usize),
@@ -43,8 +44,9 @@ impl Head {
         device: Device,
         threads: usize,
     ) -> Result<Self> {
-        if let Err(found) = crate::onnx::check(&bytes) {
-            let message = format!("the model's network {found}, which npad does not write; it is refused");
+        let bytes = Bytes::from(bytes);
+        if let Err(found) = crate::onnx::check(bytes.clone()) {
+            let message = format!("the model's network {found}; npad writes no such network, and it is refused");
             return Err(Error::new(Status::InvalidModel, message));
         }
         let session =

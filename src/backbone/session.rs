@@ -42,12 +42,17 @@ impl BoundSession {
     /// Wraps a session with one input and at most [`MAX_TAPS`] outputs.
     ///
     /// # Errors
-    /// When a name cannot be passed on.
+    /// When an output is the input itself, or a name cannot be passed on.
     pub fn new(session: Arc<Session>) -> ort::Result<Self> {
+        let input = session.inputs()[0].name();
+        // ONNX Runtime would return the caller's memory for it, which later runs must not write to.
+        if session.outputs().iter().any(|output| output.name() == input) {
+            return Err(ort::Error::new(format!("its output '{input}' is its input")));
+        }
         let name = |name: &str| CString::new(name).map_err(ort::Error::wrap);
         Ok(Self {
             bindings: Vec::with_capacity(SHAPES),
-            input: name(session.inputs()[0].name())?,
+            input: name(input)?,
             outputs: session.outputs().iter().map(|output| name(output.name())).collect::<ort::Result<_>>()?,
             memory: MemoryInfo::default(),
             session,
@@ -68,7 +73,7 @@ impl BoundSession {
         } else {
             self.run_into(shape, input, &mut outputs)?;
             let made = outputs[..self.outputs.len()].iter().filter_map(|output| NonNull::new(*output));
-            // SAFETY: ONNX Runtime has just made them for this call, with the session's allocator.
+            // SAFETY: ONNX Runtime has just made them for this call, with the session's allocator, since none is the input.
             let values = made.map(|output| unsafe { DynValue::from_ptr(output, Some(self.session.allocator())) });
             let values = values.collect();
             self.bindings.truncate(SHAPES - 1);

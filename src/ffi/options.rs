@@ -61,6 +61,9 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 /// - "call_timeout" (none): milliseconds that a blocked scoring call waits before it returns NPAD_STATUS_TIMED_OUT; 0:
 ///   it returns at once, "none": no limit
 /// - "seed" (0): seed of the random number generator of a fit
+/// - "checkpoint" (empty): path of the file in which a fit of "fastflow", "cflow" or "pefm" keeps its state: the same fit
+///   continues from it after a crash. Several scales have a file each, whose names end in .0, .1 and so on. The files
+///   stay after the fit; other methods refuse the option
 /// - "date" (today): day of the fit or the recalibration, which the model records: "today" (in UTC), a day such as
 ///   "2026-11-30", or "none" for no record. With "today" the same fit gives another model file on another day
 /// - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::file::container::Container;
-use super::file::write_file;
+use super::file::{read_if_plausible, write_file};
 use crate::error::{Error, Result, Status};
 use crate::method::{Checkpoint, State};
 
@@ -35,7 +35,7 @@ impl Checkpoint for FileCheckpoint {
             let message = format!("the checkpoint {path} is not a file; give the option checkpoint another path");
             return Err(Error::new(Status::InvalidArgument, message));
         }
-        let bytes = match std::fs::read(&self.0) {
+        let bytes = match read_if_plausible(&self.0) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(format_args!("cannot read the checkpoint {path}"), &error)),

@@ -1,6 +1,12 @@
-//! The messages of ONNX's published format (onnx.proto, IR version 8) that the networks of this library need.
+//! The messages of ONNX's published format (onnx.proto) that the networks of this library need, and the fields that no
+//! network of this library has but others may.
 
 use prost::Message;
+use prost::bytes::Bytes;
+
+/// ONNX's format and operators, which ONNX Runtime 1.12 and later read.
+pub const IR_VERSION: i64 = 8;
+pub const OPSET: i64 = 17;
 
 /// A network and the operators that it is written in.
 #[derive(Clone, PartialEq, Message)]
@@ -15,7 +21,14 @@ pub struct Model {
     pub producer_version: String,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
+    /// Never written.
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Anything>,
 }
+
+/// A message whose fields are passed over.
+#[derive(Clone, PartialEq, Message)]
+pub struct Anything {}
 
 /// A version of a set of operators; the standard set has no domain.
 #[derive(Clone, PartialEq, Message)]
@@ -39,6 +52,9 @@ pub struct Graph {
     pub input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
     pub output: Vec<ValueInfo>,
+    /// Never written.
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<Anything>,
 }
 
 /// An operator with the names of its inputs and outputs.
@@ -54,6 +70,9 @@ pub struct Node {
     pub op_type: String,
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<Attribute>,
+    /// Never written: the standard operators have none.
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
 /// A setting of an operator.
@@ -84,6 +103,29 @@ pub enum AttributeType {
     Ints = 7,
 }
 
+/// The value of an operator's setting.
+#[derive(Debug, Clone, Copy)]
+pub enum Setting<'a> {
+    /// An integer.
+    Int(i64),
+    /// Integers.
+    Ints(&'a [i64]),
+    /// A word.
+    Word(&'a str),
+}
+
+impl Attribute {
+    /// The setting of the message, if it is of a kind that this library writes.
+    pub fn setting(&self) -> Option<Setting<'_>> {
+        match AttributeType::try_from(self.r#type) {
+            Ok(AttributeType::Int) => Some(Setting::Int(self.i)),
+            Ok(AttributeType::Ints) => Some(Setting::Ints(&self.ints)),
+            Ok(AttributeType::String) => std::str::from_utf8(&self.s).ok().map(Setting::Word),
+            _ => None,
+        }
+    }
+}
+
 /// A constant.
 #[derive(Clone, PartialEq, Message)]
 pub struct Tensor {
@@ -94,8 +136,14 @@ pub struct Tensor {
     #[prost(string, tag = "8")]
     pub name: String,
     /// Little-endian.
-    #[prost(bytes = "vec", tag = "9")]
-    pub raw_data: Vec<u8>,
+    #[prost(bytes = "bytes", tag = "9")]
+    pub raw_data: Bytes,
+    /// Never written: where it is stored otherwise than in the file.
+    #[prost(message, repeated, tag = "13")]
+    pub external_data: Vec<Anything>,
+    /// 0: in the file.
+    #[prost(int32, tag = "14")]
+    pub data_location: i32,
 }
 
 /// The type of a tensor's elements.

@@ -1,11 +1,13 @@
 //! ONNX files: writing networks, and checking them when they come back.
 
 mod check;
-#[cfg(feature = "flows")]
 mod messages;
-#[cfg(feature = "flows")]
+mod shapes;
+#[cfg(any(test, feature = "flows"))]
 mod writer;
 
 pub use check::check;
 #[cfg(feature = "flows")]
-pub use writer::{Setting, Value, Writer};
+pub use messages::Setting;
+#[cfg(any(test, feature = "flows"))]
+pub use writer::{Value, Writer};

@@ -4,13 +4,9 @@ use half::f16;
 use prost::Message;
 
 use super::messages::{
-    Attribute, AttributeType, Dimension, ElementType, Graph, Model, Node, OperatorSet, Shape, Tensor, TensorType, Type,
-    ValueInfo,
+    Attribute, AttributeType, Dimension, ElementType, Graph, IR_VERSION, Model, Node, OPSET, OperatorSet, Setting,
+    Shape, Tensor, TensorType, Type, ValueInfo,
 };
-
-/// ONNX's format and operators, which ONNX Runtime 1.12 and later read.
-const IR_VERSION: i64 = 8;
-const OPSET: i64 = 17;
 
 /// A value of a graph: an input, a constant or the output of a node. All belong to the graph that they come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +56,8 @@ impl Writer {
             output: vec![output.0.clone()],
             name: output.0.clone(),
             op_type: operator.to_owned(),
-            attribute: settings.iter().map(|(name, setting)| setting.attribute(name)).collect(),
+            attribute: settings.iter().map(|(name, setting)| attribute(name, *setting)).collect(),
+            domain: String::new(),
         });
         output
     }
@@ -79,6 +76,7 @@ impl Writer {
             producer_name: "npad".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             graph: Some(self.graph),
+            functions: Vec::new(),
         }
         .encode_to_vec()
     }
@@ -89,7 +87,8 @@ impl Writer {
             dims: shape.iter().map(|side| *side as i64).collect(),
             data_type: element.into(),
             name: value.0.clone(),
-            raw_data,
+            raw_data: raw_data.into(),
+            ..Tensor::default()
         });
         value
     }
@@ -100,37 +99,25 @@ impl Writer {
     }
 }
 
-/// The value of an operator's setting.
-#[derive(Debug, Clone, Copy)]
-pub enum Setting<'a> {
-    /// An integer.
-    Int(i64),
-    /// Integers.
-    Ints(&'a [i64]),
-    /// A word.
-    Word(&'a str),
-}
-
-impl Setting<'_> {
-    fn attribute(&self, name: &str) -> Attribute {
-        let mut attribute = Attribute { name: name.to_owned(), ..Attribute::default() };
-        attribute.r#type = match self {
-            Self::Int(value) => {
-                attribute.i = *value;
-                AttributeType::Int
-            }
-            Self::Ints(values) => {
-                attribute.ints = values.to_vec();
-                AttributeType::Ints
-            }
-            Self::Word(word) => {
-                attribute.s = word.as_bytes().to_vec();
-                AttributeType::String
-            }
+/// A setting as a message.
+fn attribute(name: &str, setting: Setting<'_>) -> Attribute {
+    let mut attribute = Attribute { name: name.to_owned(), ..Attribute::default() };
+    attribute.r#type = match setting {
+        Setting::Int(value) => {
+            attribute.i = value;
+            AttributeType::Int
         }
-        .into();
-        attribute
+        Setting::Ints(values) => {
+            attribute.ints = values.to_vec();
+            AttributeType::Ints
+        }
+        Setting::Word(word) => {
+            attribute.s = word.as_bytes().to_vec();
+            AttributeType::String
+        }
     }
+    .into();
+    attribute
 }
 
 /// The values one after the other, in memory of just their size.

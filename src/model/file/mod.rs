@@ -260,15 +260,20 @@ impl Metadata {
 
 fn read(path: &Path) -> Result<Vec<u8>> {
     let failed = |e: std::io::Error| Error::io(format_args!("cannot read the model {}", path.display()), &e);
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let length = usize::try_from(file.metadata().map_err(failed)?.len()).unwrap_or(usize::MAX);
+    read_if_plausible(path).map_err(failed)
+}
+
+/// Reads a file; of what is no container, however large it is, only the beginning.
+pub(super) fn read_if_plausible(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut file = std::fs::File::open(path)?;
+    let length = usize::try_from(file.metadata()?.len()).unwrap_or(usize::MAX);
     let mut bytes = Vec::new();
-    (&mut file).take(container::PREFIX as u64).read_to_end(&mut bytes).map_err(failed)?;
-    // What is no model is not read, however large it is.
+    (&mut file).take(container::PREFIX as u64).read_to_end(&mut bytes)?;
     if container::is_plausible(&bytes) {
-        let mut all = huge_pages::try_with_capacity(length.max(bytes.len()))?;
+        let all = huge_pages::try_with_capacity(length.max(bytes.len()));
+        let mut all = all.map_err(|_| std::io::ErrorKind::OutOfMemory)?;
         all.append(&mut bytes);
-        file.read_to_end(&mut all).map_err(failed)?;
+        file.read_to_end(&mut all)?;
         bytes = all;
     }
     Ok(bytes)

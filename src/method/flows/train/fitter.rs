@@ -170,7 +170,7 @@ impl<N: Network> FlowFitter<N> {
         };
         let mut training = match (last, saved) {
             (Some(training), _) => training,
-            (None, Some(state)) => Training::load(weights, state)?,
+            (None, Some(state)) => Training::load(weights, &self.settings, state)?,
             (None, None) => {
                 let training = Training::new(weights, &self.settings);
                 // A file that cannot be written is noticed before minutes of training.

@@ -190,7 +190,15 @@ impl Training {
     ///
     /// # Errors
     /// [`Status::InvalidModel`] when the state is inconsistent.
-    pub fn load(weights: &Weights, mut state: State) -> Result<Self> {
+    pub fn load(weights: &Weights, settings: &Settings, state: State) -> Result<Self> {
+        Self::read(weights, settings, state).map_err(|_| {
+            let message =
+                "the checkpoint is damaged; it is left as it is. Delete it, or give the option checkpoint another path";
+            Error::new(Status::InvalidModel, message)
+        })
+    }
+
+    fn read(weights: &Weights, settings: &Settings, mut state: State) -> Result<Self> {
         let count = weights.trained_values().count();
         let mut take = |name: &str| state.take_f32(name, &[count]);
         let (values, best, first, second) = (take("values")?, take("best")?, take("first")?, take("second")?);
@@ -201,7 +209,7 @@ impl Training {
             .collect();
         let [epoch, rate, retries, start, least, since, steps] = words[..] else { return Err(unfit("counters")) };
         let [rate, start, least] = [rate, start, least].map(f64::from_bits);
-        if !(rate > 0.0 && rate.is_finite()) || start.is_infinite() || least.is_infinite() {
+        if !(rate > 0.0 && rate <= settings.rate) || start.is_infinite() || least.is_infinite() {
             return Err(unfit("counters"));
         }
         let counters = Counters { epoch, rate, retries, start, least, since };
@@ -321,7 +329,7 @@ mod tests {
         let threads = Threads::new(2).unwrap();
         let mut save = |training: &Training| {
             assert_eq!(
-                Training::load(&weights_of_one(), training.state()).unwrap(),
+                Training::load(&weights_of_one(), &settings, training.state()).unwrap(),
                 *training,
                 "a state survives saving"
             );
@@ -335,6 +343,15 @@ mod tests {
         let mut weights = Weights::default();
         weights.trained(&[1], vec![0.0]);
         weights
+    }
+
+    #[test]
+    fn a_state_of_a_higher_rate_is_damaged() {
+        let settings = |rate| Settings { epochs: 1, batch: 2, rate, seed: 0, rate_option: "rate".to_owned() };
+        let state = || Training::new(&weights_of_one(), &settings(2.0)).state();
+        assert!(Training::load(&weights_of_one(), &settings(2.0), state()).is_ok());
+        let error = Training::load(&weights_of_one(), &settings(1.0), state()).unwrap_err();
+        assert!(error.status() == Status::InvalidModel && error.message().contains("checkpoint"), "{error}");
     }
 
     #[test]
