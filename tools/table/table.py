@@ -243,7 +243,8 @@ def main():
         f"Image AUROC / pixel AUROC / AUPRO, means of {SEEDS} seeds.\n\n"
         f"{ablation_table(datasets, ablations)}\n\n"
         "## Methods that train a network\n\n"
-        "Image AUROC / pixel AUROC / AUPRO with one seed; the last columns are means of the sets with masks.\n\n"
+        "Image AUROC / pixel AUROC / AUPRO with one seed; the last columns are means of the sets with masks, times beside "
+        "whatever else the machine did.\n\n"
         f"{flow_table(datasets, flows)}\n",
         encoding="utf-8",
     )
