@@ -271,7 +271,7 @@ pub(super) fn read_if_plausible(path: &Path) -> std::io::Result<Vec<u8>> {
     (&mut file).take(container::PREFIX as u64).read_to_end(&mut bytes)?;
     if container::is_plausible(&bytes) {
         let all = huge_pages::try_with_capacity(length.max(bytes.len()));
-        let mut all = all.map_err(|_| std::io::ErrorKind::OutOfMemory)?;
+        let mut all = all.map_err(|e| std::io::Error::new(std::io::ErrorKind::OutOfMemory, e.message().to_owned()))?;
         all.append(&mut bytes);
         file.read_to_end(&mut all)?;
         bytes = all;
