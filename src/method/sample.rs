@@ -8,12 +8,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::check_shape;
 use crate::backbone::{FeatureMap, Tap};
 use crate::error::Result;
 use crate::exec::memory::try_vec;
+use crate::math::kernels::{narrow, widen};
 use crate::math::random::Random;
 
 /// Maximum memory of a sample in bytes.
@@ -40,7 +40,7 @@ impl HalfMap {
     /// [`crate::error::Status::OutOfMemory`].
     pub fn new(map: &FeatureMap) -> Result<Self> {
         let mut values = try_vec(map.as_slice().len(), f16::ZERO)?;
-        values.convert_from_f32_slice(map.as_slice());
+        narrow(map.as_slice(), &mut values);
         let channels = map.channels();
         Ok(Self {
             shape: map.shape(),
@@ -84,11 +84,11 @@ impl HalfMap {
         out.reshape(self.shape)?;
         out.set_taps(self.taps.iter().copied());
         if self.channels.len() == self.stored {
-            self.values.convert_to_f32_slice(out.as_mut_slice());
+            widen(&self.values, out.as_mut_slice());
             return Ok(());
         }
         let positions = self.values.chunks_exact(self.stored).zip(out.as_mut_slice().chunks_exact_mut(self.shape.2));
-        positions.for_each(|(stored, out)| stored[self.channels.clone()].convert_to_f32_slice(out));
+        positions.for_each(|(stored, out)| widen(&stored[self.channels.clone()], out));
         Ok(())
     }
 }

@@ -11,7 +11,6 @@
 //! backbone's features perform poorly; and the gallery is a bounded sample of the good images.
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::features::draw;
 use super::scaling::{SCALINGS, Scaling};
@@ -25,6 +24,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_reserve, try_vec};
 use crate::exec::progress::Progress;
+use crate::math::kernels::widen;
 use crate::math::knn::Points;
 use crate::math::random::Random;
 use crate::math::rows::{as_slice, from_vec};
@@ -99,7 +99,7 @@ impl Method for Spade {
         }
         let images = gallery.chunks_exact(size).map(|features| {
             let mut rows = try_vec(size, 0.0)?;
-            features.convert_to_f32_slice(&mut rows);
+            widen(features, &mut rows);
             GalleryImage::new(from_vec(rows, shape.2), &scaling)
         });
         let gallery = images.collect::<Result<_>>()?;

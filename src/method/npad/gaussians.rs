@@ -2,7 +2,6 @@
 //! pixel level or the patch level, which differ only in their samples and blocks.
 
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 use nalgebra::DMatrix;
 use ndarray::{Array2, ArrayView1};
 use rayon::prelude::*;
@@ -15,7 +14,7 @@ use crate::exec::memory::{try_copy, try_resize, try_vec};
 use crate::math::gaussian::{
     Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation, Samples,
 };
-use crate::math::kernels::{blocked_index, blocked_len, padded, scatter_add, squared_mahalanobis};
+use crate::math::kernels::{blocked_index, blocked_len, narrow, padded, scatter_add, squared_mahalanobis, widen};
 use crate::math::rows::try_zeros;
 use crate::method::features::Neighbours;
 use crate::method::{Array, State};
@@ -207,7 +206,7 @@ impl Gaussians<f32> {
     /// Converts the level for scoring.
     pub fn rounded(self) -> Result<Gaussians> {
         let mut whitener = try_vec(self.whitener.len(), f16::ZERO)?;
-        whitener.convert_from_f32_slice(&self.whitener);
+        narrow(&self.whitener, &mut whitener);
         if !whitener.iter().all(|w| w.is_finite()) {
             let message = "some features of the good images hardly vary at all; raise npad.regularisation";
             return Err(Error::new(Status::NotEnoughImages, message));
@@ -272,7 +271,7 @@ impl Gaussians {
     /// The statistics that the level was estimated from.
     pub fn moments(&self, regularisation: Regularisation, threads: &Threads) -> Result<Moments> {
         let mut whitener = try_vec(self.whitener.len(), 0.0)?;
-        self.whitener.convert_to_f32_slice(&mut whitener);
+        widen(&self.whitener, &mut whitener);
         let fitted = FittedGaussians {
             dimension: self.dimension,
             mean: try_copy(&self.mean)?,

@@ -2,7 +2,6 @@
 
 use candle_core::Tensor;
 use half::f16;
-use half::slice::HalfFloatSliceExt;
 
 use super::super::super::whitening::Whitening;
 use super::super::super::{Sample, features::draw};
@@ -13,6 +12,7 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_reserve, try_vec};
 use crate::exec::progress::Progress;
+use crate::math::kernels::widen;
 use crate::math::random::Random;
 use crate::math::rows::from_vec;
 
@@ -110,7 +110,7 @@ impl Features {
     /// The values of each plane, channels x rows x columns.
     pub fn tensors(&self, layout: &Layout) -> Result<Vec<Tensor>> {
         let mut values = try_vec(self.0.len(), 0.0)?;
-        self.0.convert_to_f32_slice(&mut values);
+        widen(&self.0, &mut values);
         let planes = layout.planes().iter().zip(split(layout, &values));
         planes.map(|(plane, values)| tensor(values, &[plane.channels, plane.rows, plane.cols])).collect()
     }

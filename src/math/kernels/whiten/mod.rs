@@ -5,9 +5,18 @@
 //! remains without an image, which may be small, so they need f32; there several vectors share one pass over the
 //! matrix.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod portable;
+
 use half::f16;
 
-use super::{BLOCK, blocked_index, blocked_len, dispatch, fma, padded};
+use super::{BLOCK, Level, Set, blocked_index, blocked_len, dispatch, fma, padded};
+
+/// Rows that share a pass over the whitener.
+const ROWS: usize = 4;
 
 /// Stores the lower triangle of `matrix` (`dimension` x `dimension`, column after column) in blocks.
 pub fn pack_whitener(matrix: &[f64], dimension: usize, out: &mut [f32]) {
@@ -78,111 +87,46 @@ fn whiten_group<const FMA: bool, const N: usize>(whitener: &[f32], row_len: usiz
 pub fn squared_mahalanobis(whitener: &[f16], dimension: usize, y: &[f32], out: &mut [f32]) {
     let row_len = padded(dimension);
     assert!(whitener.len() == blocked_len(dimension) && y.len() == out.len() * row_len);
-    #[cfg(target_arch = "x86_64")]
-    if super::level() != super::Level::Baseline {
-        for (y, out) in y.chunks(x86::ROWS * row_len).zip(out.chunks_mut(x86::ROWS)) {
-            #[allow(unsafe_code)]
-            // SAFETY: the processor has AVX2, FMA and F16C; the lengths have been checked above.
-            unsafe {
-                match out.len() {
-                    1 => x86::squared_mahalanobis::<1, 8>(whitener, row_len, y, out),
-                    2 => x86::squared_mahalanobis::<2, 4>(whitener, row_len, y, out),
-                    3 => x86::squared_mahalanobis::<3, 2>(whitener, row_len, y, out),
-                    _ => x86::squared_mahalanobis::<{ x86::ROWS }, 2>(whitener, row_len, y, out),
-                }
-            }
-        }
-        return;
-    }
-    y.chunks_exact(row_len).zip(out).for_each(|(y, out)| *out = squared_mahalanobis_baseline(whitener, y));
+    let body = implementation(Level::best());
+    y.chunks(ROWS * row_len).zip(out.chunks_mut(ROWS)).for_each(|(y, out)| body(whitener, row_len, y, out));
 }
 
-fn squared_mahalanobis_baseline(whitener: &[f16], y: &[f32]) -> f32 {
-    let (mut rest, mut square) = (whitener, 0.0);
-    for block in 0..y.len() / BLOCK {
-        let (columns, after) = rest.split_at(BLOCK * BLOCK * (block + 1));
-        let mut sums = [0.0f32; BLOCK];
-        for (column, &y) in columns.chunks_exact(BLOCK).zip(y) {
-            for (sum, w) in sums.iter_mut().zip(column) {
-                *sum += w.to_f32() * y;
-            }
-        }
-        square += sums.iter().map(|z| z * z).sum::<f32>();
-        rest = after;
-    }
-    square
-}
+/// The squared Mahalanobis distances of one to [`ROWS`] rows.
+type Body = fn(&[f16], usize, &[f32], &mut [f32]);
 
-#[cfg(target_arch = "x86_64")]
-#[allow(unsafe_code)]
-mod x86 {
-    use std::arch::x86_64::{
-        _MM_HINT_T0, _mm_loadu_si128, _mm_prefetch, _mm256_add_ps, _mm256_broadcast_ss, _mm256_cvtph_ps,
-        _mm256_fmadd_ps, _mm256_setzero_ps, _mm256_storeu_ps,
-    };
-
-    use half::f16;
-
-    use super::BLOCK;
-
-    /// Rows that share a pass over the whitener.
-    pub const ROWS: usize = 4;
-    /// Values between what is used and what is fetched: two pages, where the processor's own fetching stops at one's end.
-    const AHEAD: usize = 4096;
-
-    /// `N` rows with `U` sums each: a fused multiply-add takes four cycles and two start in each, so eight are independent.
-    ///
-    /// # Safety
-    /// AVX2, FMA and F16C; `whitener` of the blocked length for `row_len`, `N` rows in `y`, `N` values in `out`.
-    #[target_feature(enable = "avx2,fma,f16c")]
-    pub unsafe fn squared_mahalanobis<const N: usize, const U: usize>(
-        whitener: &[f16],
-        row_len: usize,
-        y: &[f32],
-        out: &mut [f32],
-    ) {
-        let mut w = whitener.as_ptr();
-        let mut squares = [_mm256_setzero_ps(); N];
-        for block in 0..row_len / BLOCK {
-            let mut sums = [[_mm256_setzero_ps(); U]; N];
-            for column in (0..BLOCK * (block + 1)).step_by(U) {
-                _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD).cast());
-                if U == 8 {
-                    _mm_prefetch::<_MM_HINT_T0>(w.wrapping_add(AHEAD + 32).cast());
-                }
-                for u in 0..U {
-                    // SAFETY: `w` walks through the blocks' columns in order; each row has a value for each column.
-                    unsafe {
-                        let weights = _mm256_cvtph_ps(_mm_loadu_si128(w.cast()));
-                        for (n, sums) in sums.iter_mut().enumerate() {
-                            let value = _mm256_broadcast_ss(y.get_unchecked(n * row_len + column + u));
-                            sums[u] = _mm256_fmadd_ps(weights, value, sums[u]);
-                        }
-                        w = w.add(BLOCK);
+fn implementation(level: Level) -> Body {
+    /// A body of an instruction set for any number of rows, where each has the most sums that it needs to hide the latency of
+    /// additions.
+    macro_rules! of {
+        ($module:ident) => {
+            |whitener, row_len, y, out| {
+                assert_eq!((whitener.len(), y.len()), (blocked_len(row_len), out.len() * row_len));
+                // SAFETY: a level is one that the processor has; the lengths are those that the body needs.
+                #[allow(unsafe_code)]
+                unsafe {
+                    match out.len() {
+                        1 => $module::squared_mahalanobis::<1, 8>(whitener, row_len, y, out),
+                        2 => $module::squared_mahalanobis::<2, 4>(whitener, row_len, y, out),
+                        3 => $module::squared_mahalanobis::<3, 2>(whitener, row_len, y, out),
+                        _ => $module::squared_mahalanobis::<ROWS, 2>(whitener, row_len, y, out),
                     }
                 }
             }
-            for (square, sums) in squares.iter_mut().zip(sums) {
-                let mut z = sums[0];
-                for sum in &sums[1..] {
-                    z = _mm256_add_ps(z, *sum);
-                }
-                *square = _mm256_fmadd_ps(z, z, *square);
-            }
-        }
-        for (square, out) in squares.into_iter().zip(out) {
-            let mut lanes = [0.0f32; BLOCK];
-            // SAFETY: eight lanes, eight values.
-            unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), square) };
-            *out = lanes.iter().sum();
-        }
+        };
+    }
+    match level.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 | Set::Avx2 => of!(avx2),
+        #[cfg(target_arch = "aarch64")]
+        Set::Neon => of!(neon),
+        Set::Portable => portable::squared_mahalanobis,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::narrow;
     use super::*;
-    use half::slice::HalfFloatSliceExt;
     use proptest::prelude::*;
 
     proptest! {
@@ -196,24 +140,31 @@ mod tests {
             let mut packed = vec![9.0; blocked_len(dimension)];
             pack_whitener(&matrix, dimension, &mut packed);
             let mut halves = vec![f16::ZERO; packed.len()];
-            halves.convert_from_f32_slice(&packed);
-            let (mut z, mut baseline) = (vec![9.0; y.len()], vec![9.0; y.len()]);
+            narrow(&packed, &mut halves);
+            let (mut z, mut rounded) = (vec![9.0; y.len()], vec![9.0; y.len()]);
             whiten(&packed, dimension, &y, &mut z);
-            let mut distances = vec![9.0; count];
-            squared_mahalanobis(&halves, dimension, &y, &mut distances);
-            whiten_body::<false>(&packed, padded(dimension), &y, &mut baseline);
+            whiten_body::<false>(&packed, padded(dimension), &y, &mut rounded);
+            let mut distances: Vec<Vec<f32>> = Level::all().map(|level| {
+                let (row_len, mut out) = (padded(dimension), vec![9.0; count]);
+                let groups = y.chunks(ROWS * row_len).zip(out.chunks_mut(ROWS));
+                groups.for_each(|(y, out)| implementation(level)(&halves, row_len, y, out));
+                out
+            }).collect();
+            let mut best = vec![9.0; count];
+            squared_mahalanobis(&halves, dimension, &y, &mut best);
+            distances.push(best);
             for (n, y) in y.chunks(padded(dimension)).enumerate() {
                 let mut square = 0.0;
                 for i in 0..padded(dimension) {
                     let expected: f64 = (0..=i).filter(|_| i < dimension)
                         .map(|j| matrix[j * dimension + i] * f64::from(y[j])).sum();
                     square += expected * expected;
-                    for z in [&z, &baseline] {
+                    for z in [&z, &rounded] {
                         prop_assert!((f64::from(z[n * padded(dimension) + i]) - expected).abs() < 1e-4);
                     }
                 }
-                for distance in [distances[n], squared_mahalanobis_baseline(&halves, y)] {
-                    prop_assert!((f64::from(distance) - square).abs() < 1e-4 * (1.0 + square));
+                for distances in &distances {
+                    prop_assert!((f64::from(distances[n]) - square).abs() < 1e-4 * (1.0 + square));
                 }
             }
         }
