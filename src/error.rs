@@ -55,6 +55,19 @@ pub struct Error {
     message: String,
 }
 
+/// The text of an error of another library with all its causes.
+pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        // Some errors repeat their cause.
+        let cause = cause.to_string();
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
 /// The crate's result type.
 pub type Result<T> = std::result::Result<T, Error>;
 

@@ -147,9 +147,9 @@ fn the_csharp_program_compiles_and_runs() {
     };
     let binding = format!("{}/../bindings/csharp/Npad/*.cs", env!("CARGO_MANIFEST_DIR"));
     run(Command::new("mcs")
-        .args(["-unsafe", "-langversion:7.2", "-target:library", "-out:Npad.dll"])
+        .args(["-unsafe", "-langversion:7.2", "-target:library", "-out:NpadNet.dll"])
         .arg(format!("-recurse:{binding}")));
-    run(Command::new("mcs").args(["-langversion:7.2", "-r:Npad.dll", "-out:program.exe", "program.cs"]));
+    run(Command::new("mcs").args(["-langversion:7.2", "-r:NpadNet.dll", "-out:program.exe", "program.cs"]));
     let output = run(Command::new("mono").arg("program.exe"));
     assert!(output.starts_with("DEFECTIVE, "), "{output}");
 }

@@ -5,7 +5,6 @@
  * Images are binary PGM or PPM files (P5 or P6, 8 bits), a format that needs no library. key=value sets an option, for
  * example size=128. */
 
-#define _POSIX_C_SOURCE 200809L
 #include <ctype.h>
 #include <dirent.h>
 #include <stdio.h>
@@ -71,23 +70,22 @@ static int read_picture(const char *path, picture *out) {
   return 1;
 }
 
-/* Shows the trainer every image of a folder. */
+/* Shows the trainer every image of a folder, in whatever order: the model does not depend on it. */
 static void learn_folder(npad_trainer *trainer, const char *folder) {
-  struct dirent **entries;
-  int count = scandir(folder, &entries, NULL, alphasort), i;
-  if (count < 0) stop(NULL, folder);
-  for (i = 0; i < count; i++) {
+  DIR *entries = opendir(folder);
+  const struct dirent *entry;
+  if (!entries) stop(NULL, folder);
+  while ((entry = readdir(entries))) {
     char path[4096];
     picture image;
     npad_error *error = NULL;
-    snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-    free(entries[i]);
-    if (path[strlen(path) - 1] == '.') continue;
+    if (entry->d_name[0] == '.') continue;
+    snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
     if (!read_picture(path, &image)) stop(NULL, path);
     if (npad_trainer_add_image(trainer, &image.view, &error) != NPAD_STATUS_OK) stop(error, path);
     free(image.pixels);
   }
-  free(entries);
+  closedir(entries);
 }
 
 static void inspect(const npad_model *model, const char *path) {

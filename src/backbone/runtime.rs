@@ -3,6 +3,9 @@
 //! Search order: the path given to [`open`], the environment variable `NPAD_ONNXRUNTIME`, the folder of this library
 //! and the `lib` folder beside it, the system's loader. The first two are explicit choices of the user, so an unusable
 //! library there is an error and the search ends.
+//!
+//! On Windows, the folders of `PATH` stand in for the system's loader, which would prefer the ONNX Runtime that Windows has
+//! for itself.
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -12,7 +15,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 
 use super::location::{module_file, own_directory, stay_loaded};
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, with_causes};
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
 
@@ -108,7 +111,7 @@ fn search() -> Result<Loaded> {
         tried.push("beside this library: its folder is unknown".to_owned());
     }
     // A tool in bin has its libraries in lib.
-    for folder in own.iter().flat_map(|own| [own.clone(), own.join("../lib")]) {
+    for folder in own.iter().flat_map(|own| [own.clone(), own.join("..").join("lib")]) {
         match library_in(&folder) {
             Some(path) => match load(&path) {
                 Ok(loaded) => return Ok(loaded),
@@ -117,10 +120,42 @@ fn search() -> Result<Loaded> {
             None => tried.push(format!("beside this library, {}: no {FILE_NAME} there", folder.display())),
         }
     }
-    load(Path::new(FILE_NAME)).map_err(|cause| {
-        tried.push(format!("the system's loader, {FILE_NAME}: {cause}"));
-        failed(&tried)
-    })
+    search_system(&mut tried).ok_or_else(|| failed(&tried))
+}
+
+/// Asks the system's loader.
+#[cfg(not(target_os = "windows"))]
+fn search_system(tried: &mut Vec<String>) -> Option<Loaded> {
+    load(Path::new(FILE_NAME)).map_err(|cause| tried.push(format!("the system's loader, {FILE_NAME}: {cause}"))).ok()
+}
+
+/// Searches the folders of `PATH`, but for those of Windows itself.
+#[cfg(target_os = "windows")]
+fn search_system(tried: &mut Vec<String>) -> Option<Loaded> {
+    let windows = std::env::var_os("SystemRoot").map(PathBuf::from).and_then(|folder| folder.canonicalize().ok());
+    let of_windows =
+        |file: &Path| matches!((file.canonicalize(), &windows), (Ok(file), Some(windows)) if file.starts_with(windows));
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let before = tried.len();
+    for file in
+        std::env::split_paths(&folders).filter(|folder| folder.is_absolute()).map(|folder| folder.join(FILE_NAME))
+    {
+        if !file.is_file() {
+            continue;
+        }
+        if of_windows(&file) {
+            tried.push(format!("PATH, {}: a part of Windows, for its own use; it is not loaded", file.display()));
+            continue;
+        }
+        match load(&file) {
+            Ok(loaded) => return Some(loaded),
+            Err(cause) => tried.push(format!("PATH, {}: {cause}", file.display())),
+        }
+    }
+    if tried.len() == before {
+        tried.push(format!("PATH: no {FILE_NAME} in its folders"));
+    }
+    None
 }
 
 /// `path` itself if it is a file, else the library in that folder, by its plain name or with a version suffix.
@@ -144,13 +179,19 @@ fn is_runtime(name: &str) -> bool {
 
 fn load(path: &Path) -> std::result::Result<Loaded, String> {
     // `ort` resolves a relative path against the program's folder first.
-    let absolute = if path.is_file() { std::path::absolute(path).map_err(|e| chain(&e))? } else { path.to_owned() };
+    let absolute = if path.is_file() {
+        std::path::absolute(path).map_err(|e| with_causes(&e))?
+    } else if cfg!(windows) {
+        return Err("there is no such file".to_owned());
+    } else {
+        path.to_owned()
+    };
     let builder = ort::init_from(absolute).map_err(|e| match &e {
         // `ort` does not report the cause as the error's source.
-        LoadDynamicError::Dlopen { error, .. } => chain(error),
-        _ => chain(&e),
+        LoadDynamicError::Dlopen { error, .. } => with_causes(error),
+        _ => with_causes(&e),
     })?;
-    let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| chain(&e))?;
+    let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| with_causes(&e))?;
     // Failures are returned as errors; npad does not write to the host's standard error.
     environment.set_log_level(LogLevel::Fatal);
     stay_loaded();
@@ -158,12 +199,6 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
     let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());
     log::info!("loaded ONNX Runtime from {}", path.display());
     Ok(Loaded { environment, path })
-}
-
-/// An error with all its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn failed(tried: &[String]) -> Error {
@@ -180,12 +215,11 @@ fn failed(tried: &[String]) -> Error {
     )
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
     #[test]
-    #[cfg(target_os = "linux")]
     fn the_library_is_told_from_its_providers() {
         for (name, expected) in [
             ("libonnxruntime.so", true),

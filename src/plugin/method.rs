@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use libloading::Library;
 
-use super::{call, name, with_causes};
+use super::{call, name};
 use crate::abi::callbacks::{npad_callback_error, npad_write_callback};
 use crate::abi::plugin::{NPAD_PLUGIN_ABI, npad_features, npad_plugin, npad_plugin_parameter};
 use crate::abi::sized::{check_size, read, read_sized, size_at, zeroed};
 use crate::backbone::FeatureMap;
-use crate::error::{Error, Result, Status};
+use crate::error::{Error, Result, Status, with_causes};
 use crate::exec::Threads;
 use crate::exec::memory::{try_grow, try_resize};
 use crate::exec::progress::Progress;

@@ -28,21 +28,6 @@ fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_er
     Err(Error::new(status, format!("{whose} failed with code {code}: {text}")))
 }
 
-/// The text of an error with its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        // Some errors repeat their cause.
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Checks a name for options, model files and messages.
 ///
 /// # Safety

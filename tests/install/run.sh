@@ -41,13 +41,13 @@ LD_LIBRARY_PATH="$prefix/lib" inspect cpp "$PWD/inspect-cpp"
 
 echo "C# on Mono"
 csharp() { mcs -langversion:7.2 -warn:4 -warnaserror "$@"; }
-csharp -unsafe -target:library -out:Npad.dll "$root"/bindings/csharp/Npad/*.cs
-csharp -r:Npad.dll -out:Inspect.exe "$root/examples/csharp/Inspect.cs"
+csharp -unsafe -target:library -out:NpadNet.dll "$root"/bindings/csharp/Npad/*.cs
+csharp -r:NpadNet.dll -out:Inspect.exe "$root/examples/csharp/Inspect.cs"
 # With Span, as for netstandard2.1, in a folder of its own, and without, as for netstandard2.0.
 mkdir span
-csharp -unsafe -define:NETCOREAPP -target:library -out:span/Npad.dll "$root"/bindings/csharp/Npad/*.cs
-csharp -define:NETCOREAPP -r:span/Npad.dll -out:span/Tests.exe "$root/bindings/csharp/Npad.Tests/"*.cs
-csharp -r:Npad.dll -out:Tests.exe "$root/bindings/csharp/Npad.Tests/"*.cs
+csharp -unsafe -define:NETCOREAPP -target:library -out:span/NpadNet.dll "$root"/bindings/csharp/Npad/*.cs
+csharp -define:NETCOREAPP -r:span/NpadNet.dll -out:span/Tests.exe "$root/bindings/csharp/Npad.Tests/"*.cs
+csharp -r:NpadNet.dll -out:Tests.exe "$root/bindings/csharp/Npad.Tests/"*.cs
 LD_LIBRARY_PATH="$prefix/lib" mono span/Tests.exe
 LD_LIBRARY_PATH="$prefix/lib" mono Tests.exe
 LD_LIBRARY_PATH="$prefix/lib" inspect csharp mono "$PWD/Inspect.exe"
@@ -110,9 +110,9 @@ c++ -std=c++17 -Wall -Wextra -Werror docs/opencv.cpp $flags $(pkg-config --cflag
 # HALCON itself cannot be had here.
 # shellcheck disable=SC2086
 c++ -std=c++17 -Wall -Wextra -Werror docs/halcon.cpp -I"$root/tests/halcon" $flags -o docs/halcon
-csharp -r:Npad.dll -out:docs/program.exe docs/program.cs
-csharp -r:Npad.dll -out:docs/line.exe docs/line.cs
-cp Npad.dll docs
+csharp -r:NpadNet.dll -out:docs/program.exe docs/program.cs
+csharp -r:NpadNet.dll -out:docs/line.exe docs/line.cs
+cp NpadNet.dll docs
 cd docs
 export LD_LIBRARY_PATH="$prefix/lib"
 for command in ./c cmake/app ./opencv ./halcon "mono program.exe" "mono line.exe" \
