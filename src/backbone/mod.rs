@@ -18,7 +18,7 @@ pub use device::{Device, device_names};
 pub use feature_map::{FeatureMap, Tap};
 pub use head::Head;
 pub use onnx::{BUILTIN, OnnxBackbone};
-pub use runtime::{is_loaded as runtime_is_loaded, open as open_runtime, warm_up};
+pub use runtime::{in_use as runtime_in_use, is_loaded as runtime_is_loaded, open as open_runtime, warm_up};
 pub use scales::{MultiScale, Scales};
 pub use spec::BackboneSpec;
 pub use tiles::Tiled;

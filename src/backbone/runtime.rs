@@ -29,6 +29,7 @@ const FILE_NAME: &str = "libonnxruntime.so";
 struct Loaded {
     environment: Environment,
     path: PathBuf,
+    version: String,
 }
 
 static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
@@ -83,6 +84,11 @@ pub(super) fn environment() -> Result<Environment> {
 /// Whether ONNX Runtime is loaded, or another thread is loading it.
 pub fn is_loaded() -> bool {
     !matches!(LOADED.try_lock().as_deref(), Ok(None))
+}
+
+/// File and version of the ONNX Runtime that is loaded.
+pub fn in_use() -> Option<(PathBuf, String)> {
+    lock().as_ref().map(|loaded| (loaded.path.clone(), loaded.version.clone()))
 }
 
 /// Loads ONNX Runtime in advance, if it is found.
@@ -197,8 +203,23 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
     stay_loaded();
     // Only the system's loader knows which file it found.
     let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());
-    log::info!("loaded ONNX Runtime from {}", path.display());
-    Ok(Loaded { environment, path })
+    let version = version_of(&path).unwrap_or_else(|| "unknown".to_owned());
+    log::info!("loaded ONNX Runtime {version} from {}", path.display());
+    Ok(Loaded { environment, path, version })
+}
+
+/// The version that a loaded library says it has.
+#[allow(unsafe_code)]
+fn version_of(path: &Path) -> Option<String> {
+    type ApiBase = unsafe extern "system" fn() -> *const ort::sys::OrtApiBase;
+    // SAFETY: the library is loaded already, so this runs none of its code; it stays loaded.
+    let library = unsafe { libloading::Library::new(path) }.ok()?;
+    // SAFETY: the type of ONNX Runtime's only entry point; its text is static.
+    unsafe {
+        let base = library.get::<ApiBase>(b"OrtGetApiBase\0").ok()?();
+        let text = ((*base).GetVersionString)();
+        Some(std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
+    }
 }
 
 fn failed(tried: &[String]) -> Error {
@@ -208,9 +229,10 @@ fn failed(tried: &[String]) -> Error {
             "ONNX Runtime could not be loaded. Searched:\n  {}\nInstall ONNX Runtime 1.{} or newer (its releases, or \
              the {FILE_NAME}* inside PyPI's onnxruntime wheel) in one of these places: a path given to \
              npad_runtime_open, the environment variable {VARIABLE} (file or folder), the folder of the npad library, \
-             the folder lib beside that one, or the search path of the system's loader",
+             the folder lib beside that one, or {}",
             tried.join("\n  "),
-            ort::MINOR_VERSION
+            ort::MINOR_VERSION,
+            if cfg!(windows) { "a folder of PATH" } else { "the search path of the system's loader" }
         ),
     )
 }

@@ -32,7 +32,8 @@ pub extern "C" fn npad_version_number() -> u32 {
 ///
 /// Needed only if the default search does not find it. The first call that needs ONNX Runtime searches the environment
 /// variable NPAD_ONNXRUNTIME (a file or folder), the folder of the npad library, the folder `lib` beside that one, and the
-/// search path of the system's loader, in this order. A process can use only one ONNX Runtime. May be called from any thread.
+/// search path of the system's loader (on Windows the folders of PATH but those of Windows itself), in this order. A process
+/// can use only one ONNX Runtime. May be called from any thread.
 ///
 /// @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null

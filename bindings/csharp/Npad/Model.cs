@@ -111,7 +111,7 @@ namespace Npad
                     NativeMethods.npad_model_warm_up((npad_model*)model.Pointer, width, height, &error), error);
         }
 
-        /// <summary>The model's metadata as JSON.</summary>
+        /// <summary>The model's metadata as JSON, and in "machine" what it runs on here.</summary>
         public string Info => Read(model => Utf8.Read(NativeMethods.npad_model_info(model)));
 
         /// <summary>The calibration card, plain text with one fact a line: the good images, thresholds and how they were

@@ -89,7 +89,8 @@ namespace Npad.Native
         ///
         ///  Needed only if the default search does not find it. The first call that needs ONNX Runtime searches the environment
         ///  variable NPAD_ONNXRUNTIME (a file or folder), the folder of the npad library, the folder `lib` beside that one, and the
-        ///  search path of the system's loader, in this order. A process can use only one ONNX Runtime. May be called from any thread.
+        ///  search path of the system's loader (on Windows the folders of PATH but those of Windows itself), in this order. A process
+        ///  can use only one ONNX Runtime. May be called from any thread.
         ///
         ///  @param path   path of the library or its folder; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
@@ -258,8 +259,9 @@ namespace Npad.Native
 
         /// <summary>
         ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-        ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others. An
-        ///  empty string if `model` is null. Valid until the model is freed.
+        ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
+        ///  "machine" has what the model runs on in this process: its "device", the instruction set of npad's "kernels", and "version"
+        ///  and "file" of "onnxruntime", null while it is not loaded. An empty string if `model` is null. Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_info(npad_model* model);

@@ -79,7 +79,7 @@ class Model:
 
     @property
     def info(self) -> dict[str, Any]:
-        """The model's metadata."""
+        """The model's metadata, and in "machine" what it runs on here."""
         handle = self._handle
         return json.loads(library.npad_model_info(handle))
 
