@@ -8,24 +8,15 @@ folders, paths are taken as they are, so they are relative.
 import json
 import os
 import pathlib
-import random
 import subprocess
 import sys
 import tempfile
 
+from images import write_images
+
 TOLERANCE, KERNELS = float(sys.argv[1]), sys.argv[2]
 TOOL, COMMAND = [os.path.abspath(sys.argv[3])], sys.argv[4:]
 METHODS = ["npad", "patchcore"]
-
-
-def write_image(path, seed, mark=False):
-    """A 96 x 64 picture of stripes with some noise, with or without a dark square."""
-    noise = random.Random(seed)
-    pixels = bytearray(100 + 60 * (x // 8 % 2) + noise.randrange(16) for _ in range(64) for x in range(96))
-    if mark:
-        for y in range(20, 36):
-            pixels[y * 96 + 40:y * 96 + 56] = bytes(16)
-    path.write_bytes(b"P5\n96 64\n255\n" + bytes(pixels))
 
 
 def run(command, *arguments):
@@ -41,11 +32,7 @@ def scores(command, model):
 
 with tempfile.TemporaryDirectory() as folder:
     os.chdir(folder)
-    os.mkdir("good")
-    for seed in range(4):
-        write_image(pathlib.Path(f"good/{seed}.pgm"), seed)
-    write_image(pathlib.Path("fine.pgm"), 98)
-    write_image(pathlib.Path("bad.pgm"), 99, mark=True)
+    write_images(".")
     for method in METHODS:
         settings = ["--method", method, "--size", "64", "--threads", "2", "--set", "date=none"]
         for command, model in [(TOOL, "here.npad"), (COMMAND, "there.npad")]:

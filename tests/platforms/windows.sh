@@ -32,3 +32,26 @@ unset NPAD_ONNXRUNTIME
 [ -e "$WINEPREFIX/made" ] || { wineboot --init && wine winecfg -v win10 && touch "$WINEPREFIX/made"; }
 wine "$installed/unit_tests.exe" --quiet
 python3 "$here/compare.py" 0 avx2 "$npad" wine "$installed/npad.exe"
+
+echo "C and C++, built by MinGW"
+parts=$folder/windows-parts
+rm -rf "$parts"
+python3 "$here/images.py" "$parts"
+for program in inspect inspect-cpp; do
+  (cd "$parts" && wine "$installed/$program.exe" good fine.pgm bad.pgm size=64 threads=2 date=none) >"$parts/$program.txt"
+  grep -q '^fine.pgm: good' "$parts/$program.txt"
+  grep -q '^bad.pgm: DEFECTIVE' "$parts/$program.txt"
+done
+
+echo "which ONNX Runtime is loaded"
+alone=$folder/windows-alone
+system=$WINEPREFIX/drive_c/windows/system32/onnxruntime.dll
+rm -rf "$alone"
+mkdir "$alone"
+cp "$installed"/{npad.exe,bcryptprimitives.dll} "$alone"
+cp "$runtime/onnxruntime.dll" "$system"
+refused=$(wine "$alone/npad.exe" info tests/fixtures/model-0.1.0.npad 2>&1) && { echo "that of Windows" >&2; exit 1; }
+rm "$system"
+grep -q 'system32.onnxruntime.dll: a part of Windows' <<<"$refused" || { echo "$refused" >&2; exit 1; }
+WINEPATH=$(winepath -w "$runtime") wine "$alone/npad.exe" info tests/fixtures/model-0.1.0.npad | grep -q '"version": "1'
+echo "that of Windows is refused, one in PATH is taken"
