@@ -31,6 +31,15 @@ fn grow(source: &str) -> (String, usize) {
 /// Copies a folder of sources with the structs of `abi` grown, and returns how many there are.
 fn copy(from: &Path, to: &Path) -> usize {
     std::fs::create_dir_all(to).unwrap();
+    // What an earlier copy has and the source no longer.
+    for old in std::fs::read_dir(to).unwrap().map(|entry| entry.unwrap().path()) {
+        let now = from.join(old.file_name().unwrap());
+        if old.is_dir() && !now.is_dir() {
+            std::fs::remove_dir_all(old).unwrap();
+        } else if !now.exists() {
+            std::fs::remove_file(old).unwrap();
+        }
+    }
     let mut structs = 0;
     for entry in std::fs::read_dir(from).unwrap() {
         let name = entry.unwrap().file_name();

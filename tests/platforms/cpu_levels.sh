@@ -14,7 +14,7 @@ tests=$(unit_tests --release)
 # AVX-512 here.
 same=0
 ! grep -q avx512f /proc/cpuinfo || same=0.005
-for cpu in Nehalem:portable:0.005 Haswell:avx2:$same; do
+for cpu in Nehalem:portable:0.005 Haswell-noTSX:avx2:$same; do
   IFS=: read -r model kernels tolerance <<<"$cpu"
   echo "$model, kernels for $kernels"
   "$qemu" -cpu "$model" "$tests" --quiet --test-threads "$(nproc)"
