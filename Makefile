@@ -22,11 +22,9 @@ RUNTIME     := $(FETCHED)/onnxruntime-$(ONNXRUNTIME_VERSION)
 RUNTIME_GPU := $(FETCHED)/onnxruntime-gpu-$(ONNXRUNTIME_GPU_VERSION)
 ELPV        := $(FETCHED)/elpv_dataset-$(ELPV_VERSION)-py3-none-any.whl
 
-# Where `make install` puts things, and under which version programs find the shared library.
+# Where `make install` puts things.
 PREFIX          ?= /usr/local
 VERSION         := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
-SONAME_VERSION  := $(basename $(VERSION))
-FILL_IN         := sed -e 's/@VERSION@/$(VERSION)/; s/@SONAME_VERSION@/$(SONAME_VERSION)/'
 
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
@@ -114,17 +112,7 @@ demo: $(NPAD) $(RUNTIME) $(ELPV)
 # moved afterwards. DESTDIR is honoured.
 install: $(NPAD) $(RUNTIME)
 	cargo build --release --lib
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig lib/cmake/npad)
-	install -m 755 $(NPAD) $(DESTDIR)$(PREFIX)/bin/
-	install -m 644 include/*.h include/*.hpp $(DESTDIR)$(PREFIX)/include/
-	install -m 755 $(TARGET)/release/libnpad.so $(DESTDIR)$(PREFIX)/lib/libnpad.so.$(VERSION)
-	ln -sf libnpad.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libnpad.so.$(SONAME_VERSION)
-	ln -sf libnpad.so.$(SONAME_VERSION) $(DESTDIR)$(PREFIX)/lib/libnpad.so
-	install -m 644 $(TARGET)/release/libnpad.a $(DESTDIR)$(PREFIX)/lib/
-	install -m 755 $(RUNTIME)/libonnxruntime.so.* $(DESTDIR)$(PREFIX)/lib/
-	$(FILL_IN) cmake/npad.pc.in >$(DESTDIR)$(PREFIX)/lib/pkgconfig/npad.pc
-	$(FILL_IN) cmake/npadConfig.cmake >$(DESTDIR)$(PREFIX)/lib/cmake/npad/npadConfig.cmake
-	$(FILL_IN) cmake/npadConfigVersion.cmake >$(DESTDIR)$(PREFIX)/lib/cmake/npad/npadConfigVersion.cmake
+	tools/install.sh $(DESTDIR)$(PREFIX) $(TARGET)/release $(RUNTIME)
 
 # A Python wheel with the library and ONNX Runtime inside, for this platform.
 WHEELS := $(TARGET)/wheels

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Takes the shared libraries of ONNX Runtime out of its wheel: unpack_libraries.py WHEEL FOLDER"""
+"""Takes the shared libraries of ONNX Runtime and their licences out of its wheel: unpack_libraries.py WHEEL FOLDER"""
 
 import shutil
 import sys
@@ -12,6 +12,8 @@ shutil.rmtree(unfinished, ignore_errors=True)
 unfinished.mkdir(parents=True)
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():
-        if Path(name).name.startswith(("libonnxruntime", "onnxruntime")) and Path(name).suffix != ".py":
-            (unfinished / Path(name).name).write_bytes(archive.read(name))
+        file = Path(name).name
+        library = file.startswith(("libonnxruntime", "onnxruntime")) and Path(file).suffix not in (".py", ".pyd")
+        if library or file in ("LICENSE", "ThirdPartyNotices.txt"):
+            (unfinished / file).write_bytes(archive.read(name))
 unfinished.rename(folder)
