@@ -1,6 +1,6 @@
 #!/bin/sh
 # Lays out a release build as an installation: install.sh PREFIX BUILT ONNXRUNTIME. BUILT is the folder in which cargo put it, for
-# Linux or, by MinGW, for Windows; ONNXRUNTIME holds the libraries for the same system.
+# Linux, macOS or, by MinGW, Windows; ONNXRUNTIME holds the libraries for the same system.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 prefix=$1
@@ -15,6 +15,10 @@ install -m 644 "$root"/include/*.h "$root"/include/*.hpp "$prefix/include/"
 if [ -e "$built/npad.dll" ]; then
     install -m 755 "$built/npad.exe" "$built/npad.dll" "$runtime"/*.dll "$prefix/bin/"
     install -m 644 "$built/libnpad.dll.a" "$built/libnpad.a" "$prefix/lib/"
+elif [ -e "$built/libnpad.dylib" ]; then
+    install -m 755 "$built/npad" "$prefix/bin/"
+    install -m 755 "$built/libnpad.dylib" "$runtime"/libonnxruntime*.dylib "$prefix/lib/"
+    install -m 644 "$built/libnpad.a" "$prefix/lib/"
 else
     install -m 755 "$built/npad" "$prefix/bin/"
     install -m 755 "$built/libnpad.so" "$prefix/lib/libnpad.so.$version"
