@@ -30,7 +30,7 @@ export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel bench peers table test test-install test-dotnet test-growth test-minimal
-.PHONY: test-cpu-levels test-arm64 test-windows lint check-backbone header clean tools python hosts
+.PHONY: test-cpu-levels test-arm64 test-windows test-packages lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -183,6 +183,12 @@ test-install: hosts wheel
 # The programs in C# of test-install on .NET itself.
 test-dotnet: $(DOTNET_8) $(DOTNET_3)
 	tests/install/dotnet.sh $(INSTALLED) $(TARGET)/install-test $(DOTNET_8)/dnv/net/runtime/.net $(DOTNET_3)/dotnetcore2/bin
+
+# The packages that are built from this repository: of Conan, and of vcpkg as far as it can be run without vcpkg.
+test-packages: $(RUNTIME) | tools python
+	$(call need,cmake,cmake)
+	tests/install/conan.sh $(RUNTIME) $(TARGET)/packages
+	tests/install/vcpkg.sh $(RUNTIME) $(TARGET)/packages
 
 # Older and newer processors of this architecture, emulated.
 test-cpu-levels: $(NPAD) $(RUNTIME) | tools

@@ -171,6 +171,7 @@ fn every_package_has_the_same_version() {
     for (file, line) in [
         ("bindings/python/pyproject.toml", format!("version = \"{version}\"")),
         ("bindings/csharp/Npad/Npad.csproj", format!("<Version>{version}</Version>")),
+        ("packaging/vcpkg/npad/vcpkg.json", format!("\"version-semver\": \"{version}\"")),
         ("CHANGELOG.md", format!("## {version}")),
     ] {
         let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file)).unwrap();
