@@ -199,8 +199,16 @@ fn images_of_sixteen_bits_and_floats_score_as_through_the_library() {
 #[test]
 fn the_librarys_warnings_are_shown() {
     let shop = Shop::new();
-    let output = npad(shop.fit_arguments(&shop.path("model.npad")));
-    stdout(&output);
+    let run = |kernels: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+        command.args(shop.fit_arguments(&shop.path("model.npad"))).env("NPAD_TEST_KERNELS", kernels);
+        let output = command.output().unwrap();
+        stdout(&output);
+        output
+    };
+    let message = String::from_utf8_lossy(&run("abacus").stderr).into_owned();
+    assert!(message.contains("npad: warning: NPAD_TEST_KERNELS is 'abacus', but this processor has "), "{message}");
+    let output = run("portable");
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(
         message

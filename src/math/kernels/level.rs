@@ -8,9 +8,16 @@ const VARIABLE: &str = "NPAD_TEST_KERNELS";
 
 /// The best level, unless a test asks for another one.
 static BEST: LazyLock<Level> = LazyLock::new(|| {
-    let wanted = std::env::var(VARIABLE).ok();
-    let forced = wanted.and_then(|wanted| Level::all().find(|level| level.to_string() == wanted));
-    let level = forced.or_else(|| Level::all().next()).unwrap_or(Level(Set::Portable));
+    let best = Level::all().next().unwrap_or(Level(Set::Portable));
+    let level = match std::env::var_os(VARIABLE) {
+        Some(wanted) => Level::all().find(|level| *level.to_string() == *wanted).unwrap_or_else(|| {
+            let known: Vec<String> = Level::all().map(|level| level.to_string()).collect();
+            let (wanted, known) = (wanted.to_string_lossy(), known.join(", "));
+            log::warn!("{VARIABLE} is '{wanted}', but this processor has {known}: the kernels are those for {best}");
+            best
+        }),
+        None => best,
+    };
     log::info!("kernels for {level}");
     level
 });
