@@ -74,17 +74,13 @@ pub fn load(path: &Path) -> Result<()> {
         Error::new(status, format!("the plug-in {} cannot be used: {text}", path.display()))
     };
     let wrong = |text: &str| unusable(Status::Plugin, text);
-    // A name without a folder is a file in the current folder: the loader would search its own folders.
-    let file = if path.parent().is_none_or(|folder| folder.as_os_str().is_empty()) {
-        Path::new(".").join(path)
-    } else {
-        path.to_owned()
-    };
+    // For a name without a folder, and on Windows for any relative path, the loader would search its own folders.
+    let file = std::path::absolute(path).unwrap_or_default();
+    if !file.exists() {
+        return Err(unusable(Status::NotFound, "there is no such file"));
+    }
     // SAFETY: loading runs the library's initialisers: the user trusts it by naming it.
-    let library = unsafe { Library::new(file) }.map_err(|error| {
-        let status = if path.exists() { Status::Plugin } else { Status::NotFound };
-        unusable(status, &with_causes(&error))
-    })?;
+    let library = unsafe { Library::new(file) }.map_err(|error| wrong(&with_causes(&error)))?;
     let entry = {
         // SAFETY: a library that exports the name promises the type.
         let symbol = unsafe { library.get::<unsafe extern "C" fn() -> *const npad_plugin>(ENTRY.to_bytes()) };

@@ -1,12 +1,18 @@
 /* Plug-ins through the boundary: an honest one works everywhere, each lie is reported, an extractor is checked.
  *
- *     plugins FOLDER        with the plug-ins diagonal.so and liar-0.so to liar-28.so in it */
+ *     /ITS/FOLDER/plugins FOLDER        with the plug-ins diagonal.so, twin.so and liar-0.so to liar-28.so in FOLDER */
 
 #include <math.h>
 #include <pthread.h>
 #include <unistd.h>
 
 #include "check.h"
+
+#ifdef _WIN32
+#define SYSTEM_LIBRARY "kernel32.dll"
+#else
+#define SYSTEM_LIBRARY "libm.so.6"
+#endif
 
 static char path[4096];
 
@@ -56,7 +62,8 @@ static void honest(const char *folder) {
   npad_options_free(options);
 }
 
-static void refused(const char *folder) {
+static void refused(const char *folder, const char *program) {
+  FILE *text;
   FAILS(npad_plugin_load(liar(folder, 1), &error), NPAD_STATUS_PLUGIN, "has version 99 of the plug-in interface");
   FAILS(npad_plugin_load(liar(folder, 2), &error), NPAD_STATUS_PLUGIN, "table's size is 8: build the plug-in with");
   FAILS(npad_plugin_load(liar(folder, 3), &error), NPAD_STATUS_PLUGIN, "entry point returned null");
@@ -71,14 +78,16 @@ static void refused(const char *folder) {
   FAILS(npad_plugin_load(liar(folder, 25), &error), NPAD_STATUS_PLUGIN, "two parameters of the name 'liar-25.one'");
   FAILS(npad_plugin_load(liar(folder, 26), &error), NPAD_STATUS_PLUGIN, "its table of parameters is null");
   FAILS(npad_plugin_load(liar(folder, 27), &error), NPAD_STATUS_PLUGIN, "'reserved' is 1");
-  FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_NOT_FOUND, "No such file or directory");
+  FAILS(npad_plugin_load("/no/such/plugin.so", &error), NPAD_STATUS_NOT_FOUND, "there is no such file");
   /* A name without a folder is a file in the current one, not one of the system's libraries or the program itself. */
-  FAILS(npad_plugin_load("libm.so.6", &error), NPAD_STATUS_NOT_FOUND, "libm.so.6");
+  FAILS(npad_plugin_load(SYSTEM_LIBRARY, &error), NPAD_STATUS_NOT_FOUND, SYSTEM_LIBRARY);
   FAILS(npad_plugin_load("", &error), NPAD_STATUS_NOT_FOUND, "");
   CHECK(chdir(folder) == 0);
   FAILS(npad_plugin_load("liar-3.so", &error), NPAD_STATUS_PLUGIN, "entry point returned null");
-  FAILS(npad_plugin_load("/proc/self/exe", &error), NPAD_STATUS_PLUGIN, "cannot be used");
-  FAILS(npad_plugin_load("/proc/self/status", &error), NPAD_STATUS_PLUGIN, "/proc/self/status: ");
+  FAILS(npad_plugin_load(program, &error), NPAD_STATUS_PLUGIN, "cannot be used");
+  text = fopen("text.so", "w");
+  CHECK(text && fputs("no library", text) >= 0 && fclose(text) == 0);
+  FAILS(npad_plugin_load("text.so", &error), NPAD_STATUS_PLUGIN, "text.so cannot be used: ");
   FAILS(npad_plugin_load(NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
 }
 
@@ -244,7 +253,7 @@ int main(int argc, char **argv) {
   if (argc != 2) return 2;
   make_images();
   honest(argv[1]);
-  refused(argv[1]);
+  refused(argv[1], argv[0]);
   loads_at_once(argv[1]);
   found_out(argv[1]);
   extractors();
