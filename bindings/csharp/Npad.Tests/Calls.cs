@@ -40,9 +40,9 @@ static partial class Tests
             task = copy.ScoreAsync(bad);
             copy.Dispose();
             Check(!task.IsCompleted, "the task waits");
+            Throws<ObjectDisposedException>("disposed before", () => { copy.ScoreAsync(bad); });
         });
         using (var result = task.Result) Check(result.IsAnomalous, "task of a model that has been disposed of");
-        Throws<ObjectDisposedException>("disposed before", () => { copy.ScoreAsync(bad); });
         Throws<ArgumentNullException>("null image of a task", () => { model.ScoreAsync(null); });
 
         // A task that never runs does not keep its model.

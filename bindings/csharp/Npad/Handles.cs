@@ -7,6 +7,9 @@ namespace Npad
     /// <summary>Owns a native handle and frees it once.</summary>
     internal abstract unsafe class Handle : SafeHandle
     {
+        // A SafeHandle takes further calls until those that run have ended.
+        private volatile bool disposed;
+
         protected Handle(void* value) : base(IntPtr.Zero, true)
         {
             if (value == null) throw new OutOfMemoryException("npad has no memory for another object");
@@ -15,15 +18,22 @@ namespace Npad
 
         public override bool IsInvalid => handle == IntPtr.Zero;
 
+        protected override void Dispose(bool disposing)
+        {
+            disposed = true;
+            base.Dispose(disposing);
+        }
+
         /// <summary>Keeps the handle alive during a native call; throws if it has been disposed.</summary>
         public Use Borrow() => new Use(this);
 
         internal readonly struct Use : IDisposable
         {
-            private readonly SafeHandle owner;
+            private readonly Handle owner;
 
-            public Use(SafeHandle owner)
+            public Use(Handle owner)
             {
+                if (owner.disposed) throw new ObjectDisposedException(owner.GetType().FullName);
                 var added = false;
                 owner.DangerousAddRef(ref added);
                 this.owner = owner;
