@@ -1,7 +1,10 @@
 //! The header is what the source says, compiles alone everywhere, and promises exactly what the library exports.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+#[cfg(target_os = "linux")]
+use std::path::PathBuf;
+#[cfg(unix)]
 use std::process::Command;
 
 fn root() -> &'static Path {

@@ -87,6 +87,9 @@ fn round(value: f64) -> f64 {
 
 /// The process's peak memory in megabytes, on Linux only.
 fn peak_memory() -> Option<f64> {
+    if !cfg!(target_os = "linux") {
+        return None;
+    }
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
     Some(line.split_whitespace().nth(1)?.parse::<f64>().ok()? * 1024.0 / 1e6)

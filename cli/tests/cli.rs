@@ -372,7 +372,8 @@ fn a_missing_runtime_says_where_it_looked_and_what_to_do() {
         }
         failure(&command.output().unwrap(), 1)
     };
-    let places = ["npad_runtime_open", "NPAD_ONNXRUNTIME", "beside", "system's loader", "Install ONNX Runtime"];
+    let system = if cfg!(windows) { "a folder of PATH" } else { "system's loader" };
+    let places = ["npad_runtime_open", "NPAD_ONNXRUNTIME", "beside", system, "Install ONNX Runtime"];
     for place in places {
         assert!(run(None).contains(place), "{place}");
     }

@@ -5,7 +5,13 @@
 
 #include "check_parts.hpp"
 
-extern "C" __attribute__((visibility("default"))) npad::Options *options_of_the_library();
+#ifdef _WIN32
+#define EXPORTED __declspec(dllexport)
+#else
+#define EXPORTED __attribute__((visibility("default")))
+#endif
+
+extern "C" EXPORTED npad::Options *options_of_the_library();
 
 #ifdef LIBRARY
 

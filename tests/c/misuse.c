@@ -2,6 +2,13 @@
 
 #include "check.h"
 
+/* Paths are UTF-8 on Windows, where this one is in no code page, and any bytes elsewhere. */
+#ifdef _WIN32
+#define ODD_PATH "\xe2\x98\x83-\xd0\xb6.npad"
+#else
+#define ODD_PATH "not-\xff\xfe-utf8.npad"
+#endif
+
 /* A struct says its size, and no other is used. */
 static void wrong_sizes(const npad_model *model) {
   npad_image image = images[0], two[2];
@@ -218,11 +225,14 @@ int main(void) {
   FAILS(npad_model_load_memory(NULL, 4, options, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "data is null");
   CHECK(npad_model_save_memory(model, &buffer, NULL) == NPAD_STATUS_OK && npad_buffer_size(buffer) > 1000);
   CHECK(npad_model_load_memory(npad_buffer_data(buffer), npad_buffer_size(buffer), NULL, &copy, NULL) == NPAD_STATUS_OK);
-  /* Paths may hold any bytes. */
-  WORKS(npad_model_save(model, "not-\xff\xfe-utf8.npad", &error));
+#ifdef _WIN32
+  FAILS(npad_model_save(model, "not-\xff\xfe-utf8.npad", &error), NPAD_STATUS_INVALID_ARGUMENT, "UTF-8");
+  FAILS(npad_model_load("not-\xff\xfe-utf8.npad", options, &copy, &error), NPAD_STATUS_INVALID_ARGUMENT, "UTF-8");
+#endif
+  WORKS(npad_model_save(model, ODD_PATH, &error));
   npad_model_free(copy);
   copy = NULL;
-  WORKS(npad_model_load("not-\xff\xfe-utf8.npad", options, &copy, &error));
+  WORKS(npad_model_load(ODD_PATH, options, &copy, &error));
   FAILS(npad_runtime_open("/no/such/library", &error), NPAD_STATUS_NOT_FOUND, "/no/such/library");
 
   /* Scoring. */

@@ -3,7 +3,11 @@
 /* For barriers. */
 #define _XOPEN_SOURCE 600
 
+#ifdef _WIN32
+#include <windows.h>
+#else
 #include <malloc.h>
+#endif
 #include <pthread.h>
 
 #include "check.h"
@@ -34,8 +38,18 @@ static uint64_t sum_of(const float *map) {
 /* What the heap has given out and not got back. The resident size would also count what the C library's allocator keeps of
  * freed memory for each thread, which moves by megabytes without anything being lost. */
 static long in_use(void) {
+#ifdef _WIN32
+  PROCESS_HEAP_ENTRY entry = {0};
+  const HANDLE heap = GetProcessHeap();
+  long sum = 0;
+  HeapLock(heap);
+  while (HeapWalk(heap, &entry)) sum += entry.wFlags & PROCESS_HEAP_ENTRY_BUSY ? (long)entry.cbData : 0;
+  HeapUnlock(heap);
+  return sum;
+#else
   const struct mallinfo2 heap = mallinfo2();
   return (long)(heap.uordblks + heap.hblkhd);
+#endif
 }
 
 static void *work(void *argument) {

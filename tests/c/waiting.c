@@ -7,6 +7,12 @@
 
 #include "check.h"
 
+#ifdef _WIN32
+#define CORES pthread_num_processors_np()
+#else
+#define CORES sysconf(_SC_NPROCESSORS_ONLN)
+#endif
+
 /* Makes `extract` stop with the image number `stop_at` until it may go on. */
 static struct {
   pthread_mutex_t lock;
@@ -179,7 +185,7 @@ static void warming_up(npad_options *options) {
   close_gate(0);
   warm_up(NULL);
   contexts = gate.runs;
-  CHECK(contexts >= 1 && contexts <= sysconf(_SC_NPROCESSORS_ONLN));
+  CHECK(contexts >= 1 && contexts <= CORES);
   use_limits(options, "2", "0");
   close_gate(contexts < 2 ? contexts : 2);
   CHECK(pthread_create(&thread, NULL, warm_up, NULL) == 0);
