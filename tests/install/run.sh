@@ -6,6 +6,8 @@ prefix=$(realpath "$1")
 wheel=$(realpath "$2")
 here=$(realpath "$(dirname "$0")")
 root=$(realpath "$here/../..")
+# shellcheck source=tests/install/hosts.sh
+. "$here/hosts.sh"
 rm -rf "$3"
 mkdir -p "$3"
 cd "$3"
@@ -19,8 +21,7 @@ inspect() {
   local host=$1
   shift
   mkdir -p "run-$host"
-  (cd "run-$host" && "$@" ../parts/good ../parts/fine.pgm ../parts/scratched.pgm size=128 npad.channels=30 threads=2 date=none) >"$host.all"
-  grep -E 'score|region' "$host.all" | sed -e 's/, calibrated.*//; s/, [0-9]* pixels.*//; s|^\.\./parts/||' >"$host.txt"
+  (cd "run-$host" && "$@" ../parts/good ../parts/fine.pgm ../parts/scratched.pgm size=128 npad.channels=30 threads=2 date=none) | verdicts >"$host.txt"
 }
 
 echo "C++ through CMake, with the shared and the static library"
@@ -40,7 +41,6 @@ LD_LIBRARY_PATH="$prefix/lib" inspect c "$PWD/inspect-c"
 LD_LIBRARY_PATH="$prefix/lib" inspect cpp "$PWD/inspect-cpp"
 
 echo "C# on Mono"
-csharp() { mcs -langversion:7.2 -warn:4 -warnaserror "$@"; }
 csharp -unsafe -target:library -out:NpadNet.dll "$root"/bindings/csharp/Npad/*.cs
 csharp -r:NpadNet.dll -out:Inspect.exe "$root/examples/csharp/Inspect.cs"
 # With Span, as for netstandard2.1, in a folder of its own, and without, as for netstandard2.0.
