@@ -4,7 +4,11 @@ get_filename_component(_npad_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUT
 if(NOT TARGET npad::npad)
   add_library(npad::npad SHARED IMPORTED)
   set_target_properties(npad::npad PROPERTIES INTERFACE_INCLUDE_DIRECTORIES "${_npad_prefix}/include")
-  if(WIN32)
+  if(MINGW)
+    set_target_properties(npad::npad PROPERTIES
+      IMPORTED_LOCATION "${_npad_prefix}/bin/npad.dll"
+      IMPORTED_IMPLIB "${_npad_prefix}/lib/libnpad.dll.a")
+  elseif(WIN32)
     set_target_properties(npad::npad PROPERTIES
       IMPORTED_LOCATION "${_npad_prefix}/bin/npad.dll"
       IMPORTED_IMPLIB "${_npad_prefix}/lib/npad.dll.lib")
@@ -19,7 +23,10 @@ endif()
 
 if(NOT TARGET npad::static)
   add_library(npad::static STATIC IMPORTED)
-  if(WIN32)
+  if(MINGW)
+    set(_npad_archive "${_npad_prefix}/lib/libnpad.a")
+    set(_npad_system "ws2_32;userenv;ntdll;bcrypt")
+  elseif(WIN32)
     set(_npad_archive "${_npad_prefix}/lib/npad.lib")
     set(_npad_system "ws2_32;userenv;ntdll;bcrypt")
   else()
