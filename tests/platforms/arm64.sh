@@ -4,20 +4,13 @@
 set -euo pipefail
 # shellcheck source=tests/platforms/cross.sh
 . "$(dirname "$0")/cross.sh"
-npad=$(realpath "$1")
-runtime=$(realpath "$2")
-mkdir -p "$3"
-folder=$(realpath "$3")
-target=aarch64-unknown-linux-gnu
 # qemu 7 crashes in ONNX Runtime's detection of the processor.
-needs "$folder" qemu-user "$4"
-toolchain "$folder" "$target" aarch64-linux-gnu-gcc
+needs "$3" qemu-user "$4"
+cross aarch64-unknown-linux-gnu aarch64-linux-gnu-gcc "$1" "$2" "$3"
 emulated=(env "NPAD_ONNXRUNTIME=$runtime" "$folder/qemu-user/usr/bin/qemu-aarch64" -L /usr/aarch64-linux-gnu)
 
-cd "$root"
-cargo build "${build[@]}" --package npad-cli
 tests=$(unit_tests "${build[@]}")
 # fcvtl converts halves: only the kernels in NEON have it in such numbers.
 aarch64-linux-gnu-objdump --disassemble "$tests" | grep -c 'fcvtl2' >/dev/null || { echo "no kernels in NEON" >&2; exit 1; }
 "${emulated[@]}" "$tests" --quiet --test-threads "$(nproc)"
-python3 "$here/compare.py" 0.005 neon "$npad" "${emulated[@]}" "$folder/target/$target/release/npad"
+python3 "$here/compare.py" 0.005 neon "$npad" "${emulated[@]}" "$built/npad"

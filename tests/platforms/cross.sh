@@ -7,15 +7,24 @@ needs() {
   "$root/tools/cross/debian.sh" "$@" || skipped $? "$2 $3"
 }
 
-# toolchain FOLDER TARGET LINKER: cargo builds for TARGET from now on, with the standard library; "${build[@]}" are its arguments.
-toolchain() {
-  "$root/tools/cross/toolchain.sh" "$1" || skipped $? "the sources of Rust's standard library for $(rustc --version)"
-  local name=${2//-/_}
+# cross TARGET LINKER NPAD ONNXRUNTIME FOLDER: builds the tool for TARGET, with the standard library; what is built stays in FOLDER.
+# Then "$npad", "$runtime" and "$folder" are the last three in full, "$built" is where cargo puts what it builds from now on, and
+# "${build[@]}" are its arguments.
+cross() {
+  local name=${1//-/_} made
+  npad=$(realpath "$3")
+  runtime=$(realpath "$4")
+  mkdir -p "$5"
+  folder=$(realpath "$5")
+  built=$folder/target/$1/release
+  made=$folder/toolchain
+  "$root/tools/cross/toolchain.sh" "$folder" || skipped $? "the sources of Rust's standard library for $(rustc --version)"
   # Not rustup's: it would lead to the libraries of the toolchain that this one is a copy of.
-  PATH=$(realpath "$1")/toolchain/bin:$PATH
-  export PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$1/target"
-  export "CARGO_TARGET_${name^^}_LINKER=$3" "CC_$name=$3"
-  build=(--release --quiet -Zbuild-std=std,panic_unwind,test --target "$2")
+  export PATH=$made/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$folder/target
+  export "CARGO_TARGET_${name^^}_LINKER=$2" "CC_$name=$2"
+  build=(--release --quiet -Zbuild-std=std,panic_unwind,test --target "$1")
+  cd "$root"
+  cargo build "${build[@]}" --package npad-cli
 }
 
 # skipped STATUS WHAT: ends the test, well where Debian has no such thing.

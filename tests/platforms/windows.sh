@@ -1,57 +1,131 @@
 #!/usr/bin/env bash
-# The library on Windows, as Wine has it: windows.sh NPAD ONNXRUNTIME FOLDER. NPAD is this machine's tool, ONNXRUNTIME a folder with
-# the library for Windows; what is built stays in FOLDER.
+# The library on Windows, as Wine has it: windows.sh NPAD ONNXRUNTIME FOLDER DOTNET. NPAD is this machine's tool, beside its library,
+# ONNXRUNTIME a folder with the library for Windows, DOTNET one with .NET for Windows; what is built stays in FOLDER. NPAD_ONNXRUNTIME
+# is this machine's ONNX Runtime.
 set -euo pipefail
 # shellcheck source=tests/platforms/cross.sh
 . "$(dirname "$0")/cross.sh"
-npad=$(realpath "$1")
-runtime=$(realpath "$2")
-mkdir -p "$3"
-folder=$(realpath "$3")
-target=x86_64-pc-windows-gnu
-toolchain "$folder" "$target" x86_64-w64-mingw32-gcc-posix
-
-cd "$root"
-cargo build "${build[@]}" --package npad-cli
+# shellcheck source=tests/install/hosts.sh
+. "$here/../install/hosts.sh"
+dotnet=$(realpath "$4")
+"$root/tools/install.sh" "$3/linux" "$(dirname "$1")" "$NPAD_ONNXRUNTIME"
+unset NPAD_ONNXRUNTIME
+cross x86_64-pc-windows-gnu x86_64-w64-mingw32-gcc-posix "$1" "$2" "$3"
 cargo build "${build[@]}" --package npad --lib
-tests=$(unit_tests "${build[@]}")
-
-# As installed: programs, the library and ONNX Runtime in one folder.
 installed=$folder/windows
 rm -rf "$installed"
-mkdir -p "$installed"
-built=$folder/target/$target/release
-cp "$tests" "$installed/unit_tests.exe"
-cp "$built/npad.exe" "$built/npad.dll" "$runtime/onnxruntime.dll" "$installed/"
-x86_64-w64-mingw32-gcc-posix -shared -O1 -o "$installed/bcryptprimitives.dll" "$here/process_prng.c" -ladvapi32
-x86_64-w64-mingw32-gcc-posix -std=c99 -Wall -Wextra -Werror -O1 -I include examples/c/inspect.c -o "$installed/inspect.exe" "$built/libnpad.dll.a"
-x86_64-w64-mingw32-g++-posix -std=c++17 -Wall -Wextra -Werror -O1 -static -I include examples/cpp/inspect.cpp -o "$installed/inspect-cpp.exe" "$built/libnpad.dll.a"
+tools/install.sh "$installed" "$built" "$runtime"
 
 export WINEPREFIX=$folder/wine WINEDEBUG=-all WINEDLLOVERRIDES="mscoree,mshtml="
-unset NPAD_ONNXRUNTIME
 [ -e "$WINEPREFIX/made" ] || { wineboot --init && wine winecfg -v win10 && touch "$WINEPREFIX/made"; }
-wine "$installed/unit_tests.exe" --quiet
-python3 "$here/compare.py" 0 avx2 "$npad" wine "$installed/npad.exe"
+system=$WINEPREFIX/drive_c/windows/system32
+gcc() { x86_64-w64-mingw32-gcc-posix "$@"; }
+gxx() { x86_64-w64-mingw32-g++-posix "$@"; }
+gcc -shared -O1 -o "$system/bcryptprimitives.dll" "$here/process_prng.c" -ladvapi32
 
-echo "C and C++, built by MinGW"
-parts=$folder/windows-parts
-rm -rf "$parts"
-python3 "$here/images.py" "$parts"
-for program in inspect inspect-cpp; do
-  (cd "$parts" && wine "$installed/$program.exe" good fine.pgm bad.pgm size=64 threads=2 date=none) >"$parts/$program.txt"
-  grep -q '^fine.pgm: good' "$parts/$program.txt"
-  grep -q '^bad.pgm: DEFECTIVE' "$parts/$program.txt"
+python3 "$here/compare.py" 0 avx2 "$folder/linux/bin/npad" wine "$installed/bin/npad.exe"
+
+tests=$(unit_tests "${build[@]}")
+NPAD_ONNXRUNTIME=$(winepath -w "$runtime") wine "$tests" --quiet
+
+echo "tests in C and C++"
+programs=$folder/windows-programs
+rm -rf "$programs"
+mkdir -p "$programs/plugins"
+cp "$installed"/bin/*.dll "$programs"
+flags=(-Wall -Wextra -Werror -O1 -I include)
+# as_documented FOLDER ARGUMENT...: the test in FOLDER/test.exe finds nothing wrong.
+as_documented() {
+  local folder=$1
+  shift
+  (cd "$folder" && wine "$folder/test.exe" "$@") | tr -d '\r' | grep -qx 'all as documented'
+}
+for lie in $(seq 0 28); do
+  gcc -std=c99 "${flags[@]}" "-DLIE=$lie" -shared tests/c/lying_plugin.c -o "$programs/plugins/liar-$lie.so"
 done
+gcc -std=c99 "${flags[@]}" -DLIE=0 '-DNAME_OF(lie)="twin"' -shared tests/c/lying_plugin.c -o "$programs/plugins/twin.so"
+gcc -std=c99 "${flags[@]}" -shared examples/c/plugin.c -o "$programs/plugins/diagonal.so"
+for test in boundary lists log misuse plugins results threads waiting; do
+  echo "$test.c"
+  gcc -std=c99 "${flags[@]}" -static "tests/c/$test.c" "$installed/lib/libnpad.dll.a" -o "$programs/test.exe"
+  as_documented "$programs" "$(winepath -w "$programs/plugins")"
+done
+for standard in c++17 c++20; do
+  for test in callbacks halcon version wrapper; do
+    echo "$test.cpp, $standard"
+    gxx -std=$standard "${flags[@]}" -I tests/halcon -static "tests/c/$test.cpp" "$installed/lib/libnpad.dll.a" -o "$programs/test.exe"
+    as_documented "$programs"
+  done
+done
+echo "extractor.c"
+gcc -std=c99 "${flags[@]}" examples/c/extractor.c "$installed/lib/libnpad.dll.a" -o "$programs/extractor.exe"
+(cd "$programs" && wine extractor.exe own.npad) | tr -d '\r' | cmp - <(printf 'fine: good\nscratched: DEFECTIVE\nthe engine ran 23 times\n')
+echo "libraries.cpp"
+# Exceptions cross libraries that share those of the compiler.
+compiler=$(dirname "$(gxx -print-file-name=libstdc++-6.dll)"):$(dirname "$(gxx -print-file-name=libwinpthread-1.dll)")
+gxx -std=c++17 "${flags[@]}" -DLIBRARY -shared tests/c/libraries.cpp "$installed/lib/libnpad.dll.a" -o "$programs/options.dll"
+gxx -std=c++17 "${flags[@]}" tests/c/libraries.cpp "$programs/options.dll" "$installed/lib/libnpad.dll.a" -o "$programs/test.exe"
+WINEPATH=$(winepath -w "${compiler%%:*}")\;$(winepath -w "${compiler##*:}") as_documented "$programs"
+
+hosts=$folder/windows-hosts
+rm -rf "$hosts"
+mkdir -p "$hosts"
+cd "$hosts"
+python3 "$here/images.py" parts
+# inspect HOST PROGRAM...: what the program says of the parts goes to HOST.txt, its model to HOST/inspect.npad.
+inspect() {
+  local host=$1
+  shift
+  mkdir "$host"
+  (cd "$host" && "$@" ../parts/good ../parts/fine.pgm ../parts/bad.pgm size=64 threads=2 date=none) | verdicts >"$host.txt"
+}
+# cmake_programs PREFIX ARGUMENT...: builds the programs with the package in PREFIX.
+cmake_programs() {
+  cmake -S "$root/tests/install/cmake" -B cmake -DCMAKE_PREFIX_PATH="$1" -DNPAD_EXAMPLES="$root/examples" -DNPAD_OPENCV=OFF "${@:2}"
+  cmake --build cmake
+}
+echo "C++ through CMake, with the shared and the static library"
+cmake_programs "$folder/linux" >cmake.log
+inspect linux "$PWD/cmake/shared"
+rm -rf cmake
+cmake_programs "$installed" -DCMAKE_TOOLCHAIN_FILE="$here/mingw.cmake" >cmake.log
+WINEPATH=$(winepath -w "$installed/bin") inspect shared wine "$PWD/cmake/shared.exe"
+inspect static wine "$PWD/cmake/alone/static.exe"
+
+echo "C through pkg-config"
+flags=$(PKG_CONFIG_PATH=$installed/lib/pkgconfig pkg-config --cflags --libs npad)
+# shellcheck disable=SC2086
+gcc -std=c99 -Wall -Wextra -Werror "$root/examples/c/inspect.c" $flags -o inspect-c.exe
+WINEPATH=$(winepath -w "$installed/bin") inspect c wine "$PWD/inspect-c.exe"
+
+echo "C# on .NET"
+version=$(basename "$dotnet"/shared/Microsoft.NETCore.App/*)
+mkdir net
+csharp -unsafe -target:library -out:net/NpadNet.dll "$root"/bindings/csharp/Npad/*.cs
+csharp -r:net/NpadNet.dll -out:net/Inspect.exe "$root/examples/csharp/Inspect.cs"
+csharp -r:net/NpadNet.dll -out:net/Tests.exe "$root/bindings/csharp/Npad.Tests/"*.cs
+for program in Tests Inspect; do application net "$program" "$version" win-x64 "$installed"/bin/*.dll; done
+# It has hung in Wine 8 now and then.
+timeout 300 wine "$dotnet/dotnet.exe" net/Tests.exe
+inspect csharp wine "$dotnet/dotnet.exe" ../net/Inspect.exe
+
+for host in shared static c csharp; do
+  cmp linux.txt "$host.txt"
+  cmp linux/inspect.npad "$host/inspect.npad"
+done
+grep -q '^fine.pgm: good' linux.txt
+grep -q '^bad.pgm: DEFECTIVE' linux.txt
+echo "all say what they say on this machine, to the last bit, and write the same model"
 
 echo "which ONNX Runtime is loaded"
 alone=$folder/windows-alone
-system=$WINEPREFIX/drive_c/windows/system32/onnxruntime.dll
 rm -rf "$alone"
 mkdir "$alone"
-cp "$installed"/{npad.exe,bcryptprimitives.dll} "$alone"
+cp "$installed/bin/npad.exe" "$alone"
 cp "$runtime/onnxruntime.dll" "$system"
+cd "$root"
 refused=$(wine "$alone/npad.exe" info tests/fixtures/model-0.1.0.npad 2>&1) && { echo "that of Windows" >&2; exit 1; }
-rm "$system"
+rm "$system/onnxruntime.dll"
 grep -q 'system32.onnxruntime.dll: a part of Windows' <<<"$refused" || { echo "$refused" >&2; exit 1; }
 WINEPATH=$(winepath -w "$runtime") wine "$alone/npad.exe" info tests/fixtures/model-0.1.0.npad | grep -q '"version": "1'
 echo "that of Windows is refused, one in PATH is taken"
