@@ -226,7 +226,7 @@ test-minimal: $(NPAD) $(RUNTIME) | tools
 	cargo build --release --package npad-cli --no-default-features
 	cp $(NPAD) $(TARGET)/npad-minimal
 	cargo build --release
-	python3 tests/minimal.py $(TARGET)/npad-whole $(TARGET)/npad-minimal
+	python3 tests/platforms/minimal.py $(TARGET)/npad-whole $(TARGET)/npad-minimal
 
 # Writes include/npad.h and the raw layer of the C# binding anew.
 header:

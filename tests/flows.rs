@@ -61,8 +61,10 @@ fn a_fit_goes_on_from_its_checkpoint_to_the_same_model() {
         }
         assert!(Model::from_bytes(&saved, &options(&[])).is_err(), "a checkpoint is no model");
     }
-    let error = fit(&options(&[("method", "pefm"), ("checkpoint", "/dev/null")]), &images).err().unwrap();
-    assert!(error.status() == Status::InvalidArgument && error.message().contains("not a file"), "{error}");
+    if cfg!(unix) {
+        let error = fit(&options(&[("method", "pefm"), ("checkpoint", "/dev/null")]), &images).err().unwrap();
+        assert!(error.status() == Status::InvalidArgument && error.message().contains("not a file"), "{error}");
+    }
     let nowhere = folder.path().join("none/file");
     let settings = [("method", "pefm"), ("checkpoint", nowhere.to_str().unwrap())];
     let error = trainer(&cancelled_after(&settings, 0), &images).finish().err().unwrap();

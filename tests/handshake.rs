@@ -1,6 +1,8 @@
 //! The spinning thread pool under every order of its threads' steps: its source, with loom's model of the standard library's
 //! threads, locks and atomics in their place. Loom also takes the memory model into account, and reports leaks, deadlocks
 //! and uses of a job's memory that nothing orders before its end.
+// In Wine, a panic on one of loom's stacks ends the process.
+#![cfg(not(windows))]
 #![allow(dead_code, clippy::modulo_one)]
 
 #[path = "../src/exec/panic_guard.rs"]

@@ -1,4 +1,14 @@
-# What the scripts that run installed programs share, to be sourced.
+# shellcheck shell=bash disable=SC2154
+# What the scripts that run installed programs share, to be sourced. "$root" is the repository.
+
+# documented PAGE LANGUAGE [NUMBER]: a program of the documentation.
+documented() { python3 "$root/tests/install/extract.py" "$root/docs/$1.md" "${@:2}"; }
+
+# finds_defects COMMAND...: the program of the documentation finds its defect.
+finds_defects() {
+  "$@" >out.txt 2>err.txt || { echo "$* failed:" && cat out.txt err.txt && return 1; }
+  grep -q DEFECTIVE out.txt || { echo "$* finds nothing:" && cat out.txt && return 1; }
+}
 
 # csharp ARGUMENT...: Mono's compiler.
 csharp() { mcs -langversion:7.2 -warn:4 -warnaserror "$@"; }

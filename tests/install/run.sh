@@ -91,7 +91,7 @@ echo "the programs and commands of README"
 
 echo "the programs of the documentation"
 mkdir docs
-program() { python/bin/python "$here/extract.py" "$root/docs/$1.md" "$2" "${4-0}" >"docs/$3"; }
+program() { documented "$1" "$2" "${4-0}" >"docs/$3"; }
 program c c program.c
 program cpp cpp program.cpp
 program cpp cmake CMakeLists.txt
@@ -117,7 +117,7 @@ cd docs
 export LD_LIBRARY_PATH="$prefix/lib"
 for command in ./c cmake/app ./opencv ./halcon "mono program.exe" "mono line.exe" \
   "../python/bin/python program.py ../parts/good ../parts/fine.pgm ../parts/scratched.pgm" "../python/bin/python line.py"; do
-  $command >out.txt 2>err.txt || { echo "$command failed:" && cat out.txt err.txt && exit 1; }
-  grep -q DEFECTIVE out.txt || { echo "$command finds nothing:" && cat out.txt && exit 1; }
+  # shellcheck disable=SC2086
+  finds_defects $command
 done
 echo "all of them run and find their defects"

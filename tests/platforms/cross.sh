@@ -1,45 +1,38 @@
-# Building for another system, to be sourced: the variables that cargo takes, and "skipped" where Debian no longer has what it needs.
-here=$(realpath "$(dirname "${BASH_SOURCE[0]}")")
-root=$(realpath "$here/../..")
+# shellcheck shell=bash disable=SC2034
+# Building and trying npad on another system, to be sourced.
+# shellcheck source=tools/cross/cross.sh
+. "$(dirname "${BASH_SOURCE[0]}")/../../tools/cross/cross.sh"
+here=$root/tests/platforms
+# shellcheck source=tests/install/hosts.sh
+. "$root/tests/install/hosts.sh"
 
-# needs FOLDER PACKAGE VERSION: a package of Debian in FOLDER/PACKAGE.
-needs() {
-  "$root/tools/cross/debian.sh" "$@" || skipped $? "$2 $3"
-}
-
-# cross TARGET LINKER NPAD ONNXRUNTIME FOLDER: builds the tool for TARGET, with the standard library; what is built stays in FOLDER.
-# Then "$npad", "$runtime" and "$folder" are the last three in full, "$built" is where cargo puts what it builds from now on, and
-# "${build[@]}" are its arguments.
+# cross TARGET LINKER NPAD ONNXRUNTIME FOLDER: builds tool and library for TARGET, with the standard library; what is built stays in FOLDER.
+# Then "$npad", "$runtime" and "$folder" are the last three in full, "$installed" is an installation of what was built, and "${build[@]}"
+# are the arguments with which cargo builds more.
 cross() {
-  local name=${1//-/_} made
   npad=$(realpath "$3")
   runtime=$(realpath "$4")
   mkdir -p "$5"
   folder=$(realpath "$5")
-  built=$folder/target/$1/release
-  made=$folder/toolchain
-  "$root/tools/cross/toolchain.sh" "$folder" || skipped $? "the sources of Rust's standard library for $(rustc --version)"
-  # Not rustup's: it would lead to the libraries of the toolchain that this one is a copy of.
-  export PATH=$made/bin:$PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR=$folder/target
-  export "CARGO_TARGET_${name^^}_LINKER=$2" "CC_$name=$2"
-  build=(--release --quiet -Zbuild-std=std,panic_unwind,test --target "$1")
+  toolchain "$folder" "$1" "$2"
   cd "$root"
-  cargo build "${build[@]}" --package npad-cli
+  cargo build "${build[@]}" --workspace
+  installed=$folder/installed-$1
+  rm -rf "$installed"
+  tools/install.sh "$installed" "$CARGO_TARGET_DIR/$1/release" "$runtime"
 }
 
-# skipped STATUS WHAT: ends the test, well where Debian has no such thing.
-skipped() {
-  [ "$1" = 3 ] || exit "$1"
-  echo "SKIPPED: Debian has no $2" >&2
-  exit 0
-}
-
-# unit_tests ARGUMENT...: builds the library's unit tests with these arguments of cargo, and prints their path.
-unit_tests() {
-  cargo test "$@" --package npad --lib --no-run --message-format json |
-    python3 -c 'import json, sys
+# built_tests ARGUMENT...: builds tests with these arguments of cargo, and prints for each program its name, the folder to run it in
+# and its path.
+built_tests() {
+  cargo test "$@" --no-run --message-format json | python3 -c 'import json, os, sys
 for line in sys.stdin:
     message = json.loads(line)
     if message.get("profile", {}).get("test") and message.get("executable"):
-        print(message["executable"])'
+        print(message["target"]["name"], os.path.dirname(message["manifest_path"]), message["executable"], sep="\t")'
+}
+
+# unit_tests ARGUMENT...: builds the unit tests of the library with these arguments of cargo, and prints their path.
+unit_tests() {
+  built_tests "$@" --package npad --lib | cut -f3
 }

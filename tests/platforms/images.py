@@ -16,10 +16,10 @@ def write_image(path, seed, mark=False):
     path.write_bytes(b"P5\n96 64\n255\n" + bytes(pixels))
 
 
-def write_images(folder):
+def write_images(folder, good=4):
     folder = pathlib.Path(folder)
     (folder / "good").mkdir(parents=True)
-    for seed in range(4):
+    for seed in range(good):
         write_image(folder / f"good/{seed}.pgm", seed)
     write_image(folder / "fine.pgm", 98)
     write_image(folder / "bad.pgm", 99, mark=True)

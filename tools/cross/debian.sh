@@ -16,9 +16,10 @@ command -v apt-get >/dev/null && [ -e /usr/share/keyrings/debian-archive-keyring
 mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | head -n 1) || exit 3
 state=$folder/apt
 mkdir -p "$state/lists/partial" "$state/archives/partial"
-for suite in bookworm-backports trixie trixie-backports sid; do
+for suite in bullseye bookworm-backports trixie trixie-backports sid; do
     echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror $suite main"
-done >"$state/sources.list"
+done >"$state/sources"
+cmp -s "$state/sources" "$state/sources.list" || { mv "$state/sources" "$state/sources.list" && rm -f "$state/updated"; }
 cat >"$state/apt.conf" <<END
 Dir::State "$state";
 Dir::State::Lists "$state/lists";

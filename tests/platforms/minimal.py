@@ -2,22 +2,13 @@
 
 import json
 import pathlib
-import random
 import subprocess
 import sys
 import tempfile
 
+from images import write_images
+
 WHOLE, MINIMAL = sys.argv[1:]
-
-
-def write_image(path, seed, mark=False):
-    """A 96 x 64 picture of stripes with some noise, with or without a dark square."""
-    noise = random.Random(seed)
-    pixels = bytearray(100 + 60 * (x // 8 % 2) + noise.randrange(16) for _ in range(64) for x in range(96))
-    if mark:
-        for y in range(20, 36):
-            pixels[y * 96 + 40:y * 96 + 56] = bytes(16)
-    path.write_bytes(b"P5\n96 64\n255\n" + bytes(pixels))
 
 
 def run(program, *arguments):
@@ -35,10 +26,7 @@ def scored(program, model, image):
 with tempfile.TemporaryDirectory() as folder:
     folder = pathlib.Path(folder)
     good = folder / "good"
-    good.mkdir()
-    for seed in range(10):
-        write_image(good / f"{seed}.pgm", seed)
-    write_image(folder / "bad.pgm", 99, mark=True)
+    write_images(folder, good=10)
     for method in ["fastflow", "cflow", "pefm"]:
         model = folder / f"{method}.npad"
         settings = ["--method", method, "--size", "64", "--set", f"{method}.epochs=2"]
