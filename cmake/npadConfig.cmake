@@ -1,5 +1,7 @@
 # find_package(npad) gives npad::npad (shared) and npad::static. The folder may be moved: paths are relative to this file.
-get_filename_component(_npad_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." ABSOLUTE)
+# A package may have put a link to it where CMake looks.
+get_filename_component(_npad_file "${CMAKE_CURRENT_LIST_FILE}" REALPATH)
+get_filename_component(_npad_prefix "${_npad_file}/../../../.." ABSOLUTE)
 
 if(NOT TARGET npad::npad)
   add_library(npad::npad SHARED IMPORTED)

@@ -4,11 +4,23 @@
 use std::ffi::c_void;
 use std::path::PathBuf;
 
-/// The folder of the shared library (or program) that contains this code.
-pub fn own_directory() -> Option<PathBuf> {
-    let path = module_file(own_directory as *const () as *const c_void)?;
+/// The folder of the shared library (or program) that contains this code; where it was loaded by a link, also that of the file
+/// itself.
+pub fn own_directories() -> Vec<PathBuf> {
+    let Some(mut file) = module_file(own_directories as *const () as *const c_void) else { return Vec::new() };
     // On Unix, the main program has the name that it was started with, which may lack a folder.
-    if path.components().count() < 2 { executable_directory() } else { Some(path.parent()?.to_owned()) }
+    if file.components().count() < 2 {
+        let Ok(program) = std::env::current_exe() else { return Vec::new() };
+        file = program;
+    }
+    let mut folders: Vec<PathBuf> = file.parent().map(PathBuf::from).into_iter().collect();
+    // On Windows packages install no links.
+    if cfg!(unix) {
+        let resolved = file.canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned()));
+        let own = folders.first().and_then(|own| own.canonicalize().ok());
+        folders.extend(resolved.filter(|resolved| own.as_ref() != Some(resolved)));
+    }
+    folders
 }
 
 /// The file of the shared library (or program) that contains an address, as the loader knows it.
@@ -78,8 +90,4 @@ mod windows {
         let found = unsafe { GetModuleHandleExW(flags | FROM_ADDRESS, address, &raw mut module) };
         (found != 0).then_some(module)
     }
-}
-
-fn executable_directory() -> Option<PathBuf> {
-    Some(std::env::current_exe().ok()?.parent()?.to_owned())
 }

@@ -1,8 +1,8 @@
 //! Finding and loading ONNX Runtime's shared library, once per process.
 //!
 //! Search order: the path given to [`open`], the environment variable `NPAD_ONNXRUNTIME`, the folder of this library
-//! and the `lib` folder beside it, the system's loader. The first two are explicit choices of the user, so an unusable
-//! library there is an error and the search ends.
+//! and the `lib` folder beside it (where the library was found by a link, also those of the file itself), the system's
+//! loader. The first two are explicit choices of the user, so an unusable library there is an error and the search ends.
 //!
 //! On Windows, the folders of `PATH` stand in for the system's loader, which would prefer the ONNX Runtime that Windows has
 //! for itself.
@@ -14,7 +14,7 @@ use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::location::{module_file, own_directory, stay_loaded};
+use super::location::{module_file, own_directories, stay_loaded};
 use crate::error::{Error, Result, Status, with_causes};
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
@@ -112,8 +112,8 @@ fn search() -> Result<Loaded> {
         }
         None => tried.push(format!("environment variable {VARIABLE}: not set")),
     }
-    let own = own_directory();
-    if own.is_none() {
+    let own = own_directories();
+    if own.is_empty() {
         tried.push("beside this library: its folder is unknown".to_owned());
     }
     // A tool in bin has its libraries in lib.
