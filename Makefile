@@ -8,6 +8,8 @@ ELPV_VERSION            := 1.0.0.post1
 DOTNET_8_VERSION        := 1.0.0
 DOTNET_3_VERSION        := 3.1.23
 QEMU_VERSION            := 10.0
+CARGO_ABOUT_VERSION     := 0.9.3
+CARGO_DEB_VERSION       := 3.8.0
 
 TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 FETCHED := $(TARGET)/fetched
@@ -29,8 +31,8 @@ VERSION         := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
-.PHONY: all demo install wheel bench peers table test test-install test-dotnet test-growth test-minimal
-.PHONY: test-cpu-levels test-arm64 test-windows test-packages lint check-backbone header clean tools python hosts
+.PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
+.PHONY: test-cpu-levels test-arm64 test-windows test-dist test-packages lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -132,6 +134,21 @@ wheel: $(RUNTIME) | python tools
 	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEELS) \
 		--config-settings=--build-option=--plat-name=linux_$(shell uname -m) $(WHEELS)/source
 
+# What a release holds, for Linux on x86-64 and aarch64 and for Windows: archives, wheels, the NuGet and the Debian package, checksums.
+# Builds on x86-64 alone.
+DIST       := $(TARGET)/dist
+DIST_TOOLS := $(FETCHED)/dist-$(CARGO_ABOUT_VERSION)-$(CARGO_DEB_VERSION)
+dist: $(RUNTIME) $(RUNTIME_ARM64) $(RUNTIME_WINDOWS) $(DIST_TOOLS) | tools hosts
+	$(call need,x86_64-w64-mingw32-g++-posix,g++-mingw-w64-x86-64-posix)
+	tools/dist/dist.sh $(DIST) $(CROSS) $(DIST_TOOLS) $(RUNTIME) $(RUNTIME_ARM64) $(RUNTIME_WINDOWS)
+
+$(DIST_TOOLS): | python tools
+	cargo install --quiet --locked --root $@.unfinished cargo-about@$(CARGO_ABOUT_VERSION) --features cli
+	cargo install --quiet --locked --root $@.unfinished cargo-deb@$(CARGO_DEB_VERSION)
+	python3 -m venv $@.unfinished/python
+	$@.unfinished/python/bin/pip install --quiet --disable-pip-version-check -r tools/dist/requirements.txt
+	mv $@.unfinished $@
+
 # How fast the inner loops are on this machine, and a model of the demo's kind beside its backbone alone.
 bench: demo
 	cargo bench --bench kernels
@@ -215,6 +232,13 @@ test-windows: $(NPAD) $(RUNTIME) $(RUNTIME_WINDOWS) $(DOTNET_WINDOWS) | tools
 	$(call need,mcs,mono-mcs libmono-system-core4.0-cil)
 	cargo build --release --lib
 	tests/platforms/windows.sh $(NPAD) $(RUNTIME_WINDOWS) $(CROSS) $(DOTNET_WINDOWS)/dotnetcore2/bin
+
+# What `make dist` has made, unpacked and used as its users do.
+test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)
+	$(call need,aarch64-linux-gnu-gcc,gcc-aarch64-linux-gnu)
+	$(call need,wine,wine wine64)
+	tests/install/dist.sh $(DIST)/artifacts $(TARGET)/dist-test $(CROSS) $(DOTNET_8)/dnv/net/runtime/.net \
+		$(DOTNET_WINDOWS)/dotnetcore2/bin "$(DIST_TOOLS)/python/bin/python -m auditwheel" $(QEMU_VERSION)
 
 # Programs built against today's header, with a library whose structs have grown.
 test-growth: $(RUNTIME) | tools
