@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2034
 # Building for another system, to be sourced: the variables that cargo takes, and "skipped" where Debian no longer has what it needs.
+# A script that must not be skipped sets required=yes.
 root=$(realpath "$(dirname "${BASH_SOURCE[0]}")/../..")
 
 # needs FOLDER PACKAGE VERSION: a package of Debian in FOLDER/PACKAGE.
@@ -15,7 +16,7 @@ toolchain() {
   PATH=$(realpath "$1")/toolchain/bin:$PATH
   export PATH RUSTC_BOOTSTRAP=1 CARGO_TARGET_DIR="$1/target"
   export "CARGO_TARGET_${name^^}_LINKER=$3" "CC_$name=$3"
-  build=(--release --quiet -Zbuild-std=std,panic_unwind,test --target "$2")
+  build=(--release --quiet "-Zbuild-std=std,panic_unwind,test" --target "$2")
 }
 
 # wine_in FOLDER: `wine` runs programs from now on, on a Windows of its own that FOLDER/wine keeps.
@@ -27,9 +28,10 @@ wine_in() {
     "$root/tests/platforms/process_prng.c" -ladvapi32
 }
 
-# skipped STATUS WHAT: ends the script, well where Debian has no such thing.
+# skipped STATUS WHAT: ends the script, well where Debian has no such thing and the script may be skipped.
 skipped() {
   [ "$1" = 3 ] || exit "$1"
-  echo "SKIPPED: Debian has no $2" >&2
+  [ -z "${required-}" ] || { echo "Debian lacks $2" >&2 && exit 1; }
+  echo "SKIPPED: Debian lacks $2" >&2
   exit 0
 }

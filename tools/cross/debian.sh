@@ -13,7 +13,8 @@ version=$3
 command -v apt-get >/dev/null && [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || exit 3
 # Where this system, a Debian, has its own packages from.
 # shellcheck disable=SC2016
-mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | head -n 1) || exit 3
+mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep '/debian/$' | head -n 1)
+[ -n "$mirror" ] || exit 3
 state=$folder/apt
 mkdir -p "$state/lists/partial" "$state/archives/partial"
 for suite in bullseye bookworm-backports trixie trixie-backports sid; do
@@ -34,13 +35,15 @@ Acquire::Languages "none";
 Acquire::IndexTargets::deb::DEP-11::DefaultEnabled "false";
 END
 export APT_CONFIG="$state/apt.conf"
-[ -e "$state/updated" ] || apt-get -qq update
-touch "$state/updated"
+if [ -z "$(find "$state" -maxdepth 1 -name updated -mmin -60)" ]; then
+    apt-get -qq -o APT::Update::Error-Mode=any update
+    touch "$state/updated"
+fi
 found=$(apt-cache madison "$package" | tr -d ' ' | cut -d'|' -f2 | grep -F "$version" | grep "^\(1:\)\?$version" | head -n 1) || true
 [ -n "$found" ] || exit 3
 cd "$state"
 apt-get -qq download "$package=$found"
-rm -rf "$folder/$package"
+rm -rf "${folder:?}/$package"
 dpkg-deb -x "$package"_*.deb "$folder/$package"
 rm "$package"_*.deb
 echo "$version" >"$folder/$package/version"
