@@ -22,6 +22,8 @@ cp -a "$folder/rust-src/usr/src/rustc-$version/library" "$library"
 windows=x86_64-pc-windows-gnu
 mkdir -p "$made/lib/rustlib/$windows/lib"
 for object in rsbegin rsend; do
+    # Not through a link into the present toolchain.
+    rm -f "$made/lib/rustlib/$windows/lib/$object.o"
     RUSTC_BOOTSTRAP=1 "$made/bin/rustc" --edition 2021 --cap-lints allow --target "$windows" --crate-type lib --emit obj -O \
         -o "$made/lib/rustlib/$windows/lib/$object.o" "$library/rtstartup/$object.rs"
 done
