@@ -1,19 +1,20 @@
 #!/usr/bin/env python3
 """Takes the shared libraries of ONNX Runtime and their licences out of its wheel: unpack_libraries.py WHEEL FOLDER"""
 
+import re
 import shutil
 import sys
 import zipfile
 from pathlib import Path
 
 wheel, folder = Path(sys.argv[1]), Path(sys.argv[2])
-unfinished = folder.with_suffix(".unfinished")
+unfinished = folder.with_name(folder.name + ".unfinished")
+LIBRARY = re.compile(r"libonnxruntime.*\.so(\.[0-9.]+)?|libonnxruntime.*\.dylib|onnxruntime.*\.dll")
 shutil.rmtree(unfinished, ignore_errors=True)
 unfinished.mkdir(parents=True)
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():
         file = Path(name).name
-        library = file.startswith(("libonnxruntime", "onnxruntime")) and Path(file).suffix not in (".py", ".pyd")
-        if library or file in ("LICENSE", "ThirdPartyNotices.txt"):
+        if LIBRARY.fullmatch(file) or file in ("LICENSE", "ThirdPartyNotices.txt"):
             (unfinished / file).write_bytes(archive.read(name))
 unfinished.rename(folder)
