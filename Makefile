@@ -12,6 +12,9 @@ CARGO_ABOUT_VERSION     := 0.9.3
 CARGO_DEB_VERSION       := 3.8.0
 
 TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
+ifneq ($(words $(CURDIR) $(TARGET)),2)
+$(error Make cannot have spaces in folders: $(CURDIR), $(TARGET))
+endif
 FETCHED := $(TARGET)/fetched
 NPAD    := $(TARGET)/release/npad
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
@@ -121,7 +124,7 @@ demo: $(NPAD) $(RUNTIME) $(ELPV)
 # moved afterwards. DESTDIR is honoured.
 install: $(NPAD) $(RUNTIME)
 	cargo build --release --lib
-	tools/install.sh $(DESTDIR)$(PREFIX) $(TARGET)/release $(RUNTIME)
+	tools/install.sh "$(DESTDIR)$(PREFIX)" $(TARGET)/release $(RUNTIME)
 
 # A Python wheel with the library and ONNX Runtime inside, for this platform.
 WHEELS := $(TARGET)/wheels
@@ -130,6 +133,7 @@ wheel: $(RUNTIME) | python tools
 	rm -rf $(WHEELS)
 	mkdir -p $(WHEELS)
 	cp -r bindings/python $(WHEELS)/source
+	rm -f $(WHEELS)/source/npad/*.so* $(WHEELS)/source/npad/*.dylib
 	cp $(TARGET)/release/libnpad.so $(RUNTIME)/libonnxruntime.so.* $(WHEELS)/source/npad/
 	python3 -m pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(WHEELS) \
 		--config-settings=--build-option=--plat-name=linux_$(shell uname -m) $(WHEELS)/source
@@ -188,7 +192,6 @@ test: | $(RUNTIME_GPU)
 endif
 test: lint check-backbone demo hosts $(RUNTIME) | tools
 	python3 tools/demo/check.py $(TARGET)/demo/summary.json
-	$(MAKE) --no-print-directory test-install
 	$(MAKE) --no-print-directory test-dotnet
 	$(MAKE) --no-print-directory test-cpu-levels
 	$(MAKE) --no-print-directory test-growth
@@ -204,8 +207,8 @@ test-install: hosts wheel
 	mv $(INSTALLED)-first $(INSTALLED)
 	env -u NPAD_ONNXRUNTIME tests/install/run.sh $(INSTALLED) $(WHEELS)/npad-$(VERSION)-*.whl $(TARGET)/install-test
 
-# The programs in C# of test-install on .NET itself.
-test-dotnet: $(DOTNET_8) $(DOTNET_3)
+# test-install, and then its programs in C# on .NET itself.
+test-dotnet: test-install $(DOTNET_8) $(DOTNET_3)
 	tests/install/dotnet.sh $(INSTALLED) $(TARGET)/install-test $(DOTNET_8)/dnv/net/runtime/.net $(DOTNET_3)/dotnetcore2/bin
 
 # The packages that are built from this repository: of Conan, and of vcpkg as far as it can be run without vcpkg.
@@ -238,7 +241,7 @@ test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)
 	$(call need,aarch64-linux-gnu-gcc,gcc-aarch64-linux-gnu)
 	$(call need,wine,wine wine64)
 	tests/install/dist.sh $(DIST)/artifacts $(TARGET)/dist-test $(CROSS) $(DOTNET_8)/dnv/net/runtime/.net \
-		$(DOTNET_WINDOWS)/dotnetcore2/bin "$(DIST_TOOLS)/python/bin/python -m auditwheel" $(QEMU_VERSION)
+		$(DOTNET_WINDOWS)/dotnetcore2/bin $(DIST_TOOLS)/python/bin/python $(QEMU_VERSION)
 
 # Programs built against today's header, with a library whose structs have grown.
 test-growth: $(RUNTIME) | tools

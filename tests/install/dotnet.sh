@@ -7,7 +7,7 @@ set -euo pipefail
 prefix=$(realpath "$1")
 scratch=$(realpath "$2")
 shift 2
-case $(uname -m) in x86_64) rid=linux-x64 ;; *) rid=linux-$(uname -m) ;; esac
+case $(uname -m) in x86_64) rid=linux-x64 ;; aarch64) rid=linux-arm64 ;; *) rid=linux-$(uname -m) ;; esac
 unset LD_LIBRARY_PATH NPAD_ONNXRUNTIME
 
 libraries=("$prefix/lib/libnpad.so" "$prefix"/lib/libonnxruntime.so.*)
