@@ -44,7 +44,9 @@ endif()
 # The ONNX Runtime to ship with a program: what -Dnpad_ONNXRUNTIME_LIBRARY=FILE says, else this package's, else the system's.
 if(NOT npad_ONNXRUNTIME_LIBRARY)
   file(GLOB _npad_runtime
-    "${_npad_prefix}/lib/libonnxruntime.so*" "${_npad_prefix}/lib/libonnxruntime*.dylib" "${_npad_prefix}/bin/onnxruntime.dll")
+    "${_npad_prefix}/lib/libonnxruntime.so*" "${_npad_prefix}/lib/libonnxruntime.*dylib" "${_npad_prefix}/bin/onnxruntime.dll")
+  # An installation over an older one has two: the newest.
+  list(SORT _npad_runtime ORDER DESCENDING)
   if(_npad_runtime)
     list(GET _npad_runtime 0 npad_ONNXRUNTIME_LIBRARY)
   else()
