@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Unpacks each artifact of a release as its users do, and uses what it holds: dist.sh ARTIFACTS SCRATCH_FOLDER CROSS DOTNET DOTNET_WINDOWS
-# AUDITWHEEL QEMU_VERSION. CROSS has Wine's folder and what Debian's packages were unpacked to, DOTNET_... are folders of runtimes.
+# PYTHON QEMU_VERSION. CROSS has Wine's folder and what Debian's packages were unpacked to, DOTNET_... are folders of runtimes, PYTHON has
+# auditwheel.
 set -euo pipefail
 artifacts=$(realpath "$1")
+required=yes
 # shellcheck source=tools/cross/cross.sh
 . "$(dirname "$0")/../../tools/cross/cross.sh"
 # shellcheck source=tests/install/hosts.sh
@@ -13,7 +15,7 @@ scratch=$(realpath "$2")
 cross=$(realpath "$3")
 dotnet=$(realpath "$4")
 dotnet_windows=$(realpath "$5")
-auditwheel=$6
+tools_python=$6
 qemu_version=$7
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' "$root/Cargo.toml")
 unset NPAD_ONNXRUNTIME LD_LIBRARY_PATH
@@ -36,15 +38,21 @@ licences() {
   for file in MIT APACHE DEPENDENCIES.txt ONNXRUNTIME ONNXRUNTIME-DEPENDENCIES.txt; do test -s "$1/LICENSE-$file"; done
 }
 
+# What was built does not tell where.
+anonymous() {
+  ! grep -rlF -e "$root/" -e "${CARGO_HOME:-$HOME/.cargo}/" "$1/bin" "$1/lib"
+}
+
 echo "checksums"
-(cd "$artifacts" && sha256sum --check --quiet SHA256SUMS && [ "$(wc -l <SHA256SUMS)" = "$(ls | grep -vc SHA256SUMS)" ])
+(cd "$artifacts" && sha256sum --check --quiet SHA256SUMS && [ "$(wc -l <SHA256SUMS)" = "$(find . -type f ! -name SHA256SUMS | wc -l)" ])
 
 echo "the archive for Linux on x86-64"
 tar -xzf "$artifacts/npad-$version-linux-x86_64.tar.gz"
 linux=$scratch/npad-$version-linux-x86_64
 licences "$linux/share/doc/npad"
+anonymous "$linux"
 # shellcheck disable=SC2046
-cc -std=c99 "$root/examples/c/inspect.c" $(PKG_CONFIG_PATH=$linux/lib/pkgconfig pkg-config --cflags --libs npad) -o inspect-linux
+cc -std=c99 "$root/examples/c/inspect.c" $(PKG_CONFIG_PATH="$linux/lib/pkgconfig" pkg-config --cflags --libs npad) -o inspect-linux
 inspect linux env "LD_LIBRARY_PATH=$linux/lib" "$scratch/inspect-linux"
 cmake -S "$root/tests/install/cmake" -B cmake -DCMAKE_PREFIX_PATH="$linux" -DNPAD_EXAMPLES="$root/examples" -DNPAD_OPENCV=OFF >cmake.log
 cmake --build cmake >>cmake.log
@@ -62,9 +70,10 @@ echo "the archive for Linux on aarch64, emulated"
 tar -xzf "$artifacts/npad-$version-linux-aarch64.tar.gz"
 arm64=$scratch/npad-$version-linux-aarch64
 licences "$arm64/share/doc/npad"
+anonymous "$arm64"
 needs "$cross" qemu-user "$qemu_version"
 # shellcheck disable=SC2046
-aarch64-linux-gnu-gcc -std=c99 "$root/examples/c/inspect.c" $(PKG_CONFIG_PATH=$arm64/lib/pkgconfig pkg-config --cflags --libs npad) -o inspect-arm64
+aarch64-linux-gnu-gcc -std=c99 "$root/examples/c/inspect.c" $(PKG_CONFIG_PATH="$arm64/lib/pkgconfig" pkg-config --cflags --libs npad) -o inspect-arm64
 emulated=("$cross/qemu-user/usr/bin/qemu-aarch64" -L /usr/aarch64-linux-gnu -E "LD_LIBRARY_PATH=$arm64/lib")
 inspect arm64 "${emulated[@]}" "$scratch/inspect-arm64"
 (cd parts && "${emulated[@]}" "$arm64/bin/npad" info inspect.npad) | grep -q '"kernels": "neon"'
@@ -73,6 +82,8 @@ echo "the archive for Windows, by Wine"
 python3 -m zipfile -e "$artifacts/npad-$version-windows-x86_64.zip" .
 windows=$scratch/npad-$version-windows-x86_64
 licences "$windows/share/doc/npad"
+test -s "$windows/share/doc/npad/LICENSE-MINGW"
+anonymous "$windows"
 wine_in "$cross"
 x86_64-w64-mingw32-gcc-posix -std=c99 -I "$windows/include" "$root/examples/c/inspect.c" -o "$windows/bin/inspect.exe" -L "$windows/lib" -lnpad
 inspect windows wine "$windows/bin/inspect.exe"
@@ -82,9 +93,13 @@ wine "$windows/bin/npad.exe" --version | grep -q "$version"
 echo "the NuGet package, on .NET and on Windows' .NET by Wine"
 python3 -m zipfile -e "$artifacts/Npad.$version.nupkg" package
 licences package/licences
+test -s package/licences/LICENSE-MINGW
 mkdir app
 cp package/lib/netstandard2.0/NpadNet.dll app
 csharp -r:app/NpadNet.dll -out:app/Inspect.exe "$root/examples/csharp/Inspect.cs"
+echo 'class V { static void Main() { System.Console.WriteLine(typeof(Npad.Model).Assembly.GetName().Version); } }' >version.cs
+csharp -r:app/NpadNet.dll -out:app/version.exe version.cs
+[ "$(mono app/version.exe)" = "$version.0" ]
 cp -r app app-windows
 application app Inspect "$(basename "$dotnet"/shared/Microsoft.NETCore.App/*)" linux-x64 package/runtimes/linux-x64/native/*
 inspect dotnet "$dotnet/dotnet" "$scratch/app/Inspect.exe"
@@ -101,9 +116,8 @@ for wheel in "$artifacts"/*.whl; do
   # As pip on that platform would take it.
   python/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --platform "$platform" --python-version 3.12 \
     --target "wheel-$platform" "$wheel"
-  # shellcheck disable=SC2086
   case $platform in
-    manylinux*) $auditwheel show "$wheel" | tr '\n' ' ' | grep -q "consistent with the following platform tag: \"$platform\"" ;;
+    manylinux*) "$tools_python" -m auditwheel show "$wheel" | tr '\n' ' ' | grep -q "consistent with the following platform tag: \"$platform\"" ;;
   esac
 done
 cmp wheel-win_amd64/npad/npad.dll "$windows/bin/npad.dll"
@@ -115,11 +129,13 @@ inspect python "$scratch/python/bin/python" "$root/examples/python/inspect_parts
 echo "Debian's package"
 mkdir -p debian/var/lib/dpkg
 touch debian/var/lib/dpkg/status
-dpkg --root="$PWD/debian" --log=/dev/null --force-depends --force-not-root -i "$artifacts"/npad_*_amd64.deb >dpkg.log 2>&1
+# Users other than root lack the folders of what dpkg calls.
+PATH=$PATH:/usr/sbin:/sbin dpkg --root="$PWD/debian" --log=/dev/null --force-depends --force-not-root -i "$artifacts"/npad_*_amd64.deb \
+  >dpkg.log 2>&1 || { cat dpkg.log && exit 1; }
 licences debian/usr/share/doc/npad
 # shellcheck disable=SC2046
 cc -std=c99 "$root/examples/c/inspect.c" -o inspect-debian \
-  $(PKG_CONFIG_SYSROOT_DIR=$PWD/debian PKG_CONFIG_LIBDIR=$PWD/debian/usr/lib/x86_64-linux-gnu/pkgconfig pkg-config --cflags --libs npad)
+  $(PKG_CONFIG_SYSROOT_DIR="$PWD/debian" PKG_CONFIG_LIBDIR="$PWD/debian/usr/lib/x86_64-linux-gnu/pkgconfig" pkg-config --cflags --libs npad)
 inspect debian env "LD_LIBRARY_PATH=$PWD/debian/usr/lib/x86_64-linux-gnu" "$scratch/inspect-debian"
 cmp linux.txt debian.txt
 (cd parts && ../debian/usr/bin/npad score inspect.npad bad.pgm) | grep -q DEFECTIVE

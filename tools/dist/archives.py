@@ -1,10 +1,11 @@
 """Packs installations and the NuGet package: archives.py FOLDER VERSION ARTIFACTS
 
-FOLDER has npad-VERSION-PLATFORM for each platform, NpadNet.dll and licences/. Files are packed in the order of their names, with one date
-and owner: the same files give the same archives.
+FOLDER has npad-VERSION-PLATFORM for each platform, NpadNet.dll, licences/ and LICENSE-MINGW. Files are packed in the order of their names, with one date
+owner and mode: the same files give the same archives.
 """
 
 import gzip
+import re
 import sys
 import tarfile
 import xml.etree.ElementTree as ET
@@ -28,6 +29,7 @@ def pack_tar(folder, path):
         info.uid = info.gid = 0
         info.uname = info.gname = "root"
         info.mtime = SECONDS
+        info.mode = 0o755 if not info.isfile() or info.mode & 0o100 else 0o644
         return info
 
     with path.open("wb") as file, gzip.GzipFile("", "wb", mtime=0, fileobj=file) as packed:
@@ -48,6 +50,10 @@ def pack_zip(files, path):
 
 def files_below(folder, root):
     return [(f.relative_to(root).as_posix(), f.read_bytes()) for f in sorted(folder.rglob("*")) if f.is_file()]
+
+
+def without_relative_links(page):
+    return re.sub(r"\[([^\]]+)\]\((?!https?:)[^)]+\)", r"\1", page)
 
 
 def property_of_project(name):
@@ -79,9 +85,10 @@ def nuget_files():
 </Relationships>
 """
     contents = [
-        ("README.md", (ROOT / "docs/csharp.md").read_bytes()),
+        ("README.md", without_relative_links((ROOT / "docs/csharp.md").read_text("utf-8"))),
         ("lib/netstandard2.0/NpadNet.dll", (FOLDER / "NpadNet.dll").read_bytes()),
         *files_below(FOLDER / "licences", FOLDER),
+        ("licences/LICENSE-MINGW", (FOLDER / "LICENSE-MINGW").read_bytes()),
     ]
     for platform, runtime in [("linux-x86_64", "linux-x64"), ("linux-aarch64", "linux-arm64"), ("windows-x86_64", "win-x64")]:
         prefix = installation(platform)
