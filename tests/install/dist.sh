@@ -116,10 +116,12 @@ for wheel in "$artifacts"/*.whl; do
   # As pip on that platform would take it.
   python/bin/pip install --quiet --disable-pip-version-check --no-deps --only-binary=:all: --platform "$platform" --python-version 3.12 \
     --target "wheel-$platform" "$wheel"
+  licences "wheel-$platform"/npad-*.dist-info/licenses
   case $platform in
     manylinux*) "$tools_python" -m auditwheel show "$wheel" | tr '\n' ' ' | grep -q "consistent with the following platform tag: \"$platform\"" ;;
   esac
 done
+test -s wheel-win_amd64/npad-*.dist-info/licenses/LICENSE-MINGW
 cmp wheel-win_amd64/npad/npad.dll "$windows/bin/npad.dll"
 cmp wheel-win_amd64/npad/onnxruntime.dll "$windows/bin/onnxruntime.dll"
 cmp wheel-manylinux_2_28_aarch64/npad/libnpad.so "$arm64/lib/libnpad.so"
