@@ -2,25 +2,44 @@
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
+#[cfg(target_os = "linux")]
+use std::path::Path;
 use std::path::PathBuf;
 
-/// The folder of the shared library (or program) that contains this code; where it was loaded by a link, also that of the file
-/// itself.
+/// The folders of the shared library (or program) that contains this code: that of the name by which it was loaded, which may be a
+/// link, and that of the file itself.
 pub fn own_directories() -> Vec<PathBuf> {
-    let Some(mut file) = module_file(own_directories as *const () as *const c_void) else { return Vec::new() };
-    // On Unix, the main program has the name that it was started with, which may lack a folder.
-    if file.components().count() < 2 {
-        let Ok(program) = std::env::current_exe() else { return Vec::new() };
-        file = program;
-    }
-    let mut folders: Vec<PathBuf> = file.parent().map(PathBuf::from).into_iter().collect();
-    // On Windows packages install no links.
-    if cfg!(unix) {
-        let resolved = file.canonicalize().ok().and_then(|file| Some(file.parent()?.to_owned()));
-        let own = folders.first().and_then(|own| own.canonicalize().ok());
-        folders.extend(resolved.filter(|resolved| own.as_ref() != Some(resolved)));
-    }
+    let address = own_directories as *const () as *const c_void;
+    let name = module_file(address);
+    let file = mapped_file(address).or_else(|| name.as_ref()?.canonicalize().ok().filter(|_| cfg!(unix)));
+    // A relative name means another file once the current folder has changed, and that of a program is what its caller says.
+    let name = name.filter(|name| name.is_absolute() && (file.is_none() || name.canonicalize().ok() == file));
+    let mut folders: Vec<PathBuf> =
+        [name, file].into_iter().flatten().filter_map(|file| Some(file.parent()?.to_owned())).collect();
+    folders.dedup_by_key(|folder| folder.canonicalize().ok());
     folders
+}
+
+/// The file that is mapped at an address, whatever it was called when it was loaded.
+#[cfg(target_os = "linux")]
+fn mapped_file(address: *const c_void) -> Option<PathBuf> {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let maps = std::fs::read("/proc/self/maps").ok()?;
+    maps.split(|byte| *byte == b'\n').find_map(|line| {
+        // FIRST-LAST rights offset device inode        file
+        let mut fields = line.splitn(6, |byte| *byte == b' ');
+        let (first, last) = std::str::from_utf8(fields.next()?).ok()?.split_once('-')?;
+        let range = usize::from_str_radix(first, 16).ok()?..usize::from_str_radix(last, 16).ok()?;
+        let file = Path::new(OsStr::from_bytes(fields.nth(4)?.trim_ascii_start()));
+        (range.contains(&address.addr()) && file.is_absolute()).then(|| file.to_owned())
+    })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn mapped_file(_: *const c_void) -> Option<PathBuf> {
+    None
 }
 
 /// The file of the shared library (or program) that contains an address, as the loader knows it.

@@ -14,6 +14,7 @@ use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
+use super::library_file;
 use super::location::{module_file, own_directories, stay_loaded};
 use crate::error::{Error, Result, Status, with_causes};
 
@@ -42,13 +43,9 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 /// loaded or is too old; [`Status::WrongState`] when another one is in use.
 pub fn open(path: &Path) -> Result<()> {
     let mut loaded = lock();
-    let found = library_in(path).ok_or_else(|| {
-        let there = if path.is_dir() { format!("there is no {FILE_NAME} in") } else { "there is no".to_owned() };
-        let message = format!(
-            "{there} {}; give the path of ONNX Runtime's library ({FILE_NAME}) or of the folder that holds it",
-            path.display()
-        );
-        Error::new(Status::NotFound, message)
+    let found = chosen(path).map_err(|what| {
+        let wanted = format!("give the path of ONNX Runtime's library ({FILE_NAME}) or of the folder that holds it");
+        Error::new(Status::NotFound, format!("{what}; {wanted}"))
     })?;
     if let Some(loaded) = loaded.as_ref() {
         if same_file(&loaded.path, &found) {
@@ -104,8 +101,8 @@ fn search() -> Result<Loaded> {
     let mut tried = vec!["npad_runtime_open: not called".to_owned()];
     match std::env::var_os(VARIABLE).filter(|v| !v.is_empty()) {
         Some(value) => {
-            let path = library_in(Path::new(&value)).unwrap_or_else(|| PathBuf::from(&value));
-            return load(&path).map_err(|cause| {
+            let path = Path::new(&value);
+            return chosen(path).and_then(|file| load(&file)).map_err(|cause| {
                 tried.push(format!("environment variable {VARIABLE} = {}: {cause}", path.display()));
                 failed(&tried)
             });
@@ -118,12 +115,15 @@ fn search() -> Result<Loaded> {
     }
     // A tool in bin has its libraries in lib.
     for folder in own.iter().flat_map(|own| [own.clone(), own.join("..").join("lib")]) {
-        match library_in(&folder) {
-            Some(path) => match load(&path) {
+        let found = libraries_in(&folder);
+        if found.is_empty() {
+            tried.push(format!("beside this library, {}: no {FILE_NAME} there", folder.display()));
+        }
+        for path in found {
+            match load(&path) {
                 Ok(loaded) => return Ok(loaded),
                 Err(cause) => tried.push(format!("beside this library, {}: {cause}", path.display())),
-            },
-            None => tried.push(format!("beside this library, {}: no {FILE_NAME} there", folder.display())),
+            }
         }
     }
     search_system(&mut tried).ok_or_else(|| failed(&tried))
@@ -164,35 +164,54 @@ fn search_system(tried: &mut Vec<String>) -> Option<Loaded> {
     None
 }
 
-/// `path` itself if it is a file, else the library in that folder, by its plain name or with a version suffix.
-fn library_in(path: &Path) -> Option<PathBuf> {
-    if path.is_file() {
-        return Some(path.to_owned());
-    }
-    let mut names: Vec<_> = std::fs::read_dir(path).ok()?.filter_map(|entry| Some(entry.ok()?.file_name())).collect();
-    names.retain(|name| name.to_str().is_some_and(is_runtime));
-    names.sort();
-    names.first().map(|name| path.join(name))
+/// The library at a path that the user chose, a file or a folder.
+fn chosen(path: &Path) -> std::result::Result<PathBuf, String> {
+    libraries_in(path).into_iter().next().ok_or_else(|| {
+        if path.as_os_str().is_empty() {
+            "the path is empty".to_owned()
+        } else if !path.is_dir() {
+            format!("there is no {}", path.display())
+        } else if let Err(cause) = path.read_dir() {
+            format!("the folder {} cannot be read: {cause}", path.display())
+        } else {
+            format!("there is no {FILE_NAME} in {}", path.display())
+        }
+    })
 }
 
-/// Whether a file is ONNX Runtime's library, with or without its version: `libonnxruntime.so.1.32.0` on Linux,
-/// `libonnxruntime.1.32.0.dylib` on macOS.
-fn is_runtime(name: &str) -> bool {
-    let (stem, ending) = FILE_NAME.rsplit_once('.').unwrap_or((FILE_NAME, ""));
-    name.starts_with(FILE_NAME)
-        || name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.') && rest.ends_with(ending))
+/// `path` itself if it is a file, else the libraries in that folder: that of the plain name, then those with a version, the
+/// newest first.
+fn libraries_in(path: &Path) -> Vec<PathBuf> {
+    if path.is_file() {
+        return vec![path.to_owned()];
+    }
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    let mut found: Vec<_> =
+        entries.filter_map(|entry| Some((version_in(entry.file_name().to_str()?)?, entry.path()))).collect();
+    found.retain(|(_, file)| file.is_file());
+    found.sort_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, file)| file).collect()
+}
+
+/// The version in the name of ONNX Runtime's library, `libonnxruntime.so.1.32.0` on Linux, `libonnxruntime.1.32.0.dylib` on
+/// macOS; none for another file, and the highest for the plain name, which whoever installs it chooses.
+fn version_in(name: &str) -> Option<Vec<u32>> {
+    if name == FILE_NAME || (cfg!(windows) && name.eq_ignore_ascii_case(FILE_NAME)) {
+        return Some(vec![u32::MAX]);
+    }
+    let (stem, ending) = FILE_NAME.rsplit_once('.')?;
+    let version = if cfg!(target_os = "macos") {
+        name.strip_prefix(stem)?.strip_suffix(ending)?.strip_suffix('.')?
+    } else {
+        name.strip_prefix(FILE_NAME)?
+    };
+    version.strip_prefix('.')?.split('.').map(|number| number.parse().ok()).collect()
 }
 
 fn load(path: &Path) -> std::result::Result<Loaded, String> {
-    // `ort` resolves a relative path against the program's folder first.
-    let absolute = if path.is_file() {
-        std::path::absolute(path).map_err(|e| with_causes(&e))?
-    } else if cfg!(windows) {
-        return Err("there is no such file".to_owned());
-    } else {
-        path.to_owned()
-    };
-    let builder = ort::init_from(absolute).map_err(|e| match &e {
+    // A name alone is for the system's loader.
+    let file = if path == Path::new(FILE_NAME) { path.to_owned() } else { library_file::check(path)? };
+    let builder = ort::init_from(file).map_err(|e| match &e {
         // `ort` does not report the cause as the error's source.
         LoadDynamicError::Dlopen { error, .. } => with_causes(error),
         _ => with_causes(&e),
@@ -242,14 +261,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_is_told_from_its_providers() {
-        for (name, expected) in [
-            ("libonnxruntime.so", true),
-            ("libonnxruntime.so.1.32.0", true),
-            ("libonnxruntime_providers_shared.so", false),
-            ("onnxruntime.dll", false),
-        ] {
-            assert_eq!(is_runtime(name), expected, "{name}");
+    fn the_newest_library_is_told_from_other_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let found = || {
+            let name = |file: PathBuf| file.file_name().unwrap().to_str().unwrap().to_owned();
+            libraries_in(folder.path()).into_iter().map(name).collect::<Vec<_>>()
+        };
+        for name in
+            ["libonnxruntime.so.1.9.0", "libonnxruntime.so.1.32.0", "libonnxruntime.so.1.32.0-old", "onnxruntime.dll"]
+        {
+            std::fs::write(folder.path().join(name), "").unwrap();
         }
+        std::fs::write(folder.path().join("libonnxruntime_providers_shared.so"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("libonnxruntime.so")).unwrap();
+        assert_eq!(found(), ["libonnxruntime.so.1.32.0", "libonnxruntime.so.1.9.0"]);
+        std::fs::remove_file(folder.path().join("libonnxruntime.so")).unwrap();
+        std::fs::write(folder.path().join("libonnxruntime.so"), "").unwrap();
+        assert_eq!(found()[0], "libonnxruntime.so");
     }
 }

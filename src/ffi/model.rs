@@ -149,7 +149,8 @@ pub unsafe extern "C" fn npad_model_load_memory(
 /// Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
 /// the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
 /// "machine" has what the model runs on in this process: its "device", the instruction set of npad's "kernels", and "version"
-/// and "file" of "onnxruntime", null while it is not loaded. An empty string if `model` is null. Valid until the model is freed.
+/// and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if `model` is null. Valid until
+/// the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.info) })

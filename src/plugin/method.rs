@@ -10,7 +10,7 @@ use super::{call, name};
 use crate::abi::callbacks::{npad_callback_error, npad_write_callback};
 use crate::abi::plugin::{NPAD_PLUGIN_ABI, npad_features, npad_plugin, npad_plugin_parameter};
 use crate::abi::sized::{check_size, read, read_sized, size_at, zeroed};
-use crate::backbone::FeatureMap;
+use crate::backbone::{FeatureMap, check_library_file};
 use crate::error::{Error, Result, Status, with_causes};
 use crate::exec::Threads;
 use crate::exec::memory::{try_grow, try_resize};
@@ -74,11 +74,11 @@ pub fn load(path: &Path) -> Result<()> {
         Error::new(status, format!("the plug-in {} cannot be used: {text}", path.display()))
     };
     let wrong = |text: &str| unusable(Status::Plugin, text);
-    // For a name without a folder, and on Windows for any relative path, the loader would search its own folders.
-    let file = std::path::absolute(path).unwrap_or_default();
-    if !file.exists() {
-        return Err(unusable(Status::NotFound, "there is no such file"));
-    }
+    // An absolute name: for another one the loader may search its own folders.
+    let file = check_library_file(path).map_err(|text| {
+        let status = if path.exists() { Status::Plugin } else { Status::NotFound };
+        unusable(status, &text)
+    })?;
     // SAFETY: loading runs the library's initialisers: the user trusts it by naming it.
     let library = unsafe { Library::new(file) }.map_err(|error| wrong(&with_causes(&error)))?;
     let entry = {

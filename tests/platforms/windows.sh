@@ -27,7 +27,9 @@ for package in npad npad-cli; do built_tests "${build[@]}" --package "$package" 
 none=()
 while IFS=$'\t' read -r name package program; do
   echo "$name"
-  (cd "$package" && wine "$program" --quiet --test-threads "$(nproc)" </dev/null) | tee "$folder/test.txt"
+  # The tool's tests start processes, and Wine hangs where several threads do.
+  [ "$package" = "$root" ] && threads=$(nproc) || threads=1
+  (cd "$package" && wine "$program" --quiet --test-threads "$threads" </dev/null) | tee "$folder/test.txt"
   ! grep -q '^running 0 tests' "$folder/test.txt" || none+=("$name")
 done <"$folder/tests.txt"
 empty=$(printf '%s\n' "${none[@]}" | sort | xargs)

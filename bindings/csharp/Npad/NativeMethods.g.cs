@@ -261,7 +261,8 @@ namespace Npad.Native
         ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
         ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
         ///  "machine" has what the model runs on in this process: its "device", the instruction set of npad's "kernels", and "version"
-        ///  and "file" of "onnxruntime", null while it is not loaded. An empty string if `model` is null. Valid until the model is freed.
+        ///  and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if `model` is null. Valid until
+        ///  the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_info(npad_model* model);
