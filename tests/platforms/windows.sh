@@ -125,8 +125,8 @@ documented halcon cpp >docs/halcon.cpp
 # shellcheck disable=SC2086
 gcc -std=c11 -Wall -Wextra -Werror docs/c.c $linked -o docs/c.exe
 for program in cpp halcon; do
-  # shellcheck disable=SC2086
-  gxx -std=c++17 -Wall -Wextra -Werror -static "docs/$program.cpp" -I"$root/tests/halcon" $linked -o "docs/$program.exe"
+  gxx -std=c++17 -Wall -Wextra -Werror -static -I"$installed/include" -I"$root/tests/halcon" "docs/$program.cpp" \
+    "$installed/lib/libnpad.dll.a" -o "docs/$program.exe"
 done
 for program in c cpp halcon; do WINEPATH=$(winepath -w "$installed/bin") finds_defects wine "docs/$program.exe"; done
 documented csharp csharp >docs/program.cs
