@@ -223,7 +223,8 @@ test-cpu-levels: $(NPAD) $(RUNTIME) | tools
 
 # aarch64, emulated. Builds Rust's standard library.
 test-arm64: $(NPAD) $(RUNTIME) $(RUNTIME_ARM64) | tools
-	$(call need,aarch64-linux-gnu-gcc,gcc-aarch64-linux-gnu)
+	$(call need,aarch64-linux-gnu-g++,g++-aarch64-linux-gnu)
+	$(call need,pkg-config,pkg-config)
 	tests/platforms/arm64.sh $(NPAD) $(RUNTIME_ARM64) $(CROSS) $(QEMU_VERSION)
 
 # Windows, as Wine has it. Builds Rust's standard library.
