@@ -14,7 +14,8 @@ type Machine = (&'static str, u64, u64);
 const MACHINES: [Machine; 4] =
     [("x86-64", 62, 0x8664), ("aarch64", 183, 0xaa64), ("x86", 3, 0x014c), ("arm", 40, 0x01c4)];
 
-/// The name of a library's file for the loader, that of Windows appends an ending to names without one.
+/// The absolute name of a library's file, for the loader. A dot ends one without an extension on Windows, whose loader would append
+/// its own.
 ///
 /// # Errors
 /// What is wrong with a file that the loader could not take.
@@ -32,10 +33,10 @@ pub fn check(path: &Path) -> Result<PathBuf, String> {
     } else if cfg!(target_os = "linux") {
         elf(&start, kind.len())?;
     }
-    if cfg!(windows) && file.extension().is_none() {
-        return Ok(PathBuf::from(format!("{}.", file.display())));
-    }
-    Ok(file)
+    let ending = if cfg!(windows) && file.extension().is_none() { "." } else { "" };
+    let mut name = file.into_os_string();
+    name.push(ending);
+    Ok(PathBuf::from(name))
 }
 
 /// The number of `size` bytes at an offset, with the lowest byte first.
