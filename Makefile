@@ -3,6 +3,7 @@
 
 ONNXRUNTIME_VERSION     := 1.32.0
 ONNXRUNTIME_GPU_VERSION := 1.27.0
+ONNXRUNTIME_OPENVINO_VERSION := 1.24.1
 ELPV_VERSION            := 1.0.0.post1
 # .NET from PyPI: 8.0.4 and 3.1.23.
 DOTNET_8_VERSION        := 1.0.0
@@ -25,6 +26,7 @@ LIBRARY_WHEEL := $(WHEEL) --python-version 3.11 --implementation cp --abi cp311 
 
 RUNTIME     := $(FETCHED)/onnxruntime-$(ONNXRUNTIME_VERSION)
 RUNTIME_GPU := $(FETCHED)/onnxruntime-gpu-$(ONNXRUNTIME_GPU_VERSION)
+RUNTIME_OPENVINO := $(FETCHED)/onnxruntime-openvino-$(ONNXRUNTIME_OPENVINO_VERSION)
 ELPV        := $(FETCHED)/elpv_dataset-$(ELPV_VERSION)-py3-none-any.whl
 
 # Where `make install` puts things.
@@ -74,6 +76,10 @@ $(RUNTIME): | python
 $(RUNTIME_GPU): | python
 	$(LIBRARY_WHEEL) onnxruntime-gpu==$(ONNXRUNTIME_GPU_VERSION)
 	python3 tools/unpack_libraries.py $(FETCHED)/onnxruntime_gpu-$(ONNXRUNTIME_GPU_VERSION)-*.whl $@
+
+$(RUNTIME_OPENVINO): | python
+	$(LIBRARY_WHEEL) onnxruntime-openvino==$(ONNXRUNTIME_OPENVINO_VERSION)
+	python3 tools/unpack_libraries.py $(FETCHED)/onnxruntime_openvino-$(ONNXRUNTIME_OPENVINO_VERSION)-*.whl $@
 
 $(ELPV): | python
 	$(WHEEL) elpv-dataset==$(ELPV_VERSION)
@@ -188,7 +194,8 @@ check-backbone: | python
 
 ifeq ($(shell uname -m),x86_64)
 test: export NPAD_TEST_ONNXRUNTIME_GPU := $(RUNTIME_GPU)
-test: | $(RUNTIME_GPU)
+test: export NPAD_TEST_ONNXRUNTIME_OPENVINO := $(RUNTIME_OPENVINO)
+test: | $(RUNTIME_GPU) $(RUNTIME_OPENVINO)
 endif
 test: lint check-backbone demo hosts $(RUNTIME) | tools
 	python3 tools/demo/check.py $(TARGET)/demo/summary.json

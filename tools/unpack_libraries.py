@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Takes the shared libraries of ONNX Runtime and their licences out of its wheel: unpack_libraries.py WHEEL FOLDER"""
+"""Takes the shared libraries of ONNX Runtime, those that it needs, and their licences out of its wheel: unpack_libraries.py WHEEL FOLDER"""
 
 import re
 import shutil
@@ -9,7 +9,8 @@ from pathlib import Path
 
 wheel, folder = Path(sys.argv[1]), Path(sys.argv[2])
 unfinished = folder.with_name(folder.name + ".unfinished")
-LIBRARY = re.compile(r"libonnxruntime.*\.so(\.[0-9.]+)?|libonnxruntime.*\.dylib|onnxruntime.*\.dll")
+# Python's own module has neither of these names.
+LIBRARY = re.compile(r"lib.*\.so(\.[0-9.]+)?|lib.*\.dylib|.*\.dll")
 shutil.rmtree(unfinished, ignore_errors=True)
 unfinished.mkdir(parents=True)
 with zipfile.ZipFile(wheel) as archive:

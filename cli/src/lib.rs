@@ -1,7 +1,8 @@
-//! The command-line tool: `npad fit|score|eval|bench|info`.
+//! The command-line tool: `npad fit|score|eval|bench|info|devices`.
 
 mod bench;
 pub mod dataset;
+mod devices;
 mod eval;
 mod fit;
 mod heatmap;
@@ -42,6 +43,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Show the metadata of a model or, without one, all options
     Info(info::Arguments),
+    /// List the devices that networks can run on, and what others lack
+    Devices(devices::Arguments),
 }
 
 /// Options of commands that fit.
@@ -64,9 +67,12 @@ struct FitOptions {
 /// Options of commands that run a backbone.
 #[derive(Args)]
 struct RunOptions {
-    /// Device that the backbone runs on: cpu or cuda:N [default: cpu]
+    /// Device that the networks run on: cpu, cuda[:N], tensorrt[:N], openvino[:DEVICE], directml[:N] or auto [default: cpu]
     #[arg(long)]
     device: Option<String>,
+    /// Folder in which tensorrt and openvino keep what they build
+    #[arg(long, value_name = "DIR")]
+    device_cache: Option<String>,
     /// Number of worker threads; 0: one per core [default: 0]
     #[arg(long)]
     threads: Option<String>,
@@ -80,7 +86,10 @@ impl RunOptions {
     fn options(&self) -> Result<Options> {
         self.plugin.iter().try_for_each(|path| load_plugin(path))?;
         let mut options = Options::default();
-        set_given(&mut options, &[("device", &self.device), ("threads", &self.threads)])?;
+        set_given(
+            &mut options,
+            &[("device", &self.device), ("device_cache", &self.device_cache), ("threads", &self.threads)],
+        )?;
         Ok(options)
     }
 }
@@ -123,6 +132,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
+        Command::Devices(arguments) => devices::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,13 +1,10 @@
 //! Networks that methods make to be run on the features of a backbone.
 
-use std::sync::Arc;
-
-use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
 use prost::bytes::Bytes;
 
 use super::device::Device;
-use super::onnx::{failure, new_session};
+use super::open::{SharedSession, failure, open_session};
 use super::session::BoundSession;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -25,7 +22,7 @@ pub struct Head {
     /// Channels, rows and columns of the output.
     shape: (usize, usize, usize),
     /// One for all callers: of large inputs it has hundreds of megabytes.
-    session: Arc<Session>,
+    session: SharedSession,
     /// What each concurrent caller has for itself.
     runs: Pool<BoundSession>,
 }
@@ -41,7 +38,7 @@ impl Head {
         bytes: Vec<u8>,
         inputs: usize,
         (rows, cols): (usize, usize),
-        device: Device,
+        device: &Device,
         threads: usize,
     ) -> Result<Self> {
         let bytes = Bytes::from(bytes);
@@ -49,8 +46,8 @@ impl Head {
             let message = format!("the model's network {found}; npad writes no such network, and it is refused");
             return Err(Error::new(Status::InvalidModel, message));
         }
-        let session =
-            new_session("the model's network", &bytes, device, Threads::resolve(threads)).map_err(|error| {
+        let opened =
+            open_session("the model's network", &bytes, device, Threads::resolve(threads)).map_err(|error| {
                 // Bytes of a model file that are no network are a damaged file; a user's backbone is another matter.
                 if error.status() == Status::Backbone {
                     Error::new(Status::InvalidModel, error.message())
@@ -58,7 +55,7 @@ impl Head {
                     error
                 }
             })?;
-        let channels = match (session.inputs(), session.outputs()) {
+        let channels = match (opened.session.inputs(), opened.session.outputs()) {
             ([input], [output]) if is(input, &[1, 1, 1, inputs]) => {
                 [1, 2].into_iter().find(|channels| is(output, &[1, *channels, rows, cols]))
             }
@@ -68,8 +65,8 @@ impl Head {
             let message = "the model's network does not have the input and the output that its features need";
             return Err(Error::new(Status::InvalidModel, message));
         };
-        let (session, shape) = (Arc::new(session), (channels, rows, cols));
-        let head = Self { bytes, inputs, shape, session, runs: Pool::default() };
+        let shape = (channels, rows, cols);
+        let head = Self { bytes, inputs, shape, session: opened, runs: Pool::default() };
         head.runs.put(head.bind()?);
         Ok(head)
     }

@@ -8,6 +8,7 @@ mod head;
 mod library_file;
 mod location;
 mod onnx;
+mod open;
 mod runtime;
 mod scales;
 mod session;
@@ -15,7 +16,9 @@ mod spec;
 mod tiles;
 
 pub use assembler::Assembler;
-pub use device::{Device, device_names};
+pub use device::{
+    ChosenDevice, DEVICE_FORM, Device, DeviceChoice, DeviceReport, check_device, device_names, device_reports,
+};
 pub use feature_map::{FeatureMap, Tap};
 pub use head::Head;
 pub use library_file::check as check_library_file;

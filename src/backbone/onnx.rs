@@ -1,16 +1,15 @@
 //! A backbone in ONNX format, run by ONNX Runtime.
 
 use std::collections::HashMap;
-use std::fmt::Display;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
 use ort::value::{Outlet, TensorElementType, ValueType};
 
 use super::device::Device;
+use super::open::{SharedSession, failure, open_session};
 use super::session::BoundSession;
-use super::{FeatureExtractor, MAX_TAPS, TapMap, runtime};
+use super::{FeatureExtractor, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_vec;
 use crate::exec::scratch::Pool;
@@ -63,8 +62,8 @@ impl Network {
 
 /// An ONNX network with one image input and one or more feature maps as outputs.
 ///
-/// Each concurrent caller takes a session with threads of its own from a pool. All models of a process with the same
-/// network, device and number of threads share the pool.
+/// On the CPU each concurrent caller takes a session with threads of its own from a pool; on other devices, whose memory is
+/// scarce, all callers share one. All models of a process with the same network, device and number of threads share them.
 pub struct OnnxBackbone {
     network: Network,
     device: Device,
@@ -72,12 +71,17 @@ pub struct OnnxBackbone {
     identity: String,
     /// Whether a run accepts several images.
     several: bool,
+    /// The session of all callers; none on the CPU.
+    shared: Option<SharedSession>,
     sessions: Pool<BoundSession>,
 }
 
 /// Maximum number of pixels per run. Two images of the usual sizes take 5 % less time together, since threads
 /// synchronise half as often; more no longer fit in the caches.
 const PIXELS: usize = 2 * 256 * 256;
+
+/// What messages call the network.
+const NAME: &str = "the backbone";
 
 /// Advice for a network that fails on several images.
 const ONE: &str = "; if it takes one image at a time, give its first dimension the size 1";
@@ -96,11 +100,11 @@ impl OnnxBackbone {
     /// # Errors
     /// [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when the device cannot be used, [`Status::Backbone`] when
     /// the network is not one that maps an image to feature maps, [`Status::OutOfMemory`].
-    pub fn shared(network: Network, device: Device, threads: usize) -> Result<Arc<Self>> {
+    pub fn shared(network: Network, device: &Device, threads: usize) -> Result<Arc<Self>> {
         let Normalisation { mean: [r, g, b], std: [u, v, w] } = network.normalisation;
         let normalisation = [r, g, b, u, v, w].map(f32::to_bits);
         let identity = network.identity();
-        let key = (identity.clone(), network.bytes().len(), normalisation, device, threads);
+        let key = (identity.clone(), network.bytes().len(), normalisation, device.clone(), threads);
         // Locked while a backbone is opened, so that others that need the same one wait for it. Different ones are
         // rarely opened at the same time.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -110,43 +114,28 @@ impl OnnxBackbone {
             return Ok(backbone);
         }
         shared.retain(|_, backbone| backbone.strong_count() > 0);
-        let backbone = Arc::new(Self::open(network, identity, device, threads)?);
+        let backbone = Arc::new(Self::open(network, identity, device.clone(), threads)?);
         shared.insert(key, Arc::downgrade(&backbone));
         Ok(backbone)
     }
 
     fn open(network: Network, identity: String, device: Device, threads: usize) -> Result<Self> {
         log::info!("opening the backbone {identity} on {device} with {threads} threads");
-        let mut backbone = Self { network, device, threads, identity, several: false, sessions: Pool::default() };
-        let session = backbone.new_session()?;
-        backbone.several = takes_several(&session)?;
-        backbone.sessions.put(bound(session)?);
+        let first = open_session(NAME, network.bytes(), &device, threads)?;
+        let several = takes_several(&first.session)?;
+        let shared = (!device.is_cpu()).then(|| first.clone());
+        let backbone = Self { network, device, threads, identity, several, shared, sessions: Pool::default() };
+        backbone.sessions.put(bound(first)?);
         Ok(backbone)
     }
 
-    fn new_session(&self) -> Result<Session> {
-        new_session("the backbone", self.network.bytes(), self.device, self.threads)
+    /// What one more concurrent caller needs.
+    fn new_session(&self) -> Result<BoundSession> {
+        bound(match &self.shared {
+            Some(session) => session.clone(),
+            None => open_session(NAME, self.network.bytes(), &self.device, self.threads)?,
+        })
     }
-}
-
-/// Loads a network; `what` names it in messages.
-pub(super) fn new_session(what: &str, bytes: &[u8], device: Device, threads: usize) -> Result<Session> {
-    let environment = runtime::environment()?;
-    let failed = |e: &dyn Display| failure(e, |cause| format!("{what} cannot be loaded: {cause}"));
-    let builder = Session::builder(&environment).map_err(|e| failed(&e))?;
-    let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(&e))?;
-    let builder = builder.with_intra_threads(threads).map_err(|e| failed(&e))?;
-    let builder = builder.with_inter_threads(1).map_err(|e| failed(&e))?;
-    // Threads that spin after a run would take the cores from the scoring that follows.
-    let mut builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
-    let Some(provider) = device.dispatch() else {
-        return builder.commit_from_memory(bytes).map_err(|e| failed(&e));
-    };
-    builder = builder.with_execution_providers([provider]).map_err(|e| device.unusable(&e))?;
-    builder.commit_from_memory(bytes).map_err(|e| match failed(&e) {
-        error if error.status() == Status::OutOfMemory => error,
-        _ => device.unusable(&e),
-    })
 }
 
 impl FeatureExtractor for OnnxBackbone {
@@ -170,7 +159,7 @@ impl FeatureExtractor for OnnxBackbone {
             })
         };
         self.sessions.try_with(
-            || bound(self.new_session()?),
+            || self.new_session(),
             |session| {
                 let outputs = session.run([count, 3, size.height, size.width], inputs).map_err(failed)?;
                 let mut taps = [TapMap::default(); MAX_TAPS];
@@ -204,7 +193,7 @@ impl FeatureExtractor for OnnxBackbone {
         let batches = [max_batch, images % max_batch.max(1)];
         self.sessions.warm_up(
             calls,
-            || bound(self.new_session()?),
+            || self.new_session(),
             |session| {
                 for batch in batches.into_iter().filter(|batch| *batch > 0) {
                     let length = batch * 3 * size.height * size.width;
@@ -226,23 +215,6 @@ impl FeatureExtractor for OnnxBackbone {
     }
 }
 
-/// Converts an error of ONNX Runtime: [`Status::OutOfMemory`] if that is the cause, else [`Status::Backbone`] with the
-/// message of `describe`.
-pub(super) fn failure(cause: &dyn Display, describe: impl FnOnce(&str) -> String) -> Error {
-    // ONNX Runtime has no error code for it; these are the messages of its arena, the C++ library and its thread pool.
-    const SAYINGS: [&str; 5] =
-        ["Failed to allocate memory", "bad_alloc", "bad allocation", "out of memory", "pthread_create failed"];
-    let cause = cause.to_string();
-    if SAYINGS.iter().any(|saying| cause.contains(saying)) {
-        let message = format!(
-            "{}. Out of memory: use a smaller size or fewer threads, set the option tile, or close other programs",
-            describe(&cause)
-        );
-        return Error::new(Status::OutOfMemory, message);
-    }
-    Error::new(Status::Backbone, describe(&cause))
-}
-
 fn unfit(found: &str) -> Error {
     Error::new(
         Status::Backbone,
@@ -254,8 +226,8 @@ fn unfit(found: &str) -> Error {
     )
 }
 
-fn bound(session: Session) -> Result<BoundSession> {
-    BoundSession::new(Arc::new(session)).map_err(|e| unfit(&e.to_string()))
+fn bound(session: SharedSession) -> Result<BoundSession> {
+    BoundSession::new(session).map_err(|e| unfit(&e.to_string()))
 }
 
 /// Checks inputs and outputs without a run; dynamic dimensions are -1 and are checked when the network runs. Returns

@@ -7,8 +7,9 @@
 //! On Windows, the folders of `PATH` stand in for the system's loader, which would prefer the ONNX Runtime that Windows has
 //! for itself.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use ort::LoadDynamicError;
 use ort::environment::Environment;
@@ -86,6 +87,48 @@ pub fn is_loaded() -> bool {
 /// File and version of the ONNX Runtime that is loaded.
 pub fn in_use() -> Option<(PathBuf, String)> {
     lock().as_ref().map(|loaded| (loaded.path.clone(), loaded.version.clone()))
+}
+
+thread_local! {
+    /// What ONNX Runtime says on this thread, while someone listens.
+    static SAID: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// Receives what ONNX Runtime would write to its log.
+fn record(level: LogLevel, _: &str, _: &str, _: &str, message: &str) {
+    if level >= LogLevel::Error {
+        // Of a thread that ends, nothing is kept.
+        let _ = SAID.try_with(|said| {
+            said.try_borrow_mut().map(|mut said| {
+                if let Some(said) = said.as_mut() {
+                    said.push(message.to_owned());
+                }
+            })
+        });
+    }
+}
+
+/// Runs `work`, and returns the errors that ONNX Runtime logs on this thread meanwhile: a provider may log a cause that its
+/// error lacks.
+pub(super) fn recorded<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+    SAID.with_borrow_mut(|said| *said = Some(Vec::new()));
+    let result = work();
+    (result, SAID.take().unwrap_or_default())
+}
+
+/// The execution providers that the loaded ONNX Runtime was built with. Their own libraries may be missing.
+#[allow(unsafe_code)]
+pub(super) fn providers() -> ort::Result<Vec<String>> {
+    let (mut names, mut count) = (std::ptr::null_mut(), 0);
+    // SAFETY: ONNX Runtime is loaded, or `ort` panics; it writes a list of that many texts, which is given back below.
+    unsafe {
+        ort::Error::result_from_status((ort::api().GetAvailableProviders)(&raw mut names, &raw mut count))?;
+        let all = (0..usize::try_from(count).unwrap_or(0))
+            .map(|at| std::ffi::CStr::from_ptr(*names.add(at)).to_string_lossy().into_owned())
+            .collect();
+        ort::Error::result_from_status((ort::api().ReleaseAvailableProviders)(names, count))?;
+        Ok(all)
+    }
 }
 
 /// Loads ONNX Runtime in advance, if it is found.
@@ -216,9 +259,10 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
         LoadDynamicError::Dlopen { error, .. } => with_causes(error),
         _ => with_causes(&e),
     })?;
-    let environment = builder.with_name("npad").with_telemetry(false).build().map_err(|e| with_causes(&e))?;
     // Failures are returned as errors; npad does not write to the host's standard error.
-    environment.set_log_level(LogLevel::Fatal);
+    let builder = builder.with_name("npad").with_telemetry(false).with_logger(Arc::new(record));
+    let environment = builder.build().map_err(|e| with_causes(&e))?;
+    environment.set_log_level(LogLevel::Error);
     stay_loaded();
     // Only the system's loader knows which file it found.
     let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());

@@ -2,21 +2,21 @@
 //!
 //! `ort`'s own `run` makes a handful of small objects each time: names, handles, a list of outputs. Here names are made once and
 //! the outputs of a shape's first run are written to again by those that follow. What is left, a handle on the caller's
-//! pixels, is ONNX Runtime's. It also wants a session for itself, while ONNX Runtime lets several threads run one on CPUs
-//! and CUDA.
+//! pixels, is ONNX Runtime's. It also wants a session for itself, while ONNX Runtime lets several threads run one, except
+//! with DirectML, where they take turns.
 #![allow(unsafe_code)]
 
 use std::ffi::{CString, c_char};
 use std::ptr::{NonNull, null, null_mut};
-use std::sync::Arc;
+use std::sync::PoisonError;
 
 use ort::AsPointer;
 use ort::memory::MemoryInfo;
-use ort::session::Session;
 use ort::sys::{ONNXTensorElementDataType, OrtStatusPtr, OrtValue};
 use ort::value::DynValue;
 
 use super::MAX_TAPS;
+use super::open::SharedSession;
 
 /// Shapes of input whose outputs are kept. A model runs on one shape or two (whole batches and what is left), on tiles of up
 /// to nine sizes (first, inner and last ones along both axes), and several models of different sizes share a session.
@@ -29,7 +29,7 @@ pub struct BoundSession {
     input: CString,
     outputs: Vec<CString>,
     memory: MemoryInfo<'static>,
-    session: Arc<Session>,
+    session: SharedSession,
 }
 
 /// The outputs of one shape of input.
@@ -43,7 +43,8 @@ impl BoundSession {
     ///
     /// # Errors
     /// When an output is the input itself, or a name cannot be passed on.
-    pub fn new(session: Arc<Session>) -> ort::Result<Self> {
+    pub fn new(shared: SharedSession) -> ort::Result<Self> {
+        let session = &shared.session;
         let input = session.inputs()[0].name();
         // ONNX Runtime would return the caller's memory for it, which later runs must not write to.
         if session.outputs().iter().any(|output| output.name() == input) {
@@ -55,7 +56,7 @@ impl BoundSession {
             input: name(input)?,
             outputs: session.outputs().iter().map(|output| name(output.name())).collect::<ort::Result<_>>()?,
             memory: MemoryInfo::default(),
-            session,
+            session: shared,
         })
     }
 
@@ -74,7 +75,8 @@ impl BoundSession {
             self.run_into(shape, input, &mut outputs)?;
             let made = outputs[..self.outputs.len()].iter().filter_map(|output| NonNull::new(*output));
             // SAFETY: ONNX Runtime has just made them for this call, with the session's allocator, since none is the input.
-            let values = made.map(|output| unsafe { DynValue::from_ptr(output, Some(self.session.allocator())) });
+            let values =
+                made.map(|output| unsafe { DynValue::from_ptr(output, Some(self.session.session.allocator())) });
             let values = values.collect();
             self.bindings.truncate(SHAPES - 1);
             self.bindings.insert(0, Binding { shape, values });
@@ -100,11 +102,12 @@ impl BoundSession {
                 &raw mut handle,
             )
         })?;
-        // SAFETY: several threads may run a session; one input, and as many names as outputs, which are null or those of
+        let turn = self.session.turn.as_deref().map(|turn| turn.lock().unwrap_or_else(PoisonError::into_inner));
+        // SAFETY: several threads may run a session, or take turns; one input, and as many names as outputs, which are null or those of
         // an earlier run of this caller on an input of this shape.
         let status = unsafe {
             (ort::api().Run)(
-                self.session.ptr().cast_mut(),
+                self.session.session.ptr().cast_mut(),
                 null(),
                 [self.input.as_ptr()].as_ptr(),
                 [handle.cast_const()].as_ptr(),
@@ -114,6 +117,7 @@ impl BoundSession {
                 outputs.as_mut_ptr(),
             )
         };
+        drop(turn);
         // SAFETY: made above, and given to nobody.
         unsafe { (ort::api().ReleaseValue)(handle) };
         check(status)

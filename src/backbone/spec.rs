@@ -40,7 +40,7 @@ impl BackboneSpec {
     ///
     /// # Errors
     /// As [`OnnxBackbone::shared`].
-    pub fn open(&self, device: Device, threads: usize) -> Result<Arc<dyn FeatureExtractor>> {
+    pub fn open(&self, device: &Device, threads: usize) -> Result<Arc<dyn FeatureExtractor>> {
         let network = match self {
             Self::Builtin => Network::builtin(),
             Self::Onnx { bytes, normalisation } => Network::onnx(bytes.clone(), *normalisation),

@@ -7,10 +7,10 @@ use super::memory::try_reserve;
 use super::semaphore::Semaphore;
 use crate::error::{Error, Result, Status};
 
-/// Progress of a fit.
+/// Progress of a fit, or of a load on a device that is not the CPU.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Step<'a> {
-    /// The current stage: "learning", "known defects", "statistics", "centroids", "measuring", "held-out scores", or "training (loss L)"
+    /// The current stage: "preparing the device", "learning", "known defects", "statistics", "centroids", "measuring", "held-out scores", or "training (loss L)"
     /// with the least loss of the held-out images so far. Training may end before its last step.
     pub stage: &'a str,
     /// Completed steps of this stage.

@@ -2,8 +2,10 @@ use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char};
 use std::sync::{Mutex, PoisonError};
 
-use super::guard_value;
-use crate::backbone::device_names;
+use super::error::npad_error;
+use super::{guard, guard_value, string};
+use crate::backbone::{check_device, device_names};
+use crate::error::Status;
 use crate::method::methods;
 use crate::model::{OptionKind, options};
 
@@ -94,10 +96,23 @@ pub extern "C" fn npad_device_count() -> usize {
     guard_value(0, || device_names().len())
 }
 
-/// Returns the name of a device type, "cpu" or "cuda"; null if `index` is npad_device_count() or more. "cuda" is the
-/// first CUDA device, "cuda:1" the second. The list does not depend on the machine: a fit or load on a device that
-/// cannot be used returns NPAD_STATUS_DEVICE. The string is static. May be called from any thread.
+/// Returns the name of a device type, "cpu", "cuda", "tensorrt", "openvino", "directml" or "auto"; null if `index` is
+/// npad_device_count() or more. "cuda" is the first CUDA device, "cuda:1" the second; "openvino" is OpenVINO on the CPU,
+/// "openvino:GPU" and "openvino:NPU" are its other devices; "auto" is the best usable one. The list does not depend on the
+/// machine: npad_device_check() tells what can be used. The string is static. May be called from any thread.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_device_name(index: usize) -> *const c_char {
     guard_value(std::ptr::null(), || text_of(device_names, index, |name| name))
+}
+
+/// Checks that a fit or a load can use a device, by running a tiny network on it. May take seconds. May be called from any
+/// thread.
+///
+/// @param device  a value of the option "device", such as "cuda:0"
+/// @param error   receives the error, or null; may itself be null. Its message has the cause and what to do
+/// @return NPAD_STATUS_OK when the device can be used; NPAD_STATUS_DEVICE when it cannot; NPAD_STATUS_RUNTIME when ONNX
+///         Runtime is missing or unusable; NPAD_STATUS_INVALID_OPTION when there is no device of that name
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_device_check(device: *const c_char, error: *mut *mut npad_error) -> Status {
+    unsafe { guard(error, || check_device(string(device, "device")?)) }
 }

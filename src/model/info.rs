@@ -3,11 +3,12 @@
 use serde::Serialize;
 
 use super::{Metadata, Model};
-use crate::backbone::runtime_in_use;
+use crate::backbone::{ChosenDevice, runtime_in_use};
 use crate::math::kernels::Level;
 
 /// The facts of a model, to be written as an object: the metadata, and in "machine" what the model runs on in this process: the
-/// "device", the instruction set of npad's "kernels", and "version" and "file" of "onnxruntime" where it is loaded.
+/// "device", the "device_requested" (which may be "auto") and, for "auto", the better devices that were "passed_over" and the
+/// "cause", the instruction set of npad's "kernels", and "version" and "file" of "onnxruntime" where it is loaded.
 #[derive(Serialize)]
 pub struct Info<'a> {
     #[serde(flatten)]
@@ -19,9 +20,18 @@ pub struct Info<'a> {
 #[derive(Serialize)]
 struct Machine {
     device: String,
+    device_requested: String,
+    passed_over: Vec<PassedOver>,
     /// The instruction set of npad's kernels.
     kernels: String,
     onnxruntime: Option<Runtime>,
+}
+
+/// A device that `auto` found unusable.
+#[derive(Serialize)]
+struct PassedOver {
+    device: String,
+    cause: String,
 }
 
 /// ONNX Runtime's library.
@@ -36,7 +46,15 @@ impl Model {
     pub fn info(&self) -> Info<'_> {
         let runtime = runtime_in_use();
         let onnxruntime = runtime.map(|(file, version)| Runtime { version, file: file.display().to_string() });
-        let (device, kernels) = (self.device().to_string(), Level::best().to_string());
-        Info { metadata: self.metadata(), machine: Machine { device, kernels, onnxruntime } }
+        let ChosenDevice { requested, device, passed_over } = &self.core.device;
+        let passed_over = passed_over.iter().cloned();
+        let machine = Machine {
+            device: device.to_string(),
+            device_requested: requested.to_string(),
+            passed_over: passed_over.map(|(device, cause)| PassedOver { device: device.to_string(), cause }).collect(),
+            kernels: Level::best().to_string(),
+            onnxruntime,
+        };
+        Info { metadata: self.metadata(), machine }
     }
 }

@@ -6,6 +6,7 @@ mod combiner;
 mod date;
 mod decision;
 mod defects;
+mod device;
 mod extraction;
 mod file;
 mod fit;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use self::image_ids::ImageIds;
-use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales};
+use crate::backbone::{BackboneSpec, ChosenDevice, Device, FeatureExtractor, Scales};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::scratch::Pool;
@@ -172,7 +173,7 @@ struct Core {
     calls: Arc<Semaphore>,
     /// How long a call waits until it may run.
     wait: Wait,
-    device: Device,
+    device: ChosenDevice,
 }
 
 impl Model {
@@ -181,8 +182,8 @@ impl Model {
         &self.metadata
     }
 
-    /// The device that the backbone runs on, as the option `device` names it.
-    pub fn device(&self) -> Device {
-        self.core.device
+    /// The device that the networks run on, as the option `device` names it.
+    pub fn device(&self) -> &Device {
+        &self.core.device.device
     }
 }

@@ -3,11 +3,12 @@
 mod check;
 mod messages;
 mod shapes;
-#[cfg(any(test, feature = "flows"))]
+#[cfg_attr(not(feature = "flows"), allow(dead_code))]
 mod writer;
 
 pub use check::check;
 #[cfg(feature = "flows")]
 pub use messages::Setting;
-#[cfg(any(test, feature = "flows"))]
-pub use writer::{Value, Writer};
+#[cfg(feature = "flows")]
+pub use writer::Value;
+pub use writer::Writer;

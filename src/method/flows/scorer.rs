@@ -27,7 +27,7 @@ impl NetworkScorer {
     /// As [`Head::open`].
     pub fn new(layout: Layout, network: Vec<u8>, environment: &Environment) -> Result<Self> {
         let (rows, cols, _) = layout.shape();
-        let head = Head::open(network, layout.len(), (rows, cols), environment.device, environment.threads)?;
+        let head = Head::open(network, layout.len(), (rows, cols), &environment.device, environment.threads)?;
         Ok(Self { layout, head, scratch: Pool::default() })
     }
 

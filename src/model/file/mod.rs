@@ -98,7 +98,8 @@ impl Model {
         write_file(path, &self.to_bytes()?).map_err(|e| Error::io(what(), &e))
     }
 
-    /// Reads a model file. Only the device, threads, call limits and feature extractor of `options` are used.
+    /// Reads a model file. Of `options`, only the device and its cache, threads, call limits, feature extractor
+    /// and, for a device that is not the CPU, the progress callback are used.
     ///
     /// # Errors
     /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
@@ -220,8 +221,10 @@ impl Model {
             (Some(bytes), Some(normalisation)) => BackboneSpec::Onnx { bytes: bytes.into(), normalisation },
             _ => return Err(invalid("its backbone is incomplete")),
         };
-        let scorer = scales::load(method, &parameters, state, &options.environment(), factors.factors().len())?;
-        let backbone = spec.open(options.device, Threads::resolve(options.threads))?;
+        let device = options.choose_device()?;
+        let environment = options.environment(&device.device);
+        let scorer = scales::load(method, &parameters, state, &environment, factors.factors().len())?;
+        let backbone = spec.open(&device.device, Threads::resolve(options.threads))?;
         if backbone.identity() != metadata.backbone {
             return Err(missing(format!(
                 "the model was fitted with the backbone {}, but this npad has {}: fit again, or use the npad version \
@@ -243,9 +246,11 @@ impl Model {
             contexts: Pool::default(),
             calls: Semaphore::new(options.call_limit()),
             wait: options.wait(),
-            device: options.device,
+            device,
         };
-        Ok(Self { metadata, good_scores, core: Arc::new(core) })
+        let model = Self { metadata, good_scores, core: Arc::new(core) };
+        model.prepare_device(&options.progress)?;
+        Ok(model)
     }
 }
 

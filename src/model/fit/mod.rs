@@ -12,7 +12,7 @@ use half::f16;
 use rayon::prelude::*;
 
 use self::config::{FitConfig, Input};
-use crate::backbone::{BackboneSpec, Device, FeatureExtractor, FeatureMap};
+use crate::backbone::{BackboneSpec, ChosenDevice, FeatureExtractor, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
@@ -25,6 +25,7 @@ use crate::method::{FitOutcome, Fitter, GridScore, HalfMap, Parameters, Sample, 
 use crate::model::combiner::Combiner;
 use crate::model::decision::Calibration;
 use crate::model::defects::{DefectImages, KnownDefects};
+use crate::model::device::prepare_backbone;
 use crate::model::extraction::Pipeline;
 use crate::model::image_ids::ImageIds;
 use crate::model::image_map::{decisive_score, image_map};
@@ -46,7 +47,7 @@ struct Fit {
     expected: usize,
     spec: BackboneSpec,
     backbone: Arc<dyn FeatureExtractor>,
-    device: Device,
+    device: ChosenDevice,
     threads: Arc<Threads>,
     /// Call limits of the model.
     call_limit: usize,
@@ -100,7 +101,11 @@ impl Fit {
                 }
                 input
             }
-            None => first.insert(self.config.input(image, &*self.backbone, &self.threads)?),
+            None => {
+                let input = first.insert(self.config.input(image, &*self.backbone, &self.threads)?);
+                prepare_backbone(&*self.backbone, input.size, &self.device.device, &self.progress)?;
+                input
+            }
         };
         let mut pipeline = Pipeline {
             backbone: &*self.backbone,
@@ -294,9 +299,10 @@ impl Fit {
             contexts: Pool::default(),
             calls: Semaphore::new(self.call_limit),
             wait: self.wait,
-            device: self.device,
+            device: self.device.clone(),
         };
         let mut model = Model { metadata, good_scores, core: Arc::new(core) };
+        model.prepare_device(progress)?;
         model.metadata.known_defects = self.defects.scores(&model, progress)?.map(KnownDefects::unmeasured);
         let Model { metadata, good_scores, .. } = &mut model;
         metadata.calibrate(good_scores)?;

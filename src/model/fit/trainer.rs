@@ -42,7 +42,8 @@ impl Trainer {
         let spec = options.spec()?;
         let threads = Threads::shared(options.threads)?;
         threads.start()?;
-        let backbone = Tiled::over(spec.open(options.device, Threads::resolve(options.threads))?, options.tile);
+        let device = options.choose_device()?;
+        let backbone = Tiled::over(spec.open(&device.device, Threads::resolve(options.threads))?, options.tile);
         let backbone = MultiScale::over(backbone, &options.scales, &threads);
         let parameters = options.parameters();
         let method = options.method();
@@ -68,14 +69,14 @@ impl Trainer {
                 method,
                 &parameters,
                 options.seed,
-                &options.environment(),
+                &options.environment(&device.device),
                 options.scales.factors().len(),
             )?,
             progress: options.progress.clone(),
             expected: 0,
             spec,
             backbone,
-            device: options.device,
+            device,
             threads,
             call_limit: options.call_limit(),
             wait: options.wait(),
@@ -141,7 +142,7 @@ impl Trainer {
             expected: 0,
             spec: core.spec.clone(),
             backbone: core.backbone.clone(),
-            device: core.device,
+            device: core.device.clone(),
             threads: core.threads.clone(),
             call_limit: core.calls.limit(),
             wait: core.wait,

@@ -15,7 +15,7 @@ pub use self::table::{OptionInfo, OptionKind, options};
 
 use super::checkpoint::FileCheckpoint;
 use super::{Date, MapOptions, Metadata, OperatingPoint, ThresholdRule};
-use crate::backbone::{BackboneSpec, Device, FeatureExtractor, Scales, Tiled};
+use crate::backbone::{BackboneSpec, Device, DeviceChoice, FeatureExtractor, Scales, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
@@ -54,7 +54,8 @@ pub struct Options {
     pub(super) scales: Scales,
     pub(super) grid_step: usize,
     pub(super) tile: usize,
-    pub(super) device: Device,
+    pub(super) device: DeviceChoice,
+    pub(super) device_cache: Option<PathBuf>,
     pub(super) threads: usize,
     checkpoint: Option<PathBuf>,
     pub(super) max_calls: usize,
@@ -84,7 +85,8 @@ impl Default for Options {
             scales: Scales::default(),
             grid_step: 2,
             tile: 0,
-            device: Device::CPU,
+            device: DeviceChoice::Fixed(Device::CPU),
+            device_cache: None,
             threads: 0,
             checkpoint: None,
             max_calls: 0,
@@ -125,6 +127,10 @@ impl Options {
             "size" => self.geometry = value.parse()?,
             "scales" => self.scales = Scales::parse(value).ok_or_else(refused)?,
             "device" => self.device = value.parse()?,
+            "device_cache" => {
+                let path = (!value.is_empty()).then(|| std::path::absolute(value)).transpose();
+                self.device_cache = path.map_err(|_| refused())?;
+            }
             "grid_step" => self.grid_step = count()?,
             "tile" => self.tile = value.parse().ok().filter(|tile| Tiled::accepts(*tile)).ok_or_else(refused)?,
             "threads" => self.threads = count()?,
@@ -253,9 +259,9 @@ impl Options {
     }
 
     /// Where the method runs its own networks and keeps the state of a fit.
-    pub(super) fn environment(&self) -> Environment {
+    pub(super) fn environment(&self, device: &Device) -> Environment {
         Environment {
-            device: self.device,
+            device: device.clone(),
             threads: self.threads,
             checkpoint: self.checkpoint.as_deref().map(FileCheckpoint::at),
         }

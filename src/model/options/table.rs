@@ -4,6 +4,7 @@ use std::ops::RangeInclusive;
 
 use safer_ffi::prelude::*;
 
+use crate::backbone::DEVICE_FORM;
 use crate::error::{Error, Result, Status};
 use crate::method::{Kind, Parameter, methods};
 use crate::model::OperatingPoint;
@@ -57,8 +58,16 @@ const OPTIONS: &[Parameter] = &[
     Parameter {
         name: "device",
         default: "cpu",
-        kind: Kind::Form("cpu, cuda or cuda:N"),
-        help: "device that the backbone runs on; an unusable device is an error, there is no fallback",
+        kind: Kind::Form(DEVICE_FORM),
+        help: "device that the networks run on. 'auto' takes the best usable one of cuda, directml, openvino:GPU and cpu; any \
+               other that cannot be used is an error, there is no fallback",
+    },
+    Parameter {
+        name: "device_cache",
+        default: "",
+        kind: Kind::Path,
+        help: "path of a folder in which tensorrt and openvino keep what they build for a network, so that the next load is \
+               fast; it must exist. Empty: nothing is kept",
     },
     Parameter {
         name: "threads",

@@ -110,7 +110,7 @@ mod tests {
         let map = writer.node("Reshape", &[&input, &shape], &[]);
         let large = resize(&mut writer, &map, plane, &layout);
         writer.output(&large, &[1, 1, 9, 6]);
-        let head = Head::open(writer.finish("resize"), 6, (9, 6), Device::default(), 1).unwrap();
+        let head = Head::open(writer.finish("resize"), 6, (9, 6), &Device::default(), 1).unwrap();
         let (mut found, mut none) = (Vec::new(), Vec::new());
         head.run(&[0.0, 1.0, 10.0, 11.0, 20.0, 21.0], &mut found, &mut none).unwrap();
         let at = |place: usize, most: f32| ((place as f32 + 0.5) / 4.0 - 0.5).clamp(0.0, most);

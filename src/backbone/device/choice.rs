@@ -1,0 +1,84 @@
+//! The choice of a device by the option `device`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::check::usable;
+use super::{AUTO, Device};
+use crate::backbone::open::OpenError;
+use crate::backbone::runtime;
+use crate::error::{Error, Result};
+
+/// What `auto` tries before the CPU, from the best. TensorRT is not among them, since it builds engines for minutes.
+const PREFERRED: [&str; 3] = ["cuda", "directml", "openvino:GPU"];
+
+/// The value of the option `device`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// The best usable device.
+    Auto,
+    /// This device, usable or not.
+    Fixed(Device),
+}
+
+/// The device in use, and how it came about.
+#[derive(Debug, Clone)]
+pub struct ChosenDevice {
+    /// What was asked for.
+    pub requested: DeviceChoice,
+    /// The device in use.
+    pub device: Device,
+    /// Better devices that `auto` found unusable, and why.
+    pub passed_over: Vec<(Device, String)>,
+}
+
+impl DeviceChoice {
+    /// Chooses the device, which keeps what it builds in the folder `cache`. For `auto`, tries the devices one after the
+    /// other; without ONNX Runtime it is the CPU.
+    pub fn choose(&self, cache: Option<PathBuf>) -> ChosenDevice {
+        let requested = self.clone();
+        let (device, passed_over) = match self {
+            Self::Fixed(device) => (device.clone(), Vec::new()),
+            Self::Auto if runtime::environment().is_err() => (Device::CPU, Vec::new()),
+            Self::Auto => first(PREFERRED.iter().filter_map(|name| name.parse().ok()), usable),
+        };
+        if *self == Self::Auto {
+            let over: String = passed_over.iter().map(|(over, cause)| format!("; not {over}: {cause}")).collect();
+            log::info!("device auto is {device}{over}");
+        }
+        ChosenDevice { requested, device: device.with_cache(cache), passed_over }
+    }
+}
+
+/// The first usable one, or the CPU, and those before it.
+fn first(
+    devices: impl Iterator<Item = Device>,
+    usable: impl Fn(&Device) -> std::result::Result<(), OpenError>,
+) -> (Device, Vec<(Device, String)>) {
+    let mut passed_over = Vec::new();
+    for device in devices {
+        match usable(&device) {
+            Ok(()) => return (device, passed_over),
+            Err(error) => passed_over.push((device, error.into_cause())),
+        }
+    }
+    (Device::CPU, passed_over)
+}
+
+impl FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == AUTO { Ok(Self::Auto) } else { text.parse().map(Self::Fixed) }
+    }
+}
+
+impl fmt::Display for DeviceChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str(AUTO),
+            Self::Fixed(device) => device.fmt(f),
+        }
+    }
+}
