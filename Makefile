@@ -37,7 +37,7 @@ export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
-.PHONY: test-cpu-levels test-arm64 test-windows test-dist test-packages lint check-backbone header clean tools python hosts
+.PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-dist test-packages lint check-backbone header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -243,6 +243,18 @@ test-windows: $(NPAD) $(RUNTIME) $(RUNTIME_WINDOWS) $(DOTNET_WINDOWS) | tools
 	$(call need,mcs,mono-mcs libmono-system-core4.0-cil)
 	cargo build --release --lib
 	tests/platforms/windows.sh $(NPAD) $(RUNTIME_WINDOWS) $(CROSS) $(DOTNET_WINDOWS)/dotnetcore2/bin
+
+# Fits and scores on an NVIDIA GPU, which are those on the CPU, and how long they take; where TensorRT is installed, also with
+# it. Without a usable GPU it fails, or with required=no is skipped. TensorRT takes no option that turns TensorFloat-32 off.
+required ?= yes
+test-cuda: $(NPAD) $(RUNTIME_GPU) | tools
+	@export NPAD_ONNXRUNTIME=$(RUNTIME_GPU); \
+	run() { NPAD_TEST_DEVICE=$$1 cargo test --release --test accelerator -- --ignored --nocapture; }; \
+	if cause=$$($(NPAD) devices cuda:0 2>&1); then run cuda:0; \
+	elif [ "$(required)" = no ]; then echo "test-cuda is skipped: $$cause"; exit 0; \
+	else echo "test-cuda cannot run: $$cause" >&2; exit 1; fi && \
+	if cause=$$($(NPAD) devices tensorrt:0 2>&1); then NVIDIA_TF32_OVERRIDE=0 run tensorrt:0; \
+	else echo "TensorRT is left out: $$cause"; fi
 
 # What `make dist` has made, unpacked and used as its users do.
 test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)

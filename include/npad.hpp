@@ -166,6 +166,13 @@ inline std::vector<std::string> devices() {
   return list;
 }
 
+/// Checks that a fit or a load can use a device, a value of the option "device", by running a tiny network on it. Throws an
+/// Error with the cause and what to do if it cannot.
+inline void check_device(const std::string &device) {
+  detail::check_library();
+  detail::call(npad_device_check, detail::c_string(device, "the device"));
+}
+
 /// Log callback. Called from any thread, also from several at once. Its exceptions are ignored, since no call could
 /// rethrow them.
 using Log = std::function<void(npad_log_level level, const char *message)>;
@@ -469,7 +476,7 @@ class Options {
     return *this;
   }
 
-  /// Sets the progress callback of fits with these options; an empty function removes it. Existing trainers keep the
+  /// Sets the progress callback of fits and loads with these options; an empty function removes it. Existing trainers keep the
   /// callback that they were created with. If the callback calls the trainer whose call it reports, that inner call
   /// fails with NPAD_STATUS_WRONG_STATE.
   Options &set_progress(Progress progress) {
@@ -791,14 +798,15 @@ class Model {
   /// Loads a model from a file; npad_model_load() lists the options that are used.
   static Model load(const std::string &path, const Options &options = Options()) {
     npad_model *model = nullptr;
-    detail::call(npad_model_load, detail::c_string(path, "the path"), options.checked(), &model);
+    detail::call_with(options.progress_, npad_model_load, detail::c_string(path, "the path"), options.checked(), &model);
     return Model(model);
   }
 
   /// Loads a model from the bytes of a model file.
   static Model load_memory(const void *data, std::size_t size, const Options &options = Options()) {
     npad_model *model = nullptr;
-    detail::call(npad_model_load_memory, static_cast<const std::uint8_t *>(data), size, options.checked(), &model);
+    detail::call_with(options.progress_, npad_model_load_memory, static_cast<const std::uint8_t *>(data), size,
+                      options.checked(), &model);
     return Model(model);
   }
 

@@ -4,14 +4,14 @@
 mod common;
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use common::{Gray, built_in_methods, fit, good_images, network, options};
+use common::compare::{MOST, difference, inspections};
+use common::{built_in_methods, fit, good_images, network, options};
 use npad::backbone::{check_device, open_runtime};
 use npad::error::Status;
-use npad::model::{Inspection, Model, Trainer};
-
-/// Largest difference of two scores or maps, as a share of the largest value.
-const MOST: f32 = 1e-3;
+use npad::exec::progress::Progress;
+use npad::model::{Model, Trainer};
 
 /// Opens the OpenVINO build of ONNX Runtime; false where there is none.
 fn opened() -> bool {
@@ -23,27 +23,6 @@ fn opened() -> bool {
     };
     open_runtime(Path::new(&folder)).unwrap();
     true
-}
-
-fn images() -> Vec<Gray> {
-    let scratched = (0..4).map(|seed| Gray::scratched(160, 120, 200 + seed, (60, 50)));
-    scratched.chain((0..4).map(|seed| Gray::good(160, 120, 300 + seed))).collect()
-}
-
-fn inspections(model: &Model) -> Vec<Inspection> {
-    images().iter().map(|image| model.score(&image.view()).unwrap()).collect()
-}
-
-/// The largest difference of the scores and maps of two models, as a share of the largest value. The verdicts must be equal.
-fn difference(a: &Model, b: &Model) -> f32 {
-    let mut largest = 0f32;
-    for (a, b) in inspections(a).iter().zip(&inspections(b)) {
-        assert_eq!(a.verdict, b.verdict, "{} and {}", a.score, b.score);
-        let top = a.map.iter().fold(0f32, |top, value| top.max(*value));
-        let apart = a.map.iter().zip(&b.map).map(|(a, b)| (a - b).abs() / top);
-        largest = apart.chain([(a.score - b.score).abs() / a.score]).fold(largest, f32::max);
-    }
-    largest
 }
 
 #[test]
@@ -65,4 +44,124 @@ fn fits_and_scores_on_openvino_are_those_on_the_cpu() {
         println!("{method}: fits {apart:e}");
         assert!(apart < MOST, "{method}: fits differ by {apart}");
     }
+}
+
+/// What OpenVINO compiles for a network is found in the folder of the option, one folder for each network.
+#[test]
+fn what_openvino_builds_is_kept() {
+    if !opened() {
+        return;
+    }
+    let (folder, model) = (tempfile::tempdir().unwrap(), fit(&options(&[]), &good_images(12)).unwrap());
+    let cached = options(&[("device", "openvino"), ("device_cache", folder.path().to_str().unwrap())]);
+    let bytes = model.to_bytes().unwrap();
+    let files = || {
+        let folders = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+        folders
+            .flat_map(|folder| std::fs::read_dir(folder).unwrap())
+            .map(|file| file.unwrap().path())
+            .collect::<Vec<_>>()
+    };
+    let first = inspections(&Model::from_bytes(&bytes, &cached).unwrap());
+    let built = files();
+    assert!(!built.is_empty());
+    assert!(inspections(&Model::from_bytes(&bytes, &cached).unwrap()) == first);
+    assert_eq!(files(), built, "nothing is built anew");
+    let missing = options(&[("device", "openvino"), ("device_cache", "/nowhere/at all")]);
+    for error in [Trainer::new(&missing).err(), Model::from_bytes(&bytes, &missing).err()] {
+        let error = error.unwrap();
+        assert!(error.status() == Status::NotFound && error.message().contains("device_cache is /nowhere"), "{error}");
+    }
+}
+
+#[test]
+fn a_load_reports_its_progress_and_may_be_cancelled() {
+    if !opened() {
+        return;
+    }
+    let bytes = fit(&options(&[]), &good_images(12)).unwrap().to_bytes().unwrap();
+    for last in 0..3 {
+        let steps = Arc::new(Mutex::new(Vec::new()));
+        let (mut on_openvino, heard) = (options(&[("device", "openvino")]), steps.clone());
+        on_openvino.set_progress(Progress::new(move |step| {
+            heard.lock().unwrap().push((step.stage.to_owned(), step.done));
+            step.done < last
+        }));
+        let loaded = Model::from_bytes(&bytes, &on_openvino);
+        assert_eq!(loaded.err().map(|error| error.status()), Some(Status::Cancelled));
+        let expected: Vec<_> = (0..=last).map(|done| ("preparing the device".to_owned(), done)).collect();
+        assert_eq!(*steps.lock().unwrap(), expected);
+    }
+}
+
+/// The session is one for all, whose calls may run at once.
+#[test]
+fn many_threads_share_a_session() {
+    if !opened() {
+        return;
+    }
+    for method in built_in_methods() {
+        let on_openvino = options(&[("method", method), ("device", "openvino"), ("max_calls", "8")]);
+        let model = fit(&on_openvino, &good_images(8)).unwrap();
+        let expected = inspections(&model);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert!((0..3).all(|_| inspections(&model) == expected), "{method}"));
+            }
+        });
+    }
+}
+
+/// OpenVINO has no such operator. Left alone, ONNX Runtime would run it on the CPU, and say nothing.
+#[test]
+fn a_network_that_openvino_does_not_take_whole_is_refused() {
+    if !opened() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.onnx");
+    let nodes = [network::pooling("image", "pooled", 4), network::node("Bernoulli", &["pooled"], "out")];
+    let (image, out) = (network::value("image", 1, &[1, 3, 0, 0]), network::value("out", 1, &[1, 3, 0, 0]));
+    std::fs::write(&path, network::model(&nodes, &[image], &[out])).unwrap();
+    let backbone = ("backbone", path.to_str().unwrap());
+    Trainer::new(&options(&[backbone])).unwrap();
+    let error = Trainer::new(&options(&[backbone, ("device", "openvino")])).err().unwrap();
+    assert!(error.status() == Status::Device && error.message().contains("does not take all operators"), "{error}");
+}
+
+static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Keeps what is logged.
+struct Heard;
+
+impl log::Log for Heard {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        HEARD.lock().unwrap().push(record.args().to_string());
+    }
+
+    fn flush(&self) {}
+}
+
+#[test]
+fn devices_are_checked() {
+    if !opened() {
+        return;
+    }
+    for usable in ["cpu", "auto", "openvino", "openvino:CPU"] {
+        check_device(usable).unwrap();
+    }
+    for (name, status) in [("abacus", Status::InvalidOption), ("cuda:0", Status::Device), ("directml", Status::Device)]
+    {
+        assert_eq!(check_device(name).map_err(|error| error.status()), Err(status), "{name}");
+    }
+    log::set_logger(&Heard).unwrap();
+    log::set_max_level(log::LevelFilter::Info);
+    let model = fit(&options(&[("device", "auto")]), &good_images(8)).unwrap();
+    check_device(&model.device().to_string()).unwrap();
+    let expected = format!("device auto is {}; not cuda:0: ONNX Runtime", model.device());
+    assert!(HEARD.lock().unwrap().iter().any(|message| message.starts_with(&expected)), "{expected}");
 }

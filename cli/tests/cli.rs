@@ -288,7 +288,7 @@ fn wrong_usage_exits_with_two() {
         (&["--set", "npad.regularisation=NaN"], "must be a number"),
         (&["--set", "npad.similarity_power=inf"], "must be a number"),
         (&["--size", "7"], "sides are"),
-        (&["--device", "abacus"], "cpu, cuda:N"),
+        (&["--device", "abacus"], "cpu, cuda[:N]"),
         (&["--threads", "many"], "whole number"),
         (&["--nonsense"], "--nonsense"),
     ] {
@@ -444,27 +444,6 @@ fn a_runtime_that_is_too_old_is_refused() {
     command.args(shop.fit_arguments(&shop.path("model.npad"))).env("NPAD_ONNXRUNTIME", &library);
     let message = failure(&command.output().unwrap(), 1);
     assert!(message.contains("1.9.1") && message.contains("1.17 or newer"), "{message}");
-}
-
-/// Asked for with the GPU build of ONNX Runtime where there is no GPU, CUDA is an error that names the cause.
-#[test]
-fn cuda_without_a_gpu_is_an_error() {
-    let Some(gpu_build) = std::env::var_os("NPAD_TEST_ONNXRUNTIME_GPU") else {
-        println!("skipped: NPAD_TEST_ONNXRUNTIME_GPU names no GPU build of ONNX Runtime (`make test` fetches one)");
-        return;
-    };
-    if Path::new("/dev/nvidia0").exists() {
-        println!("skipped: this machine has a GPU");
-        return;
-    }
-    let shop = Shop::new();
-    let model = shop.path("model.npad");
-    let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
-    command.args(shop.fit_arguments(&model)).args(["--device", "cuda:0"]).env("NPAD_ONNXRUNTIME", gpu_build);
-    let message = failure(&command.output().unwrap(), 1);
-    assert!(message.contains("device 'cuda:0' cannot be used"), "{message}");
-    assert!(message.to_lowercase().contains("libcu") || message.to_lowercase().contains("cuda"), "{message}");
-    assert!(!model.exists());
 }
 
 #[test]

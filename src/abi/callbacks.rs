@@ -37,9 +37,10 @@ pub enum npad_log_level {
 /// npad_log_set() returns NPAD_STATUS_WRONG_STATE.
 pub type npad_log_callback = Option<unsafe extern "C" fn(level: i32, message: *const c_char, user_data: *mut c_void)>;
 
-/// Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning",
+/// Progress callback. Return true to continue, false to cancel the call. `stage` is "learning",
 /// "known defects", "statistics", "centroids", "held-out scores" or, where a network is trained, "measuring" or
-/// "training (loss L)" with the least loss L of the held-out images so far; `done` of `total` steps are complete, and
+/// "training (loss L)" with the least loss L of the held-out images so far, or, on a device other than the CPU, also of a load,
+/// "preparing the device"; `done` of `total` steps are complete, and
 /// `total` is 0 while it is unknown. Training may end before its last step. Called on the thread that called npad. It must
 /// not use the trainer of the call.
 pub type npad_progress_callback =

@@ -77,7 +77,7 @@ pub fn open(
     });
     let session = opened.map_err(|cause| match failed(&cause) {
         OpenError::Other(error) if error.status() == Status::OutOfMemory => OpenError::Other(error),
-        _ => OpenError::Device(with_words(cause, &said)),
+        _ => OpenError::Device(with_words(&cause, &said)),
     })?;
     let turn = provider.one_at_a_time.then(Arc::default);
     Ok(SharedSession { session: Arc::new(session), turn })
@@ -92,14 +92,27 @@ fn own_folder(cache: PathBuf, bytes: &[u8]) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// The cause with what ONNX Runtime has said besides.
-fn with_words(mut cause: String, said: &[String]) -> String {
-    for line in said.iter().map(|line| line.trim()).filter(|line| !line.is_empty()) {
-        if !cause.contains(line) {
-            cause = format!("{cause}; {line}");
+/// The cause with what ONNX Runtime has said besides, without the places in its source.
+fn with_words(cause: &str, said: &[String]) -> String {
+    let mut words = if cause.contains("fallback to CPU EP") {
+        "the device does not take all operators of the network, and the CPU would run the others".to_owned()
+    } else {
+        tidy(cause)
+    };
+    for said in said.iter().map(|said| tidy(said)) {
+        if !words.contains(&said) && !said.contains("fallback to CPU EP") {
+            words = format!("{words}; {said}");
         }
     }
-    cause
+    words
+}
+
+/// What stands behind `FILE:LINE FUNCTION [ONNXRuntimeError] : 1 : FAIL : ` or `FILE:LINE FUNCTION [ERROR] `, on one line.
+fn tidy(text: &str) -> String {
+    let text = text.rsplit("[ERROR] ").next().unwrap_or(text);
+    let text =
+        text.rsplit_once("[ONNXRuntimeError] : ").and_then(|(_, rest)| rest.splitn(3, " : ").nth(2)).unwrap_or(text);
+    text.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.').to_owned()
 }
 
 /// Converts an error of ONNX Runtime: [`Status::OutOfMemory`] if that is the cause, else [`Status::Backbone`] with the
@@ -117,4 +130,24 @@ pub fn failure(cause: &dyn Display, describe: impl FnOnce(&str) -> String) -> Er
         return Error::new(Status::OutOfMemory, message);
     }
     Error::new(Status::Backbone, describe(&cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_without_the_places_in_the_source() {
+        let library = "/src/bridge.cc:19 onnxruntime::Provider& Get() [ONNXRuntimeError] : 1 : FAIL : Failed to load library x.so \
+                       with error: libcudart.so.13: cannot open shared object file: No such file or directory\n";
+        let expected = "Failed to load library x.so with error: libcudart.so.13: cannot open shared object file: No such file \
+                        or directory";
+        assert_eq!(with_words(library, &[library.to_owned()]), expected);
+        let said =
+            ["/src/factory.cc:141 std::string Parse() [ERROR] [OpenVINO] Device GPU is not available\n".to_owned()];
+        let expected = "Failed to load provider OpenVINO; [OpenVINO] Device GPU is not available";
+        assert_eq!(with_words("Failed to load provider OpenVINO", &said), expected);
+        let fallback = "graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has been disabled";
+        assert!(with_words(fallback, &[fallback.to_owned()]).ends_with("the CPU would run the others"));
+    }
 }

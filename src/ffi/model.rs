@@ -90,14 +90,15 @@ pub unsafe extern "C" fn npad_model_save_memory(
 /// Loads a model from a file.
 ///
 /// @param path     the file; UTF-8 on Windows, any bytes elsewhere
-/// @param options  only "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
-///                 the defaults
+/// @param options  only "device", "device_cache", "threads", "max_calls", "call_timeout", the feature extractor and, on a
+///                 device other than the CPU, the progress callback are used; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
 ///         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model; NPAD_STATUS_UNSUPPORTED_MODEL when
 ///         it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
-///         NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as npad_trainer_new()
+///         NPAD_STATUS_CANCELLED by the progress callback; NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as
+///         npad_trainer_new()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_load(
     path: *const c_char,
@@ -148,9 +149,10 @@ pub unsafe extern "C" fn npad_model_load_memory(
 
 /// Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
 /// the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
-/// "machine" has what the model runs on in this process: its "device", the instruction set of npad's "kernels", and "version"
-/// and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if `model` is null. Valid until
-/// the model is freed.
+/// "machine" has what the model runs on in this process: its "device", the "device_requested" (which
+/// may be "auto"), for "auto" the "device" and "cause" of each better one that was "passed_over", the instruction set of npad's
+/// "kernels", and "version" and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if
+/// `model` is null. Valid until the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_info(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.info) })
@@ -184,8 +186,8 @@ pub unsafe extern "C" fn npad_model_backbone(model: *const npad_model) -> *const
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.backbone) })
 }
 
-/// Returns the device that the backbone runs on, as the option "device" names it; an empty string if `model` is null.
-/// Valid until the model is freed.
+/// Returns the device that the networks run on, as the option "device" names it, for "auto" the one in use; an empty string if
+/// `model` is null. Valid until the model is freed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_device(model: *const npad_model) -> *const c_char {
     guard_value(c"".as_ptr(), || unsafe { npad_model::text(model, |m| &m.device) })

@@ -53,8 +53,11 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 ///   aspect ratio of the first image), height x width ("320x256"), or "native" (the size of the first image)
 /// - "scales" (1): factors of that size that images are scored at, 1 to 3 ascending numbers from 1 to 4 joined by "+", the
 ///   first of which is 1: "1+1.6" finds smaller defects and takes about 3 times the time
-/// - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
-///   fallback
+/// - "device" (cpu): device that the networks run on, "cpu", "cuda:N", "tensorrt:N", "openvino:DEVICE" (CPU, GPU, GPU.N or
+///   NPU), "directml:N" or "auto", which is the best usable one of cuda, directml, openvino:GPU and cpu; any other that cannot
+///   be used is an error, there is no fallback. "cuda" is "cuda:0", and "openvino" is "openvino:CPU"
+/// - "device_cache" (none): path of a folder in which tensorrt and openvino keep what they build for a network, so that the
+///   next load is fast; it must exist
 /// - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
 /// - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
 ///   0: one per core
@@ -202,8 +205,9 @@ pub unsafe extern "C" fn npad_options_set_roi(
     }
 }
 
-/// Sets the progress callback of fits with these options. When it returns false, the running call fails with
-/// NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() does not learn the image, and
+/// Sets the progress callback of fits and loads with these options. A load reports only on a device other than the CPU, where
+/// it runs the networks once. When the callback returns false, the running call fails with
+/// NPAD_STATUS_CANCELLED: npad_fit() and npad_model_load() return no model, npad_trainer_add_image() does not learn the image, and
 /// npad_trainer_finish() leaves the trainer unchanged.
 ///
 /// @param options    the options to change

@@ -53,9 +53,9 @@ impl npad_trainer {
 /// @param trainer  receives the trainer, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_RUNTIME when ONNX Runtime is missing or unusable; NPAD_STATUS_DEVICE when the device cannot be
-///         used; NPAD_STATUS_INVALID_OPTION when the option "checkpoint" is set but the method keeps none;
-///         NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO or NPAD_STATUS_BACKBONE when the backbone's file does not exist,
-///         cannot be read or cannot be used; NPAD_STATUS_OUT_OF_MEMORY
+///         used, its message has the cause and what to do; NPAD_STATUS_INVALID_OPTION when the option "checkpoint" is set but the method keeps none;
+///         NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO or NPAD_STATUS_BACKBONE when the backbone's file or the folder of
+///         "device_cache" does not exist, cannot be read (written) or cannot be used; NPAD_STATUS_OUT_OF_MEMORY
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_new(
     options: *const npad_options,

@@ -16,6 +16,7 @@ static size_t find(const char *name) {
 
 static void options_are_complete(void) {
   static const char *const general[] = {"method",     "size",        "grid_step",       "tile",     "device",
+                                        "device_cache",
                                         "threads",    "max_calls",   "call_timeout",    "seed",     "false_alarm_rate",
                                         "review_rate", "smoothing",  "peak_share",      "min_region_area", "backbone",
                                         "backbone_mean", "backbone_std", "npad.channels", "padim.channels"};
@@ -86,6 +87,13 @@ static void methods_and_devices(void) {
   CHECK(npad_found == 1 && cpu_found == 1);
   CHECK(!npad_method_name(npad_method_count()) && !npad_method_help(npad_method_count()));
   CHECK(!npad_device_name(npad_device_count()));
+  WORKS(npad_device_check("cpu", &error));
+  WORKS(npad_device_check("auto", &error));
+  /* No machine has so many. */
+  FAILS(npad_device_check("cuda:999", &error), NPAD_STATUS_DEVICE, "device 'cuda:999' cannot be used");
+  FAILS(npad_device_check("abacus", &error), NPAD_STATUS_INVALID_OPTION, "openvino[:CPU");
+  FAILS(npad_device_check(NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "device is null");
+  CHECK(npad_device_check("cuda:999", NULL) == NPAD_STATUS_DEVICE);
   npad_options_free(options);
 }
 

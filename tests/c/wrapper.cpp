@@ -61,6 +61,9 @@ int main() {
   CHECK(std::any_of(methods.begin(), methods.end(), [](const auto &m) { return m.name == "npad" && !m.help.empty(); }));
   const auto devices = npad::devices();
   CHECK(std::find(devices.begin(), devices.end(), "cpu") != devices.end());
+  npad::check_device("cpu");
+  THROWS(npad::check_device("cuda:999"), NPAD_STATUS_DEVICE, "'cuda:999' cannot be used");
+  THROWS(npad::check_device("cpu\0x"s), NPAD_STATUS_INVALID_ARGUMENT, "null character");
   CHECK(moved.get("size") == "64" && npad::Options().get("size") == "240");
   THROWS(moved.get("sice"), NPAD_STATUS_NOT_FOUND, "sice");
   THROWS(moved.set("sice", "1"), NPAD_STATUS_INVALID_OPTION, "sice");

@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 pub mod c;
+pub mod compare;
 pub mod network;
 
 use npad::image::{ImageView, PixelFormat};

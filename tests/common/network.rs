@@ -59,8 +59,8 @@ pub fn model(nodes: &[Vec<u8>], inputs: &[Vec<u8>], outputs: &[Vec<u8>]) -> Vec<
     let all =
         |number: u64, parts: &[Vec<u8>]| parts.iter().flat_map(|part| field(number, 2, part)).collect::<Vec<u8>>();
     let graph = [all(1, nodes), text(2, "test"), all(11, inputs), all(12, outputs)].concat();
-    let opset = [text(1, ""), number(2, 13)].concat();
-    [number(1, 7), field(7, 2, &graph), field(8, 2, &opset)].concat()
+    let opset = [text(1, ""), number(2, 15)].concat();
+    [number(1, 8), field(7, 2, &graph), field(8, 2, &opset)].concat()
 }
 
 /// A network with taps at the given strides, three channels each.

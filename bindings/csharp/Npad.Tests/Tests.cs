@@ -309,6 +309,9 @@ static partial class Tests
         Check(options.Single(option => option.Name == "threads").Type == OptionType.Integer, "type");
         Check(Library.GetMethods().Any(method => method.Name == "npad" && method.Help != ""), "methods");
         Check(Library.GetDevices().Contains("cpu"), "devices");
+        Library.CheckDevice("cpu");
+        Throws(NpadStatus.Device, "'cuda:999' cannot be used", () => Library.CheckDevice("cuda:999"));
+        Throws<ArgumentNullException>("no device", () => Library.CheckDevice(null));
         using (var set = new Options { ["size"] = "64" })
         {
             Check(set["size"] == "64" && set["npad.channels"] != "" && set["method"] == "npad", "get");

@@ -126,6 +126,16 @@ namespace Npad
             return devices;
         }
 
+        /// <summary>Checks that a fit or a load can use a device, a value of the option "device", by running a tiny network
+        /// on it. Throws an NpadException with the cause and what to do if it cannot.</summary>
+        public static void CheckDevice(string device)
+        {
+            CheckVersion();
+            npad_error* error = null;
+            fixed (byte* text = Utf8.Bytes(device, nameof(device)))
+                NpadException.Check(NativeMethods.npad_device_check(text, &error), error);
+        }
+
         /// <summary>Sets the log handler of the process; null for none, the default. npad calls it from any thread,
         /// also from several at once, and ignores its exceptions. This method waits until running calls of the previous
         /// handler have returned, so the caller must not hold a lock that the handler takes. It must not be called from

@@ -34,8 +34,8 @@ namespace Npad
             }
         }
 
-        /// <summary>Loads a model from a file. Only "device", "threads", "max_calls", "call_timeout" and the extractor
-        /// of the options are used.</summary>
+        /// <summary>Loads a model from a file. Of the options, only "device", "device_cache", "threads", "max_calls",
+        /// "call_timeout", the extractor and, on a device other than the CPU, the progress callback are used.</summary>
         public static Model Load(string path, Options options = null)
         {
             npad_model* model = null;

@@ -81,7 +81,7 @@ namespace Npad
             return this;
         }
 
-        /// <summary>Sets the progress callback of fits; null for none.</summary>
+        /// <summary>Sets the progress callback of fits and loads; null for none.</summary>
         public Options SetProgress(ProgressCallback progress)
         {
             npad_error* error = null;

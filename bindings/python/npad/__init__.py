@@ -18,7 +18,7 @@ from ._arrays import Image, Roi
 from ._library import Error, Status, call, library, text
 from ._logging import disable_logging, enable_logging
 from ._model import Cancellation, Model, Trainer, fit
-from ._options import Extractor, MethodInfo, OptionInfo, Options, OptionType, Progress, devices, methods, options
+from ._options import Extractor, MethodInfo, OptionInfo, Options, OptionType, Progress, check_device, devices, methods, options
 from ._results import Decision, KnownDefects, Region, Result, ThresholdEffect, Verdict
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "ThresholdEffect",
     "Trainer",
     "Verdict",
+    "check_device",
     "devices",
     "disable_logging",
     "enable_logging",

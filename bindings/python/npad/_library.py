@@ -182,6 +182,7 @@ _TYPES = {
     "npad_cancellation_free": (None, [_P]),
     "npad_cancellation_is_cancelled": (_BOOL, [_P]),
     "npad_cancellation_new": (_P, []),
+    "npad_device_check": (_INT, [_TEXT, _OUT]),
     "npad_device_count": (_SIZE, []),
     "npad_device_name": (_TEXT, [_SIZE]),
     "npad_log_set": (_INT, [LogCallback, _P, _INT, _OUT]),

@@ -58,7 +58,8 @@ class Model:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], options: Options | None = None, **values: Any) -> Model:
-        """Loads a model from a file. Only device, threads, max_calls, call_timeout and extractor are used."""
+        """Loads a model from a file. Of the options, only device, device_cache, threads, max_calls, call_timeout,
+        extractor and, on a device other than the CPU, progress are used."""
         chosen = given(options, values)
         return cls(output("npad_model_load", "npad_model_free", text(path), chosen._handle))
 

@@ -81,6 +81,12 @@ def devices() -> list[str]:
     return [library.npad_device_name(i).decode() for i in range(library.npad_device_count())]
 
 
+def check_device(device: str) -> None:
+    """Checks that a fit or a load can use a device, a value of the option "device", by running a tiny network on it. Raises
+    an Error with the cause and what to do if it cannot."""
+    call("npad_device_check", text(device))
+
+
 @dataclass(frozen=True)
 class Extractor:
     """A feature extractor of your own, which replaces ONNX Runtime and the built-in backbone.
@@ -188,7 +194,7 @@ class Options:
         call("npad_options_set_roi", self._handle, *rectangle(roi or (0, 0, 0, 0)))
 
     def set_progress(self, progress: Progress | None) -> None:
-        """Sets the progress callback of fits; None for none. An exception cancels the call, which raises it."""
+        """Sets the progress callback of fits and loads; None for none. An exception cancels the call, which raises it."""
 
         def callback(stage: bytes, done: int, total: int, _: object) -> bool:
             try:

@@ -185,6 +185,9 @@ def test_options_methods_and_devices_are_listed():
     assert listed["threads"].type == npad.OptionType.INTEGER and listed["method"].default == "npad"
     assert "npad" in [method.name for method in npad.methods() if method.help]
     assert "cpu" in npad.devices()
+    npad.check_device("cpu")
+    with pytest.raises(npad.Error, match="'cuda:999' cannot be used"):
+        npad.check_device("cuda:999")
     options = npad.Options(size=96, **{"npad.channels": 40})
     assert options["size"] == "96" and options["npad.channels"] == "40"
     assert all(npad.Options()[name] == option.default for name, option in listed.items())

@@ -82,3 +82,27 @@ impl fmt::Display for DeviceChoice {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_usable_device_is_taken() {
+        let chosen = |usable: &str| {
+            let devices = PREFERRED.iter().map(|name| name.parse::<Device>().unwrap());
+            let (device, over) = first(devices, |device| {
+                if device.to_string() == usable { Ok(()) } else { Err(OpenError::Device(format!("no {device}"))) }
+            });
+            (device.to_string(), over.into_iter().map(|(_, cause)| cause).collect::<Vec<_>>())
+        };
+        let none = ["no cuda:0", "no directml:0", "no openvino:GPU"];
+        for (usable, count) in [("cuda:0", 0), ("directml:0", 1), ("openvino:GPU", 2)] {
+            assert_eq!(
+                chosen(usable),
+                (usable.to_owned(), none[..count].iter().map(|cause| (*cause).to_owned()).collect())
+            );
+        }
+        assert_eq!(chosen("tensorrt:0"), ("cpu".to_owned(), none.map(str::to_owned).to_vec()));
+    }
+}
