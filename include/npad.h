@@ -429,9 +429,10 @@ typedef struct {
 } npad_mask;
 
 /**
- * Progress callback. Return true to continue, false to cancel the fit. `stage` is "learning",
+ * Progress callback. Return true to continue, false to cancel the call. `stage` is "learning",
  * "known defects", "statistics", "centroids", "held-out scores" or, where a network is trained, "measuring" or
- * "training (loss L)" with the least loss L of the held-out images so far; `done` of `total` steps are complete, and
+ * "training (loss L)" with the least loss L of the held-out images so far, or, on a device other than the CPU, also of a load,
+ * "preparing the device"; `done` of `total` steps are complete, and
  * `total` is 0 while it is unknown. Training may end before its last step. Called on the thread that called npad. It must
  * not use the trainer of the call.
  */
@@ -1032,11 +1033,24 @@ const char *npad_method_help(size_t index);
 size_t npad_device_count(void);
 
 /**
- * Returns the name of a device type, "cpu" or "cuda"; null if `index` is npad_device_count() or more. "cuda" is the
- * first CUDA device, "cuda:1" the second. The list does not depend on the machine: a fit or load on a device that
- * cannot be used returns NPAD_STATUS_DEVICE. The string is static. May be called from any thread.
+ * Returns the name of a device type, "cpu", "cuda", "tensorrt", "openvino", "directml" or "auto"; null if `index` is
+ * npad_device_count() or more. "cuda" is the first CUDA device, "cuda:1" the second; "openvino" is OpenVINO on the CPU,
+ * "openvino:GPU" and "openvino:NPU" are its other devices; "auto" is the best usable one. The list does not depend on the
+ * machine: npad_device_check() tells what can be used. The string is static. May be called from any thread.
  */
 const char *npad_device_name(size_t index);
+
+/**
+ * Checks that a fit or a load can use a device, by running a tiny network on it. May take seconds. May be called from any
+ * thread.
+ *
+ * @param device  a value of the option "device", such as "cuda:0"
+ * @param error   receives the error, or null; may itself be null. Its message has the cause and what to do
+ * @return NPAD_STATUS_OK when the device can be used; NPAD_STATUS_DEVICE when it cannot; NPAD_STATUS_RUNTIME when ONNX
+ *         Runtime is missing or unusable; NPAD_STATUS_INVALID_OPTION when there is no device of that name
+ */
+npad_status npad_device_check(const char *device,
+                              npad_error **error);
 
 /**
  * Sets the log callback of the process. There is none by default, and npad never writes to the standard streams.
@@ -1076,16 +1090,20 @@ npad_status npad_model_save_memory(const npad_model *model, npad_buffer **buffer
  * Loads a model from a file.
  *
  * @param path     the file; UTF-8 on Windows, any bytes elsewhere
- * @param options  only "device", "threads", "max_calls", "call_timeout" and the feature extractor are used; null for
- *                 the defaults
+ * @param options  only "device", "device_cache", "threads", "max_calls", "call_timeout", the feature extractor and, on a
+ *                 device other than the CPU, the progress callback are used; null for the defaults
  * @param model    receives the model, null on failure
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
  *         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model; NPAD_STATUS_UNSUPPORTED_MODEL when
  *         it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
- *         NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as npad_trainer_new()
+ *         NPAD_STATUS_CANCELLED by the progress callback; NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as
+ *         npad_trainer_new()
  */
-npad_status npad_model_load(const char *path, const npad_options *options, npad_model **model, npad_error **error);
+npad_status npad_model_load(const char *path,
+                            const npad_options *options,
+                            npad_model **model,
+                            npad_error **error);
 
 /**
  * Loads a model from memory that holds the bytes of a model file.
@@ -1106,9 +1124,10 @@ npad_status npad_model_load_memory(const uint8_t *data,
 /**
  * Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
  * the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
- * "machine" has what the model runs on in this process: its "device", the instruction set of npad's "kernels", and "version"
- * and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if `model` is null. Valid until
- * the model is freed.
+ * "machine" has what the model runs on in this process: its "device", the "device_requested" (which
+ * may be "auto"), for "auto" the "device" and "cause" of each better one that was "passed_over", the instruction set of npad's
+ * "kernels", and "version" and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if
+ * `model` is null. Valid until the model is freed.
  */
 const char *npad_model_info(const npad_model *model);
 
@@ -1138,8 +1157,8 @@ const char *npad_model_method(const npad_model *model);
 const char *npad_model_backbone(const npad_model *model);
 
 /**
- * Returns the device that the backbone runs on, as the option "device" names it; an empty string if `model` is null.
- * Valid until the model is freed.
+ * Returns the device that the networks run on, as the option "device" names it, for "auto" the one in use; an empty string if
+ * `model` is null. Valid until the model is freed.
  */
 const char *npad_model_device(const npad_model *model);
 
@@ -1215,8 +1234,11 @@ npad_options *npad_options_new(void);
  *   aspect ratio of the first image), height x width ("320x256"), or "native" (the size of the first image)
  * - "scales" (1): factors of that size that images are scored at, 1 to 3 ascending numbers from 1 to 4 joined by "+", the
  *   first of which is 1: "1+1.6" finds smaller defects and takes about 3 times the time
- * - "device" (cpu): device that the backbone runs on, "cpu" or "cuda:N"; an unusable device is an error, there is no
- *   fallback
+ * - "device" (cpu): device that the networks run on, "cpu", "cuda:N", "tensorrt:N", "openvino:DEVICE" (CPU, GPU, GPU.N or
+ *   NPU), "directml:N" or "auto", which is the best usable one of cuda, directml, openvino:GPU and cpu; any other that cannot
+ *   be used is an error, there is no fallback. "cuda" is "cuda:0", and "openvino" is "openvino:CPU"
+ * - "device_cache" (none): path of a folder in which tensorrt and openvino keep what they build for a network, so that the
+ *   next load is fast; it must exist
  * - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
  * - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
  *   0: one per core
@@ -1308,8 +1330,9 @@ npad_status npad_options_set_roi(npad_options *options,
                                  npad_error **error);
 
 /**
- * Sets the progress callback of fits with these options. When it returns false, the running call fails with
- * NPAD_STATUS_CANCELLED: npad_fit() returns no model, npad_trainer_add_image() does not learn the image, and
+ * Sets the progress callback of fits and loads with these options. A load reports only on a device other than the CPU, where
+ * it runs the networks once. When the callback returns false, the running call fails with
+ * NPAD_STATUS_CANCELLED: npad_fit() and npad_model_load() return no model, npad_trainer_add_image() does not learn the image, and
  * npad_trainer_finish() leaves the trainer unchanged.
  *
  * @param options    the options to change
@@ -1655,11 +1678,13 @@ npad_status npad_model_recalibrate(const npad_model *model,
  * @param trainer  receives the trainer, null on failure
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_RUNTIME when ONNX Runtime is missing or unusable; NPAD_STATUS_DEVICE when the device cannot be
- *         used; NPAD_STATUS_INVALID_OPTION when the option "checkpoint" is set but the method keeps none;
- *         NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO or NPAD_STATUS_BACKBONE when the backbone's file does not exist,
- *         cannot be read or cannot be used; NPAD_STATUS_OUT_OF_MEMORY
+ *         used, its message has the cause and what to do; NPAD_STATUS_INVALID_OPTION when the option "checkpoint" is set but the method keeps none;
+ *         NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO or NPAD_STATUS_BACKBONE when the backbone's file or the folder of
+ *         "device_cache" does not exist, cannot be read (written) or cannot be used; NPAD_STATUS_OUT_OF_MEMORY
  */
-npad_status npad_trainer_new(const npad_options *options, npad_trainer **trainer, npad_error **error);
+npad_status npad_trainer_new(const npad_options *options,
+                             npad_trainer **trainer,
+                             npad_error **error);
 
 /**
  * Resumes the fit of a model, to compute a new model from further good images in addition to those already learnt.
