@@ -44,7 +44,7 @@ fn a_backbone_with_its_input_as_an_output_is_refused() {
 
 #[test]
 fn small_images_run_together_and_large_ones_alone() {
-    let backbone = BackboneSpec::Builtin.open(Device::CPU, 1).unwrap();
+    let backbone = BackboneSpec::Builtin.open(&Device::CPU, 1).unwrap();
     for (height, width, together) in [(224, 224, 2), (240, 240, 2), (128, 128, 8), (320, 320, 1), (2048, 2448, 1)] {
         assert_eq!(backbone.max_batch(InputSize { height, width }), together, "{height} x {width}");
     }
