@@ -35,7 +35,7 @@ export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
-.PHONY: test-cpu-levels test-arm64 test-windows test-dist test-packages lint check-backbone header clean tools python hosts
+.PHONY: test-cpu-levels test-arm64 test-windows test-dist test-packages lint check-backbone test-backbones header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -185,6 +185,12 @@ check-backbone: | python
 	$(FETCHED)/backbone/bin/pip install --quiet --disable-pip-version-check -r tools/backbone/requirements.txt
 	$(FETCHED)/backbone/bin/python tools/backbone/make_backbone.py $(FETCHED)/backbone.onnx
 	cmp $(FETCHED)/backbone.onnx assets/efficientnet-lite0-stage5.onnx
+
+# The exporter of backbones, with random weights. Installs PyTorch: 5.6 GB; not part of `make test`.
+test-backbones: $(NPAD) $(RUNTIME) | python
+	python3 -m venv $(FETCHED)/backbones
+	$(FETCHED)/backbones/bin/pip install --quiet --disable-pip-version-check -r tools/backbones/requirements.txt
+	$(FETCHED)/backbones/bin/python tools/backbones/test_backbones.py $(NPAD) $(TARGET)/backbones
 
 ifeq ($(shell uname -m),x86_64)
 test: export NPAD_TEST_ONNXRUNTIME_GPU := $(RUNTIME_GPU)

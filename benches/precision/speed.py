@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Times and errors of a network in several precisions: speed.py SIDE IMAGE_DIR BASE.onnx OTHER.onnx...
+"""Times and errors of a network in several precisions: speed.py THREADS SIDE IMAGE_DIR BASE.onnx OTHER.onnx...
 
-Each network runs in ONNX Runtime's CPU provider and in OpenVINO with two threads, BASE in OpenVINO also with the hints for bf16 and f16.
+Each network runs in ONNX Runtime's CPU provider and in OpenVINO, BASE in OpenVINO also with the hints for bf16 and f16.
 The runners take turns in rounds, so that all see the machine in the same state. Printed are medians, the median of the ratio to BASE in
 ONNX Runtime of the same round, and for each tap the root of the mean squared error on the images of IMAGE_DIR as a share of that of its
 values around their channels' means.
@@ -17,24 +17,24 @@ import onnxruntime
 import openvino
 from PIL import Image
 
-THREADS, WARM_UP, ROUNDS, ROUND, IMAGES = 2, 20, 40, 10, 10
+WARM_UP, ROUNDS, ROUND, IMAGES = 20, 40, 10, 10
 MEAN, STD = 0.498, 0.502
 
 
-def with_onnxruntime(path):
+def with_onnxruntime(path, threads):
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = THREADS
+    options.intra_op_num_threads = threads
     # As npad sets it.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda image: session.run(None, {"image": image})
 
 
-def with_openvino(path, precision, shape):
+def with_openvino(path, threads, precision, shape):
     core = openvino.Core()
     model = core.read_model(path)
     model.reshape(list(shape))
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": precision}
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": precision}
     compiled = core.compile_model(model, "CPU", settings)
     used = {node.get_rt_info()["runtimePrecision"].astype(str) for node in compiled.get_runtime_model().get_ops()}
     request = compiled.create_infer_request()
@@ -58,9 +58,9 @@ def errors(run, base, images):
 
 
 def main():
-    if len(sys.argv) < 4:
+    if len(sys.argv) < 5:
         sys.exit(__doc__)
-    side, folder, paths = int(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]
+    threads, side, folder, paths = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]
     files = sorted(file for file in folder.iterdir() if file.is_file())[:IMAGES]
     images = []
     for file in files:
@@ -70,10 +70,10 @@ def main():
     runners, times = {}, {}
     for number, path in enumerate(paths):
         name = Path(path).stem
-        runners[f"{name}, ONNX Runtime"] = with_onnxruntime(path)
+        runners[f"{name}, ONNX Runtime"] = with_onnxruntime(path, threads)
         for precision in ("f32", "bf16", "f16") if number == 0 else ("f32",):
             label = f"{name}, OpenVINO" + (f" ({precision})" if number == 0 else "")
-            runners[label], used = with_openvino(path, precision, images[0].shape)
+            runners[label], used = with_openvino(path, threads, precision, images[0].shape)
             print(f"{label}: runs in {', '.join(used)}")
     base = next(iter(runners))
     times = {name: [] for name in runners}

@@ -151,12 +151,12 @@ def largest_error(taps, path, size, free):
 
 
 def write(network, taps, arguments, shapes):
-    """Exports to a temporary folder beside the output and renames the file once it has been checked. Returns whether height
-    and width are free, the largest error and the model."""
+    """Exports to a temporary folder beside the output and renames the file once it has been checked. Returns the largest
+    error, the model, and why height and width are not free, or None if they are."""
     output = arguments.output
     if not output.parent.is_dir():
         raise ExportError(f"the folder '{output.parent}' does not exist")
-    last = None
+    reason = "its position embeddings are for one size" if network.fixed else None
     with tempfile.TemporaryDirectory(prefix=".export-", dir=output.parent) as folder:
         path = os.path.join(folder, "network.onnx")
         for free in [False] if network.fixed else [True, False]:
@@ -165,13 +165,13 @@ def write(network, taps, arguments, shapes):
                 model = complete(path, network, arguments, shapes, free)
                 error = largest_error(taps, path, arguments.size, free)
             except Exception as problem:
-                last = problem
+                reason = networks.first_line(problem)
                 continue
             if error <= TOLERANCE:
                 os.replace(path, output)
-                return free, error, model
-            last = ExportError(f"ONNX Runtime's values differ from PyTorch's by {error:.1e}, more than {TOLERANCE:.0e}")
-    raise ExportError(f"{network.name} cannot be exported: {networks.first_line(last)}") from last
+                return error, model, None if free else reason
+            reason = f"ONNX Runtime's values differ from PyTorch's by {error:.1e}, more than {TOLERANCE:.0e}"
+    raise ExportError(f"{network.name} cannot be exported: {reason}")
 
 
 def numbers(values):
@@ -207,7 +207,7 @@ def run(arguments):
     taps = networks.Taps(network, names, arguments.size).eval()
     if arguments.weights is not None:
         networks.load_weights(network, arguments.weights, networks.needed_by(taps, arguments.size))
-    free, error, model = write(network, taps, arguments, shapes)
+    error, model, fixed = write(network, taps, arguments, shapes)
 
     operators = [node.op_type for node in model.graph.node]
     norms = operators.count("BatchNormalization")
@@ -215,11 +215,11 @@ def run(arguments):
     for name, (channels, rows, columns) in zip(names, shapes):
         print(f"  {name}: {channels} x {rows} x {columns}")
     height, width = arguments.size
-    print("height and width are free" if free else f"for inputs of {height} x {width} (height x width) alone")
+    print(f"for inputs of {height} x {width} (height x width) alone: {fixed}" if fixed else "height and width are free")
     if norms:
         print(f"{norms} batch norms do not follow a convolution and stay")
     print(f"largest difference from PyTorch in ONNX Runtime: {error:.1e} of a tap's largest value")
-    print(f"\n{command(network, arguments.output, shapes, arguments.size, free)}")
+    print(f"\n{command(network, arguments.output, shapes, arguments.size, not fixed)}")
 
 
 def main():

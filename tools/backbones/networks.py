@@ -57,6 +57,11 @@ def create(name, size, pretrained=False):
             f"the weights of '{name}' cannot be downloaded: {first_line(error)}. --pretrained requires "
             "network access; elsewhere give the weights with --weights FILE"
         ) from error
+    _, patch = tokens_of(network.module)
+    if network.fixed and patch and any(side % length for side, length in zip(size, patch)):
+        raise ExportError(
+            f"{name} has patches of {patch[0]} x {patch[1]}; --size must be multiples of them, not {size[0]} x {size[1]}"
+        )
     network.module.eval()
     return network
 
