@@ -152,7 +152,7 @@ def load_weights(network, path, needed):
         for name in needed
         if name in state and state[name].shape != own[name].shape
     ]
-    problems = [f"{len(missing)} tensors are missing, such as {missing[0]}"] * bool(missing) + wrong[:2]
+    problems = ([f"{len(missing)} tensors are missing, such as {missing[0]}"] if missing else []) + wrong[:2]
     if problems:
         raise ExportError(
             f"the weights in '{path}' do not fit {network.name}: {'; '.join(problems)}. They must be those of this network"
