@@ -2,9 +2,10 @@
 """Times and errors of a network in several precisions: speed.py THREADS SIDE IMAGE_DIR BASE.onnx OTHER.onnx...
 
 Each network runs in ONNX Runtime's CPU provider and in OpenVINO, BASE in OpenVINO also with the hints for bf16 and f16.
-The runners take turns in rounds, so that all see the machine in the same state. Printed are medians, the median of the ratio to BASE in
-ONNX Runtime of the same round, and for each tap the root of the mean squared error on the images of IMAGE_DIR as a share of that of its
-values around their channels' means.
+The runners take turns in rounds, so that all see the machine in the same state. Printed are medians, also of the processor
+time, which other programs on the machine hardly change, with the median of the ratios to BASE in ONNX Runtime in the same
+round, and for each tap the root of the mean squared error on the images of IMAGE_DIR as a share of that of its values around
+their channels' means.
 """
 
 import statistics
@@ -17,7 +18,7 @@ import onnxruntime
 import openvino
 from PIL import Image
 
-WARM_UP, ROUNDS, ROUND, IMAGES = 20, 40, 10, 10
+WARM_UP, ROUNDS, ROUND, IMAGES = 10, 15, 10, 10
 MEAN, STD = 0.498, 0.502
 
 
@@ -81,16 +82,20 @@ def main():
         for name, run in runners.items():
             taken = []
             for turn in range(WARM_UP if round < 0 else ROUND):
-                start = time.perf_counter()
+                start = time.perf_counter(), time.process_time()
                 run(images[turn % len(images)])
-                taken.append(time.perf_counter() - start)
+                taken.append((time.perf_counter() - start[0], time.process_time() - start[1]))
             if round >= 0:
-                times[name].append(statistics.median(taken))
-    print(f"\n{'':28} median ms   ratio   error of each tap, %")
+                times[name].append([statistics.median(kind) for kind in zip(*taken)])
+    print(f"\n{'':28} median ms   ratio    CPU ms   ratio   error of each tap, %")
     for name, values in times.items():
-        ratio = statistics.median(own / theirs for own, theirs in zip(values, times[base]))
-        shares = " / ".join(f"{100 * share:.2f}" for share in errors(runners[name], runners[base], images))
-        print(f"{name:28} {statistics.median(values) * 1e3:9.2f} {ratio:7.2f}   {shares}")
+        cells = ""
+        for kind in range(2):
+            median = statistics.median(value[kind] for value in values) * 1e3
+            ratio = statistics.median(own[kind] / theirs[kind] for own, theirs in zip(values, times[base]))
+            cells += f" {median:9.2f} {ratio:7.2f}"
+        shares = " / ".join(f"{100 * share:.1f}" for share in errors(runners[name], runners[base], images))
+        print(f"{name:28}{cells}   {shares}")
 
 
 if __name__ == "__main__":

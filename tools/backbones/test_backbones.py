@@ -29,6 +29,7 @@ import export
 import networks
 
 SIDE, GOOD = 224, 20
+MARK = slice(96, 128)  # rows and columns of the defect
 EXPORT = Path(__file__).with_name("export.py")
 STAGES = ["layer1", "layer2", "layer3"]
 BLOCKS = [3, 7, 11]
@@ -97,7 +98,7 @@ def write_image(path, seed, mark=False):
     noise = np.random.default_rng(seed).integers(0, 24, (SIDE, SIDE, 3))
     pixels = 90 + 60 * (np.arange(SIDE)[None, :, None] // 16 % 2) + noise
     if mark:
-        pixels[80:112, 100:132] = 10
+        pixels[MARK, MARK] = 10
     path.write_bytes(b"P6\n%d %d\n255\n" % (SIDE, SIDE) + pixels.astype(np.uint8).tobytes())
 
 
@@ -115,7 +116,10 @@ def check_model(program, folder, words):
     npad(program, "fit", *[replaced.get(word, word) for word in words[2:]])
     lines = npad(program, "score", model, folder / "fine.ppm", folder / "bad.ppm", "--json").splitlines()
     fine, bad = map(json.loads, lines)
-    assert not fine["anomalous"] and bad["anomalous"] and bad["score"] > 2 * fine["score"], (fine, bad)
+    assert bad["anomalous"] and bad["score"] > 2 * fine["score"], (fine, bad)
+    found = max(bad["regions"], key=lambda region: region["area"])
+    centre = (MARK.start + MARK.stop) // 2
+    assert 0 <= centre - found["x"] < found["width"] and 0 <= centre - found["y"] < found["height"], found
     return json.loads(npad(program, "bench", model, "--runs", "30", "--json"))
 
 
