@@ -37,7 +37,8 @@ export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
-.PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-dist test-packages lint check-backbone header clean tools python hosts
+.PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-packages lint check-backbone
+.PHONY: header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -192,6 +193,12 @@ check-backbone: | python
 	$(FETCHED)/backbone/bin/python tools/backbone/make_backbone.py $(FETCHED)/backbone.onnx
 	cmp $(FETCHED)/backbone.onnx assets/efficientnet-lite0-stage5.onnx
 
+# The exporter of backbones, with random weights. Installs PyTorch: 5.6 GB; not part of `make test`.
+test-backbones: $(NPAD) $(RUNTIME) | python
+	python3 -m venv $(FETCHED)/backbones
+	$(FETCHED)/backbones/bin/pip install --quiet --disable-pip-version-check -r tools/backbones/requirements.txt
+	$(FETCHED)/backbones/bin/python tools/backbones/test_backbones.py $(NPAD) $(TARGET)/backbones
+
 ifeq ($(shell uname -m),x86_64)
 test: export NPAD_TEST_ONNXRUNTIME_GPU := $(RUNTIME_GPU)
 test: export NPAD_TEST_ONNXRUNTIME_OPENVINO := $(RUNTIME_OPENVINO)
@@ -255,6 +262,15 @@ test-cuda: $(NPAD) $(RUNTIME_GPU) | tools
 	else echo "test-cuda cannot run: $$cause" >&2; exit 1; fi && \
 	if cause=$$($(NPAD) devices tensorrt:0 2>&1); then NVIDIA_TF32_OVERRIDE=0 run tensorrt:0; \
 	else echo "TensorRT is left out: $$cause"; fi
+
+# The same maps and verdicts in every runtime, on real images (folders in DATA in MVTec AD's layout): minutes for each model.
+PARITY_METHODS ?= npad padim patchcore
+test-parity: $(RUNTIME) $(RUNTIME_OPENVINO) | python tools hosts
+	cargo build --release --lib
+	python3 -m venv $(FETCHED)/parity
+	$(FETCHED)/parity/bin/pip install --quiet --disable-pip-version-check -r tests/parity/requirements.txt
+	NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python $(FETCHED)/parity/bin/python -B tests/parity/parity.py \
+		$(RUNTIME_OPENVINO) $(TARGET)/parity $(PARITY_METHODS) -- $(wildcard $(DATA)/*)
 
 # What `make dist` has made, unpacked and used as its users do.
 test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)
