@@ -7,6 +7,7 @@ use super::{FeatureMap, Tap, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_reserve, try_resize};
+use crate::math::axis::Axis;
 use crate::math::filters::{Interpolation, bilinear_axis};
 use crate::math::kernels::dispatch;
 
@@ -36,8 +37,7 @@ impl Assembler {
     /// [`Status::Backbone`] when a value is not finite; [`Status::OutOfMemory`].
     pub fn run(&mut self, taps: &[TapMap<'_>], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
         let first = &taps[..taps.len() / self.scales];
-        let (rows, cols) = first.iter().map(|t| (t.rows, t.cols)).max_by_key(|(r, c)| r * c).unwrap_or((0, 0));
-        let (rows, cols) = (rows.div_ceil(self.step), cols.div_ceil(self.step));
+        let (rows, cols) = grid(first.iter().map(|t| (t.rows, t.cols)), self.step);
         let channels: usize = taps.iter().map(|t| t.channels).sum();
         out.reshape((rows, cols, channels))?;
         out.set_taps(taps.iter().map(|t| Tap { channels: t.channels, step: (rows / t.rows).max(1) }));
@@ -58,6 +58,22 @@ impl Assembler {
         }
         Err(Error::new(Status::Backbone, "the backbone produced values that are not finite (NaN or infinity)"))
     }
+}
+
+/// Rows and columns of the grid with cells of `step` x `step` positions of the finest tap, from those of the taps.
+pub(super) fn grid(taps: impl Iterator<Item = (usize, usize)>, step: usize) -> (usize, usize) {
+    let (rows, cols) = taps.max_by_key(|(rows, cols)| rows * cols).unwrap_or((0, 0));
+    (rows.div_ceil(step), cols.div_ceil(step))
+}
+
+/// The map from an axis of a tap, of this length, to that of a grid.
+pub(super) fn axis(length: usize, cells: usize) -> Axis {
+    let samples = |at: usize| {
+        let Weighting { range, first, rest } = Weighting::of(at, length, cells);
+        let start = range.start;
+        range.map(move |i| (i, f64::from(if i == start { first } else { rest }))).collect()
+    };
+    Axis::new(length, (0..cells).map(samples))
 }
 
 /// The samples of a tap for a position of the grid along one axis: the mean of a range, whose first element may have

@@ -12,7 +12,7 @@ use crate::exec::memory::try_reserve;
 use crate::exec::scratch::Pool;
 
 /// Largest value of a map. Features far from those of good images overflow f32 within a network.
-const MOST: f32 = 1e12;
+pub const MOST: f32 = 1e12;
 
 /// An ONNX network that turns the features of one image, given as one list of values, into an anomaly map and, where it has
 /// two output channels, the evidence of the image score. May be called from several threads at once.
@@ -72,8 +72,13 @@ impl Head {
     }
 
     /// The bytes of the network.
-    pub fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Number of output channels: 2 with the evidence of the image score, else 1.
+    pub fn channels(&self) -> usize {
+        self.shape.0
     }
 
     /// Writes the map for the features of one image to `map`, row by row, and the second channel to `evidence`, which is

@@ -4,6 +4,7 @@
 mod assembler;
 mod device;
 mod feature_map;
+mod graph;
 mod head;
 mod library_file;
 mod location;
@@ -20,9 +21,10 @@ pub use device::{
     ChosenDevice, DEVICE_FORM, Device, DeviceChoice, DeviceReport, check_device, device_names, device_reports,
 };
 pub use feature_map::{FeatureMap, Tap};
-pub use head::Head;
+pub use graph::{EmbeddedFeatures, FeatureGraph};
+pub use head::{Head, MOST};
 pub use library_file::check as check_library_file;
-pub use onnx::{BUILTIN, OnnxBackbone};
+pub use onnx::{BUILTIN, OnnxBackbone, run_network};
 pub use runtime::{in_use as runtime_in_use, is_loaded as runtime_is_loaded, open as open_runtime, warm_up};
 pub use scales::{MultiScale, Scales};
 pub use spec::BackboneSpec;

@@ -11,7 +11,7 @@ use super::open::{SharedSession, failure, open_session};
 use super::session::BoundSession;
 use super::{FeatureExtractor, MAX_TAPS, TapMap};
 use crate::error::{Error, Result, Status};
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_copy, try_vec};
 use crate::exec::scratch::Pool;
 use crate::preprocess::{InputSize, Normalisation};
 
@@ -40,6 +40,11 @@ impl Network {
     /// The network embedded in this library.
     pub fn builtin() -> Self {
         Self { name: BUILTIN, bytes: Bytes::Embedded(BUILTIN_ONNX), normalisation: BUILTIN_NORMALISATION }
+    }
+
+    /// The file of the network embedded in this library.
+    pub fn builtin_bytes() -> &'static [u8] {
+        BUILTIN_ONNX
     }
 
     /// A custom network.
@@ -136,6 +141,20 @@ impl OnnxBackbone {
             None => open_session(NAME, self.network.bytes(), &self.device, self.threads)?,
         })
     }
+}
+
+/// Runs a network that this library has written once, on the CPU, and returns the values of its outputs.
+///
+/// # Errors
+/// [`Status::Runtime`] without ONNX Runtime, [`Status::Backbone`] when it cannot be loaded or fails, [`Status::OutOfMemory`].
+///
+/// # Panics
+/// Where the input does not have its shape.
+pub fn run_network(bytes: &[u8], threads: usize, shape: [usize; 4], input: &[f32]) -> Result<Vec<Vec<f32>>> {
+    let failed = |e: ort::Error| failure(&e, |cause| format!("the network failed: {cause}"));
+    let mut session = bound(open_session("the network", bytes, &Device::CPU, threads)?)?;
+    let outputs = session.run(shape, input).map_err(failed)?;
+    outputs.iter().map(|output| try_copy(output.try_extract_tensor::<f32>().map_err(failed)?.1)).collect()
 }
 
 impl FeatureExtractor for OnnxBackbone {

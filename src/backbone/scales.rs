@@ -57,10 +57,21 @@ impl Scales {
         self.0.last().copied().unwrap_or(1.0)
     }
 
+    /// The input sizes at the smaller scales, from that at the largest.
+    pub(super) fn smaller(&self, size: InputSize) -> impl Iterator<Item = InputSize> {
+        let (factors, largest) = (&self.0, self.largest());
+        factors[..factors.len() - 1].iter().map(move |factor| scaled(size, factor / largest))
+    }
+
     /// The input size at the largest scale, from that at scale 1.
     pub fn enlarged(&self, size: InputSize) -> InputSize {
         if self.0.len() == 1 { size } else { scaled(size, self.largest()) }
     }
+}
+
+/// The map of an input's planes, along rows and columns, to those of a smaller one.
+pub(super) fn shrinking(from: InputSize, to: InputSize) -> (Axis, Axis) {
+    (Axis::triangle(from.height, to.height), Axis::triangle(from.width, to.width))
 }
 
 fn scaled(size: InputSize, factor: f64) -> InputSize {
@@ -101,12 +112,6 @@ impl MultiScale {
         Arc::new(Self { inner, scales: scales.clone(), threads: threads.clone(), scratch: Pool::default() })
     }
 
-    /// The input sizes at the smaller scales.
-    fn smaller(&self, size: InputSize) -> impl Iterator<Item = InputSize> {
-        let (factors, largest) = (self.scales.factors(), self.scales.largest());
-        factors[..factors.len() - 1].iter().map(move |factor| scaled(size, factor / largest))
-    }
-
     fn run(
         &self,
         inputs: &[f32],
@@ -115,9 +120,11 @@ impl MultiScale {
         consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
     ) -> Result<()> {
         if scratch.sizes.as_ref().is_none_or(|(known, _)| *known != size) {
-            let sizes: Vec<InputSize> = self.smaller(size).collect();
-            let axis = Axis::triangle;
-            let resizer = |to: &InputSize| Separable::new(axis(size.height, to.height), axis(size.width, to.width));
+            let sizes: Vec<InputSize> = self.scales.smaller(size).collect();
+            let resizer = |to: &InputSize| {
+                let (down, across) = shrinking(size, *to);
+                Separable::new(down, across)
+            };
             scratch.resizers = sizes.iter().map(resizer).collect();
             scratch.sizes = Some((size, sizes));
         }
@@ -188,7 +195,7 @@ impl FeatureExtractor for MultiScale {
     }
 
     fn warm_up(&self, size: InputSize, images: usize, calls: usize) -> Result<()> {
-        self.smaller(size).chain([size]).try_for_each(|size| self.inner.warm_up(size, images, calls))?;
+        self.scales.smaller(size).chain([size]).try_for_each(|size| self.inner.warm_up(size, images, calls))?;
         let inputs = try_vec(self.max_batch(size).min(images) * 3 * size.height * size.width, 0.0)?;
         self.scratch.warm_up(
             calls,
@@ -198,7 +205,7 @@ impl FeatureExtractor for MultiScale {
     }
 
     fn max_batch(&self, size: InputSize) -> usize {
-        let batches = self.smaller(size).chain([size]).map(|size| self.inner.max_batch(size));
+        let batches = self.scales.smaller(size).chain([size]).map(|size| self.inner.max_batch(size));
         batches.min().unwrap_or(1)
     }
 

@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use prost::bytes::Bytes;
+
 use super::onnx::{Network, OnnxBackbone};
 use super::{Device, FeatureExtractor};
 use crate::error::{Error, Result};
@@ -47,5 +49,14 @@ impl BackboneSpec {
             Self::Host(extractor) => return Ok(extractor.clone()),
         };
         Ok(OnnxBackbone::shared(network, device, threads)?)
+    }
+
+    /// The network's file; none for a host's extractor.
+    pub(super) fn bytes(&self) -> Option<Bytes> {
+        match self {
+            Self::Builtin => Some(Bytes::from_static(Network::builtin_bytes())),
+            Self::Onnx { bytes, .. } => Some(Bytes::from_owner(bytes.clone())),
+            Self::Host(_) => None,
+        }
     }
 }

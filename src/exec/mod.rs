@@ -85,7 +85,6 @@ impl Threads {
     }
 
     /// The number of threads, including the caller's.
-    #[cfg(feature = "flows")]
     pub fn count(&self) -> usize {
         self.count
     }

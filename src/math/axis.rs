@@ -24,7 +24,7 @@ pub struct Axis {
 
 impl Axis {
     /// Builds the map from pairs of an input and its weight for each output; weights of the same input are added.
-    fn new(inputs: usize, outputs: impl Iterator<Item = Vec<(usize, f64)>>) -> Self {
+    pub fn new(inputs: usize, outputs: impl Iterator<Item = Vec<(usize, f64)>>) -> Self {
         let rows: Vec<(usize, Vec<f64>)> = outputs
             .map(|pairs| {
                 let first = pairs.iter().map(|(input, _)| *input).min().unwrap_or(0);
@@ -89,6 +89,13 @@ impl Axis {
         Self::new(length, (0..length).map(|at| around(at).collect()))
     }
 
+    /// The mean of `k` inputs around each one, edges replicated; `k` is odd.
+    pub fn mean(length: usize, k: usize) -> Self {
+        let window =
+            move |at: usize| (at..at + k).map(move |i| (i.saturating_sub(k / 2).min(length - 1), 1.0 / k as f64));
+        Self::new(length, (0..length).map(|at| window(at).collect()))
+    }
+
     /// The composition of this map and then `next`.
     pub fn then(&self, next: &Self) -> Self {
         Self::new(
@@ -108,7 +115,8 @@ impl Axis {
 
     /// Whether this is the identity.
     pub fn is_identity(&self) -> bool {
-        self.inputs == self.start.len() && self.taps == 1 && self.weights.iter().all(|weight| *weight == 1.0)
+        let in_place = self.inputs == self.start.len() && self.start.iter().copied().eq(0..self.inputs);
+        in_place && self.taps == 1 && self.weights.iter().all(|weight| *weight == 1.0)
     }
 
     /// The first input of an output and the weights from it on; trailing weights may be zero.
@@ -122,8 +130,27 @@ impl Axis {
         (start..).zip(weights).filter(|(_, weight)| **weight != 0.0).map(|(at, w)| (at, f64::from(*w)))
     }
 
-    fn outputs(&self) -> usize {
+    /// Number of inputs.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
         self.start.len()
+    }
+
+    /// The map as a matrix with a row for each output, or its transpose.
+    pub fn dense(&self, transpose: bool) -> Vec<f32> {
+        let (inputs, outputs) = (self.inputs, self.outputs());
+        let mut matrix = vec![0.0; inputs * outputs];
+        for output in 0..outputs {
+            let (start, weights) = self.output(output);
+            for (input, weight) in (start..).zip(weights) {
+                matrix[if transpose { input * outputs + output } else { output * inputs + input }] = *weight;
+            }
+        }
+        matrix
     }
 }
 
@@ -246,6 +273,10 @@ mod tests {
         assert_eq!(apply(&Axis::bilinear(1, 3), &[5.0]), [5.0; 3]);
         assert_eq!(apply(&Axis::shift(3, 1), &[1.0, 2.0, 3.0]), [2.0, 3.0, 3.0]);
         assert_eq!(apply(&Axis::shift(3, -5), &[1.0, 2.0, 3.0]), [1.0; 3]);
+        assert_eq!(apply(&Axis::mean(3, 3), &[3.0, 6.0, 0.0]), [4.0, 3.0, 2.0]);
+        assert_eq!([0, 1, -1].map(|by| Axis::shift(3, by).is_identity()), [true, false, false]);
+        assert_eq!(Axis::shift(3, 1).dense(false), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(Axis::shift(3, 1).dense(true), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
         assert_eq!(apply(&Axis::gaussian(3, 0.0), &[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
         assert_eq!(apply(&Axis::shift(2, 0).scaled(0.5), &[1.0, 2.0]), [0.5, 1.0]);
     }

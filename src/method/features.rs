@@ -4,10 +4,12 @@ use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_reserve;
+use crate::math::axis::Axis;
 use crate::math::filters::box_mean;
 use crate::math::kernels::padded;
 use crate::math::random::Random;
 use crate::math::vector;
+use crate::onnx::{Value, Writer};
 
 /// Copies the selected channels of `features`, padded to whole kernel blocks with zeros.
 pub fn select(features: &FeatureMap, channels: &[u32], threads: &Threads, out: &mut FeatureMap) -> Result<()> {
@@ -31,6 +33,17 @@ pub fn patch_mean(map: &FeatureMap, k: usize, threads: &Threads, out: &mut Featu
     out.set_taps(map.taps().iter().copied());
     box_mean(map.view(), k, threads, out.view_mut());
     Ok(())
+}
+
+/// [`patch_mean`] in a graph, of planes.
+pub fn mean_planes(writer: &mut Writer, planes: &Value, (rows, cols): (usize, usize), k: usize) -> Value {
+    writer.mapped(planes, &Axis::mean(rows, k), &Axis::mean(cols, k))
+}
+
+/// The vectors of planes in a graph as rows of a matrix: of each position of each image.
+pub fn vectors(writer: &mut Writer, planes: &Value, channels: usize) -> Value {
+    let last = writer.transposed(planes, &[0, 2, 3, 1]);
+    writer.reshaped(&last, &[-1, channels as i64])
 }
 
 /// Appends the features of `count` random positions (all if there are fewer) to `rows` and returns their number.

@@ -20,10 +20,12 @@ pub use state::{Array, State};
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::backbone::{Device, FeatureMap};
+use crate::backbone::{Device, FeatureMap, TapMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
+use crate::exec::memory::try_reserve;
 use crate::exec::progress::Progress;
+use crate::onnx::{Value, Writer};
 
 /// Anomaly scores of one image, on the grid of its feature map.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -36,6 +38,31 @@ pub struct GridScore {
     pub map: Vec<f32>,
     /// The values that the image score is computed from, if these are not `map`: `rows * cols` values, or empty.
     pub evidence: Vec<f32>,
+}
+
+impl GridScore {
+    /// Takes the values of the outputs of a detector's graph: the map and, where there is one, the evidence.
+    ///
+    /// # Errors
+    /// [`Status::Backbone`] when they are not finite or negative, or not on one grid; [`Status::OutOfMemory`].
+    pub fn read(&mut self, outputs: &[TapMap<'_>]) -> Result<()> {
+        let refused = |what: &str| Error::new(Status::Backbone, format!("the detector's network gave {what}"));
+        let ([map] | [map, _]) = outputs else { return Err(refused("more than a map and its evidence")) };
+        if outputs.iter().any(|output| (output.channels, output.rows, output.cols) != (1, map.rows, map.cols)) {
+            return Err(refused("maps of several sizes"));
+        }
+        if outputs.iter().flat_map(|output| output.data).any(|value| !(value.is_finite() && *value >= 0.0)) {
+            return Err(refused("values that are not finite, or negative"));
+        }
+        (self.rows, self.cols) = (map.rows, map.cols);
+        let evidence = outputs.get(1).map_or(&[][..], |evidence| evidence.data);
+        for (out, values) in [(&mut self.map, map.data), (&mut self.evidence, evidence)] {
+            out.clear();
+            try_reserve(out, values.len())?;
+            out.extend_from_slice(values);
+        }
+        Ok(())
+    }
 }
 
 /// Where a method runs the networks that it makes, and where it saves the state of a long fit.
@@ -161,6 +188,28 @@ pub trait Scorer: Send + Sync {
     /// # Errors
     /// [`Status::Plugin`] when a plug-in fails.
     fn state(&self) -> Result<State>;
+
+    /// Adds the scoring to an ONNX graph, where `features` are images x channels x rows x columns. The scores agree with those of
+    /// [`Scorer::score`] to rounding.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when the method has no graph, which is the default; [`Status::OutOfMemory`].
+    fn to_graph(&self, _writer: &mut Writer, _features: &Value) -> Result<GridGraph> {
+        Err(Error::new(Status::InvalidArgument, "the method cannot be written as an ONNX graph"))
+    }
+
+    /// Whether a run of the graph takes several images.
+    fn graph_takes_several(&self) -> bool {
+        true
+    }
+}
+
+/// A [`GridScore`] for each image in a graph: images x 1 x rows x columns.
+pub struct GridGraph {
+    /// The anomaly score of each position.
+    pub map: Value,
+    /// The values that the image score is computed from, if these are not `map`.
+    pub evidence: Option<Value>,
 }
 
 /// A detection method by name.
@@ -192,6 +241,11 @@ pub trait Method: Send + Sync {
     fn resume(&self, _parameters: &Parameters, _seed: u64, _state: State, _images: usize) -> Result<Box<dyn Fitter>> {
         let message = format!("a fit of the method '{}' cannot be resumed; fit again with all images", self.name());
         Err(Error::new(Status::InvalidArgument, message))
+    }
+
+    /// Whether its scorers can be written as an ONNX graph, see [`Scorer::to_graph`].
+    fn has_graph(&self) -> bool {
+        false
     }
 
     /// Whether its fits keep their state in [`Environment::checkpoint`], which is no use to one that takes seconds.

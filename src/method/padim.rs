@@ -48,6 +48,10 @@ impl Method for Padim {
         PARAMETERS
     }
 
+    fn has_graph(&self) -> bool {
+        true
+    }
+
     fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
         vec![(0, 0)]
     }

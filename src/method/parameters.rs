@@ -10,6 +10,8 @@ use crate::error::{Error, Result, Status};
 pub enum Kind {
     /// A whole number within bounds, both included.
     Count(usize, usize),
+    /// A whole number within bounds, or one of these words.
+    CountOr(usize, usize, &'static [&'static str]),
     /// An odd number within bounds.
     Odd(usize, usize),
     /// A real number within bounds.
@@ -46,6 +48,7 @@ impl Kind {
         let count = |low, high| value.parse::<usize>().is_ok_and(|n| (low..=high).contains(&n));
         match self {
             Self::Count(low, high) => count(low, high),
+            Self::CountOr(low, high, words) => words.contains(&value) || count(low, high),
             Self::Odd(low, high) => count(low, high) && value.ends_with(['1', '3', '5', '7', '9']),
             Self::Number(low, high) => within(low, high),
             Self::NumberOr(low, high, words) => words.contains(&value) || within(low, high),
@@ -65,6 +68,9 @@ impl fmt::Display for Kind {
         match self {
             Self::Count(low, usize::MAX) => write!(f, "a whole number of at least {low}"),
             Self::Count(low, high) => write!(f, "a whole number from {low} to {high}"),
+            Self::CountOr(low, high, words) => {
+                write!(f, "{} or a whole number from {low} to {high}", words.join(", "))
+            }
             Self::Odd(low, high) => write!(f, "an odd number from {low} to {high}"),
             Self::Number(low, high) => write!(f, "a number from {low} to {high}"),
             Self::NumberOr(low, high, words) => write!(f, "{} or a number from {low} to {high}", words.join(", ")),

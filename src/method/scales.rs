@@ -5,14 +5,15 @@
 //! held-out good images, and the average is given in the units of the first scale.
 
 use super::{
-    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Method, Parameters, Sample, Scorer, State,
-    check_shape,
+    Accumulator, Array, Environment, FitOutcome, Fitter, GridGraph, GridScore, Method, Parameters, Sample, Scorer,
+    State, check_shape,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
+use crate::onnx::{Value, Writer};
 
 use super::state::unfit;
 
@@ -272,6 +273,25 @@ impl Scorer for ScalesScorer {
         }
         state.put(FACTORS, self.factors.save());
         Ok(state)
+    }
+
+    fn to_graph(&self, writer: &mut Writer, features: &Value) -> Result<GridGraph> {
+        let mut parts = Vec::new();
+        for (scale, scorer) in self.scorers.iter().enumerate() {
+            let channels = scorer.shape().2;
+            let features = writer.part(features, 1, scale * channels, (scale + 1) * channels);
+            let GridGraph { map, evidence } = scorer.to_graph(writer, &features)?;
+            let evidence = evidence.map(|evidence| writer.scaled(&evidence, self.factors.evidence[scale]));
+            parts.push(GridGraph { map: writer.scaled(&map, self.factors.map[scale]), evidence });
+        }
+        let mut sum = |values: Vec<&Value>| writer.apply("Sum", &values);
+        let map = sum(parts.iter().map(|part| &part.map).collect());
+        let evidence: Vec<&Value> = parts.iter().filter_map(|part| part.evidence.as_ref()).collect();
+        Ok(GridGraph { map, evidence: (!evidence.is_empty()).then(|| sum(evidence)) })
+    }
+
+    fn graph_takes_several(&self) -> bool {
+        self.scorers.iter().all(|scorer| scorer.graph_takes_several())
     }
 }
 

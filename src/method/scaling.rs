@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_vec;
 use crate::math::rows::{as_slice, from_vec};
+use crate::onnx::{Value, Writer};
 
 /// The values of a parameter that selects the scaling.
 pub const SCALINGS: Kind = Kind::Choice(&["unit", "whitened", "none"]);
@@ -57,6 +58,29 @@ impl Scaling {
                 .for_each_init(Vec::new, |relative, (out, rows)| self.apply(rows, relative, out));
         });
         Ok(from_vec(out, channels))
+    }
+
+    /// Adds it to a graph, for the rows of a matrix.
+    pub fn write(&self, writer: &mut Writer, rows: &Value) -> Value {
+        match self {
+            Self::None => rows.clone(),
+            Self::Unit(taps) => {
+                let mut first = 0;
+                let parts: Vec<Value> = taps
+                    .iter()
+                    .map(|channels| {
+                        let tap = writer.part(rows, 1, first, first + channels);
+                        first += channels;
+                        let square = writer.squares(&tap, 1);
+                        let length = writer.apply("Sqrt", &[&square]);
+                        let length = writer.at_least(&length, f32::MIN_POSITIVE);
+                        writer.apply("Div", &[&tap, &length])
+                    })
+                    .collect();
+                writer.joined(&parts.iter().collect::<Vec<_>>(), 1)
+            }
+            Self::Whitened(whitening) => whitening.write(writer, rows),
+        }
     }
 
     /// Adds it to a state.

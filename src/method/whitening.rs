@@ -16,6 +16,7 @@ use crate::math::kernels::{Panels, blocked_len, multiply, padded};
 use crate::math::knn::Points;
 use crate::math::linalg;
 use crate::math::rows::{as_slice, from_vec, try_zeros};
+use crate::onnx::{Value, Writer};
 
 /// Shrinkage of the covariance towards the identity, which bounds the effect of directions without variance.
 const SHRINKAGE: f64 = 1e-3 / 1.001;
@@ -72,6 +73,16 @@ impl Whitening {
 
     fn of(mean: Vec<f32>, matrix: Array2<f32>) -> Result<Self> {
         Ok(Self { panels: Panels::from_rows(as_slice(matrix.view()), mean.len())?, mean, matrix })
+    }
+
+    /// Adds it to a graph, for the rows of a matrix.
+    pub fn write(&self, writer: &mut Writer, rows: &Value) -> Value {
+        let channels = self.mean.len();
+        let mean = writer.constant(&[1, channels], &self.mean);
+        let relative = writer.apply("Sub", &[rows, &mean]);
+        let transposed: Vec<f32> = self.matrix.t().iter().copied().collect();
+        let matrix = writer.constant(&[channels, channels], &transposed);
+        writer.apply("MatMul", &[&relative, &matrix])
     }
 
     /// W by rows.

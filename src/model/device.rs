@@ -67,8 +67,10 @@ impl Model {
         if device.is_cpu() {
             return Ok(());
         }
-        prepare_backbone(&*core.backbone, self.metadata.input, device, progress)?;
-        core.scorer.warm_up(core.shifts.len(), 1, &core.threads)?;
+        prepare_backbone(self.extractor(), self.metadata.input, device, progress)?;
+        if core.network.is_none() {
+            core.scorer.warm_up(core.shifts.len(), 1, &core.threads)?;
+        }
         progress.report(STAGE, STEPS, STEPS)
     }
 }

@@ -10,6 +10,7 @@ use crate::exec::progress::Cancellation;
 use crate::exec::{Awake, Threads};
 use crate::image::ImageView;
 use crate::math::filters::shift;
+use crate::method::GridScore;
 use crate::preprocess::{InputSize, Preprocessor};
 
 /// Settings of the extraction that all images of a model or a fit share.
@@ -28,6 +29,24 @@ pub struct Pipeline<'a> {
     pub mean: &'a [f32],
     /// The worker threads.
     pub threads: &'a Threads,
+}
+
+/// What is computed from the outputs of the backbone, or of the network that stands for the whole detector: an element for each image
+/// at each displacement.
+pub enum Target<'a> {
+    /// The backbone's outputs on one grid.
+    Features(&'a mut [FeatureMap]),
+    /// The detector's outputs.
+    Grids(&'a mut [GridScore]),
+}
+
+impl Target<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Features(maps) => maps.len(),
+            Self::Grids(grids) => grids.len(),
+        }
+    }
 }
 
 /// Working memory of the extraction.
@@ -54,7 +73,7 @@ impl Extraction {
         }
     }
 
-    /// Extracts the feature maps of each image at each displacement, image after image, in the largest batches that the
+    /// Computes what `out` asks for of each image at each displacement, image after image, in the largest batches that the
     /// backbone supports. The worker threads are awake afterwards.
     ///
     /// # Errors
@@ -66,7 +85,7 @@ impl Extraction {
         images: &[ImageView<'_>],
         pipeline: Pipeline<'a>,
         cancellation: Option<&Cancellation>,
-        out: &mut [FeatureMap],
+        mut out: Target<'_>,
     ) -> std::result::Result<Option<Awake<'a>>, (usize, Error)> {
         let Pipeline { backbone, displacements, threads, .. } = pipeline;
         let batch = backbone.max_batch(self.preprocessor.size()).min(out.len());
@@ -87,7 +106,7 @@ impl Extraction {
                 drop(awake.take());
                 let inputs = if alone { &self.tensor } else { &self.inputs[..waiting * self.tensor.len()] };
                 let (size, assembler) = (self.preprocessor.size(), &mut self.assembler);
-                let extracted = extract(backbone, inputs, size, assembler, threads, &mut out[done..][..waiting]);
+                let extracted = extract(backbone, inputs, size, assembler, threads, (&mut out, done));
                 awake = Some(extracted.map_err(|(at, error)| ((done + at) / displacements.len(), error))?);
                 done += waiting;
                 waiting = 0;
@@ -145,21 +164,24 @@ impl Extraction {
     }
 }
 
-/// Runs the backbone once and joins its outputs. An error carries the number of the input that failed.
+/// Runs the backbone once and writes what comes of its outputs from element `first` on. An error carries the number of the input that failed.
 fn extract<'a>(
     backbone: &dyn FeatureExtractor,
     inputs: &[f32],
     size: InputSize,
     assembler: &mut Assembler,
     threads: &'a Threads,
-    out: &mut [FeatureMap],
+    (out, first): (&mut Target<'_>, usize),
 ) -> std::result::Result<Awake<'a>, (usize, Error)> {
     let (mut awake, mut at) = (None, 0);
     let consume = &mut |number: usize, taps: &[TapMap<'_>]| {
         at = number;
         // Not earlier: spinning threads would take the cores from the backbone.
         awake.get_or_insert_with(|| threads.awake());
-        assembler.run(taps, threads, &mut out[number])
+        match out {
+            Target::Features(maps) => assembler.run(taps, threads, &mut maps[first + number]),
+            Target::Grids(grids) => grids[first + number].read(taps),
+        }
     };
     backbone.extract(inputs, size, consume).map_err(|error| (at, error))?;
     Ok(awake.unwrap_or_else(|| threads.awake()))

@@ -8,7 +8,7 @@ use crate::math::kernels::Level;
 
 /// The facts of a model, to be written as an object: the metadata, and in "machine" what the model runs on in this process: the
 /// "device", the "device_requested" (which may be "auto") and, for "auto", the better devices that were "passed_over" and the
-/// "cause", the instruction set of npad's "kernels", and "version" and "file" of "onnxruntime" where it is loaded.
+/// "cause", what scores there ("scoring": "kernels" or "graph"), the instruction set of npad's "kernels", and "version" and "file" of "onnxruntime" where it is loaded.
 #[derive(Serialize)]
 pub struct Info<'a> {
     #[serde(flatten)]
@@ -22,6 +22,8 @@ struct Machine {
     device: String,
     device_requested: String,
     passed_over: Vec<PassedOver>,
+    /// What scores the features: "kernels" or "graph".
+    scoring: &'static str,
     /// The instruction set of npad's kernels.
     kernels: String,
     onnxruntime: Option<Runtime>,
@@ -52,6 +54,7 @@ impl Model {
             device: device.to_string(),
             device_requested: requested.to_string(),
             passed_over: passed_over.map(|(device, cause)| PassedOver { device: device.to_string(), cause }).collect(),
+            scoring: self.core.scoring_in_use(),
             kernels: Level::best().to_string(),
             onnxruntime,
         };

@@ -7,9 +7,11 @@ mod date;
 mod decision;
 mod defects;
 mod device;
+mod export;
 mod extraction;
 mod file;
 mod fit;
+mod graph;
 mod image_ids;
 mod image_map;
 mod images_hash;
@@ -22,6 +24,7 @@ mod thresholds;
 pub use date::Date;
 pub use decision::{Calibration, Verdict};
 pub use defects::{KnownDefects, OperatingPoint, ThresholdEffect, ThresholdRule};
+pub use export::Export;
 pub use file::{replace_file, write_file};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use images_hash::ImagesHash;
@@ -35,6 +38,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use self::graph::Scoring;
 use self::image_ids::ImageIds;
 use crate::backbone::{BackboneSpec, ChosenDevice, Device, FeatureExtractor, Scales};
 use crate::error::{Error, Result, Status};
@@ -160,6 +164,10 @@ struct Core {
     backbone: Arc<dyn FeatureExtractor>,
     spec: BackboneSpec,
     scorer: Box<dyn Scorer>,
+    /// The backbone and the scorer as one network, where images are scored with it.
+    network: Option<Arc<dyn FeatureExtractor>>,
+    /// How the network was chosen.
+    scoring: Scoring,
     shifts: Vec<(isize, isize)>,
     threads: Arc<Threads>,
     roi: Option<roi::InputRoi>,

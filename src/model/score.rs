@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use ndarray::Array2;
 
 use super::combiner::Combiner;
-use super::extraction::{Extraction, Pipeline};
+use super::extraction::{Extraction, Pipeline, Target};
 use super::image_map::{decisive_score, image_map};
 use super::images_hash::ImageHash;
 use super::{Model, Verdict};
-use crate::backbone::FeatureMap;
+use crate::backbone::{FeatureExtractor, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::{try_reserve, try_resize, try_vec};
 use crate::exec::progress::Cancellation;
@@ -255,8 +255,10 @@ impl Model {
         let core = &*self.core;
         let _permit = core.calls.acquire(core.wait, None)?;
         let (shifts, count) = (core.shifts.len(), core.calls.limit().min(Threads::resolve(0)));
-        core.backbone.warm_up(self.metadata.input, shifts, count)?;
-        core.scorer.warm_up(shifts, count, &core.threads)?;
+        self.extractor().warm_up(self.metadata.input, shifts, count)?;
+        if core.network.is_none() {
+            core.scorer.warm_up(shifts, count, &core.threads)?;
+        }
         core.contexts.warm_up(
             count,
             || Ok(self.new_context()),
@@ -294,7 +296,10 @@ impl Model {
             grids.resize_with(count, GridScore::default);
         }
         let (features, grids) = (&mut features[..count], &mut grids[..count]);
-        let awake = extraction.run(images, self.pipeline(), cancellation, features)?;
+        if core.network.is_some() {
+            return extraction.run(images, self.pipeline(), cancellation, Target::Grids(grids));
+        }
+        let awake = extraction.run(images, self.pipeline(), cancellation, Target::Features(features))?;
         let check = || cancellation.map_or(Ok(()), Cancellation::check);
         core.scorer.score_all(features, &core.threads, &check, grids).map_err(|error| (0, error))?;
         Ok(awake)
@@ -394,10 +399,15 @@ impl Model {
         Ok((decision, finder.regions()))
     }
 
+    /// What images run through: the backbone, or the network of the whole detector.
+    pub(super) fn extractor(&self) -> &dyn FeatureExtractor {
+        self.core.network.as_deref().unwrap_or(&*self.core.backbone)
+    }
+
     fn pipeline(&self) -> Pipeline<'_> {
         let core = &*self.core;
         Pipeline {
-            backbone: &*core.backbone,
+            backbone: self.extractor(),
             displacements: &core.shifts,
             roi: core.roi.as_ref(),
             margin: EDGE * self.metadata.input.height.div_ceil(core.scorer.shape().0.max(1)),

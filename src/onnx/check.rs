@@ -200,7 +200,7 @@ mod tests {
         for (operator, settings) in [("Conv", "strides"), ("Conv", "group"), ("Gather", "axes"), ("Mul", "axis")] {
             let extra = Attribute {
                 name: settings.to_owned(),
-                i: 0,
+                i: Some(0),
                 r#type: AttributeType::Int.into(),
                 ..Attribute::default()
             };

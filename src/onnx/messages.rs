@@ -1,5 +1,5 @@
 //! The messages of ONNX's published format (onnx.proto) that the networks of this library need, and the fields that no
-//! network of this library has but others may.
+//! network of this library has but others may, so that they can be embedded or refused.
 
 use prost::Message;
 use prost::bytes::Bytes;
@@ -7,6 +7,15 @@ use prost::bytes::Bytes;
 /// ONNX's format and operators, which ONNX Runtime 1.12 and later read.
 pub const IR_VERSION: i64 = 8;
 pub const OPSET: i64 = 17;
+
+/// The version of ONNX's format that came with an opset.
+pub fn ir_version(opset: i64) -> i64 {
+    match opset {
+        ..=18 => IR_VERSION,
+        19..=20 => 9,
+        _ => 10,
+    }
+}
 
 /// A network and the operators that it is written in.
 #[derive(Clone, PartialEq, Message)]
@@ -21,9 +30,20 @@ pub struct Model {
     pub producer_version: String,
     #[prost(message, optional, tag = "7")]
     pub graph: Option<Graph>,
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<Property>,
     /// Never written.
     #[prost(message, repeated, tag = "25")]
     pub functions: Vec<Anything>,
+}
+
+/// A note on a network for its users.
+#[derive(Clone, PartialEq, Message)]
+pub struct Property {
+    #[prost(string, tag = "1")]
+    pub key: String,
+    #[prost(string, tag = "2")]
+    pub value: String,
 }
 
 /// A message whose fields are passed over.
@@ -80,14 +100,27 @@ pub struct Node {
 pub struct Attribute {
     #[prost(string, tag = "1")]
     pub name: String,
-    #[prost(float, tag = "2")]
-    pub f: f32,
-    #[prost(int64, tag = "3")]
-    pub i: i64,
-    #[prost(bytes = "vec", tag = "4")]
-    pub s: Vec<u8>,
+    /// Written if it is zero, too: readers of the format's first version take it for absent otherwise.
+    #[prost(float, optional, tag = "2")]
+    pub f: Option<f32>,
+    #[prost(int64, optional, tag = "3")]
+    pub i: Option<i64>,
+    #[prost(bytes = "vec", optional, tag = "4")]
+    pub s: Option<Vec<u8>>,
+    /// A message [`Tensor`], passed on as it is.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub t: Option<Bytes>,
+    /// Graphs, which no network of this library has.
+    #[prost(message, optional, tag = "6")]
+    pub g: Option<Anything>,
+    #[prost(float, repeated, tag = "7")]
+    pub floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
     pub ints: Vec<i64>,
+    #[prost(bytes = "vec", repeated, tag = "9")]
+    pub strings: Vec<Vec<u8>>,
+    #[prost(message, repeated, tag = "11")]
+    pub graphs: Vec<Anything>,
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
 }
@@ -114,13 +147,18 @@ pub enum Setting<'a> {
     Word(&'a str),
 }
 
+impl Setting<'_> {
+    /// The type f32.
+    pub const FLOAT: Self = Self::Int(ElementType::Float as i64);
+}
+
 impl Attribute {
     /// The setting of the message, if it is of a kind that this library writes.
     pub fn setting(&self) -> Option<Setting<'_>> {
         match AttributeType::try_from(self.r#type) {
-            Ok(AttributeType::Int) => Some(Setting::Int(self.i)),
+            Ok(AttributeType::Int) => Some(Setting::Int(self.i.unwrap_or(0))),
             Ok(AttributeType::Ints) => Some(Setting::Ints(&self.ints)),
-            Ok(AttributeType::String) => std::str::from_utf8(&self.s).ok().map(Setting::Word),
+            Ok(AttributeType::String) => std::str::from_utf8(self.s.as_deref().unwrap_or(&[])).ok().map(Setting::Word),
             _ => None,
         }
     }
@@ -133,6 +171,17 @@ pub struct Tensor {
     pub dims: Vec<i64>,
     #[prost(enumeration = "ElementType", tag = "2")]
     pub data_type: i32,
+    /// Values that are not in `raw_data`, each in the field of its type.
+    #[prost(float, repeated, tag = "4")]
+    pub float_data: Vec<f32>,
+    #[prost(int32, repeated, tag = "5")]
+    pub int32_data: Vec<i32>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
+    #[prost(double, repeated, tag = "10")]
+    pub double_data: Vec<f64>,
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
     #[prost(string, tag = "8")]
     pub name: String,
     /// Little-endian.
@@ -193,4 +242,7 @@ pub struct Shape {
 pub struct Dimension {
     #[prost(int64, tag = "1")]
     pub dim_value: i64,
+    /// The name of an extent that inputs determine.
+    #[prost(string, tag = "2")]
+    pub dim_param: String,
 }

@@ -1,14 +1,14 @@
-//! ONNX files: writing networks, and checking them when they come back.
+//! ONNX files: writing networks, embedding one in another, and checking them when they come back.
 
 mod check;
+mod embed;
+mod layers;
 mod messages;
+mod padding;
 mod shapes;
-#[cfg_attr(not(feature = "flows"), allow(dead_code))]
 mod writer;
 
 pub use check::check;
-#[cfg(feature = "flows")]
-pub use messages::Setting;
-#[cfg(feature = "flows")]
-pub use writer::Value;
-pub use writer::Writer;
+pub use embed::{Embeddable, Embedded};
+pub use messages::{OPSET, Setting};
+pub use writer::{BATCH, Value, Writer};

@@ -1,30 +1,69 @@
-//! Writing networks as ONNX files, with the operators of opset 17.
+//! Writing networks as ONNX files.
 
 use half::f16;
 use prost::Message;
 
 use super::messages::{
-    Attribute, AttributeType, Dimension, ElementType, Graph, IR_VERSION, Model, Node, OPSET, OperatorSet, Setting,
-    Shape, Tensor, TensorType, Type, ValueInfo,
+    Attribute, AttributeType, Dimension, ElementType, Graph, Model, Node, OPSET, OperatorSet, Property, Setting, Shape,
+    Tensor, TensorType, Type, ValueInfo, ir_version,
 };
 
 /// A value of a graph: an input, a constant or the output of a node. All belong to the graph that they come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Value(String);
+pub struct Value(pub(super) String);
+
+/// The extent of an axis that the inputs of a run determine: their number of images.
+pub const BATCH: usize = 0;
 
 /// A network under construction. Nodes are added in the order of the computation.
-#[derive(Default)]
 pub struct Writer {
-    graph: Graph,
+    pub(super) graph: Graph,
+    opset: i64,
+    notes: Vec<Property>,
     values: usize,
 }
 
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new(OPSET)
+    }
+}
+
 impl Writer {
+    /// A network in the operators of this opset, 13 or later.
+    pub fn new(opset: i64) -> Self {
+        Self { graph: Graph::default(), opset, notes: Vec::new(), values: 0 }
+    }
+
+    /// The version of the operators.
+    pub fn opset(&self) -> i64 {
+        self.opset
+    }
+
     /// An input of the network, of f32.
     pub fn input(&mut self, shape: &[usize]) -> Value {
         let value = self.value();
         self.graph.input.push(info(&value, shape));
         value
+    }
+
+    /// An input of the network, of f32, with a name for users.
+    pub fn named_input(&mut self, name: &str, shape: &[usize]) -> Value {
+        let value = Value(name.to_owned());
+        self.graph.input.push(info(&value, shape));
+        value
+    }
+
+    /// Makes a value an output of the network, of f32, with a name for users.
+    pub fn named_output(&mut self, value: &Value, name: &str, shape: &[usize]) {
+        let output = Value(name.to_owned());
+        self.push("Identity", &[value], &[], &[&output]);
+        self.graph.output.push(info(&output, shape));
+    }
+
+    /// Adds a note for users.
+    pub fn note(&mut self, key: &str, value: String) {
+        self.notes.push(Property { key: key.to_owned(), value });
     }
 
     /// Makes a value an output of the network, of f32.
@@ -50,16 +89,31 @@ impl Writer {
 
     /// Adds an operator with one output.
     pub fn node(&mut self, operator: &str, inputs: &[&Value], settings: &[(&str, Setting)]) -> Value {
-        let output = self.value();
+        let [output] = self.nodes(operator, inputs, settings);
+        output
+    }
+
+    /// Adds an operator with several outputs.
+    pub fn nodes<const N: usize>(
+        &mut self,
+        operator: &str,
+        inputs: &[&Value],
+        settings: &[(&str, Setting)],
+    ) -> [Value; N] {
+        let outputs = std::array::from_fn(|_| self.value());
+        self.push(operator, inputs, settings, &outputs.each_ref());
+        outputs
+    }
+
+    fn push(&mut self, operator: &str, inputs: &[&Value], settings: &[(&str, Setting)], outputs: &[&Value]) {
         self.graph.node.push(Node {
             input: inputs.iter().map(|value| value.0.clone()).collect(),
-            output: vec![output.0.clone()],
-            name: output.0.clone(),
+            output: outputs.iter().map(|value| value.0.clone()).collect(),
+            name: outputs[0].0.clone(),
             op_type: operator.to_owned(),
             attribute: settings.iter().map(|(name, setting)| attribute(name, *setting)).collect(),
             domain: String::new(),
         });
-        output
     }
 
     /// An input of an operator that is left out.
@@ -71,11 +125,12 @@ impl Writer {
     pub fn finish(mut self, name: &str) -> Vec<u8> {
         self.graph.name = name.to_owned();
         Model {
-            ir_version: IR_VERSION,
-            opset_import: vec![OperatorSet { domain: String::new(), version: OPSET }],
+            ir_version: ir_version(self.opset),
+            opset_import: vec![OperatorSet { domain: String::new(), version: self.opset }],
             producer_name: "npad".to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             graph: Some(self.graph),
+            metadata_props: self.notes,
             functions: Vec::new(),
         }
         .encode_to_vec()
@@ -104,7 +159,7 @@ fn attribute(name: &str, setting: Setting<'_>) -> Attribute {
     let mut attribute = Attribute { name: name.to_owned(), ..Attribute::default() };
     attribute.r#type = match setting {
         Setting::Int(value) => {
-            attribute.i = value;
+            attribute.i = Some(value);
             AttributeType::Int
         }
         Setting::Ints(values) => {
@@ -112,7 +167,7 @@ fn attribute(name: &str, setting: Setting<'_>) -> Attribute {
             AttributeType::Ints
         }
         Setting::Word(word) => {
-            attribute.s = word.as_bytes().to_vec();
+            attribute.s = Some(word.as_bytes().to_vec());
             AttributeType::String
         }
     }
@@ -128,7 +183,9 @@ fn bytes<T: Copy, const N: usize>(values: &[T], of: impl Fn(T) -> [u8; N]) -> Ve
 }
 
 fn info(value: &Value, shape: &[usize]) -> ValueInfo {
-    let dim = shape.iter().map(|side| Dimension { dim_value: *side as i64 }).collect();
+    let free = |side: usize| if side == BATCH { "batch".to_owned() } else { String::new() };
+    let dimension = |side: &usize| Dimension { dim_value: *side as i64, dim_param: free(*side) };
+    let dim = shape.iter().map(dimension).collect();
     let tensor = TensorType { elem_type: ElementType::Float.into(), shape: Some(Shape { dim }) };
     ValueInfo { name: value.0.clone(), r#type: Some(Type { tensor_type: Some(tensor) }) }
 }

@@ -2,6 +2,7 @@
 
 mod calibrated;
 mod contour;
+mod graph;
 mod heatmap;
 mod peak;
 mod regions;
@@ -11,6 +12,7 @@ mod smoother;
 mod unite;
 
 pub use calibrated::{calibrated_byte, calibrated_map};
+pub use graph::{smoothed, united};
 pub use heatmap::Heatmap;
 pub use peak::{maximum, peak};
 pub use regions::{Components, Region, RegionFinder, Regions, Run};

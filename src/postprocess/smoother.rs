@@ -33,6 +33,24 @@ pub struct MapGeometry {
     pub masked: bool,
 }
 
+impl MapGeometry {
+    /// The linear map, along rows and columns, from the grid of an image displaced by `(dy, dx)` to the input's size, with the
+    /// smoothing unless there is a mask. It is one of `count` that are added.
+    pub fn axes(&self, (dy, dx): (isize, isize), count: usize) -> (Axis, Axis) {
+        let Self { grid: (rows, cols), size: InputSize { height, width }, sigma, masked } = *self;
+        let back = [
+            Axis::bilinear(rows, height).then(&Axis::shift(height, -dy)),
+            Axis::bilinear(cols, width).then(&Axis::shift(width, -dx)),
+        ];
+        let [down, across] = if masked {
+            back
+        } else {
+            [back[0].then(&Axis::gaussian(height, sigma)), back[1].then(&Axis::gaussian(width, sigma))]
+        };
+        (down.scaled(1.0 / count as f64), across)
+    }
+}
+
 /// Minimum share of a smoothed value's weight on included pixels; below it, the map is 0.
 const LEAST_WEIGHT: f32 = 1e-2;
 
@@ -78,21 +96,15 @@ impl Smoother {
     }
 
     fn prepare(&mut self, geometry: MapGeometry, displacements: impl ExactSizeIterator<Item = (isize, isize)>) {
-        let MapGeometry { grid: (rows, cols), size: InputSize { height, width }, sigma, masked } = geometry;
-        let blur = [Axis::gaussian(height, sigma), Axis::gaussian(width, sigma)];
-        let up = [Axis::bilinear(rows, height), Axis::bilinear(cols, width)];
-        let share = 1.0 / displacements.len() as f64;
+        let count = displacements.len();
         self.up = displacements
-            .map(|(dy, dx)| {
-                let back = [up[0].then(&Axis::shift(height, -dy)), up[1].then(&Axis::shift(width, -dx))];
-                let [down, across] = if masked { back } else { [back[0].then(&blur[0]), back[1].then(&blur[1])] };
-                Separable::new(down.scaled(share), across)
+            .map(|displacement| {
+                let (down, across) = geometry.axes(displacement, count);
+                Separable::new(down, across)
             })
             .collect();
-        self.blur = masked.then(|| {
-            let [down, across] = blur;
-            Separable::new(down, across)
-        });
+        let MapGeometry { size: InputSize { height, width }, sigma, masked, .. } = geometry;
+        self.blur = masked.then(|| Separable::new(Axis::gaussian(height, sigma), Axis::gaussian(width, sigma)));
         self.geometry = Some(geometry);
     }
 }

@@ -1,5 +1,7 @@
 //! The features of each tap on its own grid.
 
+use std::ops::Range;
+
 use super::super::State;
 use super::super::state::unfit;
 use super::super::{Array, check_shape};
@@ -7,6 +9,8 @@ use crate::backbone::{FeatureMap, Tap};
 use crate::error::Result;
 use crate::exec::Threads;
 use crate::exec::memory::try_resize;
+use crate::math::axis::Axis;
+use crate::onnx::{Value, Writer};
 
 /// The features of one tap: rows x columns x channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +87,29 @@ impl Layout {
             first += plane.channels;
         }
         Ok(())
+    }
+
+    /// [`Layout::split`] in a graph, of the features of one image in planes: 1 x 1 x 1 x all values.
+    pub fn write(&self, writer: &mut Writer, features: &Value) -> Value {
+        let (rows, cols, _) = self.shape;
+        let cells = |length: usize, step: usize| {
+            let cell = move |first: usize| first..(first + step).min(length);
+            let mean = move |range: Range<usize>| range.clone().map(|i| (i, 1.0 / range.len() as f64)).collect();
+            Axis::new(length, (0..length).step_by(step).map(cell).map(mean))
+        };
+        let mut first = 0;
+        let parts: Vec<Value> = self
+            .planes
+            .iter()
+            .map(|plane| {
+                let planes = writer.part(features, 1, first, first + plane.channels);
+                first += plane.channels;
+                let means = writer.mapped(&planes, &cells(rows, plane.step), &cells(cols, plane.step));
+                let vectors = writer.transposed(&means, &[0, 2, 3, 1]);
+                writer.reshaped(&vectors, &[1, 1, 1, plane.len() as i64])
+            })
+            .collect();
+        writer.joined(&parts.iter().collect::<Vec<_>>(), 3)
     }
 
     /// Adds the layout to a state.

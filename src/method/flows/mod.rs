@@ -177,6 +177,10 @@ impl Method for Flow {
         self.parameters
     }
 
+    fn has_graph(&self) -> bool {
+        true
+    }
+
     fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
         vec![(0, 0)]
     }

@@ -1,13 +1,14 @@
 //! Scoring with a trained network.
 
 use super::super::state::unfit;
-use super::super::{Array, Environment, GridScore, Scorer, State};
+use super::super::{Array, Environment, GridGraph, GridScore, Scorer, State};
 use super::layout::Layout;
-use crate::backbone::{FeatureMap, Head};
-use crate::error::Result;
+use crate::backbone::{FeatureMap, Head, MOST};
+use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::try_copy;
 use crate::exec::scratch::Pool;
+use crate::onnx::{Embeddable, Value, Writer};
 
 /// Name of the array that has the bytes of the network.
 const NETWORK: &str = "network";
@@ -68,5 +69,26 @@ impl Scorer for NetworkScorer {
         let bytes = self.head.bytes();
         state.put(NETWORK, Array::U8(vec![bytes.len()], try_copy(bytes)?));
         Ok(state)
+    }
+
+    fn to_graph(&self, writer: &mut Writer, features: &Value) -> Result<GridGraph> {
+        let refused =
+            |what: String| Error::new(Status::InvalidArgument, format!("the network of the model's method {what}"));
+        let network = Embeddable::read(self.head.bytes().clone()).map_err(refused)?;
+        network.check_opset(writer.opset()).map_err(refused)?;
+        let inputs = self.layout.write(writer, features);
+        let mut network = writer.embed(network, "method");
+        let outputs = writer.call(&mut network, &inputs, None);
+        // As in a run of the network alone.
+        let most = writer.constant(&[1], &[MOST]);
+        let is_less = writer.apply("Less", &[&outputs[0], &most]);
+        let maps = writer.apply("Where", &[&is_less, &outputs[0], &most]);
+        let evidence = (self.head.channels() == 2).then(|| writer.part(&maps, 1, 1, 2));
+        Ok(GridGraph { map: writer.part(&maps, 1, 0, 1), evidence })
+    }
+
+    /// The networks take the features of one image.
+    fn graph_takes_several(&self) -> bool {
+        false
     }
 }

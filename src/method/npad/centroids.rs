@@ -151,6 +151,16 @@ impl Centroids {
         nearest_distances(Some(&self.whitening), &left, patches, threads, scratch, out)
     }
 
+    /// What is done to a patch before its distances to the centroids are taken.
+    pub fn whitening(&self) -> &Whitening {
+        &self.whitening
+    }
+
+    /// The centroids in whitened space.
+    pub fn points(&self) -> &Points {
+        &self.points
+    }
+
     /// Saves the level.
     pub fn save(&self, state: &mut State) {
         self.whitening.save(LEVEL, state);

@@ -268,6 +268,27 @@ impl Gaussians {
         self.layout.grid()
     }
 
+    /// Number of channels.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// The blocks of positions.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The mean of a position, in the order of the layout.
+    pub fn mean(&self, at: usize) -> &[f32] {
+        &self.mean[at * padded(self.dimension)..][..self.dimension]
+    }
+
+    /// The whitener of a block: a lower triangle in blocks.
+    pub fn whitener(&self, block: usize) -> &[f16] {
+        let length = blocked_len(self.dimension);
+        &self.whitener[block * length..][..length]
+    }
+
     /// The statistics that the level was estimated from.
     pub fn moments(&self, regularisation: Regularisation, threads: &Threads) -> Result<Moments> {
         let mut whitener = try_vec(self.whitener.len(), 0.0)?;

@@ -25,6 +25,7 @@
 mod centroids;
 mod fit;
 mod gaussians;
+mod graph;
 mod hold_out;
 mod layout;
 mod score;
@@ -182,6 +183,10 @@ impl Method for Npad {
 
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
+    }
+
+    fn has_graph(&self) -> bool {
+        true
     }
 
     fn shifts(&self, parameters: &Parameters) -> Vec<(isize, isize)> {

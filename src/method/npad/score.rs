@@ -15,7 +15,8 @@ use crate::math::kernels::padded;
 use crate::method::features::{patch_mean, select};
 use crate::method::state::unfit;
 use crate::method::whitening::NearestScratch;
-use crate::method::{Array, GridScore, Scorer, State, check_shape};
+use crate::method::{Array, GridGraph, GridScore, Scorer, State, check_shape};
+use crate::onnx::{Value, Writer};
 
 /// Weights of the levels in the map and in the image score.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,7 +52,7 @@ impl Fusion {
     }
 
     /// Whether map and image score rest on the same values.
-    fn is_single(&self) -> bool {
+    pub fn is_single(&self) -> bool {
         self.image == self.map && (!self.minimum || self.map.iter().filter(|weight| **weight > 0.0).count() == 1)
     }
 
@@ -213,6 +214,10 @@ impl Scorer for NpadScorer {
             level.save(&mut state);
         }
         Ok(state)
+    }
+
+    fn to_graph(&self, writer: &mut Writer, features: &Value) -> Result<GridGraph> {
+        self.write(writer, features)
     }
 }
 

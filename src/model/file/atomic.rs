@@ -11,13 +11,9 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Those of the file system. The old file, if there is one, is unchanged then, and nothing else is left behind.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    match std::fs::metadata(path) {
-        Ok(old) if old.is_dir() => return Err(ErrorKind::IsADirectory.into()),
-        Ok(old) if !old.is_file() => return OpenOptions::new().write(true).open(path)?.write_all(bytes),
-        // A file that must not be written is not replaced either.
-        Ok(_) => drop(OpenOptions::new().write(true).open(path)?),
-        Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error),
+    check_target(path)?;
+    if std::fs::metadata(path).is_ok_and(|old| !old.is_file()) {
+        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
     }
     let path = followed(path)?;
     replace(&path, bytes, File::sync_all)?;
@@ -27,6 +23,21 @@ pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
         let _ = folder.sync_all();
     }
     Ok(())
+}
+
+/// Checks that what is at `path`, if anything is, can be written.
+///
+/// # Errors
+/// Those of the file system.
+pub fn check_target(path: &Path) -> Result<()> {
+    match std::fs::metadata(path) {
+        Ok(old) if old.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        // A file that must not be written is not replaced either. Opening a pipe would wait for its reader.
+        Ok(old) if old.is_file() => OpenOptions::new().write(true).open(path).map(drop),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// Replaces the file or symbolic link at `path` itself by a file of these bytes, whole or not at all, without waiting for

@@ -12,6 +12,7 @@ use std::thread::Builder;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::atomic::check_target;
 pub use self::atomic::{replace_file, write_file};
 
 use self::container::Container;
@@ -234,7 +235,9 @@ impl Model {
                 metadata.npad_version
             )));
         }
-        let core = Core {
+        let mut core = Core {
+            network: None,
+            scoring: options.scoring,
             shifts: method.shifts(&parameters),
             backbone: MultiScale::over(Tiled::over(backbone, metadata.tile), &factors, &threads),
             spec,
@@ -248,6 +251,7 @@ impl Model {
             wait: options.wait(),
             device,
         };
+        core.choose_network(&metadata)?;
         let model = Self { metadata, good_scores, core: Arc::new(core) };
         model.prepare_device(&options.progress)?;
         Ok(model)

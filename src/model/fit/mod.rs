@@ -26,7 +26,8 @@ use crate::model::combiner::Combiner;
 use crate::model::decision::Calibration;
 use crate::model::defects::{DefectImages, KnownDefects};
 use crate::model::device::prepare_backbone;
-use crate::model::extraction::Pipeline;
+use crate::model::extraction::{Pipeline, Target};
+use crate::model::graph::Scoring;
 use crate::model::image_ids::ImageIds;
 use crate::model::image_map::{decisive_score, image_map};
 use crate::model::images_hash::ImageHash;
@@ -48,6 +49,7 @@ struct Fit {
     spec: BackboneSpec,
     backbone: Arc<dyn FeatureExtractor>,
     device: ChosenDevice,
+    scoring: Scoring,
     threads: Arc<Threads>,
     /// Call limits of the model.
     call_limit: usize,
@@ -124,7 +126,10 @@ impl Fit {
         }
         self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
         let maps = &mut self.features[..pipeline.displacements.len()];
-        input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
+        input
+            .extraction
+            .run(std::slice::from_ref(image), pipeline, None, Target::Features(maps))
+            .map_err(|(_, error)| error)?;
         self.sample.check_shape(&maps[0])?;
         let tensor = input.extraction.tensor();
         let (hash, image_hash) = (self.sample.hash(tensor), ImageHash::of(tensor));
@@ -177,7 +182,10 @@ impl Fit {
         self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
         let maps = &mut self.features[..];
         self.defects.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
-        input.extraction.run(std::slice::from_ref(image), pipeline, None, maps).map_err(|(_, error)| error)?;
+        input
+            .extraction
+            .run(std::slice::from_ref(image), pipeline, None, Target::Features(maps))
+            .map_err(|(_, error)| error)?;
         self.sample.check_shape(&maps[0])?;
         let id = ImageHash::of(input.extraction.tensor()).id();
         if self.learnt.contains(id) {
@@ -286,7 +294,9 @@ impl Fit {
             plugin: config.method.plugin().map(str::to_owned),
         };
         let units = SUM_UNITS * metadata.images as f64;
-        let core = Core {
+        let mut core = Core {
+            network: None,
+            scoring: self.scoring,
             backbone: self.backbone.clone(),
             spec: self.spec.clone(),
             scorer,
@@ -301,6 +311,7 @@ impl Fit {
             wait: self.wait,
             device: self.device.clone(),
         };
+        core.choose_network(&metadata)?;
         let mut model = Model { metadata, good_scores, core: Arc::new(core) };
         model.prepare_device(progress)?;
         model.metadata.known_defects = self.defects.scores(&model, progress)?.map(KnownDefects::unmeasured);

@@ -39,6 +39,7 @@ impl Trainer {
     /// [`Status::InvalidOption`] when there is a checkpoint that the method would not keep.
     pub fn new(options: &Options) -> Result<Self> {
         options.check_checkpoint()?;
+        options.check_scoring()?;
         let spec = options.spec()?;
         let threads = Threads::shared(options.threads)?;
         threads.start()?;
@@ -77,6 +78,7 @@ impl Trainer {
             spec,
             backbone,
             device,
+            scoring: options.scoring,
             threads,
             call_limit: options.call_limit(),
             wait: options.wait(),
@@ -143,6 +145,7 @@ impl Trainer {
             spec: core.spec.clone(),
             backbone: core.backbone.clone(),
             device: core.device.clone(),
+            scoring: core.scoring,
             threads: core.threads.clone(),
             call_limit: core.calls.limit(),
             wait: core.wait,

@@ -14,6 +14,8 @@ pub(super) use self::table::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOO
 pub use self::table::{OptionInfo, OptionKind, options};
 
 use super::checkpoint::FileCheckpoint;
+use super::export::ExportOptions;
+use super::graph::Scoring;
 use super::{Date, MapOptions, Metadata, OperatingPoint, ThresholdRule};
 use crate::backbone::{BackboneSpec, Device, DeviceChoice, FeatureExtractor, Scales, Tiled};
 use crate::error::{Error, Result, Status};
@@ -56,12 +58,14 @@ pub struct Options {
     pub(super) tile: usize,
     pub(super) device: DeviceChoice,
     pub(super) device_cache: Option<PathBuf>,
+    pub(super) scoring: Scoring,
     pub(super) threads: usize,
     checkpoint: Option<PathBuf>,
     pub(super) max_calls: usize,
     /// None waits without limit.
     pub(super) call_timeout: Option<Duration>,
     pub(super) seed: u64,
+    pub(super) export: ExportOptions,
     pub(super) date: Day,
     pub(super) false_alarm_rate: f64,
     pub(super) review_rate: f64,
@@ -87,11 +91,13 @@ impl Default for Options {
             tile: 0,
             device: DeviceChoice::Fixed(Device::CPU),
             device_cache: None,
+            scoring: Scoring::Auto,
             threads: 0,
             checkpoint: None,
             max_calls: 0,
             call_timeout: None,
             seed: 0,
+            export: ExportOptions::default(),
             date: Day::Today,
             false_alarm_rate: 0.01,
             review_rate: 0.0,
@@ -127,6 +133,7 @@ impl Options {
             "size" => self.geometry = value.parse()?,
             "scales" => self.scales = Scales::parse(value).ok_or_else(refused)?,
             "device" => self.device = value.parse()?,
+            "scoring" => self.scoring = Scoring::named(value).ok_or_else(refused)?,
             "device_cache" => {
                 let path = (!value.is_empty()).then(|| std::path::absolute(value)).transpose();
                 self.device_cache = path.map_err(|_| refused())?;
@@ -140,6 +147,15 @@ impl Options {
                 self.call_timeout = value.parse().ok().map(|ms: f64| Duration::from_secs_f64(ms / 1e3));
             }
             "seed" => self.seed = value.parse().map_err(|_| refused())?,
+            "export_opset" => self.export.opset = (value != "auto").then(count).transpose()?.map(|n| n as i64),
+            "export_batch" => self.export.batch = (value != "any").then(count).transpose()?,
+            "export_size" => {
+                self.export.size = match value.parse() {
+                    _ if value == "input" => None,
+                    Ok(Geometry::Fixed(size)) => Some(size),
+                    _ => return Err(refused()),
+                }
+            }
             "date" => {
                 self.date = match value {
                     "today" => Day::Today,

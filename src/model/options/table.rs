@@ -8,6 +8,8 @@ use crate::backbone::DEVICE_FORM;
 use crate::error::{Error, Result, Status};
 use crate::method::{Kind, Parameter, methods};
 use crate::model::OperatingPoint;
+use crate::model::export::{MAX_BATCH, OPSETS};
+use crate::model::graph::Scoring;
 
 /// Upper limit of the grid step.
 pub(in crate::model) const MAX_GRID_STEP: usize = 8;
@@ -70,6 +72,14 @@ const OPTIONS: &[Parameter] = &[
                fast; it must exist. Empty: nothing is kept",
     },
     Parameter {
+        name: "scoring",
+        default: "auto",
+        kind: Kind::Choice(Scoring::NAMES),
+        help: "what scores the features: npad's own kernels on the CPU, or a graph of the whole detector that runs on the device like \
+               the backbone, so that only its result leaves the device. 'auto': kernels for the device cpu and for models that \
+               have no graph, else the graph",
+    },
+    Parameter {
         name: "threads",
         default: "0",
         kind: Kind::Count(0, MAX_THREADS),
@@ -108,6 +118,27 @@ const OPTIONS: &[Parameter] = &[
         kind: Kind::Form("'today', a day YYYY-MM-DD or 'none'"),
         help: "day of the fit or the recalibration, which the model records: 'today' (in UTC), a day, or 'none' for no \
                record. With 'today' the same fit gives another model file on another day",
+    },
+    Parameter {
+        name: "export_opset",
+        default: "auto",
+        kind: Kind::CountOr(*OPSETS.start() as usize, *OPSETS.end() as usize, &["auto"]),
+        help: "version of ONNX's operators that an export is written in; 'auto': 17, or that of the backbone where it cannot be \
+               written in 17",
+    },
+    Parameter {
+        name: "export_batch",
+        default: "any",
+        kind: Kind::CountOr(1, MAX_BATCH, &["any"]),
+        help: "number of images that an exported network takes in a run; 'any': each run's own, or 1 where the backbone or the \
+               method takes one",
+    },
+    Parameter {
+        name: "export_size",
+        default: "input",
+        kind: Kind::Form("'input' or height x width ('1024x1280'), both from 32 to 8192"),
+        help: "size of the images of an export: that of the network's input, for which the host resizes images and maps, or \
+               that of the host's images, which the exported network then resizes itself",
     },
     Parameter {
         name: "false_alarm_rate",
@@ -197,7 +228,7 @@ pub enum OptionKind {
 impl OptionKind {
     fn of(kind: Kind) -> Self {
         match kind {
-            Kind::Count(..) | Kind::Odd(..) => Self::Integer,
+            Kind::Count(..) | Kind::CountOr(..) | Kind::Odd(..) => Self::Integer,
             Kind::Number(..) | Kind::NumberOr(..) => Self::Number,
             Kind::Choice(_) | Kind::Preset(_) => Self::Choice,
             Kind::Set(_) => Self::Flags,

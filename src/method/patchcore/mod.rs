@@ -10,13 +10,15 @@
 //! that neither memory nor time grows with the number of images; and the threshold comes from good images scored
 //! against the bank without their own patches.
 
+mod graph;
+
 use super::features::{draw, patch_mean};
 use super::scaling::{SCALINGS, Scaling};
 use super::state::unfit;
 use super::whitening::{NearestScratch, Transform, nearest_distances};
 use super::{
-    Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer, State,
-    check_shape, held_out_images,
+    Array, Environment, FitOutcome, Fitter, GridGraph, GridScore, Kind, Method, Parameter, Parameters, Sample, Scorer,
+    State, check_shape, held_out_images,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
@@ -28,6 +30,7 @@ use crate::math::kernels::{Panels, multiply};
 use crate::math::knn::{Points, k_centre};
 use crate::math::random::Random;
 use crate::math::rows::{as_slice, from_vec, select, try_zeros};
+use crate::onnx::{Value, Writer};
 use ndarray::{Array2, ArrayView2};
 
 static PARAMETERS: &[Parameter] = &[
@@ -84,6 +87,10 @@ impl Method for PatchCore {
 
     fn parameters(&self) -> &'static [Parameter] {
         PARAMETERS
+    }
+
+    fn has_graph(&self) -> bool {
+        true
     }
 
     fn shifts(&self, _: &Parameters) -> Vec<(isize, isize)> {
@@ -247,13 +254,23 @@ impl PatchCoreScorer {
         if count <= 1 {
             return 1.0;
         }
-        let squared = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f32>();
-        let mut near: Vec<(f32, usize)> = (0..bank.count()).map(|i| (squared(bank.row(i), bank.row(m)), i)).collect();
-        near.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        let distances = near[..count].iter().map(|(_, i)| squared(bank.row(*i), patch).sqrt());
+        let near = around(bank, m, count);
+        let distances = near.iter().map(|i| squared_distance(bank.row(*i), patch).sqrt());
         // Relative to the match, so that nothing overflows.
         1.0 - 1.0 / distances.map(|d| (d - distance).exp()).sum::<f32>()
     }
+}
+
+fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
+}
+
+/// The `count` patches of the bank around patch `m`, itself included.
+fn around(bank: &Points, m: usize, count: usize) -> Vec<usize> {
+    let mut near: Vec<(f32, usize)> =
+        (0..bank.count()).map(|i| (squared_distance(bank.row(i), bank.row(m)), i)).collect();
+    near.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+    near[..count].iter().map(|(_, i)| *i).collect()
 }
 
 impl Scorer for PatchCoreScorer {
@@ -273,5 +290,9 @@ impl Scorer for PatchCoreScorer {
         state.put("bank", Array::F32(vec![self.bank.count(), channels], try_copy(as_slice(self.bank.rows()))?));
         self.scaling.save(&mut state);
         Ok(state)
+    }
+
+    fn to_graph(&self, writer: &mut Writer, features: &Value) -> Result<GridGraph> {
+        self.write(writer, features)
     }
 }

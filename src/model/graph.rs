@@ -1,0 +1,212 @@
+//! The backbone and the scorer of a model as one ONNX network.
+
+use std::sync::Arc;
+
+use super::export::OPSETS;
+use super::{Core, Metadata, Options};
+use crate::backbone::{
+    Assembler, BackboneSpec, Device, EmbeddedFeatures, FeatureExtractor, FeatureGraph, FeatureMap, MultiScale,
+};
+use crate::error::{Error, Result, Status};
+use crate::method::{GridGraph, GridScore, Scorer};
+use crate::onnx::{BATCH, OPSET, Value, Writer};
+
+/// The option `scoring`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scoring {
+    /// The graph on other devices than the CPU, if there is one.
+    Auto,
+    /// The library's own kernels.
+    Kernels,
+    /// The graph.
+    Graph,
+}
+
+impl Scoring {
+    /// The values of the option.
+    pub const NAMES: &'static [&'static str] = &["auto", "kernels", "graph"];
+
+    /// The choice of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let at = Self::NAMES.iter().position(|known| *known == name)?;
+        [Self::Auto, Self::Kernels, Self::Graph].get(at).copied()
+    }
+}
+
+/// A graph that computes grids of scores from normalised images.
+pub struct DetectorGraph<'a> {
+    features: FeatureGraph,
+    scorer: &'a dyn Scorer,
+    opset: i64,
+    several: bool,
+}
+
+/// The same, with its backbone in a graph.
+pub struct EmbeddedDetector<'a> {
+    features: EmbeddedFeatures,
+    scorer: &'a dyn Scorer,
+}
+
+impl<'a> DetectorGraph<'a> {
+    /// Prepares the graph of a model, in the operators of an opset, or by default of one that the backbone can be written in.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when the model has no graph.
+    pub fn new(core: &'a Core, metadata: &Metadata, opset: Option<i64>) -> Result<Self> {
+        if metadata.tile != 0 {
+            return Err(Error::new(Status::InvalidArgument, TILES));
+        }
+        let scales = metadata.scales()?;
+        let features = FeatureGraph::new(&core.spec, &*core.backbone, &scales, metadata.input, metadata.grid_step)?;
+        let network = features.network();
+        let opset = opset.unwrap_or_else(|| if network.check_opset(OPSET).is_ok() { OPSET } else { network.opset() });
+        network.check_opset(opset).map_err(|what| {
+            Error::new(
+                Status::InvalidArgument,
+                format!("the model's backbone {what}; choose the opset {}", network.opset()),
+            )
+        })?;
+        if !OPSETS.contains(&opset) {
+            let (first, last) = (OPSETS.start(), OPSETS.end());
+            let message =
+                format!("the graph would have the opset {opset} of the model's backbone, but has {first} to {last}");
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
+        let several = network.takes_several() && core.scorer.graph_takes_several();
+        Ok(Self { scorer: &*core.scorer, opset, several, features })
+    }
+
+    /// The version of the operators.
+    pub fn opset(&self) -> i64 {
+        self.opset
+    }
+
+    /// The extent of the images' axis: free, or 1.
+    pub fn images(&self) -> usize {
+        if self.several { BATCH } else { 1 }
+    }
+
+    /// Adds the backbone's constants to a graph.
+    pub fn embed(self, writer: &mut Writer) -> EmbeddedDetector<'a> {
+        EmbeddedDetector { features: self.features.embed(writer), scorer: self.scorer }
+    }
+}
+
+impl EmbeddedDetector<'_> {
+    /// Adds the grids of normalised images, images x 3 x height x width, to the graph.
+    ///
+    /// # Errors
+    /// As [`Scorer::to_graph`].
+    pub fn grids(&mut self, writer: &mut Writer, images: &Value) -> Result<GridGraph> {
+        let features = self.features.of(writer, images);
+        self.scorer.to_graph(writer, &features)
+    }
+}
+
+/// Why there is no graph of a model with tiles.
+const TILES: &str =
+    "the model runs its backbone in tiles, which a graph does not have; fit it with the option tile at 0";
+
+/// The error for a model that is to be scored with a graph and has none.
+fn without_graph(method: &str, cause: &str) -> Error {
+    let message = format!("scoring is 'graph', but a model of the method '{method}' has none: {cause}");
+    Error::new(Status::InvalidOption, message)
+}
+
+impl Options {
+    /// Checks, as far as the options say, that a model can be scored as they ask.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] when it cannot.
+    pub(super) fn check_scoring(&self) -> Result<()> {
+        let method = self.method();
+        match self.scoring {
+            Scoring::Graph if self.tile != 0 => Err(without_graph(method.name(), TILES)),
+            Scoring::Graph if !method.has_graph() => {
+                Err(without_graph(method.name(), "the method cannot be written as one"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Tolerance of the check of a graph against the library's kernels, relative to the largest value: of half precision.
+const TOLERANCE: f32 = 2e-2;
+
+impl Core {
+    /// Opens the network of the whole detector if images are to be scored with it.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] when it is asked for and the model has none; as
+    /// [`OnnxBackbone::shared`](crate::backbone::OnnxBackbone::shared).
+    pub(super) fn choose_network(&mut self, metadata: &Metadata) -> Result<()> {
+        let wanted = match self.scoring {
+            Scoring::Auto => !self.device.device.is_cpu(),
+            Scoring::Kernels => false,
+            Scoring::Graph => true,
+        };
+        if !wanted {
+            return Ok(());
+        }
+        let method = &metadata.method;
+        match self.open_network(metadata) {
+            Ok(network) => self.network = Some(network),
+            Err(error) if self.scoring == Scoring::Auto && error.status() != Status::OutOfMemory => {
+                // Without a graph that is as it should be; one that the device does not take costs speed.
+                let level = if error.status() == Status::InvalidArgument { log::Level::Info } else { log::Level::Warn };
+                log::log!(level, "a model of the method {method} is scored by the library's own kernels: {error}");
+            }
+            Err(error) if error.status() != Status::InvalidArgument => return Err(error),
+            Err(error) => return Err(without_graph(method, error.message())),
+        }
+        Ok(())
+    }
+
+    fn open_network(&self, metadata: &Metadata) -> Result<Arc<dyn FeatureExtractor>> {
+        let graph = DetectorGraph::new(self, metadata, None)?;
+        let (mut writer, images) = (Writer::new(graph.opset()), graph.images());
+        let input = writer.named_input("images", &[images, 3, metadata.input.height, metadata.input.width]);
+        let GridGraph { map, evidence } = graph.embed(&mut writer).grids(&mut writer, &input)?;
+        let (rows, cols, _) = self.scorer.shape();
+        for (name, value) in [("map", Some(&map)), ("evidence", evidence.as_ref())] {
+            if let Some(value) = value {
+                writer.named_output(value, name, &[images, 1, rows, cols]);
+            }
+        }
+        let normalisation = self.backbone.normalisation();
+        let network = BackboneSpec::Onnx { bytes: writer.finish("npad").into(), normalisation };
+        let network = network.open(&self.device.device, self.threads.count())?;
+        self.check_network(metadata, &*network)?;
+        Ok(network)
+    }
+
+    /// Compares the network with the library's own code on the CPU, on the mean of the good images.
+    fn check_network(&self, metadata: &Metadata, network: &dyn FeatureExtractor) -> Result<()> {
+        let (size, scales) = (metadata.input, metadata.scales()?);
+        let backbone = self.spec.open(&Device::CPU, self.threads.count())?;
+        let backbone = MultiScale::over(backbone, &scales, &self.threads);
+        let mut assembler = Assembler::new(metadata.grid_step, backbone.scales());
+        let (mut features, mut expected, mut found) =
+            (FeatureMap::default(), GridScore::default(), GridScore::default());
+        backbone.extract(&self.mean, size, &mut |_, taps| assembler.run(taps, &self.threads, &mut features))?;
+        self.scorer.score(&features, &self.threads, &mut expected)?;
+        network.extract(&self.mean, size, &mut |_, outputs| found.read(outputs))?;
+        let largest = expected.map.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+        let differences = found.map.iter().zip(&expected.map).map(|(a, b)| (a - b).abs() / largest);
+        let difference = differences.fold(0.0, f32::max);
+        if found.map.len() == expected.map.len() && difference <= TOLERANCE {
+            return Ok(());
+        }
+        let device = &self.device.device;
+        let message = format!(
+            "the graph of the detector on {device} gives other scores than the library's kernels: on the mean of the good images \
+             its map differs by {difference:.1e} of the largest value, more than {TOLERANCE:.0e}. Set scoring to kernels"
+        );
+        Err(Error::new(Status::Backbone, message))
+    }
+
+    /// What scores the features.
+    pub(super) fn scoring_in_use(&self) -> &'static str {
+        Scoring::NAMES[if self.network.is_some() { Scoring::Graph } else { Scoring::Kernels } as usize]
+    }
+}
