@@ -813,6 +813,12 @@ class Model {
   /// Writes the model file atomically.
   void save(const std::string &path) const { detail::call(npad_model_save, get(), detail::c_string(path, "the path")); }
 
+  /// Writes the model as an ONNX network and its description, see npad_model_export(). Of the options, those whose names
+  /// start with "export_" are used.
+  void export_onnx(const std::string &path, const Options &options = Options()) const {
+    detail::call(npad_model_export, get(), detail::c_string(path, "the path"), options.checked());
+  }
+
   /// The bytes of the model file.
   std::vector<std::uint8_t> save_memory() const {
     npad_buffer *buffer = nullptr;

@@ -1,9 +1,10 @@
-//! The command-line tool: `npad fit|score|eval|bench|info|devices`.
+//! The command-line tool: `npad fit|score|eval|bench|info|export|devices`.
 
 mod bench;
 pub mod dataset;
 mod devices;
 mod eval;
+mod export;
 mod fit;
 mod heatmap;
 mod info;
@@ -43,6 +44,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Show the metadata of a model or, without one, all options
     Info(info::Arguments),
+    /// Write a model as an ONNX network for other programs
+    Export(export::Arguments),
     /// List the devices that networks can run on, and what others lack
     Devices(devices::Arguments),
 }
@@ -132,6 +135,7 @@ pub fn main() -> ExitCode {
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
+        Command::Export(arguments) => export::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
     match result {

@@ -66,6 +66,42 @@ pub unsafe extern "C" fn npad_model_save(
     unsafe { guard(error, || borrow(model, "model")?.model.save(self::path(path, "path")?)) }
 }
 
+/// Writes the model as an ONNX network for other programs, and a description in JSON of what belongs before and after it.
+///
+/// The network has one input "image", 32-bit floats from 0 to 255 of the shape images x 3 x height x width, with the
+/// channels in the order red, green, blue. Its outputs are "map", the anomaly map in the units of the image score, images x
+/// 1 x height x width, and "score", the largest value of each map. npad_score() resizes the map to the image and takes the
+/// largest value then, which may be lower by a few percent; "export_size" makes the network do so itself. It has standard operators
+/// only. The description has sizes, thresholds and the rule for the decision; the network has the same text in its
+/// metadata under "npad". Maps agree with those of npad_score() for images of that size to a thousandth of the score; the network is run once and
+/// compared before a file is written.
+///
+/// Takes seconds, and several times the memory of the model's file. May run while other threads score.
+///
+/// @param model    the model
+/// @param path     the network's file, which must end in ".onnx"; the description is written beside it, with the ending
+///                 ".json". Existing files are replaced, each atomically. UTF-8 on Windows, any bytes elsewhere
+/// @param options  only those whose names start with "export_" are used; null for defaults
+/// @param error    receives the error, or null; may itself be null
+/// @return NPAD_STATUS_INVALID_ARGUMENT when the model has no such network: its method is "spade" or a plug-in's, it has a
+///         mask or a region of interest, the option "tile" was set, or its backbone is the host's feature extractor or has
+///         operators that are not standard; NPAD_STATUS_INVALID_OPTION when it cannot be written as the options say;
+///         NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when a file cannot be written
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn npad_model_export(
+    model: *const npad_model,
+    path: *const c_char,
+    options: *const npad_options,
+    error: *mut *mut npad_error,
+) -> Status {
+    unsafe {
+        guard(error, || {
+            let model = &borrow(model, "model")?.model;
+            model.export_to(self::path(path, "path")?, &options_or_default(options)).map(|_| ())
+        })
+    }
+}
+
 /// Writes the model to memory, with the same bytes as npad_model_save() writes to a file.
 ///
 /// @param model   the model to save
@@ -90,7 +126,7 @@ pub unsafe extern "C" fn npad_model_save_memory(
 /// Loads a model from a file.
 ///
 /// @param path     the file; UTF-8 on Windows, any bytes elsewhere
-/// @param options  only "device", "device_cache", "threads", "max_calls", "call_timeout", the feature extractor and, on a
+/// @param options  only "device", "device_cache", "scoring", "threads", "max_calls", "call_timeout", the feature extractor and, on a
 ///                 device other than the CPU, the progress callback are used; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null

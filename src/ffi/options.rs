@@ -58,6 +58,10 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 ///   be used is an error, there is no fallback. "cuda" is "cuda:0", and "openvino" is "openvino:CPU"
 /// - "device_cache" (none): path of a folder in which tensorrt and openvino keep what they build for a network, so that the
 ///   next load is fast; it must exist
+/// - "scoring" (auto): what scores the features: "kernels", npad's own code on the CPU; "graph", a graph of the whole
+///   detector that runs on the device like the backbone; "auto", kernels for the device "cpu" and for models that have no
+///   graph, else the graph. Scores of both agree to a thousandth; with the graph, scores of a batch equal those of single images
+///   to rounding only
 /// - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
 /// - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
 ///   0: one per core
@@ -67,6 +71,8 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 /// - "checkpoint" (empty): path of the file in which a fit of "fastflow", "cflow" or "pefm" keeps its state: the same fit
 ///   continues from it after a crash. Several scales have a file each, whose names end in .0, .1 and so on. The files
 ///   stay after the fit; other methods refuse the option
+/// - "export_opset" (auto), "export_batch" (any), "export_size" (input): ONNX's version of operators, 13 to 22, number of
+///   images of a run, and size of the images (height x width, or that of the network's input) of npad_model_export()
 /// - "date" (today): day of the fit or the recalibration, which the model records: "today" (in UTC), a day such as
 ///   "2026-11-30", or "none" for no record. With "today" the same fit gives another model file on another day
 /// - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the

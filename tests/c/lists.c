@@ -16,7 +16,7 @@ static size_t find(const char *name) {
 
 static void options_are_complete(void) {
   static const char *const general[] = {"method",     "size",        "grid_step",       "tile",     "device",
-                                        "device_cache",
+                                        "device_cache", "scoring", "export_opset", "export_batch", "export_size",
                                         "threads",    "max_calls",   "call_timeout",    "seed",     "false_alarm_rate",
                                         "review_rate", "smoothing",  "peak_share",      "min_region_area", "backbone",
                                         "backbone_mean", "backbone_std", "npad.channels", "padim.channels"};

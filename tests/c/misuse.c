@@ -219,6 +219,12 @@ int main(void) {
   FAILS(npad_model_save(NULL, "x", &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
   FAILS(npad_model_save(model, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
   FAILS(npad_model_save(model, "no/such/folder/x", &error), NPAD_STATUS_NOT_FOUND, "no/such/folder/x");
+  FAILS(npad_model_export(NULL, "x.onnx", NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+  FAILS(npad_model_export(model, NULL, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
+  FAILS(npad_model_export(model, "x.npad", NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "ends in .onnx");
+  FAILS(npad_model_export(model, "no/such/folder/x.onnx", options, &error), NPAD_STATUS_NOT_FOUND, "no/such/folder/x");
+  WORKS(npad_model_export(model, "exported.onnx", NULL, &error));
+  FAILS(npad_model_load("exported.onnx", options, &copy, &error), NPAD_STATUS_INVALID_MODEL, "intact");
   FAILS(npad_model_load("none", options, &copy, &error), NPAD_STATUS_NOT_FOUND, "none");
   CHECK(copy == NULL);
   FAILS(npad_model_load_memory((const uint8_t *)"junk", 4, options, &copy, &error), NPAD_STATUS_INVALID_MODEL, "intact");

@@ -225,6 +225,11 @@ int main() {
 
   const auto bytes = model.save_memory();
   CHECK(npad::Model::load_memory(bytes.data(), bytes.size()).score(view(bad)).score() == found.score());
+  model.export_onnx("wrapper.onnx");
+  npad::Options export_options;
+  export_options.set("export_size", "90x80").set("export_batch", "2");
+  model.export_onnx("wrapper.onnx", export_options);
+  THROWS(model.export_onnx("wrapper.npad"), NPAD_STATUS_INVALID_ARGUMENT, "ends in .onnx");
   THROWS(npad::load_plugin("/none.so"), NPAD_STATUS_NOT_FOUND, "/none.so");
   CHECK(npad::version().size() >= 5);
   return done();

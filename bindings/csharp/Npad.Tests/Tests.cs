@@ -161,6 +161,13 @@ static partial class Tests
         }
         Throws(NpadStatus.NotFound, "/none", () => Model.Load("/none"));
         Throws(NpadStatus.NotFound, "/none/x", () => model.Save("/none/x"));
+        var exported = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName() + ".onnx");
+        using (var options = new Options().Set("export_batch", "2")) model.ExportOnnx(exported, options);
+        model.ExportOnnx(exported);
+        Check(new FileInfo(exported).Length > 100000 && File.ReadAllText(Path.ChangeExtension(exported, ".json")).Contains("threshold"), "exported");
+        File.Delete(exported);
+        File.Delete(Path.ChangeExtension(exported, ".json"));
+        Throws(NpadStatus.InvalidArgument, "ends in .onnx", () => model.ExportOnnx("x.npad"));
         Throws(NpadStatus.InvalidModel, "intact", () => Model.FromBytes(new byte[9]));
         Throws(NpadStatus.InvalidModel, "intact", () => Model.FromBytes(new byte[0]));
     }

@@ -81,6 +81,19 @@ namespace Npad
                 NpadException.Check(NativeMethods.npad_model_save((npad_model*)model.Pointer, text, &error), error);
         }
 
+        /// <summary>Writes the model as an ONNX network, to a path that ends in ".onnx", and its description beside it, with the
+        /// ending ".json": see npad_model_export() in npad.h. Of the options, those whose names start with "export_" are
+        /// used.</summary>
+        public void ExportOnnx(string path, Options options = null)
+        {
+            npad_error* error = null;
+            using (var model = Handle.Borrow())
+            using (var given = new Given(options))
+            fixed (byte* text = Utf8.Bytes(path, nameof(path)))
+                NpadException.Check(
+                    NativeMethods.npad_model_export((npad_model*)model.Pointer, text, given.Pointer, &error), error);
+        }
+
         /// <summary>The bytes of the model file.</summary>
         public byte[] ToBytes()
         {

@@ -232,6 +232,32 @@ namespace Npad.Native
         internal static extern Status npad_model_save(npad_model* model, byte* path, npad_error** error);
 
         /// <summary>
+        ///  Writes the model as an ONNX network for other programs, and a description in JSON of what belongs before and after it.
+        ///
+        ///  The network has one input "image", 32-bit floats from 0 to 255 of the shape images x 3 x height x width, with the
+        ///  channels in the order red, green, blue. Its outputs are "map", the anomaly map in the units of the image score, images x
+        ///  1 x height x width, and "score", the largest value of each map. npad_score() resizes the map to the image and takes the
+        ///  largest value then, which may be lower by a few percent; "export_size" makes the network do so itself. It has standard operators
+        ///  only. The description has sizes, thresholds and the rule for the decision; the network has the same text in its
+        ///  metadata under "npad". Maps agree with those of npad_score() for images of that size to a thousandth of the score; the network is run once and
+        ///  compared before a file is written.
+        ///
+        ///  Takes seconds, and several times the memory of the model's file. May run while other threads score.
+        ///
+        ///  @param model    the model
+        ///  @param path     the network's file, which must end in ".onnx"; the description is written beside it, with the ending
+        ///                  ".json". Existing files are replaced, each atomically. UTF-8 on Windows, any bytes elsewhere
+        ///  @param options  only those whose names start with "export_" are used; null for defaults
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model has no such network: its method is "spade" or a plug-in's, it has a
+        ///          mask or a region of interest, the option "tile" was set, or its backbone is the host's feature extractor or has
+        ///          operators that are not standard; NPAD_STATUS_INVALID_OPTION when it cannot be written as the options say;
+        ///          NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when a file cannot be written
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_export", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_model_export(npad_model* model, byte* path, npad_options* options, npad_error** error);
+
+        /// <summary>
         ///  Writes the model to memory, with the same bytes as npad_model_save() writes to a file.
         ///
         ///  @param model   the model to save
@@ -245,7 +271,7 @@ namespace Npad.Native
         ///  Loads a model from a file.
         ///
         ///  @param path     the file; UTF-8 on Windows, any bytes elsewhere
-        ///  @param options  only "device", "device_cache", "threads", "max_calls", "call_timeout", the feature extractor and, on a
+        ///  @param options  only "device", "device_cache", "scoring", "threads", "max_calls", "call_timeout", the feature extractor and, on a
         ///                  device other than the CPU, the progress callback are used; null for the defaults
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
@@ -404,6 +430,10 @@ namespace Npad.Native
         ///    be used is an error, there is no fallback. "cuda" is "cuda:0", and "openvino" is "openvino:CPU"
         ///  - "device_cache" (none): path of a folder in which tensorrt and openvino keep what they build for a network, so that the
         ///    next load is fast; it must exist
+        ///  - "scoring" (auto): what scores the features: "kernels", npad's own code on the CPU; "graph", a graph of the whole
+        ///    detector that runs on the device like the backbone; "auto", kernels for the device "cpu" and for models that have no
+        ///    graph, else the graph. Scores of both agree to a thousandth; with the graph, scores of a batch equal those of single images
+        ///    to rounding only
         ///  - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
         ///  - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
         ///    0: one per core
@@ -413,6 +443,8 @@ namespace Npad.Native
         ///  - "checkpoint" (empty): path of the file in which a fit of "fastflow", "cflow" or "pefm" keeps its state: the same fit
         ///    continues from it after a crash. Several scales have a file each, whose names end in .0, .1 and so on. The files
         ///    stay after the fit; other methods refuse the option
+        ///  - "export_opset" (auto), "export_batch" (any), "export_size" (input): ONNX's version of operators, 13 to 22, number of
+        ///    images of a run, and size of the images (height x width, or that of the network's input) of npad_model_export()
         ///  - "date" (today): day of the fit or the recalibration, which the model records: "today" (in UTC), a day such as
         ///    "2026-11-30", or "none" for no record. With "today" the same fit gives another model file on another day
         ///  - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the

@@ -217,6 +217,7 @@ _TYPES = {
     "npad_trainer_finish": (_INT, [_P, _OUT, _OUT]),
     "npad_trainer_free": (None, [_P]),
     "npad_model_save": (_INT, [_P, _TEXT, _OUT]),
+    "npad_model_export": (_INT, [_P, _TEXT, _P, _OUT]),
     "npad_model_save_memory": (_INT, [_P, _OUT, _OUT]),
     "npad_model_load": (_INT, [_TEXT, _P, _OUT, _OUT]),
     "npad_model_load_memory": (_INT, [_TEXT, _SIZE, _P, _OUT, _OUT]),

@@ -73,6 +73,12 @@ class Model:
         """Writes the model file atomically."""
         call("npad_model_save", self._handle, text(path))
 
+    def export_onnx(self, path: str | os.PathLike[str], options: Options | None = None, **values: Any) -> None:
+        """Writes the model as an ONNX network, to a path that ends in ".onnx", and its description beside it, with the
+        ending ".json": see npad_model_export() in npad.h. Only export_opset, export_batch and export_size are used."""
+        chosen = given(options, values)
+        call("npad_model_export", self._handle, text(path), chosen._handle)
+
     def to_bytes(self) -> bytes:
         """The bytes of the model file."""
         buffer = output("npad_model_save_memory", "npad_buffer_free", self._handle)

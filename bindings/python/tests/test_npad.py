@@ -1,6 +1,7 @@
 """The Python package against the installed library."""
 
 import gc
+import json
 import os
 import pickle
 import subprocess
@@ -39,6 +40,10 @@ def test_the_map_outlives_everything_else(model):
 def test_save_and_load(model, tmp_path):
     path = tmp_path / "modèle ü.npad"
     model.save(path)
+    model.export_onnx(tmp_path / "part.onnx", export_batch=2, export_size="90x80")
+    assert json.loads((tmp_path / "part.json").read_text())["input"]["shape"] == [2, 3, 90, 80]
+    with pytest.raises(npad.Error, match=r"ends in \.onnx"):
+        model.export_onnx(path)
     assert path.read_bytes() == model.to_bytes()
     expected = model.score(part(7)).score
     with npad.Model.load(path, threads=1) as loaded:
