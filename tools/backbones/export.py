@@ -11,6 +11,8 @@ docs/backbones.md has more.
 """
 
 import argparse
+import contextlib
+import io
 import logging
 import os
 import shlex
@@ -92,7 +94,10 @@ def export(taps, size, path, free):
         axes[name] = {0: "images"}
         if free:
             axes[name] |= {2: f"rows{number}", 3: f"columns{number}"}
-    with warnings.catch_warnings(), torch.no_grad():
+    # The exporter has no operator for PyTorch's fused attention.
+    torch.backends.mha.set_fastpath_enabled(False)
+    # It prints the whole graph when it fails.
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         # The exporter that traces: hooks cut the network, and batch norms are folded.
         torch.onnx.export(

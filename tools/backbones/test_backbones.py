@@ -177,6 +177,10 @@ def main():
         words = shlex.split(output.splitlines()[-1])
         costs[name] = check_model(program, folder, words + ["--size", "224x224"] * ("--size" not in words))
         costs[name]["onnx_mb"] = path.stat().st_size / 1e6
+    # Other kinds of transformers; export.py itself compares their taps with PyTorch's.
+    for name, tap in [("torchvision:vit_b_16", "encoder.layers.encoder_layer_1"), ("torchvision:swin_t", "features.1")]:
+        path = folder / f"{name.partition(':')[2]}.onnx"
+        assert "largest difference" in exported(name, "--taps", tap, "--random", 0, "-o", path)
     # The same seed gives the same file, and no weights are needed.
     first, second = folder / "first.onnx", folder / "second.onnx"
     for path in first, second:
