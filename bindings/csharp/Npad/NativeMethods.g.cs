@@ -301,7 +301,7 @@ namespace Npad.Native
         ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
         ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
         ///  "machine" has what the model runs on in this process: its "device", the "device_requested" (which
-        ///  may be "auto"), for "auto" the "device" and "cause" of each better one that was "passed_over", the instruction set of npad's
+        ///  may be "auto"), for "auto" the "device" and "cause" of each better one that was "passed_over", "scoring" ("kernels" or "graph"), the instruction set of npad's
         ///  "kernels", and "version" and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if
         ///  `model` is null. Valid until the model is freed.
         /// </summary>
