@@ -10,6 +10,10 @@ use common::Gray;
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// What the providers of a build have in common.
+#[cfg(target_os = "linux")]
+const SHARED: &str = "libonnxruntime_providers_shared.so";
+
 /// A folder with a build of ONNX Runtime, named by an environment variable.
 struct Build {
     runtime: PathBuf,
@@ -107,6 +111,26 @@ fn without_a_gpu_the_gpu_build_says_what_is_missing_and_auto_takes_the_cpu() {
     assert_eq!(names, ["cuda:0", "directml:0", "openvino:GPU"]);
     assert!(over[0]["cause"].as_str().unwrap().contains("libcu"), "{over:?}");
     assert_eq!(build.scores("model.npad", "auto"), build.scores("model.npad", "cpu"));
+}
+
+/// As with Python's `import onnxruntime` before npad's.
+#[test]
+#[cfg(target_os = "linux")]
+fn providers_of_another_onnx_runtime_in_the_process_are_refused() {
+    let Some(build) = Build::of("NPAD_TEST_ONNXRUNTIME_OPENVINO") else { return };
+    let Some(other) = std::env::var_os("NPAD_TEST_ONNXRUNTIME_GPU") else { return };
+    let other = PathBuf::from(other).join(SHARED);
+    let own = build.runtime.join(SHARED);
+    let check = |preloaded: &Path| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_npad"));
+        command.args(["devices", "openvino"]).env("NPAD_ONNXRUNTIME", &build.runtime).env("LD_PRELOAD", preloaded);
+        command.output().unwrap()
+    };
+    let refused = check(&other);
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    assert!(said.contains(other.to_str().unwrap()) && said.contains("of another ONNX Runtime"), "{said}");
+    assert!(check(&own).status.success());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 
 use std::ffi::c_void;
 #[cfg(target_os = "linux")]
-use std::path::Path;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 /// The folders of the shared library (or program) that contains this code: that of the name by which it was loaded, which may be a
 /// link, and that of the file itself.
@@ -20,9 +20,9 @@ pub fn own_directories() -> Vec<PathBuf> {
     folders
 }
 
-/// The file that is mapped at an address, whatever it was called when it was loaded.
+/// Of the files that are mapped, whatever they were called when they were loaded, the first one for which `chosen` is true.
 #[cfg(target_os = "linux")]
-fn mapped_file(address: *const c_void) -> Option<PathBuf> {
+fn mapped(chosen: impl Fn(&Range<usize>, &Path) -> bool) -> Option<PathBuf> {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
 
@@ -33,8 +33,29 @@ fn mapped_file(address: *const c_void) -> Option<PathBuf> {
         let (first, last) = std::str::from_utf8(fields.next()?).ok()?.split_once('-')?;
         let range = usize::from_str_radix(first, 16).ok()?..usize::from_str_radix(last, 16).ok()?;
         let file = Path::new(OsStr::from_bytes(fields.nth(4)?.trim_ascii_start()));
-        (range.contains(&address.addr()) && file.is_absolute()).then(|| file.to_owned())
+        (file.is_absolute() && chosen(&range, file)).then(|| file.to_owned())
     })
+}
+
+/// The file that is mapped at an address.
+#[cfg(target_os = "linux")]
+fn mapped_file(address: *const c_void) -> Option<PathBuf> {
+    mapped(|range, _| range.contains(&address.addr()))
+}
+
+/// A file of this name that the process has loaded from another folder than that of `beside`.
+#[cfg(target_os = "linux")]
+pub fn loaded_elsewhere(name: &str, beside: &Path) -> Option<PathBuf> {
+    let own = [Some(beside.to_owned()), beside.canonicalize().ok()];
+    let own: Vec<PathBuf> =
+        own.into_iter().flatten().filter_map(|file| file.with_file_name(name).canonicalize().ok()).collect();
+    mapped(|_, file| file.file_name().is_some_and(|of| of == name) && !own.iter().any(|own| own == file))
+}
+
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn loaded_elsewhere(_: &str, _: &Path) -> Option<PathBuf> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]

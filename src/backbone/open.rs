@@ -59,6 +59,13 @@ pub fn open(
         let (file, known) = (file.display(), known.join(", "));
         return Err(OpenError::Device(format!("ONNX Runtime {version} ({file}) has no {wanted}, but only {known}")));
     }
+    if let Some(other) = runtime::foreign_providers() {
+        return Err(OpenError::Device(format!(
+            "the process has also loaded {}, of another ONNX Runtime, and the system would give its provider that instead of \
+             its own. Let both use the same ONNX Runtime",
+            other.display()
+        )));
+    }
     let cache = device.cache().map(|folder| own_folder(folder.to_owned(), bytes)).transpose();
     let cache = cache.map_err(OpenError::Other)?;
     let providers = (provider.dispatch)(device, &Setup { threads, cache: cache.as_deref() });

@@ -16,7 +16,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 
 use super::library_file;
-use super::location::{module_file, own_directories, stay_loaded};
+use super::location::{loaded_elsewhere, module_file, own_directories, stay_loaded};
 use crate::error::{Error, Result, Status, with_causes};
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
@@ -87,6 +87,13 @@ pub fn is_loaded() -> bool {
 /// File and version of the ONNX Runtime that is loaded.
 pub fn in_use() -> Option<(PathBuf, String)> {
     lock().as_ref().map(|loaded| (loaded.path.clone(), loaded.version.clone()))
+}
+
+/// The library that providers share, if the process has that of another ONNX Runtime: the system's loader gives a library to all that
+/// ask for one of its name, whichever folder they are in.
+pub(super) fn foreign_providers() -> Option<PathBuf> {
+    let (file, _) = in_use()?;
+    loaded_elsewhere("libonnxruntime_providers_shared.so", &file)
 }
 
 thread_local! {
