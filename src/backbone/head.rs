@@ -35,13 +35,12 @@ impl Head {
     /// [`Status::InvalidModel`] when it is another network, [`Status::Runtime`] without ONNX Runtime, [`Status::Device`] when
     /// the device cannot be used, [`Status::OutOfMemory`].
     pub fn open(
-        bytes: Vec<u8>,
+        bytes: Bytes,
         inputs: usize,
         (rows, cols): (usize, usize),
         device: &Device,
         threads: usize,
     ) -> Result<Self> {
-        let bytes = Bytes::from(bytes);
         if let Err(found) = crate::onnx::check(bytes.clone()) {
             let message = format!("the model's network {found}; npad writes no such network, and it is refused");
             return Err(Error::new(Status::InvalidModel, message));

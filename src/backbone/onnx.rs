@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError, Weak};
 
 use ort::session::Session;
 use ort::value::{Outlet, TensorElementType, ValueType};
+use prost::bytes::Bytes;
 
 use super::device::Device;
 use super::open::{SharedSession, failure, open_session};
@@ -31,15 +32,10 @@ pub struct Network {
     normalisation: Normalisation,
 }
 
-enum Bytes {
-    Embedded(&'static [u8]),
-    Shared(Arc<[u8]>),
-}
-
 impl Network {
     /// The network embedded in this library.
     pub fn builtin() -> Self {
-        Self { name: BUILTIN, bytes: Bytes::Embedded(BUILTIN_ONNX), normalisation: BUILTIN_NORMALISATION }
+        Self { name: BUILTIN, bytes: Bytes::from_static(BUILTIN_ONNX), normalisation: BUILTIN_NORMALISATION }
     }
 
     /// The file of the network embedded in this library.
@@ -48,20 +44,13 @@ impl Network {
     }
 
     /// A custom network.
-    pub fn onnx(bytes: Arc<[u8]>, normalisation: Normalisation) -> Self {
-        Self { name: "onnx", bytes: Bytes::Shared(bytes), normalisation }
+    pub fn onnx(bytes: Bytes, normalisation: Normalisation) -> Self {
+        Self { name: "onnx", bytes, normalisation }
     }
 
     /// Name and checksum.
     fn identity(&self) -> String {
-        format!("{}/{:08x}", self.name, crc32fast::hash(self.bytes()))
-    }
-
-    fn bytes(&self) -> &[u8] {
-        match &self.bytes {
-            Bytes::Embedded(bytes) => bytes,
-            Bytes::Shared(bytes) => bytes,
-        }
+        format!("{}/{:08x}", self.name, crc32fast::hash(&self.bytes))
     }
 }
 
@@ -109,13 +98,13 @@ impl OnnxBackbone {
         let Normalisation { mean: [r, g, b], std: [u, v, w] } = network.normalisation;
         let normalisation = [r, g, b, u, v, w].map(f32::to_bits);
         let identity = network.identity();
-        let key = (identity.clone(), network.bytes().len(), normalisation, device.clone(), threads);
+        let key = (identity.clone(), network.bytes.len(), normalisation, device.clone(), threads);
         // Locked while a backbone is opened, so that others that need the same one wait for it. Different ones are
         // rarely opened at the same time.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         let open = shared.get(&key).and_then(Weak::upgrade);
         // Different networks may have the same checksum.
-        if let Some(backbone) = open.filter(|backbone| backbone.network.bytes() == network.bytes()) {
+        if let Some(backbone) = open.filter(|backbone| backbone.network.bytes == network.bytes) {
             return Ok(backbone);
         }
         shared.retain(|_, backbone| backbone.strong_count() > 0);
@@ -126,7 +115,7 @@ impl OnnxBackbone {
 
     fn open(network: Network, identity: String, device: Device, threads: usize) -> Result<Self> {
         log::info!("opening the backbone {identity} on {device} with {threads} threads");
-        let first = open_session(NAME, network.bytes(), &device, threads)?;
+        let first = open_session(NAME, &network.bytes, &device, threads)?;
         let several = takes_several(&first.session)?;
         let shared = (!device.is_cpu()).then(|| first.clone());
         let backbone = Self { network, device, threads, identity, several, shared, sessions: Pool::default() };
@@ -138,7 +127,7 @@ impl OnnxBackbone {
     fn new_session(&self) -> Result<BoundSession> {
         bound(match &self.shared {
             Some(session) => session.clone(),
-            None => open_session(NAME, self.network.bytes(), &self.device, self.threads)?,
+            None => open_session(NAME, &self.network.bytes, &self.device, self.threads)?,
         })
     }
 }

@@ -18,7 +18,7 @@ pub enum BackboneSpec {
     /// A custom network, which the model file contains.
     Onnx {
         /// The file's contents.
-        bytes: Arc<[u8]>,
+        bytes: Bytes,
         /// The normalisation of its input.
         normalisation: Normalisation,
     },
@@ -55,7 +55,7 @@ impl BackboneSpec {
     pub(super) fn bytes(&self) -> Option<Bytes> {
         match self {
             Self::Builtin => Some(Bytes::from_static(Network::builtin_bytes())),
-            Self::Onnx { bytes, .. } => Some(Bytes::from_owner(bytes.clone())),
+            Self::Onnx { bytes, .. } => Some(bytes.clone()),
             Self::Host(_) => None,
         }
     }

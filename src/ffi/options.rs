@@ -211,9 +211,9 @@ pub unsafe extern "C" fn npad_options_set_roi(
     }
 }
 
-/// Sets the progress callback of fits and loads with these options. A load reports only on a device other than the CPU, where
-/// it runs the networks once. When the callback returns false, the running call fails with
-/// NPAD_STATUS_CANCELLED: npad_fit() and npad_model_load() return no model, npad_trainer_add_image() does not learn the image, and
+/// Sets the progress callback of fits and loads with these options. A load reports only on a device other than the CPU,
+/// where it runs the networks once. When the callback returns false, the running call fails with NPAD_STATUS_CANCELLED:
+/// npad_fit() and npad_model_load() return no model, npad_trainer_add_image() does not learn the image, and
 /// npad_trainer_finish() leaves the trainer unchanged.
 ///
 /// @param options    the options to change

@@ -140,17 +140,14 @@ impl Axis {
         self.start.len()
     }
 
-    /// The map as a matrix with a row for each output, or its transpose.
-    pub fn dense(&self, transpose: bool) -> Vec<f32> {
+    /// The values of the map as a matrix with a row for each output, or of its transpose, by rows.
+    pub fn dense(&self, transpose: bool) -> impl Iterator<Item = f32> {
         let (inputs, outputs) = (self.inputs, self.outputs());
-        let mut matrix = vec![0.0; inputs * outputs];
-        for output in 0..outputs {
+        (0..inputs * outputs).map(move |at| {
+            let (output, input) = if transpose { (at % outputs, at / outputs) } else { (at / inputs, at % inputs) };
             let (start, weights) = self.output(output);
-            for (input, weight) in (start..).zip(weights) {
-                matrix[if transpose { input * outputs + output } else { output * inputs + input }] = *weight;
-            }
-        }
-        matrix
+            input.checked_sub(start).and_then(|at| weights.get(at).copied()).unwrap_or(0.0)
+        })
     }
 }
 
@@ -275,8 +272,9 @@ mod tests {
         assert_eq!(apply(&Axis::shift(3, -5), &[1.0, 2.0, 3.0]), [1.0; 3]);
         assert_eq!(apply(&Axis::mean(3, 3), &[3.0, 6.0, 0.0]), [4.0, 3.0, 2.0]);
         assert_eq!([0, 1, -1].map(|by| Axis::shift(3, by).is_identity()), [true, false, false]);
-        assert_eq!(Axis::shift(3, 1).dense(false), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
-        assert_eq!(Axis::shift(3, 1).dense(true), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
+        let dense = |transpose| Axis::shift(3, 1).dense(transpose).collect::<Vec<_>>();
+        assert_eq!(dense(false), [0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
+        assert_eq!(dense(true), [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0]);
         assert_eq!(apply(&Axis::gaussian(3, 0.0), &[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
         assert_eq!(apply(&Axis::shift(2, 0).scaled(0.5), &[1.0, 2.0]), [0.5, 1.0]);
     }

@@ -80,8 +80,7 @@ impl Whitening {
         let channels = self.mean.len();
         let mean = writer.constant(&[1, channels], &self.mean);
         let relative = writer.apply("Sub", &[rows, &mean]);
-        let transposed: Vec<f32> = self.matrix.t().iter().copied().collect();
-        let matrix = writer.constant(&[channels, channels], &transposed);
+        let matrix = writer.constant_of(&[channels, channels], self.matrix.t().iter().copied());
         writer.apply("MatMul", &[&relative, &matrix])
     }
 

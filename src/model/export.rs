@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use prost::bytes::Bytes;
 use serde_json::json;
 
 use super::file::check_target;
@@ -41,7 +42,7 @@ pub(super) struct ExportOptions {
 /// A model for other programs.
 pub struct Export {
     /// The network's file.
-    pub network: Vec<u8>,
+    pub network: Bytes,
     /// Its description in JSON.
     pub description: String,
 }
@@ -121,7 +122,7 @@ impl Model {
     }
 
     /// The file of the network for this number of images of a size.
-    fn write_network(&self, graph: DetectorGraph<'_>, images: usize, size: InputSize, note: &str) -> Result<Vec<u8>> {
+    fn write_network(&self, graph: DetectorGraph<'_>, images: usize, size: InputSize, note: &str) -> Result<Bytes> {
         let InputSize { height, width } = size;
         let mut writer = Writer::new(graph.opset());
         let image = writer.named_input("image", &[images, 3, height, width]);
@@ -130,7 +131,7 @@ impl Model {
         let score = writer.reshaped(&score, &[-1]);
         writer.named_output(&score, "score", &[images]);
         writer.note("npad", note.to_owned());
-        Ok(writer.finish("npad"))
+        writer.finish("npad")
     }
 
     /// Adds everything between images of a size and their maps and scores to a graph.

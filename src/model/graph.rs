@@ -130,6 +130,15 @@ impl Options {
     }
 }
 
+/// The largest difference of finite values, as a share of the largest expected one; infinite if they are not as many.
+fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
+    if found.len() != expected.len() {
+        return f32::INFINITY;
+    }
+    let largest = expected.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
+    found.iter().zip(expected).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max)
+}
+
 /// Tolerance of the check of a graph against the library's kernels, relative to the largest value: of half precision.
 const TOLERANCE: f32 = 2e-2;
 
@@ -174,7 +183,7 @@ impl Core {
             }
         }
         let normalisation = self.backbone.normalisation();
-        let network = BackboneSpec::Onnx { bytes: writer.finish("npad").into(), normalisation };
+        let network = BackboneSpec::Onnx { bytes: writer.finish("npad")?, normalisation };
         let network = network.open(&self.device.device, self.threads.count())?;
         self.check_network(metadata, &*network)?;
         Ok(network)
@@ -191,18 +200,19 @@ impl Core {
         backbone.extract(&self.mean, size, &mut |_, taps| assembler.run(taps, &self.threads, &mut features))?;
         self.scorer.score(&features, &self.threads, &mut expected)?;
         network.extract(&self.mean, size, &mut |_, outputs| found.read(outputs))?;
-        let largest = expected.map.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-        let differences = found.map.iter().zip(&expected.map).map(|(a, b)| (a - b).abs() / largest);
-        let difference = differences.fold(0.0, f32::max);
-        if found.map.len() == expected.map.len() && difference <= TOLERANCE {
-            return Ok(());
+        for (found, expected) in [(&found.map, &expected.map), (&found.evidence, &expected.evidence)] {
+            let difference = largest_difference(found, expected);
+            if difference <= TOLERANCE {
+                continue;
+            }
+            let device = &self.device.device;
+            let message = format!(
+                "the graph of the detector on {device} gives other scores than the library's kernels: on the mean of the good \
+                 images they differ by {difference:.1e} of the largest, more than {TOLERANCE:.0e}. Set scoring to kernels"
+            );
+            return Err(Error::new(Status::Backbone, message));
         }
-        let device = &self.device.device;
-        let message = format!(
-            "the graph of the detector on {device} gives other scores than the library's kernels: on the mean of the good images \
-             its map differs by {difference:.1e} of the largest value, more than {TOLERANCE:.0e}. Set scoring to kernels"
-        );
-        Err(Error::new(Status::Backbone, message))
+        Ok(())
     }
 
     /// What scores the features.

@@ -154,7 +154,7 @@ mod tests {
         let share = writer.constant(&[1], &[0.5]);
         let output: Value = writer.node("Mul", &[&map, &share], &[]);
         writer.output(&output, &[1, 1, 3, 4]);
-        let mut model = Model::decode(&writer.finish("test")[..]).unwrap();
+        let mut model = Model::decode(writer.finish("test").unwrap()).unwrap();
         change(&mut model);
         model.encode_to_vec().into()
     }
@@ -242,7 +242,7 @@ mod tests {
             let wide = writer.node(operator, &[&a, &b], &[]);
             let output = writer.node("Add", &[&input, &wide], &[]);
             writer.output(&output, &[1, 1, 1, 2]);
-            check(writer.finish("large").into())
+            check(writer.finish("large").unwrap())
         };
         assert!(with("Add", [&[1, 2], &[2, 1]]).unwrap_err().contains("'Add'"));
         assert!(with("MatMul", [&[1, 2, 2], &[1, 2, 2]]).unwrap_err().contains("'MatMul'"));
@@ -257,7 +257,7 @@ mod tests {
             wide = writer.node("Resize", &[&wide, &Writer::absent(), &factors], &settings);
         }
         writer.output(&wide, &[1, 1, 1 << 30, 1 << 31]);
-        assert!(check(writer.finish("large").into()).unwrap_err().contains("'Resize'"));
+        assert!(check(writer.finish("large").unwrap()).unwrap_err().contains("'Resize'"));
 
         let mut writer = Writer::default();
         let input = writer.input(&[1, 1, 1, 2]);
@@ -265,6 +265,6 @@ mod tests {
         let once = writer.node("Conv", &[&input, &weights, &bias], &[("kernel_shape", Setting::Ints(&[1, 1]))]);
         let twice = writer.node("Conv", &[&once, &weights, &bias], &[("kernel_shape", Setting::Ints(&[1, 1]))]);
         writer.output(&twice, &[1, 1, 1, 2]);
-        assert!(check(writer.finish("twice").into()).unwrap_err().contains("not there"));
+        assert!(check(writer.finish("twice").unwrap()).unwrap_err().contains("not there"));
     }
 }

@@ -43,8 +43,7 @@ impl Writer {
 
     /// The elements of these numbers along an axis.
     pub fn chosen(&mut self, x: &Value, axis: usize, numbers: &[usize]) -> Value {
-        let numbers: Vec<i64> = numbers.iter().map(|number| *number as i64).collect();
-        let numbers = self.integers(&numbers);
+        let numbers = self.integers_of(&[numbers.len()], numbers.iter().map(|number| *number as i64));
         self.node("Gather", &[x, &numbers], &[("axis", Setting::Int(axis as i64))])
     }
 
@@ -76,12 +75,12 @@ impl Writer {
         let mut planes = x.clone();
         if !across.is_identity() {
             let (inputs, outputs) = (across.inputs(), across.outputs());
-            let matrix = self.constant(&[inputs, outputs], &across.dense(true));
+            let matrix = self.constant_of(&[inputs, outputs], across.dense(true));
             planes = self.apply("MatMul", &[&planes, &matrix]);
         }
         if !down.is_identity() {
             let (inputs, outputs) = (down.inputs(), down.outputs());
-            let matrix = self.constant(&[outputs, inputs], &down.dense(false));
+            let matrix = self.constant_of(&[outputs, inputs], down.dense(false));
             planes = self.apply("MatMul", &[&matrix, &planes]);
         }
         planes
@@ -91,15 +90,11 @@ impl Writer {
     /// with a column for each point.
     pub fn squared_distances(&mut self, x: &Value, points: &[f32], length: usize) -> Value {
         let count = points.len() / length;
-        let mut columns = vec![0.0; points.len()];
-        let mut squares = vec![0.0; count];
-        for (at, point) in points.chunks_exact(length).enumerate() {
-            point.iter().enumerate().for_each(|(i, value)| columns[i * count + at] = -2.0 * value);
-            squares[at] = point.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() as f32;
-        }
-        let columns = self.constant(&[length, count], &columns);
+        let columns = (0..points.len()).map(|at| -2.0 * points[at % count * length + at / count]);
+        let columns = self.constant_of(&[length, count], columns);
         let products = self.apply("MatMul", &[x, &columns]);
-        let squares = self.constant(&[1, count], &squares);
+        let square = |point: &[f32]| point.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() as f32;
+        let squares = self.constant_of(&[1, count], points.chunks_exact(length).map(square));
         let sums = self.apply("Add", &[&products, &squares]);
         let own = self.squares(x, 1);
         let distances = self.apply("Add", &[&sums, &own]);

@@ -2,11 +2,14 @@
 
 use half::f16;
 use prost::Message;
+use prost::bytes::Bytes;
 
 use super::messages::{
     Attribute, AttributeType, Dimension, ElementType, Graph, Model, Node, OPSET, OperatorSet, Property, Setting, Shape,
     Tensor, TensorType, Type, ValueInfo, ir_version,
 };
+use crate::error::{Error, Result};
+use crate::exec::memory::try_reserve;
 
 /// A value of a graph: an input, a constant or the output of a node. All belong to the graph that they come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +18,14 @@ pub struct Value(pub(super) String);
 /// The extent of an axis that the inputs of a run determine: their number of images.
 pub const BATCH: usize = 0;
 
-/// A network under construction. Nodes are added in the order of the computation.
+/// A network under construction. Nodes are added in the order of the computation. A constant for which there is no memory is left
+/// empty, and [`Writer::finish`] fails.
 pub struct Writer {
     pub(super) graph: Graph,
     opset: i64,
     notes: Vec<Property>,
     values: usize,
+    failure: Option<Error>,
 }
 
 impl Default for Writer {
@@ -32,7 +37,7 @@ impl Default for Writer {
 impl Writer {
     /// A network in the operators of this opset, 13 or later.
     pub fn new(opset: i64) -> Self {
-        Self { graph: Graph::default(), opset, notes: Vec::new(), values: 0 }
+        Self { graph: Graph::default(), opset, notes: Vec::new(), values: 0, failure: None }
     }
 
     /// The version of the operators.
@@ -73,18 +78,28 @@ impl Writer {
 
     /// A constant of f32.
     pub fn constant(&mut self, shape: &[usize], values: &[f32]) -> Value {
-        self.initializer(shape, ElementType::Float, bytes(values, |v| v.to_le_bytes()))
+        self.constant_of(shape, values.iter().copied())
+    }
+
+    /// A constant of f32 from its values in order, as many as the shape has.
+    pub fn constant_of(&mut self, shape: &[usize], values: impl Iterator<Item = f32>) -> Value {
+        self.initializer(shape, ElementType::Float, values.map(f32::to_le_bytes))
     }
 
     /// A constant that is stored in f16 and converted to f32.
     pub fn half_constant(&mut self, shape: &[usize], values: &[f16]) -> Value {
-        let stored = self.initializer(shape, ElementType::Float16, bytes(values, |v| v.to_le_bytes()));
+        let stored = self.initializer(shape, ElementType::Float16, values.iter().map(|v| v.to_le_bytes()));
         self.node("Cast", &[&stored], &[("to", Setting::Int(ElementType::Float as i64))])
     }
 
     /// A constant list of integers.
     pub fn integers(&mut self, values: &[i64]) -> Value {
-        self.initializer(&[values.len()], ElementType::Int64, bytes(values, |v| v.to_le_bytes()))
+        self.integers_of(&[values.len()], values.iter().copied())
+    }
+
+    /// A constant of integers from its values in order, as many as the shape has.
+    pub fn integers_of(&mut self, shape: &[usize], values: impl Iterator<Item = i64>) -> Value {
+        self.initializer(shape, ElementType::Int64, values.map(i64::to_le_bytes))
     }
 
     /// Adds an operator with one output.
@@ -122,9 +137,15 @@ impl Writer {
     }
 
     /// The bytes of the file.
-    pub fn finish(mut self, name: &str) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// [`OutOfMemory`](crate::error::Status::OutOfMemory) when there was no memory for a constant, or is none for the file.
+    pub fn finish(mut self, name: &str) -> Result<Bytes> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
         self.graph.name = name.to_owned();
-        Model {
+        let model = Model {
             ir_version: ir_version(self.opset),
             opset_import: vec![OperatorSet { domain: String::new(), version: self.opset }],
             producer_name: "npad".to_owned(),
@@ -132,12 +153,25 @@ impl Writer {
             graph: Some(self.graph),
             metadata_props: self.notes,
             functions: Vec::new(),
-        }
-        .encode_to_vec()
+        };
+        let mut bytes = Vec::new();
+        try_reserve(&mut bytes, model.encoded_len())?;
+        model.encode(&mut bytes).expect("room for the whole message");
+        Ok(bytes.into())
     }
 
-    fn initializer(&mut self, shape: &[usize], element: ElementType, raw_data: Vec<u8>) -> Value {
+    fn initializer<const N: usize>(
+        &mut self,
+        shape: &[usize],
+        element: ElementType,
+        values: impl Iterator<Item = [u8; N]>,
+    ) -> Value {
         let value = self.value();
+        let mut raw_data = Vec::new();
+        match try_reserve(&mut raw_data, shape.iter().product::<usize>() * N) {
+            Ok(()) => raw_data.extend(values.flatten()),
+            Err(error) => self.failure = Some(error),
+        }
         self.graph.initializer.push(Tensor {
             dims: shape.iter().map(|side| *side as i64).collect(),
             data_type: element.into(),
@@ -173,13 +207,6 @@ fn attribute(name: &str, setting: Setting<'_>) -> Attribute {
     }
     .into();
     attribute
-}
-
-/// The values one after the other, in memory of just their size.
-fn bytes<T: Copy, const N: usize>(values: &[T], of: impl Fn(T) -> [u8; N]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(values.len() * N);
-    values.iter().for_each(|value| bytes.extend(of(*value)));
-    bytes
 }
 
 fn info(value: &Value, shape: &[usize]) -> ValueInfo {

@@ -30,14 +30,16 @@ static float score_of(const npad_model *model, const npad_image *image) {
   return score;
 }
 
-/* Saving and loading a model that is larger than the memory that is left. */
+/* Saving, loading and exporting a model that is larger than the memory that is left. */
 static void large_models(void) {
   enum { BLOCK = 64 << 10, SPARE = 48, MOST = 1 << 14 };
   static void *blocks[MOST];
   npad_options *options = quick_options();
-  npad_model *model = NULL, *loaded = NULL;
+  npad_model *model = NULL, *loaded = NULL, *detector = NULL;
   npad_buffer *buffer = NULL, *copy = NULL;
   size_t count = 0, spared = 0;
+  WORKS(npad_options_set(options, "size", "256", &error));
+  WORKS(npad_fit(images, 10, options, &detector, &error));
   WORKS(npad_options_set(options, "method", "spade", &error));
   WORKS(npad_options_set(options, "size", "512", &error));
   WORKS(npad_fit(images, 10, options, &model, &error));
@@ -54,11 +56,14 @@ static void large_models(void) {
   FAILS(npad_model_load("large.npad", options, &loaded, &error), NPAD_STATUS_OUT_OF_MEMORY, "bytes");
   FAILS(npad_model_load_memory(npad_buffer_data(buffer), npad_buffer_size(buffer), options, &loaded, &error),
         NPAD_STATUS_OUT_OF_MEMORY, "bytes");
+  FAILS(npad_model_export(detector, "large.onnx", NULL, &error), NPAD_STATUS_OUT_OF_MEMORY, "bytes");
   CHECK(copy == NULL && loaded == NULL);
+  CHECK(access("large.onnx", F_OK) != 0 && access("large.json", F_OK) != 0);
   while (count > 0) free(blocks[--count]);
   WORKS(npad_model_load("large.npad", options, &loaded, &error));
   npad_model_free(loaded);
   npad_model_free(model);
+  npad_model_free(detector);
   npad_buffer_free(buffer);
   npad_options_free(options);
 }

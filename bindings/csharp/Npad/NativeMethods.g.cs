@@ -237,10 +237,10 @@ namespace Npad.Native
         ///  The network has one input "image", 32-bit floats from 0 to 255 of the shape images x 3 x height x width, with the
         ///  channels in the order red, green, blue. Its outputs are "map", the anomaly map in the units of the image score, images x
         ///  1 x height x width, and "score", the largest value of each map. npad_score() resizes the map to the image and takes the
-        ///  largest value then, which may be lower by a few percent; "export_size" makes the network do so itself. It has standard operators
-        ///  only. The description has sizes, thresholds and the rule for the decision; the network has the same text in its
-        ///  metadata under "npad". Maps agree with those of npad_score() for images of that size to a thousandth of the score; the network is run once and
-        ///  compared before a file is written.
+        ///  largest value then, which may be lower by a few percent; "export_size" makes the network do so itself. It has
+        ///  standard operators only. The description has sizes, thresholds and the rule for the decision; the network has the
+        ///  same text in its metadata under "npad". Maps agree with those of npad_score() for images of that size to a
+        ///  thousandth of the score; the network is run once and compared before a file is written.
         ///
         ///  Takes seconds, and several times the memory of the model's file. May run while other threads score.
         ///
@@ -300,10 +300,10 @@ namespace Npad.Native
         /// <summary>
         ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
         ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
-        ///  "machine" has what the model runs on in this process: its "device", the "device_requested" (which
-        ///  may be "auto"), for "auto" the "device" and "cause" of each better one that was "passed_over", "scoring" ("kernels" or "graph"), the instruction set of npad's
-        ///  "kernels", and "version" and "file" of "onnxruntime", null if it was not loaded when the model was made. An empty string if
-        ///  `model` is null. Valid until the model is freed.
+        ///  "machine" has what the model runs on in this process: its "device", the "device_requested" (which may be "auto"), for
+        ///  "auto" the "device" and "cause" of each better one that was "passed_over", "scoring" ("kernels" or "graph"), the
+        ///  instruction set of npad's "kernels", and "version" and "file" of "onnxruntime", null if it was not loaded when the model
+        ///  was made. An empty string if `model` is null. Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_info", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_info(npad_model* model);
@@ -337,8 +337,8 @@ namespace Npad.Native
         internal static extern byte* npad_model_backbone(npad_model* model);
 
         /// <summary>
-        ///  Returns the device that the networks run on, as the option "device" names it, for "auto" the one in use; an empty string if
-        ///  `model` is null. Valid until the model is freed.
+        ///  Returns the device that the networks run on, as the option "device" names it, for "auto" the one in use; an empty
+        ///  string if `model` is null. Valid until the model is freed.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_device", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern byte* npad_model_device(npad_model* model);
@@ -523,9 +523,9 @@ namespace Npad.Native
         internal static extern Status npad_options_set_roi(npad_options* options, int x, int y, int width, int height, npad_error** error);
 
         /// <summary>
-        ///  Sets the progress callback of fits and loads with these options. A load reports only on a device other than the CPU, where
-        ///  it runs the networks once. When the callback returns false, the running call fails with
-        ///  NPAD_STATUS_CANCELLED: npad_fit() and npad_model_load() return no model, npad_trainer_add_image() does not learn the image, and
+        ///  Sets the progress callback of fits and loads with these options. A load reports only on a device other than the CPU,
+        ///  where it runs the networks once. When the callback returns false, the running call fails with NPAD_STATUS_CANCELLED:
+        ///  npad_fit() and npad_model_load() return no model, npad_trainer_add_image() does not learn the image, and
         ///  npad_trainer_finish() leaves the trainer unchanged.
         ///
         ///  @param options    the options to change

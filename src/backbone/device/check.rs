@@ -1,5 +1,7 @@
 //! Whether a device can be used: a tiny network is opened on it and run.
 
+use prost::bytes::Bytes;
+
 use super::{Device, DeviceChoice};
 use crate::backbone::open::{OpenError, open};
 use crate::backbone::runtime;
@@ -54,7 +56,7 @@ pub fn check_device(name: &str) -> Result<()> {
 
 /// Runs a tiny network on a device.
 pub fn usable(device: &Device) -> std::result::Result<(), OpenError> {
-    let session = open("a tiny network", &probe(), device, 1)?;
+    let session = open("a tiny network", &probe().map_err(OpenError::Other)?, device, 1)?;
     let failed = |e: ort::Error| OpenError::Device(format!("a tiny network failed on it: {e}"));
     let mut session = BoundSession::new(session).map_err(failed)?;
     let outputs = session.run([1, 1, SIDE, SIDE], &[1.0; SIDE * SIDE]).map_err(failed)?;
@@ -67,7 +69,7 @@ pub fn usable(device: &Device) -> std::result::Result<(), OpenError> {
 }
 
 /// The network: the sum of each square of pixels, as a convolution, which needs all libraries of a device.
-fn probe() -> Vec<u8> {
+fn probe() -> Result<Bytes> {
     let mut writer = Writer::default();
     let input = writer.input(&[1, 1, SIDE, SIDE]);
     let kernel = writer.constant(&[1, 1, KERNEL, KERNEL], &[1.0; KERNEL * KERNEL]);

@@ -1,5 +1,7 @@
 //! Scoring with a trained network.
 
+use prost::bytes::Bytes;
+
 use super::super::state::unfit;
 use super::super::{Array, Environment, GridGraph, GridScore, Scorer, State};
 use super::layout::Layout;
@@ -26,7 +28,7 @@ impl NetworkScorer {
     ///
     /// # Errors
     /// As [`Head::open`].
-    pub fn new(layout: Layout, network: Vec<u8>, environment: &Environment) -> Result<Self> {
+    pub fn new(layout: Layout, network: Bytes, environment: &Environment) -> Result<Self> {
         let (rows, cols, _) = layout.shape();
         let head = Head::open(network, layout.len(), (rows, cols), &environment.device, environment.threads)?;
         Ok(Self { layout, head, scratch: Pool::default() })
@@ -39,7 +41,7 @@ impl NetworkScorer {
     pub fn load(mut state: State, environment: &Environment) -> Result<Self> {
         let layout = Layout::load(&mut state)?;
         let network = state.take_u8(NETWORK).map_err(|_| unfit(NETWORK))?;
-        Self::new(layout, network, environment)
+        Self::new(layout, network.into(), environment)
     }
 }
 

@@ -47,10 +47,8 @@ impl PatchCoreScorer {
         let bank = as_slice(self.bank.rows());
         let squares = writer.squared_distances(patch, bank, channels);
         let [_, matched] = writer.smallest(&squares);
-        let neighbours: Vec<i64> =
-            (0..self.bank.count()).flat_map(|m| around(&self.bank, m, count)).map(|i| i as i64).collect();
-        let neighbours = writer.integers(&neighbours);
-        let neighbours = writer.reshaped(&neighbours, &[-1, count as i64]);
+        let neighbours = (0..self.bank.count()).flat_map(|m| around(&self.bank, m, count)).map(|i| i as i64);
+        let neighbours = writer.integers_of(&[self.bank.count(), count], neighbours);
         let matched = writer.reshaped(&matched, &[-1]);
         let first = [("axis", Setting::Int(0))];
         let near = writer.node("Gather", &[&neighbours, &matched], &first);

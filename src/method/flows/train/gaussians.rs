@@ -195,8 +195,14 @@ mod tests {
         let map = writer.node("Reshape", &[&input, &shape], &[]);
         let distance = gaussians[0].write(&mut writer, &map);
         writer.output(&distance, &[1, 1, PLANE.rows, PLANE.cols]);
-        let head = Head::open(writer.finish("distance"), PLANE.len(), (PLANE.rows, PLANE.cols), &Device::default(), 1)
-            .unwrap();
+        let head = Head::open(
+            writer.finish("distance").unwrap(),
+            PLANE.len(),
+            (PLANE.rows, PLANE.cols),
+            &Device::default(),
+            1,
+        )
+        .unwrap();
         let (mut found, mut none) = (Vec::new(), vec![1.0]);
         // A learnt image and another.
         for latent in [&latents[0], &latents[8]] {

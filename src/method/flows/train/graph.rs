@@ -1,5 +1,7 @@
 //! A trained network with all that stands around it, as ONNX.
 
+use prost::bytes::Bytes;
+
 use super::super::super::whitening::Whitening;
 use super::super::layout::{Layout, Plane};
 use super::export::Exporter;
@@ -22,7 +24,7 @@ pub struct Graph<'a, N> {
 impl<N: Network> Graph<'_, N> {
     /// The bytes of an ONNX file: from the planes, one after the other, to the anomaly map and, as a second channel, the
     /// evidence of the image score.
-    pub fn write(&self, layout: &Layout, name: &str) -> Result<Vec<u8>> {
+    pub fn write(&self, layout: &Layout, name: &str) -> Result<Bytes> {
         let mut ops = Exporter::new(self.weights);
         let input = ops.writer.input(&[1, 1, 1, layout.len()]);
         let (mut taps, mut start) = (Vec::new(), 0);
@@ -48,7 +50,7 @@ impl<N: Network> Graph<'_, N> {
         let output = writer.node("Concat", &channels.iter().collect::<Vec<_>>(), &[("axis", Setting::Int(1))]);
         let (rows, cols, _) = layout.shape();
         writer.output(&output, &[1, channels.len(), rows, cols]);
-        Ok(ops.writer.finish(name))
+        ops.writer.finish(name)
     }
 }
 
@@ -110,7 +112,7 @@ mod tests {
         let map = writer.node("Reshape", &[&input, &shape], &[]);
         let large = resize(&mut writer, &map, plane, &layout);
         writer.output(&large, &[1, 1, 9, 6]);
-        let head = Head::open(writer.finish("resize"), 6, (9, 6), &Device::default(), 1).unwrap();
+        let head = Head::open(writer.finish("resize").unwrap(), 6, (9, 6), &Device::default(), 1).unwrap();
         let (mut found, mut none) = (Vec::new(), Vec::new());
         head.run(&[0.0, 1.0, 10.0, 11.0, 20.0, 21.0], &mut found, &mut none).unwrap();
         let at = |place: usize, most: f32| ((place as f32 + 0.5) / 4.0 - 0.5).clamp(0.0, most);
