@@ -3,7 +3,7 @@
 use prost::Message;
 use prost::bytes::Bytes;
 
-use super::messages::{Graph, Model, Node, Tensor, ValueInfo};
+use super::messages::{Attribute, Graph, Model, Node, Tensor, ValueInfo};
 use super::padding::explicit;
 use super::writer::{Value, Writer};
 
@@ -55,6 +55,16 @@ const LASTING: &[&str] = &[
 ];
 /// Those of which this is true from opset 13 on.
 const LASTING_SINCE_13: &[&str] = &["ReduceSum", "Softmax", "Squeeze", "Unsqueeze"];
+
+/// Settings that these operators have only in later opsets, or that mean something else since.
+const NEWER: &[(&str, &str)] = &[
+    ("AveragePool", "ceil_mode"),
+    ("AveragePool", "dilations"),
+    ("BatchNormalization", "training_mode"),
+    ("Reshape", "allowzero"),
+    ("Shape", "end"),
+    ("Shape", "start"),
+];
 
 /// A network that others can embed.
 pub struct Embeddable {
@@ -125,7 +135,10 @@ impl Embeddable {
         }
         let lasting = |node: &&Node| {
             let operator = &*node.op_type;
-            self.opset >= 11 && LASTING.contains(&operator) || self.opset >= 13 && LASTING_SINCE_13.contains(&operator)
+            let set = |attribute: &Attribute| attribute.i != Some(0) && NEWER.contains(&(operator, &attribute.name));
+            let known = self.opset >= 11 && LASTING.contains(&operator)
+                || self.opset >= 13 && LASTING_SINCE_13.contains(&operator);
+            known && !node.attribute.iter().any(set)
         };
         let mut others: Vec<&str> =
             self.graph.node.iter().filter(|node| !lasting(node)).map(|node| &*node.op_type).collect();
@@ -185,5 +198,132 @@ impl Writer {
             });
         }
         graph.output.iter().map(|output| Value(renamed(&output.name))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::messages::Setting;
+    use super::*;
+    use crate::backbone::run_network;
+
+    /// A network of an operator, with constants for its further inputs, whose output is a list of numbers.
+    fn network(operator: &str, opset: i64) -> Bytes {
+        let mut writer = Writer::new(opset);
+        let image = writer.input(&[1, 2, 4, 4]);
+        let one = |writer: &mut Writer| writer.constant(&[1], &[0.75]);
+        let two = |writer: &mut Writer, at: f32| writer.constant(&[2], &[0.5 + at, 1.5]);
+        let result = match operator {
+            "Add" | "Div" | "Max" | "Min" | "Mul" | "PRelu" | "Pow" | "Sub" => {
+                let other = one(&mut writer);
+                let positive = writer.apply("Abs", &[&image]);
+                writer.apply(operator, &[if operator == "Pow" { &positive } else { &image }, &other])
+            }
+            "Log" | "Sqrt" => {
+                let positive = writer.apply("Abs", &[&image]);
+                writer.apply(operator, &[&positive])
+            }
+            "AveragePool" | "MaxPool" => {
+                let settings = [
+                    ("kernel_shape", Setting::Ints(&[3, 3])),
+                    ("pads", Setting::Ints(&[1; 4])),
+                    ("strides", Setting::Ints(&[2, 2])),
+                ];
+                writer.node(operator, &[&image], &settings)
+            }
+            "BatchNormalization" => {
+                let [a, b, c, d] = [0.0, 0.25, 0.5, 0.75].map(|at| two(&mut writer, at));
+                writer.apply(operator, &[&image, &a, &b, &c, &d])
+            }
+            "InstanceNormalization" => {
+                let [a, b] = [0.0, 0.25].map(|at| two(&mut writer, at));
+                writer.apply(operator, &[&image, &a, &b])
+            }
+            "Clip" => {
+                let [least, most] = [-0.25, 0.5].map(|value| writer.constant(&[], &[value]));
+                writer.apply(operator, &[&image, &least, &most])
+            }
+            "Concat" => writer.joined(&[&image, &image], 1),
+            "Constant" => {
+                let number = writer.node(operator, &[], &[("value_ints", Setting::Ints(&[2, 3]))]);
+                writer.node("Cast", &[&number], &[("to", Setting::FLOAT)])
+            }
+            "Conv" | "ConvTranspose" => {
+                let kernel = writer.constant(&[2, 2, 2, 2], &std::array::from_fn::<f32, 16, _>(|at| at as f32 - 7.0));
+                let bias = two(&mut writer, 0.0);
+                writer.node(operator, &[&image, &kernel, &bias], &[("strides", Setting::Ints(&[2, 2]))])
+            }
+            "Expand" => {
+                let shape = writer.integers(&[3, 2, 4, 4]);
+                writer.apply(operator, &[&image, &shape])
+            }
+            "Gather" => writer.chosen(&image, 2, &[3, 1]),
+            "Gemm" => {
+                let rows = writer.reshaped(&image, &[16, 2]);
+                let (matrix, bias) = (writer.constant(&[2, 2], &[1.0, 2.0, 3.0, 4.0]), two(&mut writer, 0.0));
+                writer.node(operator, &[&rows, &matrix, &bias], &[("transB", Setting::Int(1))])
+            }
+            "MatMul" => {
+                let matrix = writer.constant(&[4, 2], &std::array::from_fn::<f32, 8, _>(|at| at as f32));
+                writer.apply(operator, &[&image, &matrix])
+            }
+            "ReduceSum" => writer.sums(&image, 1),
+            "Reshape" => writer.reshaped(&image, &[0, -1]),
+            "Shape" => {
+                let shape = writer.apply(operator, &[&image]);
+                writer.node("Cast", &[&shape], &[("to", Setting::FLOAT)])
+            }
+            "Slice" => writer.part(&image, 3, 1, 3),
+            "Squeeze" | "Unsqueeze" => {
+                let axis = writer.integers(&[0]);
+                writer.apply(operator, &[&image, &axis])
+            }
+            "Transpose" => writer.transposed(&image, &[0, 2, 3, 1]),
+            "Where" => {
+                let limit = one(&mut writer);
+                let above = writer.apply("Less", &[&image, &limit]);
+                writer.apply(operator, &[&above, &image, &limit])
+            }
+            _ => writer.apply(operator, &[&image]),
+        };
+        let list = writer.reshaped(&result, &[-1]);
+        writer.output(&list, &[super::super::BATCH]);
+        writer.finish("one").unwrap()
+    }
+
+    #[test]
+    fn lasting_operators_mean_the_same_in_all_opsets() {
+        let image: Vec<f32> = (0..32).map(|at| (at as f32 * 0.7).sin() * 2.0).collect();
+        for operator in LASTING.iter().chain(LASTING_SINCE_13) {
+            let of = |opset| {
+                let bytes = network(operator, opset);
+                Embeddable::read(bytes.clone()).unwrap().check_opset(22).unwrap();
+                run_network(&bytes, 1, [1, 2, 4, 4], &image).unwrap_or_else(|error| panic!("{operator}: {error}"))
+            };
+            let expected = of(13);
+            assert!(!expected[0].is_empty() && expected[0].iter().all(|value| value.is_finite()), "{operator}");
+            for opset in 14..=22 {
+                let found = of(opset);
+                let close = |(a, b): (&f32, &f32)| (a - b).abs() <= 1e-5 * b.abs().max(1.0);
+                let same = found[0].len() == expected[0].len() && found[0].iter().zip(&expected[0]).all(close);
+                assert!(same, "{operator} of opset {opset}: {found:?} instead of {expected:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn newer_settings_and_other_operators_stay_in_their_opset() {
+        let of = |operator: &str, settings: &[(&str, Setting)]| {
+            let mut writer = Writer::new(17);
+            let image = writer.input(&[1, 1, 2, 2]);
+            let output = writer.node(operator, &[&image], settings);
+            writer.output(&output, &[1, 1, 2, 2]);
+            Embeddable::read(writer.finish("one").unwrap()).unwrap()
+        };
+        let zeros = |value| of("Reshape", &[("allowzero", Setting::Int(value))]);
+        assert!(zeros(0).check_opset(13).is_ok() && zeros(1).check_opset(17).is_ok());
+        for network in [zeros(1), of("Resize", &[]), of("Shape", &[("start", Setting::Int(1))])] {
+            assert!(network.check_opset(13).unwrap_err().contains("other forms of its operators"));
+        }
     }
 }
