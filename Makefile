@@ -18,6 +18,10 @@ $(error Make cannot have spaces in folders: $(CURDIR), $(TARGET))
 endif
 FETCHED := $(TARGET)/fetched
 NPAD    := $(TARGET)/release/npad
+# Cargo builds the library anew when its features, or those of what it needs, change in a folder: tests have one, and the build
+# without training.
+TESTS   := $(TARGET)/tests
+MINIMAL := $(TARGET)/minimal
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 WHEEL   := python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest $(FETCHED)
 # Any Python may fetch ONNX Runtime's wheels: only the library inside is used.
@@ -210,8 +214,8 @@ test: lint check-backbone demo hosts $(RUNTIME) | tools
 	$(MAKE) --no-print-directory test-cpu-levels
 	$(MAKE) --no-print-directory test-growth
 	$(MAKE) --no-print-directory test-minimal
-	cargo test --release --doc
-	cargo test --release --all-targets
+	CARGO_TARGET_DIR=$(TESTS) cargo test --release --doc
+	CARGO_TARGET_DIR=$(TESTS) cargo test --release --all-targets
 
 # The library as installed, and moved elsewhere: programs of every host, outside the tree.
 INSTALLED := $(TARGET)/installed
@@ -233,7 +237,7 @@ test-packages: $(RUNTIME) | tools python
 
 # Older and newer processors of this architecture, emulated.
 test-cpu-levels: $(NPAD) $(RUNTIME) | tools
-	[ $$(uname -m) != x86_64 ] || tests/platforms/cpu_levels.sh $(NPAD) $(CROSS) $(QEMU_VERSION)
+	[ $$(uname -m) != x86_64 ] || CARGO_TARGET_DIR=$(TESTS) tests/platforms/cpu_levels.sh $(NPAD) $(CROSS) $(QEMU_VERSION)
 
 # aarch64, emulated. Builds Rust's standard library.
 test-arm64: $(NPAD) $(RUNTIME) $(RUNTIME_ARM64) | tools
@@ -256,7 +260,7 @@ test-windows: $(NPAD) $(RUNTIME) $(RUNTIME_WINDOWS) $(DOTNET_WINDOWS) | tools
 required ?= yes
 test-cuda: $(NPAD) $(RUNTIME_GPU) | tools
 	@export NPAD_ONNXRUNTIME=$(RUNTIME_GPU); \
-	run() { NPAD_TEST_DEVICE=$$1 cargo test --release --test accelerator -- --ignored --nocapture; }; \
+	run() { CARGO_TARGET_DIR=$(TESTS) NPAD_TEST_DEVICE=$$1 cargo test --release --test accelerator -- --ignored --nocapture; }; \
 	if cause=$$($(NPAD) devices cuda:0 2>&1); then run cuda:0; \
 	elif [ "$(required)" = no ]; then echo "test-cuda is skipped: $$cause"; exit 0; \
 	else echo "test-cuda cannot run: $$cause" >&2; exit 1; fi && \
@@ -281,20 +285,17 @@ test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)
 
 # Programs built against today's header, with a library whose structs have grown.
 test-growth: $(RUNTIME) | tools
-	cargo test --release --test growth -- --ignored
+	CARGO_TARGET_DIR=$(TESTS) cargo test --release --test growth -- --ignored
 
 # A build without training scores with trained networks as the whole one does.
 test-minimal: $(NPAD) $(RUNTIME) | tools
-	cp $(NPAD) $(TARGET)/npad-whole
-	cargo build --release --package npad-cli --no-default-features
-	cp $(NPAD) $(TARGET)/npad-minimal
-	cargo build --release
-	python3 tests/platforms/minimal.py $(TARGET)/npad-whole $(TARGET)/npad-minimal
+	CARGO_TARGET_DIR=$(MINIMAL) cargo build --release --package npad-cli --no-default-features
+	python3 tests/platforms/minimal.py $(NPAD) $(MINIMAL)/release/npad
 
 # Writes include/npad.h and the raw layer of the C# binding anew.
 header:
-	NPAD_WRITE_HEADER=1 cargo test --release --test header the_header_is_generated
-	NPAD_WRITE_HEADER=1 cargo test --release --test csharp
+	CARGO_TARGET_DIR=$(TESTS) NPAD_WRITE_HEADER=1 cargo test --release --test header the_header_is_generated
+	CARGO_TARGET_DIR=$(TESTS) NPAD_WRITE_HEADER=1 cargo test --release --test csharp
 
 clean:
 	cargo clean

@@ -34,5 +34,6 @@ for line in sys.stdin:
 
 # unit_tests ARGUMENT...: builds the unit tests of the library with these arguments of cargo, and prints their path.
 unit_tests() {
-  built_tests "$@" --package npad --lib | cut -f3
+  # With the tool's, so that what both need is compiled once.
+  built_tests "$@" --lib | awk -F '\t' '$1 == "npad" { print $3 }'
 }
