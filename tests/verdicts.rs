@@ -57,7 +57,7 @@ fn the_least_area_counts_for_thresholds_of_fits_as_for_those_of_recalibrations()
             let model = fit(&options, &good_images(30)).unwrap();
             let again = model.recalibrate(others.iter().map(|image| Ok(image.view())), None, None).unwrap();
             let ratio = model.metadata().image.typical / again.metadata().image.typical;
-            assert!((0.9..1.1).contains(&ratio), "least area {least_area}, mask {}: {ratio}", mask.is_some());
+            assert!((0.85..1.18).contains(&ratio), "least area {least_area}, mask {}: {ratio}", mask.is_some());
         }
     }
 }

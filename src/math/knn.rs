@@ -46,8 +46,13 @@ impl Points {
     }
 
     /// For each row of `x`, the index of the nearest point (the lowest among equals) and the squared distance to it.
+    ///
+    /// The nearest one is found by products, which leave little of the distance of close points; so that is computed once more.
     pub fn nearest(&self, x: &[f32], index: &mut [u32], distance: &mut [f32]) {
         nearest(x, &self.panels, index, distance);
+        for ((x, index), distance) in x.chunks_exact(self.rows.ncols()).zip(index).zip(distance) {
+            *distance = squared_distance(x, self.row(*index as usize));
+        }
     }
 }
 
@@ -114,6 +119,16 @@ mod tests {
                 prop_assert!(gap(*next, at) >= best * 0.9999);
             }
         }
+    }
+
+    #[test]
+    fn close_points_far_from_zero_keep_their_distance() {
+        let rows = Array2::from_shape_fn((40, 20), |(i, j)| 300.0 + (i * 20 + j) as f32 / 64.0);
+        let x: Vec<f32> = rows.row(7).iter().map(|value| value + 1.0 / 1024.0).collect();
+        let (mut index, mut distance) = ([0; 2], [1.0; 2]);
+        let of = |row: usize| rows.row(row).to_vec();
+        Points::new(rows.clone()).unwrap().nearest(&[x, of(39)].concat(), &mut index, &mut distance);
+        assert_eq!((index, distance), ([7, 39], [20.0 / f32::powi(1024.0, 2), 0.0]));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod resample;
 mod scan;
 
 pub use geometry::{Geometry, InputSize, MAX_INPUT_SIDE};
+pub use resample::HALF;
 
 use serde::{Deserialize, Serialize};
 
@@ -123,7 +124,7 @@ fn normalise(row: &[f32], round: bool, scale: f32, offset: f32, out: &mut [f32])
 #[inline(always)]
 fn normalise_body<const FMA: bool>(row: &[f32], round: bool, scale: f32, offset: f32, out: &mut [f32]) {
     if round {
-        out.iter_mut().zip(row).for_each(|(out, v)| *out = (v + 0.5).floor() * scale - offset);
+        out.iter_mut().zip(row).for_each(|(out, v)| *out = (v + HALF).floor() * scale - offset);
     } else {
         out.iter_mut().zip(row).for_each(|(out, v)| *out = v * scale - offset);
     }
