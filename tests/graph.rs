@@ -29,7 +29,9 @@ fn cases() -> Vec<Vec<(&'static str, &'static str)>> {
         ],
         vec![("method", "patchcore"), ("patchcore.scaling", "none"), ("patchcore.bank", "150")],
     ];
-    cases.extend(FLOWS.iter().map(|method| vec![("method", *method)]));
+    for &method in FLOWS {
+        cases.extend([vec![("method", method)], vec![("method", method), ("scales", "1+1.6")]]);
+    }
     cases
 }
 
@@ -236,7 +238,8 @@ fn a_network_of_the_user_is_embedded_in_its_own_opset_or_refused() {
     let mut options = Options::default();
     options.set("export_opset", "17").unwrap();
     let error = model.export(&options).err().unwrap();
-    assert!(error.message().contains("LpPool") && error.message().contains("15"), "{error}");
+    assert!(error.message().contains("LpPool") && error.message().contains("opset 15"), "{error}");
+    assert_eq!(error.status(), Status::InvalidOption);
 }
 
 #[test]
@@ -264,10 +267,39 @@ fn an_export_is_two_whole_files_or_none() {
     other.set("export_batch", "2").unwrap();
     assert_eq!(model.export_to(&path, &other).err().unwrap().status(), Status::Io);
     assert!(std::fs::read(&path).unwrap() == before, "the description cannot be written, so nothing is");
-    for bad in ["detector", "detector.json", "none/detector.onnx"] {
-        assert!(model.export_to(&folder.path().join(bad), &Options::default()).is_err(), "{bad}");
+    for (bad, words) in
+        [("detector", ".onnx"), ("detector.json", ".onnx"), ("none/detector.onnx", "there is no folder")]
+    {
+        let error = model.export_to(&folder.path().join(bad), &Options::default()).err().unwrap();
+        assert!(error.message().contains(words), "{error}");
+    }
+    #[cfg(target_os = "linux")]
+    {
+        std::fs::remove_dir(&beside).unwrap();
+        std::os::unix::fs::symlink("/dev/full", &beside).unwrap();
+        assert_eq!(model.export_to(&path, &other).err().unwrap().status(), Status::Io);
+        std::fs::remove_file(&beside).unwrap();
+        std::os::unix::fs::symlink(&path, &beside).unwrap();
+        assert_eq!(model.export_to(&path, &other).err().unwrap().status(), Status::InvalidArgument);
+        assert!(std::fs::read(&path).unwrap() == before, "a file that cannot be written, and one file for both");
     }
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
+}
+
+/// Distances to close points, of which products alone would leave little.
+#[test]
+fn good_images_are_as_good_in_a_graph() {
+    let good = good_images(14);
+    for scaling in ["unit", "none", "whitened"] {
+        let model = fit(&options(&[("method", "patchcore"), ("patchcore.scaling", scaling)]), &good).unwrap();
+        let graph = with(&model, "graph");
+        for image in &good {
+            let (graph, kernels) = (graph.score(&image.view()).unwrap(), model.score(&image.view()).unwrap());
+            let most = 1e-3 * model.metadata().image.threshold;
+            let close = graph.map.iter().zip(&kernels.map).all(|(a, b)| (a - b).abs() <= most);
+            assert!(close && graph.verdict == kernels.verdict, "{scaling}: {} and {}", graph.score, kernels.score);
+        }
+    }
 }
 
 /// The image's own size decides, as for the model.

@@ -17,14 +17,31 @@ pub struct Arguments {
 }
 
 pub fn run(arguments: &Arguments) -> Result<()> {
-    if let Some(device) = &arguments.device {
-        check_device(device)?;
-        return print(arguments.json, &DeviceReport { device: device.clone(), cause: None, remedy: None });
+    let Some(name) = &arguments.device else {
+        device_reports()?.iter().try_for_each(|report| print(arguments.json, report))?;
+        return print_auto(arguments.json);
+    };
+    let choice: DeviceChoice = name.parse()?;
+    let checked = check_device(name);
+    if choice == DeviceChoice::Auto && checked.is_ok() {
+        return print_auto(arguments.json);
     }
-    device_reports()?.iter().try_for_each(|report| print(arguments.json, report))?;
+    let device = choice.to_string();
+    match checked {
+        Ok(()) => print(arguments.json, &DeviceReport { device, cause: None, remedy: None }),
+        Err(error) => {
+            if arguments.json {
+                print_line(&json!({ "device": device, "usable": false, "cause": error.message() }).to_string())?;
+            }
+            Err(error)
+        }
+    }
+}
+
+fn print_auto(as_json: bool) -> Result<()> {
     let ChosenDevice { requested, device, .. } = DeviceChoice::Auto.choose(None);
     let (auto, device) = (requested.to_string(), device.to_string());
-    if arguments.json {
+    if as_json {
         return print_line(&json!({ "device": auto, "usable": true, "is": device }).to_string());
     }
     print_line(&format!("{auto:14} is {device}"))

@@ -76,6 +76,9 @@ struct RunOptions {
     /// Folder in which tensorrt and openvino keep what they build
     #[arg(long, value_name = "DIR")]
     device_cache: Option<String>,
+    /// What computes scores: auto, kernels, or graph, the whole detector as one network [default: auto]
+    #[arg(long)]
+    scoring: Option<String>,
     /// Number of worker threads; 0: one per core [default: 0]
     #[arg(long)]
     threads: Option<String>,
@@ -91,7 +94,12 @@ impl RunOptions {
         let mut options = Options::default();
         set_given(
             &mut options,
-            &[("device", &self.device), ("device_cache", &self.device_cache), ("threads", &self.threads)],
+            &[
+                ("device", &self.device),
+                ("device_cache", &self.device_cache),
+                ("scoring", &self.scoring),
+                ("threads", &self.threads),
+            ],
         )?;
         Ok(options)
     }

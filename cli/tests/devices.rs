@@ -103,6 +103,11 @@ fn without_a_gpu_the_gpu_build_says_what_is_missing_and_auto_takes_the_cpu() {
         message.contains("has no OpenVINOExecutionProvider, but only TensorrtExecutionProvider, CUDA"),
         "{message}"
     );
+    let output = build.npad(&["devices", "cuda", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&report["device"], &report["usable"]), (&"cuda:0".into(), &false.into()));
+    assert!(!output.status.success() && report["cause"].as_str().unwrap().contains("libcu"), "{report}");
+    assert_eq!(build.prints(&["devices", "auto"]).trim(), "auto           is cpu");
     build.fit("model.npad", "auto");
     let machine = &build.info("model.npad", "auto")["machine"];
     assert_eq!((&machine["device"], &machine["device_requested"]), (&"cpu".into(), &"auto".into()));

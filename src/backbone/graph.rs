@@ -61,7 +61,7 @@ impl FeatureGraph {
     /// Adds the network's constants to a graph.
     pub fn embed(self, writer: &mut Writer) -> EmbeddedFeatures {
         let Self { network, sizes, grid, taps } = self;
-        EmbeddedFeatures { network: writer.embed(network, "backbone"), sizes, grid, taps }
+        EmbeddedFeatures { network: writer.embed(network), sizes, grid, taps }
     }
 }
 

@@ -86,6 +86,7 @@ pub fn open(
         OpenError::Other(error) if error.status() == Status::OutOfMemory => OpenError::Other(error),
         _ => OpenError::Device(with_words(&cause, &said)),
     })?;
+    runtime::note_providers();
     let turn = provider.one_at_a_time.then(Arc::default);
     Ok(SharedSession { session: Arc::new(session), turn })
 }

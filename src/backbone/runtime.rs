@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use ort::LoadDynamicError;
@@ -93,8 +94,18 @@ pub fn in_use() -> Option<(PathBuf, String)> {
 /// ask for one of its name, whichever folder they are in.
 pub(super) fn foreign_providers() -> Option<PathBuf> {
     let (file, _) = in_use()?;
+    if OWN_PROVIDERS.load(Ordering::Relaxed) {
+        return None;
+    }
     loaded_elsewhere("libonnxruntime_providers_shared.so", &file)
 }
+
+/// Remembers that a provider was loaded, and so the library that its like share, before one of another ONNX Runtime.
+pub(super) fn note_providers() {
+    OWN_PROVIDERS.store(true, Ordering::Relaxed);
+}
+
+static OWN_PROVIDERS: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// What ONNX Runtime says on this thread, while someone listens.

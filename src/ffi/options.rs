@@ -59,9 +59,9 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 /// - "device_cache" (none): path of a folder in which tensorrt and openvino keep what they build for a network, so that the
 ///   next load is fast; it must exist
 /// - "scoring" (auto): what scores the features: "kernels", npad's own code on the CPU; "graph", a graph of the whole
-///   detector that runs on the device like the backbone; "auto", kernels for the device "cpu" and for models that have no
-///   graph, else the graph. Scores of both agree to a thousandth; with the graph, scores of a batch equal those of single images
-///   to rounding only
+///   detector that runs on the device like the backbone; "auto", kernels for the devices "cpu" and "openvino:CPU" and for
+///   models that have no graph, else the graph. Scores of both agree to a thousandth; with the graph, scores of a batch
+///   equal those of single images to rounding only
 /// - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
 /// - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
 ///   0: one per core

@@ -1,17 +1,20 @@
 //! The device of a model: how the options choose it, and what a load does on one that is not the CPU.
 
 use std::path::Path;
+use std::sync::Arc;
 
+use super::probe::compare_backbones;
 use super::{Model, Options};
-use crate::backbone::{ChosenDevice, Device, FeatureExtractor};
+use crate::backbone::{BackboneSpec, ChosenDevice, Device, FeatureExtractor, MultiScale, Scales, Tiled};
 use crate::error::{Error, Result, Status};
+use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::preprocess::InputSize;
 
 /// The stage that the progress callback is told.
 const STAGE: &str = "preparing the device";
-/// Its steps: the backbone, and the method's networks.
-const STEPS: usize = 2;
+/// Its steps: networks are opened, the backbone is run, the method's networks are run.
+const STEPS: usize = 3;
 
 impl Options {
     /// Chooses the device, and checks the folder for what it builds.
@@ -37,13 +40,41 @@ fn check_folder(folder: &Path) -> Result<()> {
     tempfile::tempfile_in(folder).map(drop).map_err(failed)
 }
 
-/// Runs a backbone that is not on the CPU once on the shapes of a model: on its first run a device compiles the network,
-/// TensorRT for minutes.
+/// Reports the beginning, before networks are opened: on some devices that takes long.
+///
+/// # Errors
+/// [`Status::Cancelled`] by the progress callback.
+pub(super) fn announce(device: &Device, progress: &Progress) -> Result<()> {
+    if device.is_cpu() { Ok(()) } else { progress.report(STAGE, 0, STEPS) }
+}
+
+/// What a backbone is compared with: the same on the CPU.
+pub(super) struct Reference<'a> {
+    pub spec: &'a BackboneSpec,
+    pub tile: usize,
+    pub scales: &'a Scales,
+    pub threads: &'a Arc<Threads>,
+}
+
+impl Reference<'_> {
+    /// Opens it, in tiles and at all scales.
+    ///
+    /// # Errors
+    /// As [`BackboneSpec::open`].
+    pub fn open(&self) -> Result<Arc<dyn FeatureExtractor>> {
+        let backbone = self.spec.open(&Device::CPU, self.threads.count())?;
+        Ok(MultiScale::over(Tiled::over(backbone, self.tile), self.scales, self.threads))
+    }
+}
+
+/// Runs a backbone that is not on the CPU once on the shapes of a model, and compares it with that on the CPU: on its first run a
+/// device compiles the network, TensorRT for minutes.
 ///
 /// # Errors
 /// As [`Model::prepare_device`].
 pub(super) fn prepare_backbone(
     backbone: &dyn FeatureExtractor,
+    reference: &Reference<'_>,
     size: InputSize,
     device: &Device,
     progress: &Progress,
@@ -51,24 +82,42 @@ pub(super) fn prepare_backbone(
     if device.is_cpu() {
         return Ok(());
     }
-    progress.report(STAGE, 0, STEPS)?;
-    // A full batch, and one image.
-    backbone.warm_up(size, backbone.max_batch(size) + 1, 1)?;
-    progress.report(STAGE, 1, STEPS)
+    progress.report(STAGE, 1, STEPS)?;
+    warm_up(backbone, size)?;
+    // A host's extractor runs where it runs.
+    if !matches!(reference.spec, BackboneSpec::Host(_)) {
+        compare_backbones(backbone, &*reference.open()?, size, device)?;
+    }
+    progress.report(STAGE, 2, STEPS)
+}
+
+/// Runs a full batch, and one image.
+fn warm_up(network: &dyn FeatureExtractor, size: InputSize) -> Result<()> {
+    network.warm_up(size, network.max_batch(size) + 1, 1)
 }
 
 impl Model {
     /// Runs all networks once on the shapes of the model, where they are not on the CPU.
     ///
     /// # Errors
-    /// [`Status::Backbone`] when a network fails, [`Status::Cancelled`] by the progress callback.
+    /// [`Status::Backbone`] when a network fails, [`Status::Device`] when the backbone computes other features than on the CPU,
+    /// [`Status::Cancelled`] by the progress callback.
     pub(super) fn prepare_device(&self, progress: &Progress) -> Result<()> {
         let (core, device) = (&*self.core, self.device());
         if device.is_cpu() {
             return Ok(());
         }
-        prepare_backbone(self.extractor(), self.metadata.input, device, progress)?;
-        if core.network.is_none() {
+        let size = self.metadata.input;
+        if let Some(network) = &core.network {
+            // It was compared when it was opened.
+            progress.report(STAGE, 1, STEPS)?;
+            warm_up(&**network, size)?;
+            progress.report(STAGE, 2, STEPS)?;
+        } else {
+            let scales = self.metadata.scales()?;
+            let tile = self.metadata.tile;
+            let reference = Reference { spec: &core.spec, tile, scales: &scales, threads: &core.threads };
+            prepare_backbone(&*core.backbone, &reference, size, device, progress)?;
             core.scorer.warm_up(core.shifts.len(), 1, &core.threads)?;
         }
         progress.report(STAGE, STEPS, STEPS)

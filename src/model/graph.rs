@@ -2,19 +2,19 @@
 
 use std::sync::Arc;
 
+use super::device::Reference;
 use super::export::OPSETS;
+use super::probe::{DEVICE_TOLERANCE, largest_difference, probes};
 use super::{Core, Metadata, Options};
-use crate::backbone::{
-    Assembler, BackboneSpec, Device, EmbeddedFeatures, FeatureExtractor, FeatureGraph, FeatureMap, MultiScale,
-};
+use crate::backbone::{Assembler, BackboneSpec, EmbeddedFeatures, FeatureExtractor, FeatureGraph, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::method::{GridGraph, GridScore, Scorer};
-use crate::onnx::{BATCH, OPSET, Value, Writer};
+use crate::onnx::{BATCH, Embeddable, OPSET, Value, Writer};
 
 /// The option `scoring`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scoring {
-    /// The graph on other devices than the CPU, if there is one.
+    /// The graph on devices with memory of their own, if there is one.
     Auto,
     /// The library's own kernels.
     Kernels,
@@ -59,19 +59,9 @@ impl<'a> DetectorGraph<'a> {
         let scales = metadata.scales()?;
         let features = FeatureGraph::new(&core.spec, &*core.backbone, &scales, metadata.input, metadata.grid_step)?;
         let network = features.network();
+        let asked = opset.is_some();
         let opset = opset.unwrap_or_else(|| if network.check_opset(OPSET).is_ok() { OPSET } else { network.opset() });
-        network.check_opset(opset).map_err(|what| {
-            Error::new(
-                Status::InvalidArgument,
-                format!("the model's backbone {what}; choose the opset {}", network.opset()),
-            )
-        })?;
-        if !OPSETS.contains(&opset) {
-            let (first, last) = (OPSETS.start(), OPSETS.end());
-            let message =
-                format!("the graph would have the opset {opset} of the model's backbone, but has {first} to {last}");
-            return Err(Error::new(Status::InvalidArgument, message));
-        }
+        check_opset(network, opset, asked)?;
         let several = network.takes_several() && core.scorer.graph_takes_several();
         Ok(Self { scorer: &*core.scorer, opset, several, features })
     }
@@ -103,6 +93,26 @@ impl EmbeddedDetector<'_> {
     }
 }
 
+/// Checks that a graph with the backbone can be written in an opset, which was asked for or not.
+fn check_opset(backbone: &Embeddable, opset: i64, asked: bool) -> Result<()> {
+    let (own, (first, last)) = (backbone.opset(), (OPSETS.start(), OPSETS.end()));
+    let result = backbone.check_opset(opset);
+    if result.is_ok() && OPSETS.contains(&opset) {
+        return Ok(());
+    }
+    let why = result.err().unwrap_or_else(|| format!("is written in opset {own}"));
+    let remedy = if OPSETS.contains(&own) {
+        format!("choose the opset {own}")
+    } else {
+        format!(
+            "fit with a backbone that is written in an opset from {first} to {last} (Python: onnx.version_converter)"
+        )
+    };
+    let status = if asked { Status::InvalidOption } else { Status::InvalidArgument };
+    let message = format!("the graph cannot be written in opset {opset}: the model's backbone {why}; {remedy}");
+    Err(Error::new(status, message))
+}
+
 /// Why there is no graph of a model with tiles.
 const TILES: &str =
     "the model runs its backbone in tiles, which a graph does not have; fit it with the option tile at 0";
@@ -130,18 +140,6 @@ impl Options {
     }
 }
 
-/// The largest difference of finite values, as a share of the largest expected one; infinite if they are not as many.
-fn largest_difference(found: &[f32], expected: &[f32]) -> f32 {
-    if found.len() != expected.len() {
-        return f32::INFINITY;
-    }
-    let largest = expected.iter().copied().fold(f32::MIN_POSITIVE, f32::max);
-    found.iter().zip(expected).map(|(a, b)| (a - b).abs() / largest).fold(0.0, f32::max)
-}
-
-/// Tolerance of the check of a graph against the library's kernels, relative to the largest value: of half precision.
-const TOLERANCE: f32 = 2e-2;
-
 impl Core {
     /// Opens the network of the whole detector if images are to be scored with it.
     ///
@@ -150,7 +148,7 @@ impl Core {
     /// [`OnnxBackbone::shared`](crate::backbone::OnnxBackbone::shared).
     pub(super) fn choose_network(&mut self, metadata: &Metadata) -> Result<()> {
         let wanted = match self.scoring {
-            Scoring::Auto => !self.device.device.is_cpu(),
+            Scoring::Auto => !self.device.device.is_host(),
             Scoring::Kernels => false,
             Scoring::Graph => true,
         };
@@ -184,33 +182,36 @@ impl Core {
         }
         let normalisation = self.backbone.normalisation();
         let network = BackboneSpec::Onnx { bytes: writer.finish("npad")?, normalisation };
-        let network = network.open(&self.device.device, self.threads.count())?;
+        let network = network
+            .open(&self.device.device, self.threads.count())
+            .map_err(|error| error.context("the whole detector as one network"))?;
         self.check_network(metadata, &*network)?;
         Ok(network)
     }
 
-    /// Compares the network with the library's own code on the CPU, on the mean of the good images.
+    /// Compares the network with the library's own code on the CPU.
     fn check_network(&self, metadata: &Metadata, network: &dyn FeatureExtractor) -> Result<()> {
-        let (size, scales) = (metadata.input, metadata.scales()?);
-        let backbone = self.spec.open(&Device::CPU, self.threads.count())?;
-        let backbone = MultiScale::over(backbone, &scales, &self.threads);
+        let (size, threshold) = (metadata.input, metadata.image.threshold);
+        let (spec, scales) = (&self.spec, &metadata.scales()?);
+        let backbone = Reference { spec, tile: metadata.tile, scales, threads: &self.threads }.open()?;
         let mut assembler = Assembler::new(metadata.grid_step, backbone.scales());
         let (mut features, mut expected, mut found) =
             (FeatureMap::default(), GridScore::default(), GridScore::default());
-        backbone.extract(&self.mean, size, &mut |_, taps| assembler.run(taps, &self.threads, &mut features))?;
-        self.scorer.score(&features, &self.threads, &mut expected)?;
-        network.extract(&self.mean, size, &mut |_, outputs| found.read(outputs))?;
-        for (found, expected) in [(&found.map, &expected.map), (&found.evidence, &expected.evidence)] {
-            let difference = largest_difference(found, expected);
-            if difference <= TOLERANCE {
-                continue;
+        for image in probes(&self.mean, size)? {
+            backbone.extract(&image, size, &mut |_, taps| assembler.run(taps, &self.threads, &mut features))?;
+            self.scorer.score(&features, &self.threads, &mut expected)?;
+            network.extract(&image, size, &mut |_, outputs| found.read(outputs))?;
+            for (found, expected) in [(&found.map, &expected.map), (&found.evidence, &expected.evidence)] {
+                let difference = largest_difference(found.iter(), expected.iter(), threshold);
+                if difference > DEVICE_TOLERANCE {
+                    let device = &self.device.device;
+                    let message = format!(
+                        "the graph of the detector on {device} gives other scores than the library's kernels: they differ by \
+                         {difference:.1e} of the largest, more than {DEVICE_TOLERANCE:.0e}. Set scoring to kernels"
+                    );
+                    return Err(Error::new(Status::Backbone, message));
+                }
             }
-            let device = &self.device.device;
-            let message = format!(
-                "the graph of the detector on {device} gives other scores than the library's kernels: on the mean of the good \
-                 images they differ by {difference:.1e} of the largest, more than {TOLERANCE:.0e}. Set scoring to kernels"
-            );
-            return Err(Error::new(Status::Backbone, message));
         }
         Ok(())
     }

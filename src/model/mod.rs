@@ -17,6 +17,7 @@ mod image_map;
 mod images_hash;
 mod info;
 mod options;
+mod probe;
 mod roi;
 mod score;
 mod thresholds;

@@ -6,6 +6,7 @@ use prost::bytes::Bytes;
 use super::messages::{Attribute, Graph, Model, Node, Tensor, ValueInfo};
 use super::padding::explicit;
 use super::writer::{Value, Writer};
+use crate::error::{Error, Status};
 
 /// Operators of networks for inference that have the same operands, settings and results in opsets 11 to 22.
 const LASTING: &[&str] = &[
@@ -94,8 +95,11 @@ impl Embeddable {
                     node.op_type, node.domain
                 ));
             }
-            if node.attribute.iter().any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty()) {
-                return Err(format!("has the operator '{}', which contains networks", node.op_type));
+            if node.attribute.iter().any(Attribute::is_foreign) {
+                return Err(format!(
+                    "has the operator '{}', which contains networks, types or sparse values",
+                    node.op_type
+                ));
             }
         }
         if graph.initializer.iter().any(|tensor| tensor.data_location != 0 || !tensor.external_data.is_empty()) {
@@ -160,8 +164,10 @@ pub struct Embedded {
 }
 
 impl Writer {
-    /// Adds a network's constants, once, with names that start with `prefix`.
-    pub fn embed(&mut self, mut network: Embeddable, prefix: &str) -> Embedded {
+    /// Adds a network's constants, once, with names of its own.
+    pub fn embed(&mut self, mut network: Embeddable) -> Embedded {
+        self.networks += 1;
+        let prefix = format!("network{}", self.networks);
         let constants = std::mem::take(&mut network.graph.initializer);
         let named = |tensor: Tensor| Tensor { name: format!("{prefix}.{}", tensor.name), ..tensor };
         // Names and shapes remain, to tell constants from results.
@@ -169,7 +175,7 @@ impl Writer {
             |tensor: &Tensor| Tensor { name: tensor.name.clone(), dims: tensor.dims.clone(), ..Tensor::default() };
         network.graph.initializer = constants.iter().map(blank).collect();
         self.graph.initializer.extend(constants.into_iter().map(named));
-        Embedded { network, prefix: prefix.to_owned(), calls: 0 }
+        Embedded { network, prefix, calls: 0 }
     }
 
     /// Computes an embedded network for an input and returns its outputs. `size` is the input's rows and columns, if it is an image.
@@ -185,7 +191,10 @@ impl Writer {
             name => format!("{prefix}{number}.{name}"),
         };
         let nodes = match size {
-            Some(size) => explicit(graph, own, size),
+            Some(size) => explicit(graph, own, size).unwrap_or_else(|what| {
+                self.failure = Some(Error::new(Status::InvalidArgument, format!("the model's backbone {what}")));
+                Vec::new()
+            }),
             None => graph.node.clone(),
         };
         for (at, node) in nodes.into_iter().enumerate() {
@@ -293,12 +302,11 @@ mod tests {
 
     #[test]
     fn lasting_operators_mean_the_same_in_all_opsets() {
-        let image: Vec<f32> = (0..32).map(|at| (at as f32 * 0.7).sin() * 2.0).collect();
+        let image: Vec<f32> = (0..32).map(|at| (at as f32 * 0.7 + 0.3).sin() * 2.0).collect();
         for operator in LASTING.iter().chain(LASTING_SINCE_13) {
             let of = |opset| {
-                let bytes = network(operator, opset);
-                Embeddable::read(bytes.clone()).unwrap().check_opset(22).unwrap();
-                run_network(&bytes, 1, [1, 2, 4, 4], &image).unwrap_or_else(|error| panic!("{operator}: {error}"))
+                run_network(&network(operator, opset), 1, [1, 2, 4, 4], &image)
+                    .unwrap_or_else(|error| panic!("{operator}: {error}"))
             };
             let expected = of(13);
             assert!(!expected[0].is_empty() && expected[0].iter().all(|value| value.is_finite()), "{operator}");
@@ -309,6 +317,26 @@ mod tests {
                 assert!(same, "{operator} of opset {opset}: {found:?} instead of {expected:?}");
             }
         }
+    }
+
+    /// Values in fields of their type, of any size, are passed on as they are.
+    #[test]
+    fn constants_of_all_forms_are_embedded() {
+        let mut writer = Writer::new(17);
+        let image = writer.input(&[1, 1, 1, 2]);
+        let factors = writer.constant(&[2], &[3.0, 0.5]);
+        let product = writer.apply("Mul", &[&image, &factors]);
+        writer.output(&product, &[1, 1, 1, 2]);
+        let tensor = &mut writer.graph.initializer[0];
+        tensor.float_data = std::mem::take(&mut tensor.raw_data);
+        let network = Embeddable::read(writer.finish("typed").unwrap()).unwrap();
+        let mut writer = Writer::new(17);
+        let image = writer.input(&[1, 1, 1, 2]);
+        let mut embedded = writer.embed(network);
+        let once = writer.call(&mut embedded, &image, None);
+        let twice = writer.call(&mut embedded, &once[0], None);
+        writer.output(&twice[0], &[1, 1, 1, 2]);
+        assert_eq!(run_network(&writer.finish("whole").unwrap(), 1, [1, 1, 1, 2], &[1.0, 4.0]).unwrap(), [[9.0, 1.0]]);
     }
 
     #[test]

@@ -86,29 +86,39 @@ impl Writer {
         planes
     }
 
-    /// The squared distances of vectors, the rows of the matrix `x`, to `points`, which are as many rows of `length` values: a matrix
-    /// with a column for each point.
-    pub fn squared_distances(&mut self, x: &Value, points: &[f32], length: usize) -> Value {
+    /// The distances of vectors, the rows of the matrix `x`, to the nearest of `points`, which are as many rows of `length` values, and
+    /// the numbers of these points: two columns.
+    ///
+    /// The nearest one is found by products, in which close values would cancel; so all are taken relative to the mean point, and the
+    /// distance is computed from the differences.
+    pub fn nearest(&mut self, x: &Value, points: &[f32], length: usize) -> [Value; 2] {
         let count = points.len() / length;
-        let columns = (0..points.len()).map(|at| -2.0 * points[at % count * length + at / count]);
-        let columns = self.constant_of(&[length, count], columns);
-        let products = self.apply("MatMul", &[x, &columns]);
-        let square = |point: &[f32]| point.iter().map(|v| f64::from(*v) * f64::from(*v)).sum::<f64>() as f32;
-        let squares = self.constant_of(&[1, count], points.chunks_exact(length).map(square));
-        let sums = self.apply("Add", &[&products, &squares]);
-        let own = self.squares(x, 1);
-        let distances = self.apply("Add", &[&sums, &own]);
-        self.apply("Relu", &[&distances])
+        let mean: Vec<f32> = (0..length)
+            .map(|i| points[i..].iter().step_by(length).map(|v| f64::from(*v)).sum::<f64>() / count as f64)
+            .map(|mean| mean as f32)
+            .collect();
+        let relative = || points.iter().enumerate().map(|(at, value)| value - mean[at % length]);
+        let square =
+            |at: usize| (0..length).map(|i| f64::from(points[at * length + i] - mean[i]).powi(2)).sum::<f64>() as f32;
+        let squares = self.constant_of(&[1, count], (0..count).map(square));
+        let points = self.constant_of(&[count, length], relative());
+        let mean = self.constant(&[1, length], &mean);
+        let x = self.apply("Sub", &[x, &mean]);
+        let columns = self.transposed(&points, &[1, 0]);
+        let products = self.apply("MatMul", &[&x, &columns]);
+        let products = self.scaled(&products, -2.0);
+        let distances = self.apply("Add", &[&products, &squares]);
+        let one = self.integers(&[1]);
+        let [_, number] = self.nodes("TopK", &[&distances, &one], &[("largest", Setting::Int(0))]);
+        let list = self.reshaped(&number, &[-1]);
+        let near = self.node("Gather", &[&points, &list], &[("axis", Setting::Int(0))]);
+        let differences = self.apply("Sub", &[&x, &near]);
+        let squares = self.squares(&differences, 1);
+        [self.apply("Sqrt", &[&squares]), number]
     }
 
     /// The values of the numbers `at` along the last axis of a matrix.
     pub fn at(&mut self, x: &Value, at: &Value) -> Value {
         self.node("GatherElements", &[x, at], &[("axis", Setting::Int(1))])
-    }
-
-    /// The smallest value of each row of a matrix, a column, and its number.
-    pub fn smallest(&mut self, x: &Value) -> [Value; 2] {
-        let one = self.integers(&[1]);
-        self.nodes("TopK", &[x, &one], &[("largest", Setting::Int(0))])
     }
 }

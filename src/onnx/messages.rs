@@ -121,6 +121,17 @@ pub struct Attribute {
     pub strings: Vec<Vec<u8>>,
     #[prost(message, repeated, tag = "11")]
     pub graphs: Vec<Anything>,
+    /// Values of kinds that no operator for images has.
+    #[prost(message, repeated, tag = "10")]
+    pub tensors: Vec<Anything>,
+    #[prost(message, optional, tag = "22")]
+    pub sparse_tensor: Option<Anything>,
+    #[prost(message, repeated, tag = "23")]
+    pub sparse_tensors: Vec<Anything>,
+    #[prost(message, optional, tag = "14")]
+    pub tp: Option<Anything>,
+    #[prost(message, repeated, tag = "15")]
+    pub type_protos: Vec<Anything>,
     #[prost(enumeration = "AttributeType", tag = "20")]
     pub r#type: i32,
 }
@@ -153,6 +164,13 @@ impl Setting<'_> {
 }
 
 impl Attribute {
+    /// Whether it has a value of a kind that is not passed on.
+    pub fn is_foreign(&self) -> bool {
+        let Self { g, graphs, tensors, sparse_tensor, sparse_tensors, tp, type_protos, .. } = self;
+        [g, sparse_tensor, tp].into_iter().any(Option::is_some)
+            || [graphs, tensors, sparse_tensors, type_protos].into_iter().any(|values| !values.is_empty())
+    }
+
     /// The setting of the message, if it is of a kind that this library writes.
     pub fn setting(&self) -> Option<Setting<'_>> {
         match AttributeType::try_from(self.r#type) {
@@ -171,17 +189,17 @@ pub struct Tensor {
     pub dims: Vec<i64>,
     #[prost(enumeration = "ElementType", tag = "2")]
     pub data_type: i32,
-    /// Values that are not in `raw_data`, each in the field of its type.
-    #[prost(float, repeated, tag = "4")]
-    pub float_data: Vec<f32>,
-    #[prost(int32, repeated, tag = "5")]
-    pub int32_data: Vec<i32>,
-    #[prost(int64, repeated, tag = "7")]
-    pub int64_data: Vec<i64>,
-    #[prost(double, repeated, tag = "10")]
-    pub double_data: Vec<f64>,
-    #[prost(uint64, repeated, tag = "11")]
-    pub uint64_data: Vec<u64>,
+    /// Values that are not in `raw_data`, each in the field of its type: lists of numbers, which are passed on as they are.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub float_data: Bytes,
+    #[prost(bytes = "bytes", tag = "5")]
+    pub int32_data: Bytes,
+    #[prost(bytes = "bytes", tag = "7")]
+    pub int64_data: Bytes,
+    #[prost(bytes = "bytes", tag = "10")]
+    pub double_data: Bytes,
+    #[prost(bytes = "bytes", tag = "11")]
+    pub uint64_data: Bytes,
     #[prost(string, tag = "8")]
     pub name: String,
     /// Little-endian.

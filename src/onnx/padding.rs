@@ -24,13 +24,21 @@ const BROADCASTING: &[&str] = &["Add", "Div", "Mul", "PRelu", "Sub"];
 
 /// The nodes of a network for an image of a size (rows, columns), with the padding of convolutions and poolings in numbers as far as
 /// their sizes follow from that of the image.
-pub fn explicit(graph: &Graph, input: &str, size: (usize, usize)) -> Vec<Node> {
+///
+/// # Errors
+/// What padding cannot be written so.
+pub fn explicit(graph: &Graph, input: &str, size: (usize, usize)) -> Result<Vec<Node>, String> {
     let mut sizes = HashMap::from([(input.to_owned(), size)]);
     let mut nodes = graph.node.clone();
     for node in &mut nodes {
         let first = node.input.first().and_then(|name| sizes.get(name)).copied();
         let result = match &*node.op_type {
-            "Conv" | "MaxPool" | "AveragePool" => first.and_then(|size| slide(graph, node, size)),
+            "Conv" | "MaxPool" | "AveragePool" => {
+                if Window::of(graph, node).is_some_and(|window| window.crops()) {
+                    return Err(CROPS.to_owned());
+                }
+                first.and_then(|size| slide(graph, node, size))
+            }
             operator if SAME_SIZE.contains(&operator) => first,
             operator if BROADCASTING.contains(&operator) => {
                 let operands = node.input.iter().map(|name| sizes.get(name).copied().or_else(|| constant(graph, name)));
@@ -46,7 +54,7 @@ pub fn explicit(graph: &Graph, input: &str, size: (usize, usize)) -> Vec<Node> {
             sizes.insert(name.clone(), size);
         }
     }
-    nodes
+    Ok(nodes)
 }
 
 /// The last two extents of a constant.
@@ -65,37 +73,68 @@ fn broadcast(a: (usize, usize), b: (usize, usize)) -> Option<(usize, usize)> {
     Some((side(a.0, b.0)?, side(a.1, b.1)?))
 }
 
+/// Why a network is refused.
+const CROPS: &str = "has a convolution or pooling with auto_pad whose strides are larger than its window by two or more: ONNX Runtime \
+                     leaves out the first pixels there, other programs do not; write its padding in numbers (pads)";
+
+/// How an operator slides over rows and columns.
+struct Window {
+    /// Positions from its first to its last.
+    covered: [usize; 2],
+    strides: [usize; 2],
+    /// The word of the setting `auto_pad`.
+    padding: Vec<u8>,
+}
+
+impl Window {
+    fn of(graph: &Graph, node: &Node) -> Option<Self> {
+        let find = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
+        let pair = |name: &str, default: usize| match find(name).map(|attribute| &attribute.ints[..]) {
+            None => Some([default; 2]),
+            Some([a, b]) => Some([usize::try_from(*a).ok()?, usize::try_from(*b).ok()?]),
+            Some(_) => None,
+        };
+        let sides = if find("kernel_shape").is_some() {
+            pair("kernel_shape", 1)?
+        } else {
+            let weights = graph.initializer.iter().find(|tensor| node.input.get(1) == Some(&tensor.name))?;
+            let [_, _, height, width] = weights.dims[..] else { return None };
+            [usize::try_from(height).ok()?, usize::try_from(width).ok()?]
+        };
+        let (strides, dilations) = (pair("strides", 1)?, pair("dilations", 1)?);
+        if strides.contains(&0) || sides.contains(&0) {
+            return None;
+        }
+        let covered = [0, 1].map(|axis| dilations[axis] * (sides[axis] - 1) + 1);
+        let padding = find("auto_pad").and_then(|attribute| attribute.s.clone()).unwrap_or_else(|| b"NOTSET".to_vec());
+        Some(Self { covered, strides, padding })
+    }
+
+    /// Whether automatic padding may be less than none in ONNX Runtime, and before the first pixel.
+    fn crops(&self) -> bool {
+        let larger = self.strides.iter().zip(self.covered).any(|(stride, covered)| *stride >= covered + 2);
+        larger && matches!(&self.padding[..], b"SAME_UPPER" | b"SAME_LOWER")
+    }
+}
+
 /// Writes the padding of an operator with a sliding window, and returns the size of its result.
 fn slide(graph: &Graph, node: &mut Node, (rows, cols): (usize, usize)) -> Option<(usize, usize)> {
     let find = |name: &str| node.attribute.iter().find(|attribute| attribute.name == name);
-    let pair = |name: &str, default: usize| match find(name).map(|attribute| &attribute.ints[..]) {
-        None => Some([default; 2]),
-        Some([a, b]) => Some([usize::try_from(*a).ok()?, usize::try_from(*b).ok()?]),
-        Some(_) => None,
-    };
     if find("ceil_mode").is_some_and(|attribute| attribute.i != Some(0)) {
         return None;
     }
-    let window = if find("kernel_shape").is_some() {
-        pair("kernel_shape", 1)?
-    } else {
-        let weights = graph.initializer.iter().find(|tensor| node.input.get(1) == Some(&tensor.name))?;
-        let [_, _, height, width] = weights.dims[..] else { return None };
-        [usize::try_from(height).ok()?, usize::try_from(width).ok()?]
-    };
-    let (strides, dilations) = (pair("strides", 1)?, pair("dilations", 1)?);
-    let padding = find("auto_pad").and_then(|attribute| attribute.s.clone()).unwrap_or_else(|| b"NOTSET".to_vec());
+    let Window { covered, strides, padding } = Window::of(graph, node)?;
     let given: Vec<usize> = match find("pads") {
         None => vec![0; 4],
         Some(pads) => pads.ints.iter().map(|n| usize::try_from(*n).ok()).collect::<Option<_>>()?,
     };
-    if given.len() != 4 || strides.contains(&0) {
+    if given.len() != 4 {
         return None;
     }
     let mut pads = [0i64; 4];
     let mut result = [0; 2];
     for (axis, length) in [rows, cols].into_iter().enumerate() {
-        let covered = dilations[axis] * window[axis].checked_sub(1)? + 1;
+        let covered = covered[axis];
         let (before, after) = match &padding[..] {
             b"SAME_UPPER" | b"SAME_LOWER" => {
                 let total = ((length.div_ceil(strides[axis]) - 1) * strides[axis] + covered).saturating_sub(length);
@@ -164,7 +203,7 @@ mod tests {
             ..Graph::default()
         };
         // 10 x 7 becomes 5 x 4, and then 3 x 2.
-        let nodes = explicit(&graph, "image", (10, 7));
+        let nodes = explicit(&graph, "image", (10, 7)).unwrap();
         assert_eq!(pads(&nodes[0]), Some(&[0, 1, 1, 1][..]));
         assert_eq!(pads(&nodes[2]), Some(&[1, 1, 1, 0][..]));
         assert_eq!(nodes[4], graph.node[4], "of unknown size");
@@ -200,16 +239,31 @@ mod tests {
                 ],
                 ..Graph::default()
             };
-            let nodes = explicit(&graph, "image", (8, 8));
+            let nodes = explicit(&graph, "image", (8, 8)).unwrap();
             assert_eq!(pads(&nodes[2]), expected.as_ref().map(|pads| &pads[..]), "{operands:?}");
         }
+    }
+
+    /// With a convolution over single pixels at a distance of four, ONNX Runtime begins at the second one.
+    #[test]
+    fn padding_below_zero_is_refused() {
+        let of = |side: i64, stride: i64| {
+            let weights = Tensor { name: "weights".to_owned(), dims: vec![8, 3, side, side], ..Tensor::default() };
+            let attributes = vec![word("auto_pad", "SAME_UPPER"), ints("strides", &[1, stride])];
+            let node = vec![convolution("image", "a", attributes)];
+            explicit(&Graph { node, initializer: vec![weights], ..Graph::default() }, "image", (9, 10))
+        };
+        for (side, stride, taken) in [(1, 1, true), (1, 2, true), (3, 4, true), (1, 3, false), (3, 8, false)] {
+            assert_eq!(of(side, stride).is_ok(), taken, "{side} {stride}");
+        }
+        assert_eq!(pads(&of(1, 2).unwrap()[0]), Some(&[0; 4][..]));
     }
 
     #[test]
     fn given_padding_stays() {
         let attributes = vec![ints("kernel_shape", &[3, 5]), ints("pads", &[1, 2, 0, 2]), ints("dilations", &[2, 1])];
         let graph = Graph { node: vec![convolution("image", "a", attributes)], ..Graph::default() };
-        assert_eq!(pads(&explicit(&graph, "image", (9, 9))[0]), Some(&[1, 2, 0, 2][..]));
-        assert_eq!(explicit(&graph, "image", (1, 1)), graph.node, "smaller than its window");
+        assert_eq!(pads(&explicit(&graph, "image", (9, 9)).unwrap()[0]), Some(&[1, 2, 0, 2][..]));
+        assert_eq!(explicit(&graph, "image", (1, 1)).unwrap(), graph.node, "smaller than its window");
     }
 }

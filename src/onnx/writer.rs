@@ -25,7 +25,9 @@ pub struct Writer {
     opset: i64,
     notes: Vec<Property>,
     values: usize,
-    failure: Option<Error>,
+    /// How many are embedded.
+    pub(super) networks: usize,
+    pub(super) failure: Option<Error>,
 }
 
 impl Default for Writer {
@@ -37,7 +39,7 @@ impl Default for Writer {
 impl Writer {
     /// A network in the operators of this opset, 13 or later.
     pub fn new(opset: i64) -> Self {
-        Self { graph: Graph::default(), opset, notes: Vec::new(), values: 0, failure: None }
+        Self { graph: Graph::default(), opset, notes: Vec::new(), values: 0, networks: 0, failure: None }
     }
 
     /// The version of the operators.
@@ -139,7 +141,8 @@ impl Writer {
     /// The bytes of the file.
     ///
     /// # Errors
-    /// [`OutOfMemory`](crate::error::Status::OutOfMemory) when there was no memory for a constant, or is none for the file.
+    /// [`OutOfMemory`](crate::error::Status::OutOfMemory) when there was no memory for a constant, or is none for the file;
+    /// [`InvalidArgument`](crate::error::Status::InvalidArgument) when an embedded network cannot be written.
     pub fn finish(mut self, name: &str) -> Result<Bytes> {
         if let Some(failure) = self.failure {
             return Err(failure);

@@ -3,7 +3,7 @@
     parity.py RUNTIME_OPENVINO FOLDER METHOD... -- DATA_SET...
 
 RUNTIME_OPENVINO is a folder with ONNX Runtime and its OpenVINO provider. Of each data set, in MVTec AD's layout, and method, a model is
-fitted, saved and exported to FOLDER. What npad's own kernels say of all test images is compared with its graph in ONNX Runtime and in the
+fitted, saved and exported to FOLDER, for the network's own size and for the images'. What npad's own kernels say of all test images is compared with its graph in ONNX Runtime and in the
 OpenVINO provider, and with the exported network in ONNX Runtime, OpenVINO's own runtime and OpenCV.
 """
 
@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def score(model, options, images, out):
     import npad
 
     model = npad.Model.load(model, threads=2, **options)
-    width, height = model.input_size
+    height, width = model.input_size
     maps, verdicts = [], []
     for path in images:
         image = pixels(path)
@@ -105,6 +106,15 @@ def compare(name, maps, verdicts, native):
     return differences.max() <= TOLERANCE and changed == 0
 
 
+def most_common_size(paths):
+    """Height and width of most of the pictures."""
+    counts = Counter()
+    for path in paths:
+        with Image.open(path) as picture:
+            counts[picture.height, picture.width] += 1
+    return counts.most_common(1)[0][0]
+
+
 def check(runtime, folder, data, method):
     import npad
 
@@ -116,8 +126,10 @@ def check(runtime, folder, data, method):
     with trainer.finish() as model:
         model.save(folder / f"{name}.npad")
         model.export_onnx(folder / f"{name}.onnx")
-        width, height = model.input_size
-    images = pictures(data / "test")
+        height, width = model.input_size
+        images = pictures(data / "test")
+        size = most_common_size(images)
+        model.export_onnx(folder / f"{name}-whole.onnx", export_size=f"{size[0]}x{size[1]}")
     model, out = folder / f"{name}.npad", folder / "scores.npz"
     maps, verdicts, used = scored(model, {"scoring": "kernels"}, images, out)
     native = (maps, verdicts)
@@ -132,7 +144,7 @@ def check(runtime, folder, data, method):
         assert used["scoring"] == options["scoring"] and used["device"].startswith(options.get("device", "cpu"))
         right &= compare(title, maps, verdicts, native)
     decision = json.loads((folder / f"{name}.json").read_text())["decision"]
-    runs = networks(folder / f"{name}.onnx")
+    runs, whole = (networks(folder / f"{name}{ending}.onnx") for ending in ("", "-whole"))
     found = {title: ([], []) for title in runs}
     for path in images:
         image = pixels(path)
@@ -140,6 +152,10 @@ def check(runtime, folder, data, method):
         for title, run in runs.items():
             anomaly_map = run(planes).reshape(height, width)
             found[title][0].append(anomaly_map)
+            # Where the network resizes, the pixels are those that npad sees.
+            if image.shape[:2] == size:
+                planes_of_all = image.transpose(2, 0, 1)[None].astype(np.float32)
+                anomaly_map = whole[title](planes_of_all).reshape(size)
             found[title][1].append(verdict(decision, anomaly_map, image.shape))
     for title, (maps, verdicts) in found.items():
         right &= compare(title, np.stack(maps), np.array(verdicts), native)
@@ -198,7 +214,7 @@ def main():
         return
     folder.mkdir(parents=True, exist_ok=True)
     wrong = [f"{data.name} {method}" for data in sets for method in methods if not check(runtime, folder, data, method)]
-    name = f"{sets[0].name}-{methods[0]}"
+    name = f"{sets[0].name}-{methods[0]}-whole"
     programs(folder, name, highest(folder / f"{name}.onnx", pictures(sets[0] / "test")))
     if wrong:
         sys.exit("parity: FAILED for " + ", ".join(wrong))

@@ -34,8 +34,8 @@ namespace Npad
             }
         }
 
-        /// <summary>Loads a model from a file. Of the options, only "device", "device_cache", "threads", "max_calls",
-        /// "call_timeout", the extractor and, on a device other than the CPU, the progress callback are used.</summary>
+        /// <summary>Loads a model from a file. Of the options, only "device", "device_cache", "scoring", "threads",
+        /// "max_calls", "call_timeout", the extractor and, on a device other than the CPU, the progress callback are used.</summary>
         public static Model Load(string path, Options options = null)
         {
             npad_model* model = null;
@@ -137,7 +137,7 @@ namespace Npad
         /// <summary>The identity of the backbone, a name and a checksum.</summary>
         public string Backbone => Read(model => Utf8.Read(NativeMethods.npad_model_backbone(model)));
 
-        /// <summary>The device that the backbone runs on, as the option "device" names it.</summary>
+        /// <summary>The device that the networks run on, as the option "device" names it, for "auto" the one in use.</summary>
         public string Device => Read(model => Utf8.Read(NativeMethods.npad_model_device(model)));
 
         /// <summary>Width of the network's input in pixels; images of any size are resized to it.</summary>

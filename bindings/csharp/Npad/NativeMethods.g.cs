@@ -239,20 +239,28 @@ namespace Npad.Native
         ///  1 x height x width, and "score", the largest value of each map. npad_score() resizes the map to the image and takes the
         ///  largest value then, which may be lower by a few percent; "export_size" makes the network do so itself. It has
         ///  standard operators only. The description has sizes, thresholds and the rule for the decision; the network has the
-        ///  same text in its metadata under "npad". Maps agree with those of npad_score() for images of that size to a
-        ///  thousandth of the score; the network is run once and compared before a file is written.
+        ///  same JSON in its metadata under "npad".
         ///
-        ///  Takes seconds, and several times the memory of the model's file. May run while other threads score.
+        ///  Maps agree with those of npad_score() for images of the network's size to a thousandth of the threshold or the score,
+        ///  whichever is larger. With "export_size" the network rounds some grey values to the next one, which may change a map by
+        ///  up to a hundredth of these. The network is run and compared before a file is written.
+        ///
+        ///  Takes seconds, and several times the memory of the model's file. May run while other threads score, and is one of the
+        ///  calls that "max_calls" counts.
         ///
         ///  @param model    the model
         ///  @param path     the network's file, which must end in ".onnx"; the description is written beside it, with the ending
-        ///                  ".json". Existing files are replaced, each atomically. UTF-8 on Windows, any bytes elsewhere
+        ///                  ".json". Existing files are replaced, once both are written. UTF-8 on Windows, any bytes elsewhere
         ///  @param options  only those whose names start with "export_" are used; null for defaults
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model has no such network: its method is "spade" or a plug-in's, it has a
-        ///          mask or a region of interest, the option "tile" was set, or its backbone is the host's feature extractor or has
-        ///          operators that are not standard; NPAD_STATUS_INVALID_OPTION when it cannot be written as the options say;
-        ///          NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when a file cannot be written
+        ///          mask or a region of interest, the option "tile" was set, its backbone is the host's feature extractor, has
+        ///          operators that are not standard or is written in an opset before 13 or after 22, or the model scores shifted
+        ///          copies with a backbone that takes one image at a time; also when both files are one;
+        ///          NPAD_STATUS_INVALID_OPTION when it cannot be written as the options say;
+        ///          NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when a file cannot be written;
+        ///          NPAD_STATUS_BACKBONE when the network cannot be run or its maps differ by more than that;
+        ///          NPAD_STATUS_TIMED_OUT when "call_timeout" has passed while other calls had their turn
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_export", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_export(npad_model* model, byte* path, npad_options* options, npad_error** error);
@@ -431,9 +439,9 @@ namespace Npad.Native
         ///  - "device_cache" (none): path of a folder in which tensorrt and openvino keep what they build for a network, so that the
         ///    next load is fast; it must exist
         ///  - "scoring" (auto): what scores the features: "kernels", npad's own code on the CPU; "graph", a graph of the whole
-        ///    detector that runs on the device like the backbone; "auto", kernels for the device "cpu" and for models that have no
-        ///    graph, else the graph. Scores of both agree to a thousandth; with the graph, scores of a batch equal those of single images
-        ///    to rounding only
+        ///    detector that runs on the device like the backbone; "auto", kernels for the devices "cpu" and "openvino:CPU" and for
+        ///    models that have no graph, else the graph. Scores of both agree to a thousandth; with the graph, scores of a batch
+        ///    equal those of single images to rounding only
         ///  - "threads" (0): number of worker threads; 0: one per core. Results do not depend on it
         ///  - "max_calls" (0): maximum number of concurrent scoring calls of a model; further calls block. A batch is one call.
         ///    0: one per core

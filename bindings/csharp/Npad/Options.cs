@@ -8,7 +8,7 @@ namespace Npad
     /// Methods that take options copy them.</summary>
     public sealed unsafe class Options : IDisposable
     {
-        /// <summary>Progress callback. Return true to continue, false to cancel the fit. <paramref name="done"/> of
+        /// <summary>Progress callback. Return true to continue, false to cancel the fit or the load. <paramref name="done"/> of
         /// <paramref name="total"/> steps are complete; the total is 0 while it is unknown, see <see
         /// cref="Trainer.Expect"/>. An exception also cancels the call, which rethrows it. The callback must not use the
         /// <see cref="Trainer"/> that calls it, which throws an <see cref="NpadException"/> with the status <see

@@ -58,8 +58,8 @@ class Model:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], options: Options | None = None, **values: Any) -> Model:
-        """Loads a model from a file. Of the options, only device, device_cache, threads, max_calls, call_timeout,
-        extractor and, on a device other than the CPU, progress are used."""
+        """Loads a model from a file. Of the options, only device, device_cache, scoring, threads, max_calls,
+        call_timeout, extractor and, on a device other than the CPU, progress are used."""
         chosen = given(options, values)
         return cls(output("npad_model_load", "npad_model_free", text(path), chosen._handle))
 
@@ -112,7 +112,7 @@ class Model:
 
     @property
     def device(self) -> str:
-        """The device that the backbone runs on, as the option "device" names it."""
+        """The device that the networks run on, as the option "device" names it, for "auto" the one in use."""
         return self._text("npad_model_device")
 
     @property

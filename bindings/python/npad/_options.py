@@ -18,7 +18,7 @@ from ._arrays import Array, Roi, mask_view, rectangle
 from ._library import Handle, call, keep_exception, library, text
 
 Progress = Callable[[str, int, int], bool]
-"""Progress callback: stage, steps done, and steps in all (0 while unknown). Return False to cancel the fit.
+"""Progress callback: stage, steps done, and steps in all (0 while unknown). Return False to cancel the fit or the load.
 
 It must not use the trainer that calls it: the call raises an Error with the status WRONG_STATE.
 """

@@ -8,7 +8,7 @@ use super::check::usable;
 use super::{AUTO, Device};
 use crate::backbone::open::OpenError;
 use crate::backbone::runtime;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Status};
 
 /// What `auto` tries before the CPU, from the best. TensorRT is not among them, since it builds engines for minutes.
 const PREFERRED: [&str; 3] = ["cuda", "directml", "openvino:GPU"];
@@ -51,6 +51,24 @@ impl DeviceChoice {
     }
 }
 
+impl ChosenDevice {
+    /// Opens something on the device. Where `auto` chose it, and it does not take that, it is passed over for the CPU.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub fn open<T>(&mut self, open: impl Fn(&Device) -> Result<T>) -> Result<T> {
+        match open(&self.device) {
+            Err(error) if error.status() == Status::Device && self.requested == DeviceChoice::Auto => {
+                log::warn!("device auto is the CPU now: {error}");
+                let passed_over = std::mem::replace(&mut self.device, Device::CPU);
+                self.passed_over.push((passed_over, error.message().to_owned()));
+                open(&self.device)
+            }
+            result => result,
+        }
+    }
+}
+
 /// The first usable one, or the CPU, and those before it.
 fn first(
     devices: impl Iterator<Item = Device>,
@@ -86,6 +104,21 @@ impl fmt::Display for DeviceChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_auto_chose_is_passed_over_when_it_does_not_take_a_network() {
+        let open = |device: &Device| {
+            if device.is_cpu() { Ok(1) } else { Err(Error::new(Status::Device, "an operator is unknown")) }
+        };
+        for (requested, taken) in [(DeviceChoice::Auto, true), (DeviceChoice::Fixed("cuda".parse().unwrap()), false)] {
+            let device: Device = "cuda".parse().unwrap();
+            let mut chosen = ChosenDevice { requested, device: device.clone(), passed_over: Vec::new() };
+            assert_eq!(chosen.open(open).is_ok(), taken);
+            assert_eq!(chosen.device.is_cpu(), taken);
+            let over = taken.then(|| (device, "an operator is unknown".to_owned()));
+            assert_eq!(chosen.passed_over, over.into_iter().collect::<Vec<_>>());
+        }
+    }
 
     #[test]
     fn the_first_usable_device_is_taken() {

@@ -97,6 +97,11 @@ impl Device {
         self.provider == CPU
     }
 
+    /// Whether it computes on this machine's processor and memory, whoever does.
+    pub fn is_host(&self) -> bool {
+        self.is_cpu() || self.unit == Unit::OpenVino(OPENVINO[0], None)
+    }
+
     /// The same device with a folder for what it builds.
     #[must_use]
     pub fn with_cache(self, folder: Option<PathBuf>) -> Self {

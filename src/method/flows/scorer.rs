@@ -79,7 +79,7 @@ impl Scorer for NetworkScorer {
         let network = Embeddable::read(self.head.bytes().clone()).map_err(refused)?;
         network.check_opset(writer.opset()).map_err(refused)?;
         let inputs = self.layout.write(writer, features);
-        let mut network = writer.embed(network, "method");
+        let mut network = writer.embed(network);
         let outputs = writer.call(&mut network, &inputs, None);
         // As in a run of the network alone.
         let most = writer.constant(&[1], &[MOST]);

@@ -69,9 +69,7 @@ impl Centroids {
         let (whitening, points) = (self.whitening(), self.points().rows());
         let vectors = vectors(writer, cells, points.ncols());
         let white = whitening.write(writer, &vectors);
-        let squares = writer.squared_distances(&white, as_slice(points), points.ncols());
-        let [least, _] = writer.smallest(&squares);
-        let distances = writer.apply("Sqrt", &[&least]);
+        let [distances, _] = writer.nearest(&white, as_slice(points), points.ncols());
         writer.reshaped(&distances, &[-1, positions as i64])
     }
 }

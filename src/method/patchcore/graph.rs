@@ -16,9 +16,7 @@ impl PatchCoreScorer {
         let patches = vectors(writer, &patches, channels);
         let patches = self.scaling.write(writer, &patches);
         let bank = as_slice(self.bank.rows());
-        let squares = writer.squared_distances(&patches, bank, channels);
-        let [least, _] = writer.smallest(&squares);
-        let distances = writer.apply("Sqrt", &[&least]);
+        let [distances, _] = writer.nearest(&patches, bank, channels);
         let distances = writer.reshaped(&distances, &[-1, positions]);
         let map = writer.reshaped(&distances, &[-1, 1, rows as i64, cols as i64]);
 
@@ -45,8 +43,7 @@ impl PatchCoreScorer {
             return distance.clone();
         }
         let bank = as_slice(self.bank.rows());
-        let squares = writer.squared_distances(patch, bank, channels);
-        let [_, matched] = writer.smallest(&squares);
+        let [_, matched] = writer.nearest(patch, bank, channels);
         let neighbours = (0..self.bank.count()).flat_map(|m| around(&self.bank, m, count)).map(|i| i as i64);
         let neighbours = writer.integers_of(&[self.bank.count(), count], neighbours);
         let matched = writer.reshaped(&matched, &[-1]);

@@ -4,6 +4,8 @@ use std::fs::{File, OpenOptions, Permissions};
 use std::io::{Error, ErrorKind, Result, Write};
 use std::path::{Path, PathBuf};
 
+use tempfile::NamedTempFile;
+
 /// Writes `bytes` to the file at `path`, which holds either its old or all of its new contents at any time. The bytes are
 /// written to a temporary file beside it, flushed to disk and renamed. Symbolic links are followed, an old file's
 /// permissions stay, and devices and pipes are written directly.
@@ -11,16 +13,37 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// Those of the file system. The old file, if there is one, is unchanged then, and nothing else is left behind.
 pub fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    check_target(path)?;
-    if std::fs::metadata(path).is_ok_and(|old| !old.is_file()) {
-        return OpenOptions::new().write(true).open(path)?.write_all(bytes);
+    write_files(&[(path, bytes)]).map_err(|(_, error)| error)
+}
+
+/// As [`write_file`] for files that belong together: all are on the disk before the first one takes its place.
+///
+/// # Errors
+/// Those of the file system, and the path of the file. All old files are unchanged then, unless the failure was that of putting one
+/// in its place.
+pub fn write_files(files: &[(&Path, &[u8])]) -> std::result::Result<(), (PathBuf, Error)> {
+    let mut staged: Vec<(NamedTempFile, PathBuf)> = Vec::new();
+    for (path, bytes) in files {
+        let stage = || {
+            check_target(path)?;
+            if std::fs::metadata(path).is_ok_and(|old| !old.is_file()) {
+                OpenOptions::new().write(true).open(path)?.write_all(bytes)?;
+                return Ok(None);
+            }
+            let path = followed(path)?;
+            Ok(Some((stage(&path, bytes, File::sync_all)?, path)))
+        };
+        staged.extend(stage().map_err(|error| ((*path).to_owned(), error))?);
     }
-    let path = followed(path)?;
-    replace(&path, bytes, File::sync_all)?;
-    // The rename itself reaches the disk with its folder.
-    #[cfg(unix)]
-    if let Ok(folder) = File::open(folder_of(&path)) {
-        let _ = folder.sync_all();
+    for (file, path) in staged {
+        if let Err(error) = file.persist(&path) {
+            return Err((path, error.error));
+        }
+        // The rename itself reaches the disk with its folder.
+        #[cfg(unix)]
+        if let Ok(folder) = File::open(folder_of(&path)) {
+            let _ = folder.sync_all();
+        }
     }
     Ok(())
 }
@@ -46,10 +69,12 @@ pub fn check_target(path: &Path) -> Result<()> {
 /// # Errors
 /// As [`write_file`].
 pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    replace(path, bytes, |_| Ok(()))
+    stage(path, bytes, |_| Ok(()))?.persist(path).map_err(|error| error.error)?;
+    Ok(())
 }
 
-fn replace(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) -> Result<()> {
+/// Writes what shall be at `path` to a temporary file beside it.
+fn stage(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) -> Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".npad-").suffix(".tmp");
     #[cfg(unix)]
@@ -69,8 +94,12 @@ fn replace(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) 
         file.as_file().set_permissions(permissions)?;
     }
     finish(file.as_file())?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    Ok(file)
+}
+
+/// Whether two paths lead to one file, which need not exist.
+pub fn are_one(a: &Path, b: &Path) -> bool {
+    matches!((followed(a), followed(b)), (Ok(a), Ok(b)) if a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b))
 }
 
 /// Those of the file at `path`, if there is one.
@@ -136,6 +165,14 @@ mod tests {
         assert_eq!(std::fs::read(at("later")).unwrap(), b"new");
         symlink("loop", at("loop")).unwrap();
         assert!(write_file(&at("loop"), b"new").is_err() && at("loop").is_symlink());
+
+        let pair = |second: &Path| write_files(&[(&at("first"), b"new"), (second, b"new")]).map_err(|(path, _)| path);
+        assert_eq!(pair(&at("none/file")), Err(at("none/file")));
+        assert_eq!(pair(Path::new("/dev/full")), Err("/dev/full".into()));
+        assert!(!at("first").exists(), "files that belong together are written together");
+        assert_eq!(pair(&at("file")), Ok(()));
+        assert!(are_one(&at("link"), &at("file")) && are_one(&at("dangling"), &at("later")));
+        assert!(!are_one(&at("link"), &at("first")) && !are_one(&at("none"), &at("other")));
 
         replace_file(&at("link"), b"picture").unwrap();
         assert!(!at("link").is_symlink() && std::fs::read(at("file")).unwrap() == b"new");

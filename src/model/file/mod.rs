@@ -12,11 +12,12 @@ use std::thread::Builder;
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-pub(super) use self::atomic::check_target;
+pub(super) use self::atomic::{are_one, check_target, write_files};
 pub use self::atomic::{replace_file, write_file};
 
 use self::container::Container;
 use super::defects::MOST;
+use super::device::announce;
 use super::image_ids::ImageIds;
 use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
@@ -222,10 +223,11 @@ impl Model {
             (Some(bytes), Some(normalisation)) => BackboneSpec::Onnx { bytes: bytes.into(), normalisation },
             _ => return Err(invalid("its backbone is incomplete")),
         };
-        let device = options.choose_device()?;
+        let mut device = options.choose_device()?;
+        announce(&device.device, &options.progress)?;
+        let backbone = device.open(|device| spec.open(device, Threads::resolve(options.threads)))?;
         let environment = options.environment(&device.device);
         let scorer = scales::load(method, &parameters, state, &environment, factors.factors().len())?;
-        let backbone = spec.open(&device.device, Threads::resolve(options.threads))?;
         if backbone.identity() != metadata.backbone {
             return Err(missing(format!(
                 "the model was fitted with the backbone {}, but this npad has {}: fit again, or use the npad version \

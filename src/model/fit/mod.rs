@@ -25,7 +25,7 @@ use crate::method::{FitOutcome, Fitter, GridScore, HalfMap, Parameters, Sample, 
 use crate::model::combiner::Combiner;
 use crate::model::decision::Calibration;
 use crate::model::defects::{DefectImages, KnownDefects};
-use crate::model::device::prepare_backbone;
+use crate::model::device::{Reference, announce, prepare_backbone};
 use crate::model::extraction::{Pipeline, Target};
 use crate::model::graph::Scoring;
 use crate::model::image_ids::ImageIds;
@@ -105,7 +105,10 @@ impl Fit {
             }
             None => {
                 let input = first.insert(self.config.input(image, &*self.backbone, &self.threads)?);
-                prepare_backbone(&*self.backbone, input.size, &self.device.device, &self.progress)?;
+                let (device, FitConfig { tile, scales, .. }) = (&self.device.device, &self.config);
+                announce(device, &self.progress)?;
+                let reference = Reference { spec: &self.spec, tile: *tile, scales, threads: &self.threads };
+                prepare_backbone(&*self.backbone, &reference, input.size, device, &self.progress)?;
                 input
             }
         };

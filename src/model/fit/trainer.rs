@@ -43,8 +43,9 @@ impl Trainer {
         let spec = options.spec()?;
         let threads = Threads::shared(options.threads)?;
         threads.start()?;
-        let device = options.choose_device()?;
-        let backbone = Tiled::over(spec.open(&device.device, Threads::resolve(options.threads))?, options.tile);
+        let mut device = options.choose_device()?;
+        let backbone = device.open(|device| spec.open(device, Threads::resolve(options.threads)))?;
+        let backbone = Tiled::over(backbone, options.tile);
         let backbone = MultiScale::over(backbone, &options.scales, &threads);
         let parameters = options.parameters();
         let method = options.method();

@@ -76,8 +76,8 @@ const OPTIONS: &[Parameter] = &[
         default: "auto",
         kind: Kind::Choice(Scoring::NAMES),
         help: "what scores the features: npad's own kernels on the CPU, or a graph of the whole detector that runs on the device like \
-               the backbone, so that only its result leaves the device. 'auto': kernels for the device cpu and for models that \
-               have no graph, else the graph",
+               the backbone, so that only its result leaves the device. 'auto': kernels for the devices cpu and openvino:CPU and \
+               for models that have no graph, else the graph",
     },
     Parameter {
         name: "threads",
