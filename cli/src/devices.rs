@@ -26,16 +26,12 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if choice == DeviceChoice::Auto && checked.is_ok() {
         return print_auto(arguments.json);
     }
-    let device = choice.to_string();
-    match checked {
-        Ok(()) => print(arguments.json, &DeviceReport { device, cause: None, remedy: None }),
-        Err(error) => {
-            if arguments.json {
-                print_line(&json!({ "device": device, "usable": false, "cause": error.message() }).to_string())?;
-            }
-            Err(error)
-        }
+    if let DeviceChoice::Fixed(device) = &choice
+        && (arguments.json || checked.is_ok())
+    {
+        print(arguments.json, &DeviceReport::of(device))?;
     }
+    checked
 }
 
 fn print_auto(as_json: bool) -> Result<()> {

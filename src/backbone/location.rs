@@ -52,6 +52,18 @@ pub fn loaded_elsewhere(name: &str, beside: &Path) -> Option<PathBuf> {
     mapped(|_, file| file.file_name().is_some_and(|of| of == name) && !own.iter().any(|own| own == file))
 }
 
+/// Whether the process has loaded a file of this name.
+#[cfg(target_os = "linux")]
+pub fn is_mapped(name: &str) -> bool {
+    mapped(|_, file| file.file_name().is_some_and(|of| of == name)).is_some()
+}
+
+/// Not known on this system.
+#[cfg(not(target_os = "linux"))]
+pub fn is_mapped(_: &str) -> bool {
+    false
+}
+
 /// Not known on this system.
 #[cfg(not(target_os = "linux"))]
 pub fn loaded_elsewhere(_: &str, _: &Path) -> Option<PathBuf> {

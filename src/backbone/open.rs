@@ -60,11 +60,13 @@ pub fn open(
         return Err(OpenError::Device(format!("ONNX Runtime {version} ({file}) has no {wanted}, but only {known}")));
     }
     if let Some(other) = runtime::foreign_providers() {
-        return Err(OpenError::Device(format!(
-            "the process has also loaded {}, of another ONNX Runtime, and the system would give its provider that instead of \
-             its own. Let both use the same ONNX Runtime",
+        let message = format!(
+            "device '{device}' cannot be used: the process has loaded {} of another ONNX Runtime first, and the system would give \
+             the provider that instead of its own. What to do: let both use the same ONNX Runtime (NPAD_ONNXRUNTIME); device 'cpu' \
+             always works",
             other.display()
-        )));
+        );
+        return Err(OpenError::Other(Error::new(Status::Device, message)));
     }
     let cache = device.cache().map(|folder| own_folder(folder.to_owned(), bytes)).transpose();
     let cache = cache.map_err(OpenError::Other)?;
@@ -82,11 +84,18 @@ pub fn open(
             .commit_from_memory(bytes)
             .map_err(|e| e.to_string())
     });
+    runtime::note_providers();
     let session = opened.map_err(|cause| match failed(&cause) {
+        _ if cause.contains(FALLBACK) && said.iter().all(|said| said.contains(FALLBACK)) => {
+            let message = format!(
+                "device '{device}' cannot run {what}: it does not take all operators of the network, and the CPU would run the others \
+                 without a word. What to do: use the device 'cpu', or a network of other operators or of 32-bit floats"
+            );
+            OpenError::Other(Error::new(Status::Device, message))
+        }
         OpenError::Other(error) if error.status() == Status::OutOfMemory => OpenError::Other(error),
         _ => OpenError::Device(with_words(&cause, &said)),
     })?;
-    runtime::note_providers();
     let turn = provider.one_at_a_time.then(Arc::default);
     Ok(SharedSession { session: Arc::new(session), turn })
 }
@@ -100,16 +109,15 @@ fn own_folder(cache: PathBuf, bytes: &[u8]) -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// What ONNX Runtime says of a network that its provider does not take whole.
+const FALLBACK: &str = "fallback to CPU EP";
+
 /// The cause with what ONNX Runtime has said besides, without the places in its source.
 fn with_words(cause: &str, said: &[String]) -> String {
-    let mut words = if cause.contains("fallback to CPU EP") {
-        "the device does not take all operators of the network, and the CPU would run the others".to_owned()
-    } else {
-        tidy(cause)
-    };
+    let mut words = if cause.contains(FALLBACK) { String::new() } else { tidy(cause) };
     for said in said.iter().map(|said| tidy(said)) {
-        if !words.contains(&said) && !said.contains("fallback to CPU EP") {
-            words = format!("{words}; {said}");
+        if !words.contains(&said) && !said.contains(FALLBACK) {
+            words = if words.is_empty() { said } else { format!("{words}; {said}") };
         }
     }
     words
@@ -156,6 +164,9 @@ mod tests {
         let expected = "Failed to load provider OpenVINO; [OpenVINO] Device GPU is not available";
         assert_eq!(with_words("Failed to load provider OpenVINO", &said), expected);
         let fallback = "graph nodes that are assigned to the default CPU EP, but fallback to CPU EP has been disabled";
-        assert!(with_words(fallback, &[fallback.to_owned()]).ends_with("the CPU would run the others"));
+        assert_eq!(
+            with_words(fallback, &[fallback.to_owned(), said[0].clone()]),
+            "[OpenVINO] Device GPU is not available"
+        );
     }
 }

@@ -17,7 +17,7 @@ use ort::environment::Environment;
 use ort::logging::LogLevel;
 
 use super::library_file;
-use super::location::{loaded_elsewhere, module_file, own_directories, stay_loaded};
+use super::location::{is_mapped, loaded_elsewhere, module_file, own_directories, stay_loaded};
 use crate::error::{Error, Result, Status, with_causes};
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
@@ -97,13 +97,15 @@ pub(super) fn foreign_providers() -> Option<PathBuf> {
     if OWN_PROVIDERS.load(Ordering::Relaxed) {
         return None;
     }
-    loaded_elsewhere("libonnxruntime_providers_shared.so", &file)
+    loaded_elsewhere(SHARED_PROVIDERS, &file)
 }
 
-/// Remembers that a provider was loaded, and so the library that its like share, before one of another ONNX Runtime.
+/// Remembers, after an attempt to load a provider, that the library that its like share was loaded before that of another ONNX Runtime.
 pub(super) fn note_providers() {
-    OWN_PROVIDERS.store(true, Ordering::Relaxed);
+    OWN_PROVIDERS.fetch_or(is_mapped(SHARED_PROVIDERS), Ordering::Relaxed);
 }
+
+const SHARED_PROVIDERS: &str = "libonnxruntime_providers_shared.so";
 
 static OWN_PROVIDERS: AtomicBool = AtomicBool::new(false);
 

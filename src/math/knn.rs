@@ -11,7 +11,7 @@ use super::rows::as_slice;
 use super::vector::squared_distance;
 use crate::error::Result;
 use crate::exec::Threads;
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_copy, try_vec};
 
 /// The points to search.
 #[derive(Debug, Clone)]
@@ -26,7 +26,13 @@ impl Points {
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
     pub fn new(rows: Array2<f32>) -> Result<Self> {
-        let panels = Panels::from_rows(as_slice(rows.view()), rows.ncols())?;
+        // Relative to their mean, since products of values far from zero would leave little of the distances.
+        let mean: Vec<f32> = rows.columns().into_iter().map(|column| mean(column.iter().copied())).collect();
+        let mut relative = try_copy(as_slice(rows.view()))?;
+        for row in relative.chunks_exact_mut(mean.len().max(1)) {
+            row.iter_mut().zip(&mean).for_each(|(value, mean)| *value -= mean);
+        }
+        let panels = Panels::from_rows(&relative, rows.ncols())?.around(&mean);
         Ok(Self { rows, panels })
     }
 
@@ -54,6 +60,11 @@ impl Points {
             *distance = squared_distance(x, self.row(*index as usize));
         }
     }
+}
+
+fn mean(values: impl ExactSizeIterator<Item = f32>) -> f32 {
+    let count = values.len().max(1) as f64;
+    (values.map(f64::from).sum::<f64>() / count) as f32
 }
 
 /// Greedy k-centre: starts with the first point and repeatedly adds the point that is farthest from all chosen ones, up
@@ -123,12 +134,17 @@ mod tests {
 
     #[test]
     fn close_points_far_from_zero_keep_their_distance() {
-        let rows = Array2::from_shape_fn((40, 20), |(i, j)| 300.0 + (i * 20 + j) as f32 / 64.0);
-        let x: Vec<f32> = rows.row(7).iter().map(|value| value + 1.0 / 1024.0).collect();
-        let (mut index, mut distance) = ([0; 2], [1.0; 2]);
-        let of = |row: usize| rows.row(row).to_vec();
-        Points::new(rows.clone()).unwrap().nearest(&[x, of(39)].concat(), &mut index, &mut distance);
-        assert_eq!((index, distance), ([7, 39], [20.0 / f32::powi(1024.0, 2), 0.0]));
+        for offset in [0.0, 100.0, 1000.0] {
+            let mut random = Random::new(1);
+            let rows = Array2::from_shape_simple_fn((70, 20), || offset + random.below(1024) as f32 / 1024.0);
+            let near = rows.mapv(|value| value + 1.0 / 1024.0);
+            let all = [as_slice(rows.view()), as_slice(near.view())].concat();
+            let (mut index, mut distance) = ([0; 140], [1.0; 140]);
+            Points::new(rows.clone()).unwrap().nearest(&all, &mut index, &mut distance);
+            assert!((0..140).all(|at| index[at] as usize == at % 70), "{offset}: {index:?}");
+            let expected = |at: usize| if at < 70 { 0.0 } else { 20.0 / 1024.0f32.powi(2) };
+            assert!((0..140).all(|at| distance[at] == expected(at)), "{offset}: {distance:?}");
+        }
     }
 
     #[test]

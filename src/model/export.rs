@@ -2,17 +2,21 @@
 //! belongs before and after it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use prost::bytes::Bytes;
 use serde_json::json;
 
 use super::file::{are_one, check_target, write_files};
 use super::graph::DetectorGraph;
+use super::graph::Scoring;
+use super::image_ids::ImageIds;
 use super::probe::{DEVICE_TOLERANCE, largest_difference, probes};
-use super::{Metadata, Model, Options};
+use super::{Core, Metadata, Model, Options};
 use crate::backbone::run_network;
 use crate::error::{Error, Result, Status};
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_copy, try_vec};
+use crate::exec::scratch::Pool;
 use crate::image::{ImageView, PixelFormat};
 use crate::math::axis::Axis;
 use crate::method::GridGraph;
@@ -26,6 +30,8 @@ pub(super) const OPSETS: std::ops::RangeInclusive<i64> = 13..=22;
 pub(super) const MAX_BATCH: usize = 1024;
 /// Largest number of images that the check of an exported network runs.
 const MOST_CHECKED: usize = 4;
+/// What to do where a network takes one image at a time.
+const ONE: &str = "set export_batch to 1";
 /// Pixels of images of which it runs two.
 const MOST_SEVERAL: usize = 1 << 20;
 
@@ -70,7 +76,7 @@ impl Model {
             (Some(count), BATCH) => count,
             (Some(count), _) => {
                 let message = format!(
-                    "export_batch is '{count}', but the backbone or the method of this model takes one image at a time: set it to 1"
+                    "export_batch is '{count}', but the backbone or the method of this model takes one image at a time: {ONE}"
                 );
                 return Err(Error::new(Status::InvalidOption, message));
             }
@@ -216,13 +222,10 @@ impl Model {
         // A free number is tried with two, unless they are large.
         let several = images == BATCH && size.height * size.width <= MOST_SEVERAL;
         let count = if several { 2 } else { images.max(1) };
-        for probe in probes(&self.core.mean, self.metadata.input)? {
-            self.check_export_on(&self.image_of(&probe), network, count, size).map_err(|error| {
-                let hint = if several { "; if it takes one image at a time, set export_batch to 1" } else { "" };
-                Error::new(error.status(), format!("{}{hint}", error.message()))
-            })?;
-        }
-        Ok(())
+        let reference = self.scored_by_kernels()?;
+        probes(&self.core.mean, self.metadata.input)?
+            .iter()
+            .try_for_each(|probe| reference.check_export_on(&self.image_of(probe), network, count, size))
     }
 
     /// The same, on one image of the network's input size, as often as `count`.
@@ -242,7 +245,14 @@ impl Model {
         for image in input.chunks_exact_mut(3 * area) {
             image.iter_mut().enumerate().for_each(|(i, v)| *v = f32::from(pixels[i % area * 3 + i / area]));
         }
-        let outputs = run_network(network, self.core.threads.count(), [count, 3, height, width], &input)?;
+        let outputs = run_network(network, self.core.threads.count(), [count, 3, height, width], &input);
+        let outputs = outputs.map_err(|error| match count {
+            1 => error,
+            _ => Error::new(
+                error.status(),
+                format!("{}. If the backbone takes one image at a time, {ONE}", error.message()),
+            ),
+        })?;
         let [maps, scores] = &outputs[..] else { return Err(Error::new(Status::Internal, "an export without a map")) };
         if maps.len() != count * area || scores.len() != count {
             return Err(Error::new(Status::Internal, "an export with maps or scores of other images"));
@@ -263,6 +273,29 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// The same model, scored by the library's kernels.
+    fn scored_by_kernels(&self) -> Result<Self> {
+        let core = &*self.core;
+        let core = Core {
+            backbone: core.backbone.clone(),
+            spec: core.spec.clone(),
+            scorer: core.scorer.clone(),
+            network: None,
+            scoring: Scoring::Kernels,
+            shifts: core.shifts.clone(),
+            threads: core.threads.clone(),
+            roi: None,
+            mean: try_copy(&core.mean)?,
+            learnt: ImageIds::default(),
+            contexts: Pool::default(),
+            calls: core.calls.clone(),
+            wait: core.wait,
+            device: core.device.clone(),
+        };
+        let good_scores = try_copy(&self.good_scores)?;
+        Ok(Self { metadata: self.metadata.clone(), good_scores, core: Arc::new(core) })
     }
 
     /// How much maps may differ, and what helps where they differ more.
@@ -295,7 +328,8 @@ fn description(metadata: &Metadata, opset: i64, images: usize, size: InputSize) 
             "layout": "images, channels (red, green, blue), rows, columns; a grey image has three equal channels",
             "range": [0, 255],
             "resize": "to this height and width with a triangle filter that is widened where the image is reduced \
-                       (Pillow: Image.BILINEAR), rounded to whole values for images of 8 bits",
+                       (as Pillow's Image.BILINEAR), along the rows first; images of 8 bits are rounded to whole values after \
+                       each pass",
         },
         "outputs": {
             "map": {

@@ -164,7 +164,7 @@ pub struct Model {
 struct Core {
     backbone: Arc<dyn FeatureExtractor>,
     spec: BackboneSpec,
-    scorer: Box<dyn Scorer>,
+    scorer: Arc<dyn Scorer>,
     /// The backbone and the scorer as one network, where images are scored with it.
     network: Option<Arc<dyn FeatureExtractor>>,
     /// How the network was chosen.

@@ -81,7 +81,11 @@ impl Embeddable {
     /// # Errors
     /// What the network has that cannot be embedded.
     pub fn read(bytes: Bytes) -> Result<Self, String> {
-        let model = Model::decode(bytes).map_err(|_| "is no ONNX file".to_owned())?;
+        let model = Model::decode(bytes).map_err(|what| {
+            format!(
+                "cannot be read ({what}): it is no ONNX file, or has numbers that are not packed; write it again with Python's onnx"
+            )
+        })?;
         let Some(graph) = model.graph else { return Err("has no graph".to_owned()) };
         if !model.functions.is_empty() || !graph.sparse_initializer.is_empty() {
             return Err("has functions or sparse constants".to_owned());
@@ -139,7 +143,10 @@ impl Embeddable {
         }
         let lasting = |node: &&Node| {
             let operator = &*node.op_type;
-            let set = |attribute: &Attribute| attribute.i != Some(0) && NEWER.contains(&(operator, &attribute.name));
+            // 0 is what is meant without them, but for an end.
+            let set = |attribute: &Attribute| {
+                (attribute.i != Some(0) || attribute.name == "end") && NEWER.contains(&(operator, &attribute.name))
+            };
             let known = self.opset >= 11 && LASTING.contains(&operator)
                 || self.opset >= 13 && LASTING_SINCE_13.contains(&operator);
             known && !node.attribute.iter().any(set)
@@ -328,7 +335,8 @@ mod tests {
         let product = writer.apply("Mul", &[&image, &factors]);
         writer.output(&product, &[1, 1, 1, 2]);
         let tensor = &mut writer.graph.initializer[0];
-        tensor.float_data = std::mem::take(&mut tensor.raw_data);
+        let mut values = std::mem::take(&mut tensor.raw_data);
+        tensor.float_data = vec![values.split_to(4), values];
         let network = Embeddable::read(writer.finish("typed").unwrap()).unwrap();
         let mut writer = Writer::new(17);
         let image = writer.input(&[1, 1, 1, 2]);

@@ -189,17 +189,18 @@ pub struct Tensor {
     pub dims: Vec<i64>,
     #[prost(enumeration = "ElementType", tag = "2")]
     pub data_type: i32,
-    /// Values that are not in `raw_data`, each in the field of its type: lists of numbers, which are passed on as they are.
-    #[prost(bytes = "bytes", tag = "4")]
-    pub float_data: Bytes,
-    #[prost(bytes = "bytes", tag = "5")]
-    pub int32_data: Bytes,
-    #[prost(bytes = "bytes", tag = "7")]
-    pub int64_data: Bytes,
-    #[prost(bytes = "bytes", tag = "10")]
-    pub double_data: Bytes,
-    #[prost(bytes = "bytes", tag = "11")]
-    pub uint64_data: Bytes,
+    /// Values that are not in `raw_data`, each in the field of its type: lists of numbers, in one piece or several, which are passed on
+    /// as they are.
+    #[prost(bytes = "bytes", repeated, tag = "4")]
+    pub float_data: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub int32_data: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "7")]
+    pub int64_data: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "10")]
+    pub double_data: Vec<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "11")]
+    pub uint64_data: Vec<Bytes>,
     #[prost(string, tag = "8")]
     pub name: String,
     /// Little-endian.

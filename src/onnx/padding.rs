@@ -32,10 +32,21 @@ pub fn explicit(graph: &Graph, input: &str, size: (usize, usize)) -> Result<Vec<
     let mut nodes = graph.node.clone();
     for node in &mut nodes {
         let first = node.input.first().and_then(|name| sizes.get(name)).copied();
+        let slides = matches!(&*node.op_type, "Conv" | "MaxPool" | "AveragePool");
+        let automatic = |attribute: &Attribute| {
+            attribute.name == "auto_pad" && attribute.s.as_deref().is_some_and(|word| word.starts_with(b"SAME"))
+        };
+        if !slides && node.attribute.iter().any(automatic) {
+            return Err(format!("has auto_pad in the operator {}, which {OTHERWISE}", node.op_type));
+        }
         let result = match &*node.op_type {
             "Conv" | "MaxPool" | "AveragePool" => {
-                if Window::of(graph, node).is_some_and(|window| window.crops()) {
-                    return Err(CROPS.to_owned());
+                if Window::of(graph, node).is_some_and(|window| window.crops(first)) {
+                    return Err(format!(
+                        "has auto_pad in the operator {} with strides larger than its window: ONNX Runtime leaves out the first \
+                         pixels there, and {OTHERWISE}",
+                        node.op_type
+                    ));
                 }
                 first.and_then(|size| slide(graph, node, size))
             }
@@ -73,9 +84,8 @@ fn broadcast(a: (usize, usize), b: (usize, usize)) -> Option<(usize, usize)> {
     Some((side(a.0, b.0)?, side(a.1, b.1)?))
 }
 
-/// Why a network is refused.
-const CROPS: &str = "has a convolution or pooling with auto_pad whose strides are larger than its window by two or more: ONNX Runtime \
-                     leaves out the first pixels there, other programs do not; write its padding in numbers (pads)";
+/// Why a network is refused, and what helps.
+const OTHERWISE: &str = "other programs pad otherwise; write its padding in numbers (pads)";
 
 /// How an operator slides over rows and columns.
 struct Window {
@@ -110,10 +120,23 @@ impl Window {
         Some(Self { covered, strides, padding })
     }
 
-    /// Whether automatic padding may be less than none in ONNX Runtime, and before the first pixel.
-    fn crops(&self) -> bool {
-        let larger = self.strides.iter().zip(self.covered).any(|(stride, covered)| *stride >= covered + 2);
-        larger && matches!(&self.padding[..], b"SAME_UPPER" | b"SAME_LOWER")
+    /// The automatic padding before and after an axis: less than none where the window leaves out pixels.
+    fn automatic(&self, axis: usize, length: usize) -> (isize, isize) {
+        let (stride, covered) = (self.strides[axis], self.covered[axis]);
+        let total = (length.div_ceil(stride).saturating_sub(1) * stride + covered) as isize - length as isize;
+        let before = if self.padding == b"SAME_LOWER" { (total + 1) / 2 } else { total / 2 };
+        (before, total - before)
+    }
+
+    /// Whether automatic padding leaves out the first pixels of an image of a size, or, where the size is not known, of any.
+    fn crops(&self, size: Option<(usize, usize)>) -> bool {
+        if !self.padding.starts_with(b"SAME") {
+            return false;
+        }
+        [0, 1].into_iter().any(|axis| match size {
+            Some((rows, cols)) => self.automatic(axis, [rows, cols][axis]).0 < 0,
+            None => self.strides[axis] >= self.covered[axis] + 2,
+        })
     }
 }
 
@@ -123,7 +146,8 @@ fn slide(graph: &Graph, node: &mut Node, (rows, cols): (usize, usize)) -> Option
     if find("ceil_mode").is_some_and(|attribute| attribute.i != Some(0)) {
         return None;
     }
-    let Window { covered, strides, padding } = Window::of(graph, node)?;
+    let window = Window::of(graph, node)?;
+    let Window { covered, strides, padding } = &window;
     let given: Vec<usize> = match find("pads") {
         None => vec![0; 4],
         Some(pads) => pads.ints.iter().map(|n| usize::try_from(*n).ok()).collect::<Option<_>>()?,
@@ -136,10 +160,10 @@ fn slide(graph: &Graph, node: &mut Node, (rows, cols): (usize, usize)) -> Option
     for (axis, length) in [rows, cols].into_iter().enumerate() {
         let covered = covered[axis];
         let (before, after) = match &padding[..] {
+            // What is left out at the end is so without padding.
             b"SAME_UPPER" | b"SAME_LOWER" => {
-                let total = ((length.div_ceil(strides[axis]) - 1) * strides[axis] + covered).saturating_sub(length);
-                let (less, more) = (total / 2, total.div_ceil(2));
-                if padding == b"SAME_UPPER" { (less, more) } else { (more, less) }
+                let (before, after) = window.automatic(axis, length);
+                (before.max(0) as usize, after.max(0) as usize)
             }
             b"VALID" => (0, 0),
             _ => (given[axis], given[axis + 2]),
@@ -247,16 +271,24 @@ mod tests {
     /// With a convolution over single pixels at a distance of four, ONNX Runtime begins at the second one.
     #[test]
     fn padding_below_zero_is_refused() {
-        let of = |side: i64, stride: i64| {
+        let of = |kind: &str, side: i64, stride: i64| {
             let weights = Tensor { name: "weights".to_owned(), dims: vec![8, 3, side, side], ..Tensor::default() };
-            let attributes = vec![word("auto_pad", "SAME_UPPER"), ints("strides", &[1, stride])];
+            let attributes = vec![word("auto_pad", kind), ints("strides", &[1, stride])];
             let node = vec![convolution("image", "a", attributes)];
             explicit(&Graph { node, initializer: vec![weights], ..Graph::default() }, "image", (9, 10))
         };
-        for (side, stride, taken) in [(1, 1, true), (1, 2, true), (3, 4, true), (1, 3, false), (3, 8, false)] {
-            assert_eq!(of(side, stride).is_ok(), taken, "{side} {stride}");
+        for (side, stride, taken) in
+            [(1, 1, true), (1, 2, true), (3, 4, true), (1, 4, true), (3, 8, true), (1, 6, false)]
+        {
+            assert_eq!(of("SAME_UPPER", side, stride).is_ok(), taken, "{side} {stride}");
         }
-        assert_eq!(pads(&of(1, 2).unwrap()[0]), Some(&[0; 4][..]));
+        // Two pixels less: one at each end, or both at the end.
+        assert_eq!([of("SAME_UPPER", 1, 7).is_ok(), of("SAME_LOWER", 1, 7).is_ok()], [false, true]);
+        assert_eq!(pads(&of("SAME_UPPER", 1, 2).unwrap()[0]), Some(&[0; 4][..]));
+        let mut transposed = convolution("image", "a", vec![word("auto_pad", "SAME_LOWER")]);
+        transposed.op_type = "ConvTranspose".to_owned();
+        let graph = Graph { node: vec![transposed], ..Graph::default() };
+        assert!(explicit(&graph, "image", (8, 8)).unwrap_err().contains("ConvTranspose"));
     }
 
     #[test]

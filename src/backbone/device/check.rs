@@ -30,12 +30,16 @@ pub struct DeviceReport {
 /// [`Status::Runtime`](crate::error::Status::Runtime) without ONNX Runtime.
 pub fn device_reports() -> Result<Vec<DeviceReport>> {
     runtime::environment()?;
-    let report = |device: Device| {
-        let cause = usable(&device).err().map(OpenError::into_cause);
+    Ok(Device::all().map(|device| DeviceReport::of(&device)).collect())
+}
+
+impl DeviceReport {
+    /// That of a device, with the ONNX Runtime that is loaded or found.
+    pub fn of(device: &Device) -> Self {
+        let cause = usable(device).err().map(OpenError::into_cause);
         let remedy = cause.is_some().then(|| device.provider().remedy).filter(|remedy| !remedy.is_empty());
-        DeviceReport { device: device.to_string(), cause, remedy }
-    };
-    Ok(Device::all().map(report).collect())
+        Self { device: device.to_string(), cause, remedy }
+    }
 }
 
 /// Checks that a fit or a load can use a device, by running a tiny network on it.

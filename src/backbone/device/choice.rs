@@ -56,13 +56,14 @@ impl ChosenDevice {
     ///
     /// # Errors
     /// Those of `open`.
-    pub fn open<T>(&mut self, open: impl Fn(&Device) -> Result<T>) -> Result<T> {
-        match open(&self.device) {
-            Err(error) if error.status() == Status::Device && self.requested == DeviceChoice::Auto => {
+    pub fn open<T>(&mut self, open: impl Fn(&Self) -> Result<T>) -> Result<T> {
+        let may_change = self.requested == DeviceChoice::Auto && !self.device.is_cpu();
+        match open(self) {
+            Err(error) if error.status() == Status::Device && may_change => {
                 log::warn!("device auto is the CPU now: {error}");
                 let passed_over = std::mem::replace(&mut self.device, Device::CPU);
                 self.passed_over.push((passed_over, error.message().to_owned()));
-                open(&self.device)
+                open(self)
             }
             result => result,
         }
@@ -107,8 +108,8 @@ mod tests {
 
     #[test]
     fn what_auto_chose_is_passed_over_when_it_does_not_take_a_network() {
-        let open = |device: &Device| {
-            if device.is_cpu() { Ok(1) } else { Err(Error::new(Status::Device, "an operator is unknown")) }
+        let open = |chosen: &ChosenDevice| {
+            if chosen.device.is_cpu() { Ok(1) } else { Err(Error::new(Status::Device, "an operator is unknown")) }
         };
         for (requested, taken) in [(DeviceChoice::Auto, true), (DeviceChoice::Fixed("cuda".parse().unwrap()), false)] {
             let device: Device = "cuda".parse().unwrap();

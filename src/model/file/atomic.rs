@@ -99,7 +99,11 @@ fn stage(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) ->
 
 /// Whether two paths lead to one file, which need not exist.
 pub fn are_one(a: &Path, b: &Path) -> bool {
-    matches!((followed(a), followed(b)), (Ok(a), Ok(b)) if a == b || matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b))
+    let place = |path: &Path| {
+        let path = followed(path).ok()?;
+        Some(folder_of(&path).canonicalize().ok()?.join(path.file_name()?))
+    };
+    matches!((place(a), place(b)), (Some(a), Some(b)) if a == b)
 }
 
 /// Those of the file at `path`, if there is one.
@@ -173,6 +177,8 @@ mod tests {
         assert_eq!(pair(&at("file")), Ok(()));
         assert!(are_one(&at("link"), &at("file")) && are_one(&at("dangling"), &at("later")));
         assert!(!are_one(&at("link"), &at("first")) && !are_one(&at("none"), &at("other")));
+        let indirect = folder.path().join("../").join(folder.path().file_name().unwrap()).join("later");
+        assert!(are_one(&at("dangling"), &indirect), "whatever the paths are called");
 
         replace_file(&at("link"), b"picture").unwrap();
         assert!(!at("link").is_symlink() && std::fs::read(at("file")).unwrap() == b"new");

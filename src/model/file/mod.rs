@@ -22,7 +22,7 @@ use super::image_ids::ImageIds;
 use super::options::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, Options, REVIEW_RATES};
 use super::roi::InputRoi;
 use super::{Core, MapOptions, Metadata, Model, ThresholdSource};
-use crate::backbone::{BackboneSpec, HOST, MultiScale, Tiled};
+use crate::backbone::{BackboneSpec, ChosenDevice, HOST, MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::exec::memory::try_copy;
@@ -122,6 +122,10 @@ impl Model {
     /// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not a model that this npad can use;
     /// [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when the backbone cannot be opened.
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self> {
+        options.choose_device()?.open(|device| Self::on_device(bytes, options, device))
+    }
+
+    fn on_device(bytes: &[u8], options: &Options, device: &ChosenDevice) -> Result<Self> {
         let Container { metadata, arrays } = Container::from_bytes(bytes)?;
         let (mut state, mut own) = (State::default(), State::default());
         for (name, array) in arrays {
@@ -223,9 +227,8 @@ impl Model {
             (Some(bytes), Some(normalisation)) => BackboneSpec::Onnx { bytes: bytes.into(), normalisation },
             _ => return Err(invalid("its backbone is incomplete")),
         };
-        let mut device = options.choose_device()?;
         announce(&device.device, &options.progress)?;
-        let backbone = device.open(|device| spec.open(device, Threads::resolve(options.threads)))?;
+        let backbone = spec.open(&device.device, Threads::resolve(options.threads))?;
         let environment = options.environment(&device.device);
         let scorer = scales::load(method, &parameters, state, &environment, factors.factors().len())?;
         if backbone.identity() != metadata.backbone {
@@ -243,7 +246,7 @@ impl Model {
             shifts: method.shifts(&parameters),
             backbone: MultiScale::over(Tiled::over(backbone, metadata.tile), &factors, &threads),
             spec,
-            scorer,
+            scorer: scorer.into(),
             threads,
             roi,
             mean: mean.into_iter().map(f16::to_f32).collect(),
@@ -251,7 +254,7 @@ impl Model {
             contexts: Pool::default(),
             calls: Semaphore::new(options.call_limit()),
             wait: options.wait(),
-            device,
+            device: device.clone(),
         };
         core.choose_network(&metadata)?;
         let model = Self { metadata, good_scores, core: Arc::new(core) };

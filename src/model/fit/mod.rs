@@ -302,7 +302,7 @@ impl Fit {
             scoring: self.scoring,
             backbone: self.backbone.clone(),
             spec: self.spec.clone(),
-            scorer,
+            scorer: scorer.into(),
             shifts: config.shifts.clone(),
             threads: threads.clone(),
             roi: roi.cloned(),

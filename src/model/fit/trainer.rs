@@ -44,7 +44,7 @@ impl Trainer {
         let threads = Threads::shared(options.threads)?;
         threads.start()?;
         let mut device = options.choose_device()?;
-        let backbone = device.open(|device| spec.open(device, Threads::resolve(options.threads)))?;
+        let backbone = device.open(|chosen| spec.open(&chosen.device, Threads::resolve(options.threads)))?;
         let backbone = Tiled::over(backbone, options.tile);
         let backbone = MultiScale::over(backbone, &options.scales, &threads);
         let parameters = options.parameters();

@@ -49,6 +49,19 @@ impl Panels {
         Ok(Self { inputs, outputs, data, used, squares })
     }
 
+    /// The same for points that were made relative to `origin`, and are compared with others that were not.
+    #[must_use]
+    pub fn around(mut self, origin: &[f32]) -> Self {
+        // |x - (m + p)|^2 is |x - m|^2, which is the same for all points, and |p|^2 - 2 p (x - m).
+        for (point, square) in self.squares.iter_mut().enumerate().take(self.outputs) {
+            let panel = &self.data[point / LANES * self.inputs * LANES..];
+            let value = |i: usize| f64::from(panel[i * LANES + point % LANES]);
+            let product: f64 = origin.iter().enumerate().map(|(i, m)| f64::from(*m) * value(i)).sum();
+            *square = (f64::from(*square) + 2.0 * product) as f32;
+        }
+        self
+    }
+
     /// Rows that they were made from.
     pub fn outputs(&self) -> usize {
         self.outputs
