@@ -11,6 +11,7 @@ DOTNET_3_VERSION        := 3.1.23
 QEMU_VERSION            := 10.0
 CARGO_ABOUT_VERSION     := 0.9.3
 CARGO_DEB_VERSION       := 3.8.0
+CARGO_FUZZ_VERSION      := 0.13.2
 
 TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 ifneq ($(words $(CURDIR) $(TARGET)),2)
@@ -42,7 +43,7 @@ export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
 .PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-packages lint check-backbone
-.PHONY: header clean tools python hosts
+.PHONY: fuzz header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -291,6 +292,24 @@ test-growth: $(RUNTIME) | tools
 test-minimal: $(NPAD) $(RUNTIME) | tools
 	CARGO_TARGET_DIR=$(MINIMAL) cargo build --release --package npad-cli --no-default-features
 	python3 tests/platforms/minimal.py $(NPAD) $(MINIMAL)/release/npad
+
+# Every fuzz target for a while, with AddressSanitizer. What is found stays in target/corpus; a finding ends the run, and its input
+# is in fuzz/artifacts. cargo-fuzz wants a nightly compiler, which RUSTC_BOOTSTRAP makes of any.
+FUZZ_TARGETS ?= calls extractor image kernels model network options picture
+FUZZ_SECONDS ?= 60
+CARGO_FUZZ   := $(TARGET)/cargo-fuzz
+fuzz: export PATH := $(CARGO_FUZZ)/bin:$(PATH)
+fuzz: export RUSTC_BOOTSTRAP := 1
+fuzz: | $(CARGO_FUZZ) tools
+	mkdir -p $(addprefix $(TARGET)/corpus/,$(FUZZ_TARGETS))
+	mkdir -p $(TARGET)/corpus/model && cp tests/fixtures/*.npad $(TARGET)/corpus/model
+	set -e; unset NPAD_ONNXRUNTIME; for target in $(FUZZ_TARGETS); do \
+		cargo fuzz run --target-dir $(TARGET)/fuzz $$target $(TARGET)/corpus/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_funcs=0 -print_final_stats=1; done
+
+$(CARGO_FUZZ): | tools
+	cargo install --quiet --locked --root $@.unfinished cargo-fuzz@$(CARGO_FUZZ_VERSION)
+	mv $@.unfinished $@
 
 # Writes include/npad.h and the raw layer of the C# binding anew.
 header:

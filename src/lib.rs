@@ -42,3 +42,28 @@ mod onnx;
 pub mod plugin;
 pub mod postprocess;
 pub mod preprocess;
+
+/// What fuzz targets need beyond the public interface.
+#[cfg(fuzzing)]
+#[allow(missing_docs)]
+pub mod fuzzing {
+    use prost::bytes::Bytes;
+
+    use crate::onnx::{Embeddable, Writer, check};
+
+    /// Reads an ONNX file in all ways in which the library does: as a network of a model file, and to embed it for an image of 40 x 24.
+    pub fn read_network(bytes: &[u8]) {
+        let bytes = Bytes::copy_from_slice(bytes);
+        let _ = check(bytes.clone());
+        let Ok(network) = Embeddable::read(bytes) else { return };
+        let _ = (network.takes_several(), network.check_opset(13), network.check_opset(22));
+        let mut writer = Writer::new(17);
+        let image = writer.input(&[1, 3, 40, 24]);
+        let mut embedded = writer.embed(network);
+        for size in [Some((40, 24)), None] {
+            let outputs = writer.call(&mut embedded, &image, size);
+            outputs.iter().for_each(|output| writer.output(output, &[1, 1, 1, 1]));
+        }
+        let _ = writer.finish("fuzzing");
+    }
+}
