@@ -115,7 +115,8 @@ pub unsafe extern "C" fn npad_trainer_resume(
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_IMAGE when the image is invalid, has a mask or region of interest of its own, or does
 ///         not fit the mask, region of interest or size of the options; NPAD_STATUS_BACKBONE when the backbone or a feature
-///         extractor fails; NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
+///         extractor fails; NPAD_STATUS_DEVICE, of the first image, when the device computes other features than the CPU;
+///         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_OUT_OF_MEMORY;
 ///         NPAD_STATUS_CANCELLED when the progress callback returned false; NPAD_STATUS_INVALID_ARGUMENT also when it equals
 ///         a known defect; NPAD_STATUS_WRONG_STATE when the trainer has finished
 #[unsafe(no_mangle)]

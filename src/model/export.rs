@@ -217,6 +217,14 @@ impl Model {
         Ok((map, score))
     }
 
+    /// The pixels of a normalised image: height x width x 3 values, red, green and blue.
+    pub(super) fn image_of(&self, tensor: &[f32]) -> Vec<u8> {
+        let Normalisation { mean, std } = self.core.backbone.normalisation();
+        let plane = tensor.len() / 3;
+        let value = |i: usize, c: usize| ((tensor[c * plane + i] * std[c] + mean[c]) * 255.0).round() as u8;
+        (0..plane).flat_map(|i| (0..3).map(move |c| value(i, c))).collect()
+    }
+
     /// Compares an exported network with this model.
     fn check_export(&self, network: &[u8], images: usize, size: InputSize) -> Result<()> {
         // A free number is tried with two, unless they are large.

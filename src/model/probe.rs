@@ -49,7 +49,7 @@ pub fn largest_difference<'a>(
 /// The largest difference of a tap's values, as a share of its plane's range: a plane of large values that hardly differ must not hide
 /// another. Planes that hardly vary count as if they varied by a tenth of what most do.
 fn tap_difference(found: &[f32], expected: &[f32], planes: usize) -> f32 {
-    if found.len() != expected.len() || planes == 0 || expected.is_empty() {
+    if found.len() != expected.len() || planes == 0 || expected.len() < planes {
         return f32::INFINITY;
     }
     let length = expected.len() / planes;

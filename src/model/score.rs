@@ -18,7 +18,6 @@ use crate::exec::{Awake, Threads};
 use crate::image::{ImageView, PixelFormat};
 use crate::method::GridScore;
 use crate::postprocess::{Region, RegionFinder, Regions, Resizer, calibrated_map, maximum, render};
-use crate::preprocess::Normalisation;
 
 /// Width of the excluded margin along the edge of an image's own mask, in grid cells: one for the methods'
 /// neighbourhoods and one for the backbone's receptive field.
@@ -463,14 +462,6 @@ impl Model {
     /// The mean of the good images as RGB, of the network's input size.
     pub fn typical_image(&self) -> Vec<u8> {
         self.image_of(&self.core.mean)
-    }
-
-    /// The pixels of a normalised image: height x width x 3 values, red, green and blue.
-    pub(super) fn image_of(&self, tensor: &[f32]) -> Vec<u8> {
-        let Normalisation { mean, std } = self.core.backbone.normalisation();
-        let plane = tensor.len() / 3;
-        let value = |i: usize, c: usize| ((tensor[c * plane + i] * std[c] + mean[c]) * 255.0).round() as u8;
-        (0..plane).flat_map(|i| (0..3).map(move |c| value(i, c))).collect()
     }
 
     fn new_context(&self) -> Context {
