@@ -964,6 +964,15 @@ class Model {
     return Model(model);
   }
 
+  /// A copy of the model that is signed with a secret key of 32 bytes whenever it is saved. Both share memory.
+  Model with_signature(const std::array<std::uint8_t, 32> &key) const {
+    npad_model *model = nullptr;
+    detail::call(npad_model_with_signature, get(), key.data(), key.size(), &model);
+    return Model(model);
+  }
+  /// The public key of the model's signature, as "trusted_keys" takes it; empty if the model is not signed.
+  std::string signer() const { return npad_model_signer(get()); }
+
   /// A copy of the model with thresholds computed from good images that are not among those of the fit, for its own
   /// rates: images that the model has learnt are left out, and images that equal one another count once. Both share memory.
   Model recalibrate(const std::vector<Image> &images) const { return recalibrate(images.data(), images.size(), nullptr); }

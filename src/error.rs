@@ -46,6 +46,8 @@ pub enum Status {
     WrongState = 16,
     /// The call could not start within the time that the option "call_timeout" allows.
     TimedOut = 17,
+    /// A model is not signed with a trusted key, or contains a backbone of its own although those are to be refused.
+    UntrustedModel = 18,
 }
 
 /// An error with a status and a message that says what was wrong, what was expected and what to do.

@@ -26,6 +26,7 @@ fn the_native_methods_are_generated_from_the_source() {
         "render",
         "result",
         "score",
+        "signature",
         "thresholds",
         "trainer",
     ]

@@ -1,4 +1,4 @@
-//! The command-line tool: `npad fit|score|eval|bench|info|export|devices`.
+//! The command-line tool: `npad fit|score|eval|bench|info|export|key|sign|devices`.
 
 mod bench;
 pub mod dataset;
@@ -9,10 +9,12 @@ mod fit;
 mod heatmap;
 mod info;
 mod jpeg;
+mod key;
 pub mod metrics;
 mod output;
 pub mod picture;
 mod score;
+mod sign;
 mod terminal;
 
 use std::path::PathBuf;
@@ -46,6 +48,10 @@ enum Command {
     Info(info::Arguments),
     /// Write a model as an ONNX network for other programs
     Export(export::Arguments),
+    /// Make a key that signs models, or show its public half
+    Key(key::Arguments),
+    /// Sign a model, so that programs can know who taught it
+    Sign(sign::Arguments),
     /// List the devices that networks can run on, and what others lack
     Devices(devices::Arguments),
 }
@@ -82,6 +88,12 @@ struct RunOptions {
     /// Number of worker threads; 0: one per core [default: 0]
     #[arg(long)]
     threads: Option<String>,
+    /// Public keys, separated by commas, of which one must have signed the model [default: none, no signature needed]
+    #[arg(long, value_name = "KEYS")]
+    trusted_keys: Option<String>,
+    /// What to do with a model that contains a backbone of its own: allow or refuse [default: allow]
+    #[arg(long, value_name = "allow|refuse")]
+    foreign_backbones: Option<String>,
     /// Plug-in to load, a shared library with a detection method; may be repeated
     #[arg(long, value_name = "PATH")]
     plugin: Vec<PathBuf>,
@@ -99,6 +111,8 @@ impl RunOptions {
                 ("device_cache", &self.device_cache),
                 ("scoring", &self.scoring),
                 ("threads", &self.threads),
+                ("trusted_keys", &self.trusted_keys),
+                ("foreign_backbones", &self.foreign_backbones),
             ],
         )?;
         Ok(options)
@@ -144,6 +158,8 @@ pub fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),
+        Command::Key(arguments) => key::run(&arguments),
+        Command::Sign(arguments) => sign::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
     match result {

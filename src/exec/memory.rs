@@ -1,8 +1,9 @@
 //! Fallible allocation for buffers whose size follows from images and models.
 //!
 //! The standard library aborts the process when an allocation fails. Large buffers are therefore reserved first, so
-//! that a failure becomes [`Status::OutOfMemory`].
+//! that a failure becomes [`Status::OutOfMemory`]. For small blocks there is a reserve (`exec/reserve.rs`).
 
+use super::reserve;
 use crate::error::{Error, Result, Status};
 
 /// A vector of `length` copies of `value`.
@@ -26,6 +27,17 @@ pub fn try_copy<T: Copy>(values: &[T]) -> Result<Vec<T>> {
     Ok(copy)
 }
 
+/// The values of an iterator.
+///
+/// # Errors
+/// [`Status::OutOfMemory`] when the memory cannot be allocated.
+pub fn try_collect<T>(values: impl ExactSizeIterator<Item = T>) -> Result<Vec<T>> {
+    let mut all = Vec::new();
+    try_reserve(&mut all, values.len())?;
+    all.extend(values);
+    Ok(all)
+}
+
 /// Resizes a vector, with new elements set to `value`.
 ///
 /// # Errors
@@ -41,7 +53,10 @@ pub fn try_resize<T: Clone>(values: &mut Vec<T>, length: usize, value: T) -> Res
 /// # Errors
 /// [`Status::OutOfMemory`] when the memory cannot be allocated; the vector is unchanged.
 pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
-    values.try_reserve_exact(additional).map_err(|_| out_of_memory::<T>(values.len(), additional))
+    if has_room(values, additional) || !reserve::is_low() && values.try_reserve_exact(additional).is_ok() {
+        return Ok(());
+    }
+    Err(out_of_memory::<T>(values.len(), additional))
 }
 
 /// Reserves room for `additional` more values and, as `Vec::push` does, for later ones: for vectors that grow in small steps.
@@ -49,7 +64,14 @@ pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
 /// # Errors
 /// [`Status::OutOfMemory`] when the memory cannot be allocated; the vector is unchanged.
 pub fn try_grow<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
-    values.try_reserve(additional).map_err(|_| out_of_memory::<T>(values.len(), additional))
+    if has_room(values, additional) || !reserve::is_low() && values.try_reserve(additional).is_ok() {
+        return Ok(());
+    }
+    Err(out_of_memory::<T>(values.len(), additional))
+}
+
+fn has_room<T>(values: &Vec<T>, additional: usize) -> bool {
+    values.capacity() - values.len() >= additional
 }
 
 fn out_of_memory<T>(length: usize, additional: usize) -> Error {
@@ -69,6 +91,7 @@ mod tests {
     fn what_fits_is_given_and_what_does_not_is_an_error() {
         assert_eq!(try_vec(3, 7u8).unwrap(), [7; 3]);
         assert_eq!(try_copy(&[1, 2]).unwrap(), [1, 2]);
+        assert_eq!(try_collect([1, 2].iter().map(|v| v + 1)).unwrap(), [2, 3]);
         let mut values = vec![1u64];
         for length in [usize::MAX, isize::MAX as usize / 8, 1 << 60] {
             let error = try_resize(&mut values, length, 0).unwrap_err();

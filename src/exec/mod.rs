@@ -35,6 +35,7 @@ pub mod huge_pages;
 pub mod memory;
 mod panic_guard;
 pub mod progress;
+mod reserve;
 pub mod rows;
 pub mod scratch;
 pub mod semaphore;

@@ -16,6 +16,7 @@ mod options;
 mod render;
 mod result;
 mod score;
+mod signature;
 mod thresholds;
 mod trainer;
 

@@ -18,6 +18,7 @@ pub struct npad_model {
     method: CString,
     backbone: CString,
     device: CString,
+    pub(super) signer: CString,
 }
 
 /// A block of bytes, the result of npad_model_save_memory().
@@ -35,12 +36,13 @@ impl npad_model {
         let card = text(&model.card());
         let (method, backbone, device) =
             (text(&metadata.method), text(&metadata.backbone), text(&model.device().to_string()));
-        Ok(Box::into_raw(try_box(Self { model, info, card, method, backbone, device })?))
+        let signer = text(&model.signer().map(|key| key.to_string()).unwrap_or_default());
+        Ok(Box::into_raw(try_box(Self { model, info, card, method, backbone, device, signer })?))
     }
 
     /// # Safety
     /// `model` must be null or live.
-    unsafe fn text(model: *const Self, of: impl FnOnce(&Self) -> &CStr) -> *const c_char {
+    pub(super) unsafe fn text(model: *const Self, of: impl FnOnce(&Self) -> &CStr) -> *const c_char {
         unsafe { model.as_ref() }.map_or(c"".as_ptr(), |model| of(model).as_ptr())
     }
 
@@ -134,14 +136,16 @@ pub unsafe extern "C" fn npad_model_save_memory(
 /// Loads a model from a file.
 ///
 /// @param path     the file; UTF-8 on Windows, any bytes elsewhere
-/// @param options  only "device", "device_cache", "scoring", "threads", "max_calls", "call_timeout", the feature extractor and, on a
-///                 device other than the CPU, the progress callback are used; null for the defaults
+/// @param options  only "device", "device_cache", "scoring", "threads", "max_calls", "call_timeout", "trusted_keys",
+///                 "foreign_backbones", the feature extractor and, on a device other than the CPU, the progress callback are
+///                 used; null for the defaults
 /// @param model    receives the model, null on failure
 /// @param error    receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
 ///         NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model; NPAD_STATUS_UNSUPPORTED_MODEL when
 ///         it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
-///         NPAD_STATUS_CANCELLED by the progress callback; NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as
+///         NPAD_STATUS_UNTRUSTED_MODEL when it is not signed with one of "trusted_keys", or "foreign_backbones" refuses its
+///         backbone; NPAD_STATUS_CANCELLED by the progress callback; NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as
 ///         npad_trainer_new()
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_load(
@@ -192,7 +196,8 @@ pub unsafe extern "C" fn npad_model_load_memory(
 }
 
 /// Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-/// the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
+/// the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others, and
+/// the key that the model is "signed_by" (see npad_model_signer()), or null.
 /// "machine" has what the model runs on in this process: its "device", the "device_requested" (which may be "auto"), for
 /// "auto" the "device" and "cause" of each better one that was "passed_over", "scoring" ("kernels" or "graph"), the
 /// instruction set of npad's "kernels", and "version" and "file" of "onnxruntime", null if it was not loaded when the model

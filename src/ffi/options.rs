@@ -73,6 +73,10 @@ pub extern "C" fn npad_options_new() -> *mut npad_options {
 ///   stay after the fit; other methods refuse the option
 /// - "export_opset" (auto), "export_batch" (any), "export_size" (input): ONNX's version of operators, 13 to 22, number of
 ///   images of a run, and size of the images (height x width, or that of the network's input) of npad_model_export()
+/// - "trusted_keys" (empty): public keys, each of 64 hexadecimal digits, separated by commas: a model that is loaded must be
+///   signed with one of them (see npad_model_with_signature()); empty: models need no signature
+/// - "foreign_backbones" (allow): what to do with a model file that contains a backbone of its own, an ONNX network that ONNX
+///   Runtime would run: "allow", or "refuse" the model
 /// - "date" (today): day of the fit or the recalibration, which the model records: "today" (in UTC), a day such as
 ///   "2026-11-30", or "none" for no record. With "today" the same fit gives another model file on another day
 /// - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the

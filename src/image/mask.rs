@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::{ImageView, PixelFormat, Rectangle};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_resize, try_vec};
+use crate::exec::memory::{try_reserve, try_resize, try_vec};
 use crate::exec::rows::RowsMut;
 
 /// A view of a mask in the caller's memory, one byte per pixel: 0 excludes the pixel, any other value includes it.
@@ -142,22 +142,30 @@ impl Mask {
     }
 
     /// Packs the mask: eight pixels per byte, each row starting at a byte.
-    pub fn to_bits(&self) -> Vec<u8> {
-        let rows = self.inside.chunks_exact(self.width);
-        rows.flat_map(|row| row.chunks(8))
-            .map(|eight| eight.iter().enumerate().fold(0, |byte, (bit, inside)| byte | u8::from(*inside) << bit))
-            .collect()
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn to_bits(&self) -> Result<Vec<u8>> {
+        let byte = |eight: &[bool]| (0..).zip(eight).fold(0, |byte, (bit, inside)| byte | u8::from(*inside) << bit);
+        let mut bits = Vec::new();
+        try_reserve(&mut bits, self.width.div_ceil(8) * self.height)?;
+        self.inside.chunks_exact(self.width).for_each(|row| bits.extend(row.chunks(8).map(byte)));
+        Ok(bits)
     }
 
     /// Unpacks the bytes of [`Mask::to_bits`]; none if the length is wrong or no pixel is included.
-    pub fn from_bits(bits: &[u8], width: usize, height: usize) -> Option<Self> {
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn from_bits(bits: &[u8], width: usize, height: usize) -> Result<Option<Self>> {
         let row = width.div_ceil(8);
         if width == 0 || row.checked_mul(height) != Some(bits.len()) {
-            return None;
+            return Ok(None);
         }
-        let inside =
-            bits.chunks_exact(row).flat_map(|bits| (0..width).map(|x| bits[x / 8] >> (x % 8) & 1 == 1)).collect();
-        Self { width, height, inside }.checked().ok()
+        let mut inside = Vec::new();
+        try_reserve(&mut inside, width * height)?;
+        bits.chunks_exact(row).for_each(|bits| inside.extend((0..width).map(|x| bits[x / 8] >> (x % 8) & 1 == 1)));
+        Ok(Self { width, height, inside }.checked().ok())
     }
 
     /// Sets excluded pixels of a map to 0. The map's size may differ from the mask's.
@@ -249,11 +257,11 @@ mod tests {
     #[test]
     fn bits_come_back_and_wrong_ones_are_refused() {
         let mask = mask(11, 3, |x, y| (x + y) % 3 == 0);
-        let bits = mask.to_bits();
+        let bits = mask.to_bits().unwrap();
         assert_eq!(bits.len(), 6);
-        assert_eq!(Mask::from_bits(&bits, 11, 3), Some(mask));
-        assert_eq!(Mask::from_bits(&bits, 11, 4), None);
-        assert_eq!(Mask::from_bits(&[0; 6], 11, 3), None);
+        assert_eq!(Mask::from_bits(&bits, 11, 3).unwrap(), Some(mask));
+        assert_eq!(Mask::from_bits(&bits, 11, 4).unwrap(), None);
+        assert_eq!(Mask::from_bits(&[0; 6], 11, 3).unwrap(), None);
         assert_eq!(Mask::from_bits(&[], 0, 3), None);
     }
 

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::try_resize;
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
@@ -118,7 +119,7 @@ impl Factors {
     }
 
     /// Adds the scores of scale `scale`, of which the first sets the shape.
-    fn add(&self, scale: usize, score: &GridScore, out: &mut GridScore) {
+    fn add(&self, scale: usize, score: &GridScore, out: &mut GridScore) -> Result<()> {
         if scale == 0 {
             (out.rows, out.cols) = (score.rows, score.cols);
         }
@@ -126,10 +127,11 @@ impl Factors {
         for (values, factors, out) in parts {
             if scale == 0 {
                 out.clear();
-                out.resize(values.len(), 0.0);
+                try_resize(out, values.len(), 0.0)?;
             }
             out.iter_mut().zip(values).for_each(|(out, value)| *out += factors[scale] * value);
         }
+        Ok(())
     }
 }
 
@@ -180,8 +182,8 @@ impl Fitter for ScalesFitter {
         let mut merged: Vec<Vec<GridScore>> =
             held_out[0].iter().map(|grids| vec![GridScore::default(); grids.len()]).collect();
         for (scale, images) in held_out.iter().enumerate() {
-            let pairs = images.iter().flatten().zip(merged.iter_mut().flatten());
-            pairs.for_each(|(score, out)| factors.add(scale, score, out));
+            let mut pairs = images.iter().flatten().zip(merged.iter_mut().flatten());
+            pairs.try_for_each(|(score, out)| factors.add(scale, score, out))?;
         }
         Ok(FitOutcome {
             scorer: Box::new(ScalesScorer { scorers, factors, scratch: Pool::default() }),
@@ -314,7 +316,7 @@ impl ScalesScorer {
                 map.part(scale, scales, part)?;
             }
             scorer.score_all(parts, threads, check, scores)?;
-            scores.iter().zip(&mut *out).for_each(|(score, out)| self.factors.add(scale, score, out));
+            scores.iter().zip(&mut *out).try_for_each(|(score, out)| self.factors.add(scale, score, out))?;
         }
         Ok(())
     }

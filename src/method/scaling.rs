@@ -84,14 +84,18 @@ impl Scaling {
     }
 
     /// Adds it to a state.
-    pub fn save(&self, state: &mut State) {
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn save(&self, state: &mut State) -> Result<()> {
         match self {
             Self::None => {}
             Self::Unit(taps) => {
                 state.put("taps", Array::U32(vec![taps.len()], taps.iter().map(|n| *n as u32).collect()));
             }
-            Self::Whitened(whitening) => whitening.save("whitening", state),
+            Self::Whitened(whitening) => whitening.save("whitening", state)?,
         }
+        Ok(())
     }
 
     /// Loads what [`Scaling::save`] saved for the scaling of that name. A state of npad 0.1, which knew no taps, has a
@@ -159,7 +163,7 @@ mod tests {
         for name in ["unit", "whitened", "none"] {
             let scaling = Scaling::new(name, &[1, 3].map(|channels| Tap { channels, step: 1 }), rows.view()).unwrap();
             let mut state = State::default();
-            scaling.save(&mut state);
+            scaling.save(&mut state).unwrap();
             let loaded = Scaling::load(name, 4, &mut state).unwrap();
             let threads = Threads::new(2).unwrap();
             let scaled = scaling.apply_all(rows.view(), &threads).unwrap();

@@ -22,7 +22,7 @@ use super::{
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_reserve, try_vec};
+use crate::exec::memory::{try_reserve, try_resize, try_vec};
 use crate::exec::progress::Progress;
 use crate::math::kernels::widen;
 use crate::math::knn::Points;
@@ -231,7 +231,7 @@ impl SpadeScorer {
         }
         (out.rows, out.cols) = (features.rows(), features.cols());
         out.map.clear();
-        out.map.resize(features.positions(), f32::INFINITY);
+        try_resize(&mut out.map, features.positions(), f32::INFINITY)?;
         threads.chunks(&mut out.map, CHUNK, |chunk, map| {
             let rows = &scaled[chunk * CHUNK * channels..][..map.len() * channels];
             let (mut index, mut distance) = ([0; CHUNK], [0.0; CHUNK]);
@@ -243,8 +243,7 @@ impl SpadeScorer {
         });
         let score = near.iter().map(|(distance, _)| distance).sum::<f32>() / near.len() as f32;
         out.evidence.clear();
-        out.evidence.resize(out.map.len(), score);
-        Ok(())
+        try_resize(&mut out.evidence, out.map.len(), score)
     }
 }
 
@@ -282,7 +281,7 @@ impl Scorer for SpadeScorer {
         try_reserve(&mut gallery, shape.iter().product())?;
         gallery.extend(all.map(|v| f16::from_f32(*v)));
         state.put("gallery", Array::F16(shape, gallery));
-        self.scaling.save(&mut state);
+        self.scaling.save(&mut state)?;
         if let Some(factor) = self.factor {
             state.put("factor", Array::F32(vec![1], vec![factor]));
         }

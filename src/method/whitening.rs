@@ -10,7 +10,7 @@ use super::{Array, State};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_reserve, try_resize, try_vec};
+use crate::exec::memory::{try_copy, try_reserve, try_resize, try_vec};
 use crate::math::gaussian::{Estimator, Gaussian, Moments, Regularisation, Share, Target};
 use crate::math::kernels::{Panels, blocked_len, multiply, padded};
 use crate::math::knn::Points;
@@ -123,11 +123,15 @@ impl Whitening {
     }
 
     /// Saves under names that start with `level`.
-    pub fn save(&self, level: &str, state: &mut State) {
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn save(&self, level: &str, state: &mut State) -> Result<()> {
         let channels = self.mean.len();
         state.put(format!("{level}.mean"), Array::F32(vec![channels], self.mean.clone()));
-        let matrix = as_slice(self.matrix.view()).to_vec();
+        let matrix = try_copy(as_slice(self.matrix.view()))?;
         state.put(format!("{level}.whitener"), Array::F32(vec![channels; 2], matrix));
+        Ok(())
     }
 
     /// Loads what [`Whitening::save`] saved.

@@ -303,7 +303,7 @@ impl Model {
             device: core.device.clone(),
         };
         let good_scores = try_copy(&self.good_scores)?;
-        Ok(Self { metadata: self.metadata.clone(), good_scores, core: Arc::new(core) })
+        Ok(Self { metadata: self.metadata.clone(), good_scores, core: Arc::new(core), key: None, signer: None })
     }
 
     /// How much maps may differ, and what helps where they differ more.

@@ -6,13 +6,14 @@ use super::{Metadata, Model};
 use crate::backbone::{ChosenDevice, runtime_in_use};
 use crate::math::kernels::Level;
 
-/// The facts of a model, to be written as an object: the metadata, and in "machine" what the model runs on in this process: the
+/// The facts of a model, to be written as an object: the metadata, the public key that it is "signed_by", or null, and in "machine" what the model runs on in this process: the
 /// "device", the "device_requested" (which may be "auto") and, for "auto", the better devices that were "passed_over" and the
 /// "cause", what scores there ("scoring": "kernels" or "graph"), the instruction set of npad's "kernels", and "version" and "file" of "onnxruntime" where it is loaded.
 #[derive(Serialize)]
 pub struct Info<'a> {
     #[serde(flatten)]
     metadata: &'a Metadata,
+    signed_by: Option<String>,
     machine: Machine,
 }
 
@@ -58,6 +59,6 @@ impl Model {
             kernels: Level::best().to_string(),
             onnxruntime,
         };
-        Info { metadata: self.metadata(), machine }
+        Info { metadata: self.metadata(), signed_by: self.signer().map(|key| key.to_string()), machine }
     }
 }

@@ -26,7 +26,7 @@ pub use date::Date;
 pub use decision::{Calibration, Verdict};
 pub use defects::{KnownDefects, OperatingPoint, ThresholdEffect, ThresholdRule};
 pub use export::Export;
-pub use file::{replace_file, write_file};
+pub use file::{KEY_BYTES, PublicKey, SecretKey, replace_file, sign, write_file};
 pub use fit::{MIN_IMAGES, Trainer};
 pub use images_hash::ImagesHash;
 pub use info::Info;
@@ -158,6 +158,10 @@ pub struct Model {
     /// Raw scores of held-out good images, which thresholds are computed from.
     good_scores: Vec<f32>,
     core: Arc<Core>,
+    /// The key that signs the model when it is saved; none for no signature.
+    key: Option<SecretKey>,
+    /// The key's public half, or that of the signature of the file that the model was loaded from.
+    signer: Option<PublicKey>,
 }
 
 /// The parts of a model that do not depend on its thresholds.

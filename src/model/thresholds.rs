@@ -188,8 +188,9 @@ impl Model {
         Ok(self.with_settings(metadata, scores))
     }
 
-    fn with_settings(&self, metadata: Metadata, good_scores: Vec<f32>) -> Self {
-        Self { metadata, good_scores, core: self.core.clone() }
+    /// Returns the model with other metadata and scores, unsigned.
+    pub(super) fn with_settings(&self, metadata: Metadata, good_scores: Vec<f32>) -> Self {
+        Self { metadata, good_scores, core: self.core.clone(), key: None, signer: None }
     }
 }
 

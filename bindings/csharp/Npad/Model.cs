@@ -193,6 +193,25 @@ namespace Npad
             return new Model(changed);
         }
 
+        /// <summary>A copy of the model that is signed with a secret key of 32 bytes whenever it is saved. Both share memory;
+        /// each must be disposed.</summary>
+        public Model WithSignature(byte[] key)
+        {
+            if (key == null) throw new ArgumentNullException(nameof(key));
+            npad_model* changed = null;
+            npad_error* error = null;
+            // The address of an empty array is null.
+            using (var model = Handle.Borrow())
+                fixed (byte* bytes = key.Length == 0 ? new byte[1] : key)
+                    NpadException.Check(NativeMethods.npad_model_with_signature(
+                        (npad_model*)model.Pointer, bytes, (UIntPtr)(uint)key.Length, &changed, &error), error);
+            return new Model(changed);
+        }
+
+        /// <summary>The public key of the model's signature, as "trusted_keys" takes it; empty if the model is not
+        /// signed.</summary>
+        public string Signer => Read(model => Utf8.Read(NativeMethods.npad_model_signer(model)));
+
         /// <summary>A copy of the model with thresholds computed from good images that are not among those of the fit:
         /// images that it has learnt are left out, and images that equal one another count once. Only "false_alarm_rate",
         /// "review_rate" and "date" of the options are used; null for the rates of the model and today. All images are read

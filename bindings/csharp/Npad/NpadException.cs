@@ -25,6 +25,7 @@ namespace Npad
         NotFound = 15,
         WrongState = 16,
         TimedOut = 17,
+        UntrustedModel = 18,
     }
 
     /// <summary>Exception of a failed call. The message says what was wrong, what was expected and what to

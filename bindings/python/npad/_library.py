@@ -38,16 +38,18 @@ class Status(IntEnum):
     NOT_FOUND = 15
     WRONG_STATE = 16
     TIMED_OUT = 17
+    UNTRUSTED_MODEL = 18
 
 
 class Error(Exception):
     """A failed call: a status code, and a message that says what was wrong, what was expected and what to do."""
 
-    status: Status
+    status: int
+    """One of Status, or a number that a newer library has added."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
-        self.status = Status(status)
+        self.status = Status(status) if status in list(Status) else status
 
     def __reduce__(self) -> tuple[object, ...]:
         # The default passes the message alone to __init__; process pools pickle what their tasks raise.
@@ -234,6 +236,8 @@ _TYPES = {
     "npad_model_review_threshold": (_FLOAT, [_P]),
     "npad_model_known_defects": (_INT, [_P, ctypes.POINTER(KnownDefects), _OUT]),
     "npad_model_with_thresholds": (_INT, [_P, _FLOAT, _FLOAT, _OUT, _OUT]),
+    "npad_model_with_signature": (_INT, [_P, _TEXT, _SIZE, _OUT, _OUT]),
+    "npad_model_signer": (_TEXT, [_P]),
     "npad_model_recalibrate": (_INT, [_P, _IMAGES, _SIZE, _P, _OUT, _OUT]),
     "npad_model_warm_up": (_INT, [_P, _INT, _INT, _OUT]),
     "npad_model_free": (None, [_P]),

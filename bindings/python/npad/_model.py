@@ -154,6 +154,15 @@ class Model:
         arguments = (self._handle, threshold, review)
         return Model(output("npad_model_with_thresholds", "npad_model_free", *arguments))
 
+    def with_signature(self, key: bytes) -> Model:
+        """A copy of the model that is signed with a secret key of 32 bytes whenever it is saved."""
+        return Model(output("npad_model_with_signature", "npad_model_free", self._handle, bytes(key), len(key)))
+
+    @property
+    def signer(self) -> str:
+        """The public key of the model's signature, as "trusted_keys" takes it; empty if the model is not signed."""
+        return self._text("npad_model_signer")
+
     def recalibrate(
         self, images: Iterable[Pixels], order: str = "rgb", options: Options | None = None, **values: Any
     ) -> Model:

@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use super::kernels::{blocked_index, blocked_len, padded, scatter_add};
 use super::linalg::try_zeros;
 use crate::error::Result;
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_reserve, try_vec};
 
 /// Sufficient statistics of Gaussians with a mean for each position and a covariance for each block of consecutive
 /// positions: a commutative monoid under [`Moments::merge`].
@@ -121,10 +121,14 @@ impl Moments {
     }
 
     /// The statistics of all blocks, for parallel loops in [`crate::exec::Threads::run`].
-    pub fn blocks_mut(&mut self) -> impl IndexedParallelIterator<Item = Block<'_>> {
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
+    pub fn blocks_mut(&mut self) -> Result<impl IndexedParallelIterator<Item = Block<'_>>> {
         let (dimension, row_len) = (self.dimension, padded(self.dimension));
         let (mut centres, mut weights, mut sums) = (&self.centre[..], &mut self.weight[..], &mut self.sum[..]);
-        let mut blocks = Vec::with_capacity(self.starts.len());
+        let mut blocks = Vec::new();
+        try_reserve(&mut blocks, self.starts.len())?;
         let scatters = self.scatter.chunks_exact_mut(blocked_len(dimension));
         for (bounds, scatter) in self.starts.windows(2).zip(scatters) {
             let count = bounds[1] - bounds[0];
@@ -134,7 +138,7 @@ impl Moments {
             (own_sums, sums) = sums.split_at_mut(count * row_len);
             blocks.push(Block { dimension, centres: own_centres, weights: own_weights, sums: own_sums, scatter });
         }
-        blocks.into_par_iter()
+        Ok(blocks.into_par_iter())
     }
 
     /// The covariance of block `b` about its positions' means: entries (`i`, `j`), `j <= i`, go to `entry`.

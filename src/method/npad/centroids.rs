@@ -5,7 +5,7 @@ use ndarray::{Array2, ArrayView1, Zip};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_copy, try_vec};
 use crate::math::kmeans::{Clusters, kmeans};
 use crate::math::knn::Points;
 use crate::math::random::Random;
@@ -162,11 +162,15 @@ impl Centroids {
     }
 
     /// Saves the level.
-    pub fn save(&self, state: &mut State) {
-        self.whitening.save(LEVEL, state);
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn save(&self, state: &mut State) -> Result<()> {
+        self.whitening.save(LEVEL, state)?;
         let shape = vec![self.points.count(), self.channels];
-        state.put("centroids.points", Array::F32(shape, as_slice(self.points.rows()).to_vec()));
+        state.put("centroids.points", Array::F32(shape, try_copy(as_slice(self.points.rows()))?));
         state.put("centroids.counts", Array::U32(vec![self.counts.len()], self.counts.clone()));
+        Ok(())
     }
 
     /// Loads the level.

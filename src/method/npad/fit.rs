@@ -72,10 +72,10 @@ impl Statistics {
     fn flush(&mut self, window: Window, patch: usize, threads: &Threads) -> Result<()> {
         if let Some(moments) = &mut self.patch {
             let means = self.pending.iter().map(|map| mean_of(map, patch, threads)).collect::<Result<Vec<_>>>()?;
-            gaussians::observe(moments, &self.patch_layout, &means, ALONE, threads);
+            gaussians::observe(moments, &self.patch_layout, &means, ALONE, threads)?;
         }
         if let Some(moments) = &mut self.pixel {
-            gaussians::observe(moments, &self.pixel_layout, &self.pending, window, threads);
+            gaussians::observe(moments, &self.pixel_layout, &self.pending, window, threads)?;
         }
         self.pending.clear();
         Ok(())
@@ -190,7 +190,7 @@ impl NpadFitter {
         };
         let (rows, cols, _) = spread.mean.shape();
         let layout = |block| Layout::new(rows, cols, block);
-        let (pixel_layout, patch_layout) = (layout((1, 1)), layout(self.config.block));
+        let (pixel_layout, patch_layout) = (layout((1, 1))?, layout(self.config.block)?);
         Ok(Statistics {
             shape: spread.mean.shape(),
             pixel: moments(self.config.uses(0), &pixel_layout, &centre)?,
@@ -209,8 +209,8 @@ impl NpadFitter {
         Ok(Statistics {
             shape: prior.shape,
             channels: prior.channels.clone(),
-            pixel_layout: Layout::new(prior.shape.0, prior.shape.1, (1, 1)),
-            patch_layout: Layout::new(prior.shape.0, prior.shape.1, prior.block),
+            pixel_layout: Layout::new(prior.shape.0, prior.shape.1, (1, 1))?,
+            patch_layout: Layout::new(prior.shape.0, prior.shape.1, prior.block)?,
             pixel: prior.levels.pixel.as_ref().map(moments).transpose()?,
             patch: prior.levels.patch.as_ref().map(moments).transpose()?,
             images: self.prior_images,

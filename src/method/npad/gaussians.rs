@@ -10,7 +10,7 @@ use super::layout::Layout;
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_copy, try_resize, try_vec};
+use crate::exec::memory::{try_copy, try_reserve, try_resize, try_vec};
 use crate::math::gaussian::{
     Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation, Samples,
 };
@@ -43,11 +43,20 @@ pub fn moments(layout: &Layout, dimension: usize, centre: &FeatureMap) -> Result
     for (row, &p) in values.chunks_exact_mut(centre.channels()).zip(layout.grid()) {
         row.copy_from_slice(centre.at(p));
     }
-    Moments::new(dimension, values, layout.starts().to_vec())
+    Moments::new(dimension, values, try_copy(layout.starts())?)
 }
 
 /// Adds images, as padded maps, to the statistics.
-pub fn observe(moments: &mut Moments, layout: &Layout, maps: &[FeatureMap], window: Window, threads: &Threads) {
+///
+/// # Errors
+/// [`Status::OutOfMemory`].
+pub fn observe(
+    moments: &mut Moments,
+    layout: &Layout,
+    maps: &[FeatureMap],
+    window: Window,
+    threads: &Threads,
+) -> Result<()> {
     #[derive(Default)]
     struct Scratch {
         neighbours: Neighbours,
@@ -55,8 +64,9 @@ pub fn observe(moments: &mut Moments, layout: &Layout, maps: &[FeatureMap], wind
         roots: Vec<f32>,
         owners: Vec<usize>,
     }
+    let blocks = moments.blocks_mut()?;
     threads.run(|| {
-        moments.blocks_mut().enumerate().for_each_init(Scratch::default, |scratch, (b, mut block)| {
+        blocks.enumerate().for_each_init(Scratch::default, |scratch, (b, mut block)| {
             let Scratch { neighbours, rows, roots, owners } = scratch;
             rows.clear();
             roots.clear();
@@ -76,6 +86,7 @@ pub fn observe(moments: &mut Moments, layout: &Layout, maps: &[FeatureMap], wind
             block.add(rows, roots, owners);
         });
     });
+    Ok(())
 }
 
 /// The fitted level, with whiteners in the precision of `W`: f16 for scoring, f32 for held-out distances.
@@ -109,7 +120,7 @@ impl Gaussians<f32> {
         let (row_len, triangle) = (padded(dimension), blocked_len(dimension));
         let mut level = Self {
             dimension,
-            layout: layout.clone(),
+            layout: layout.try_clone()?,
             mean: try_vec(positions * row_len, 0.0)?,
             whitener: try_vec(layout.blocks() * triangle, 0.0)?,
             kept: try_vec(layout.blocks(), 0.0)?,
@@ -119,7 +130,7 @@ impl Gaussians<f32> {
         for (i, row) in level.pooled.chunks_exact_mut(dimension).enumerate() {
             row.iter_mut().enumerate().for_each(|(j, value)| *value = pooled[(i, j)] as f32);
         }
-        let means = by_block(&mut level.mean, layout, row_len);
+        let means = by_block(&mut level.mean, layout, row_len)?;
         let regular = threads.run(|| {
             means
                 .into_par_iter()
@@ -164,7 +175,7 @@ impl Gaussians<f32> {
         let (row_len, triangle) = (padded(self.dimension), blocked_len(self.dimension));
         let (count, maps) = (images.iter().map(Vec::len).sum(), images.first().map_or(0, Vec::len));
         let mut values = try_vec(self.layout.grid().len() * count, 0.0f32)?;
-        let blocks = by_block(&mut values, &self.layout, count);
+        let blocks = by_block(&mut values, &self.layout, count)?;
         threads.run(|| {
             blocks.into_par_iter().enumerate().for_each_init(Scratch::default, |scratch, (b, out)| {
                 let Scratch { neighbours, leave_out, rows, weights, counts, queries } = scratch;
@@ -337,14 +348,15 @@ impl Gaussians {
 }
 
 /// The values of each block, where each position has `count`.
-fn by_block<'a>(mut values: &'a mut [f32], layout: &Layout, count: usize) -> Vec<&'a mut [f32]> {
-    let mut blocks = Vec::with_capacity(layout.blocks());
+fn by_block<'a>(mut values: &'a mut [f32], layout: &Layout, count: usize) -> Result<Vec<&'a mut [f32]>> {
+    let mut blocks = Vec::new();
+    try_reserve(&mut blocks, layout.blocks())?;
     for bounds in layout.starts().windows(2) {
         let block;
         (block, values) = values.split_at_mut((bounds[1] - bounds[0]) * count);
         blocks.push(block);
     }
-    blocks
+    Ok(blocks)
 }
 
 /// The pooled covariance of `images` images without some of them, given by their padded maps, of which the first is the
@@ -402,7 +414,7 @@ mod tests {
 
     fn statistics(layout: &Layout, maps: &[FeatureMap], threads: &Threads) -> Moments {
         let mut moments = moments(layout, DIMENSION, &maps[0]).unwrap();
-        observe(&mut moments, layout, maps, ALONE, threads);
+        observe(&mut moments, layout, maps, ALONE, threads).unwrap();
         moments
     }
 
@@ -411,7 +423,7 @@ mod tests {
         let regularisation = Regularisation { target: Target::Pooled, share: Share::Fixed(0.1), ridge: 0.01 };
         let threads = Threads::new(2).unwrap();
         for block in [(1, 1), (1, 2), (2, 2)] {
-            let (layout, maps) = (Layout::new(3, 5, block), maps(9));
+            let (layout, maps) = (Layout::new(3, 5, block).unwrap(), maps(9));
             let all = statistics(&layout, &maps, &threads);
             let pooled = all.pooled().unwrap();
             let level = Gaussians::new(&all, &layout, &pooled, maps.len(), regularisation, &threads).unwrap();
@@ -431,7 +443,7 @@ mod tests {
     fn positions_of_a_block_are_scored_with_its_covariance_whatever_the_tasks() {
         let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(0.0), ridge: 0.1 };
         let threads = Threads::new(2).unwrap();
-        let (layout, maps) = (Layout::new(3, 5, (2, 2)), maps(12));
+        let (layout, maps) = (Layout::new(3, 5, (2, 2)).unwrap(), maps(12));
         let all = statistics(&layout, &maps, &threads);
         let level =
             Gaussians::new(&all, &layout, &all.pooled().unwrap(), maps.len(), regularisation, &threads).unwrap();

@@ -6,6 +6,7 @@ use super::gaussians::{ALONE, Gaussians, pooled_without};
 use super::score::{Fusion, Levels, Spread, cells_of};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
+use crate::exec::memory::try_collect;
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::math::gaussian::{Regularisation, Target};
@@ -59,10 +60,10 @@ impl HoldOut<'_> {
                 }
             }
             if let Some(level) = self.levels.pixel.as_ref().filter(|_| is_wanted(0)) {
-                distances[0] = columns(level.held_out(&maps, self.fitter.window(), self.threads)?);
+                distances[0] = columns(level.held_out(&maps, self.fitter.window(), self.threads)?)?;
             }
             if let Some(level) = self.levels.patch.as_ref().filter(|_| is_wanted(1)) {
-                distances[1] = columns(level.held_out(&self.means(&maps)?, ALONE, self.threads)?);
+                distances[1] = columns(level.held_out(&self.means(&maps)?, ALONE, self.threads)?)?;
             }
             for (level, distances) in distances.into_iter().enumerate() {
                 distances.iter().for_each(|map| sums[level].add(map));
@@ -107,7 +108,7 @@ impl HoldOut<'_> {
             let rest = pooled_without(&pooled, level, &means, self.statistics.images)?;
             let layout = &self.statistics.patch_layout;
             let level = Gaussians::new(moments, layout, &rest, self.statistics.images, regularisation, self.threads)?;
-            let distances = columns(level.held_out(&means, ALONE, self.threads)?);
+            let distances = columns(level.held_out(&means, ALONE, self.threads)?)?;
             let per_image = distances.len() / means.len();
             for (at, distances) in distances.chunks_exact(per_image).enumerate() {
                 out[(fold + at * folds) * per_image..][..per_image].clone_from_slice(distances);
@@ -151,8 +152,8 @@ impl HoldOut<'_> {
     }
 }
 
-fn columns(distances: ndarray::Array2<f32>) -> Vec<Vec<f32>> {
-    distances.columns().into_iter().map(|map| map.to_vec()).collect()
+fn columns(distances: ndarray::Array2<f32>) -> Result<Vec<Vec<f32>>> {
+    distances.columns().into_iter().map(|map| try_collect(map.iter().copied())).collect()
 }
 
 /// Sums for mean and standard deviation.

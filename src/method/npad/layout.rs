@@ -1,8 +1,11 @@
 //! The positions of a grid in blocks that share a covariance.
 
+use crate::error::Result;
+use crate::exec::memory::{try_copy, try_reserve};
+
 /// Blocks of neighbouring positions, smaller at the right and lower edge. Within a level, positions are
 /// numbered block by block.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Layout {
     /// The first position of each block, and the number of positions.
     starts: Vec<usize>,
@@ -12,8 +15,14 @@ pub struct Layout {
 
 impl Layout {
     /// A grid of `rows` x `cols` positions in blocks of `block` (rows, columns).
-    pub fn new(rows: usize, cols: usize, block: (usize, usize)) -> Self {
-        let (mut starts, mut grid) = (vec![0], Vec::with_capacity(rows * cols));
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
+    pub fn new(rows: usize, cols: usize, block: (usize, usize)) -> Result<Self> {
+        let (mut starts, mut grid) = (Vec::new(), Vec::new());
+        try_reserve(&mut starts, rows.div_ceil(block.0) * cols.div_ceil(block.1) + 1)?;
+        try_reserve(&mut grid, rows * cols)?;
+        starts.push(0);
         for top in (0..rows).step_by(block.0) {
             for left in (0..cols).step_by(block.1) {
                 for row in top..(top + block.0).min(rows) {
@@ -22,7 +31,15 @@ impl Layout {
                 starts.push(grid.len());
             }
         }
-        Self { starts, grid }
+        Ok(Self { starts, grid })
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
+    pub fn try_clone(&self) -> Result<Self> {
+        Ok(Self { starts: try_copy(&self.starts)?, grid: try_copy(&self.grid)? })
     }
 
     /// The first position of each block, and the number of positions.
@@ -55,7 +72,7 @@ mod tests {
         for (rows, cols, tall, wide) in
             [(1, 1, 2, 2), (4, 6, 1, 2), (5, 7, 2, 2), (5, 7, 3, 1), (3, 3, 1, 1), (2, 2, 9, 9)]
         {
-            let layout = Layout::new(rows, cols, (tall, wide));
+            let layout = Layout::new(rows, cols, (tall, wide)).unwrap();
             assert_eq!(layout.blocks(), rows.div_ceil(tall) * cols.div_ceil(wide));
             let mut all = layout.grid().to_vec();
             all.sort_unstable();
@@ -66,6 +83,6 @@ mod tests {
                 assert!(block.iter().all(|p| place(*p) == place(block[0])));
             }
         }
-        assert!(Layout::new(3, 4, (1, 1)).grid().iter().copied().eq(0..12), "blocks of one position change no order");
+        assert!(Layout::new(3, 4, (1, 1)).unwrap().grid().iter().copied().eq(0..12), "blocks of one position change no order");
     }
 }

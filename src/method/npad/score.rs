@@ -57,37 +57,44 @@ impl Fusion {
     }
 
     /// Combines the levels' distances.
-    pub fn apply(&self, distances: [&[f32]; 3], rows: usize, cols: usize, out: &mut GridScore) {
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn apply(&self, distances: [&[f32]; 3], rows: usize, cols: usize, out: &mut GridScore) -> Result<()> {
         (out.rows, out.cols) = (rows, cols);
         if self.minimum {
             out.map.clear();
-            out.map.resize(rows * cols, f32::INFINITY);
+            try_resize(&mut out.map, rows * cols, f32::INFINITY)?;
             for (weight, distance) in self.map.into_iter().zip(distances).filter(|(weight, _)| *weight > 0.0) {
                 out.map.iter_mut().zip(distance).for_each(|(out, d)| *out = out.min(weight * d));
             }
         } else {
-            add(self.map, distances, rows * cols, &mut out.map);
+            add(self.map, distances, rows * cols, &mut out.map)?;
         }
         if self.is_single() {
             out.evidence.clear();
-        } else {
-            self.evidence(distances, rows * cols, &mut out.evidence);
+            return Ok(());
         }
+        self.evidence(distances, rows * cols, &mut out.evidence)
     }
 
     /// What the image score is computed from, alone: the levels of the map need not be there.
-    pub fn evidence(&self, distances: [&[f32]; 3], positions: usize, out: &mut Vec<f32>) {
-        add(self.image, distances, positions, out);
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn evidence(&self, distances: [&[f32]; 3], positions: usize, out: &mut Vec<f32>) -> Result<()> {
+        add(self.image, distances, positions, out)
     }
 }
 
 /// The weighted sum of the levels.
-fn add(weights: [f32; 3], distances: [&[f32]; 3], positions: usize, out: &mut Vec<f32>) {
+fn add(weights: [f32; 3], distances: [&[f32]; 3], positions: usize, out: &mut Vec<f32>) -> Result<()> {
     out.clear();
-    out.resize(positions, 0.0);
+    try_resize(out, positions, 0.0)?;
     for (weight, distance) in weights.into_iter().zip(distances).filter(|(weight, _)| *weight > 0.0) {
         out.iter_mut().zip(distance).for_each(|(out, d)| *out += weight * d);
     }
+    Ok(())
 }
 
 /// Mean and standard deviation of a level's distances.
@@ -211,7 +218,7 @@ impl Scorer for NpadScorer {
             level.save(LEVELS[1], &mut state)?;
         }
         if let Some(level) = &self.levels.centroids {
-            level.save(&mut state);
+            level.save(&mut state)?;
         }
         Ok(state)
     }
@@ -292,7 +299,8 @@ impl NpadScorer {
         };
         let mut gaussians = |level: usize| {
             let layout = Layout::new(shape.0, shape.1, if level == 1 { block } else { (1, 1) });
-            config.uses(level).then(|| Gaussians::load(LEVELS[level], channels.len(), layout, &mut state)).transpose()
+            let load = || Gaussians::load(LEVELS[level], channels.len(), layout?, &mut state);
+            config.uses(level).then(load).transpose()
         };
         let (pixel, patch) = (gaussians(0)?, gaussians(1)?);
         let centroids = config.uses(2).then(|| Centroids::load(shape.2, &mut state)).transpose()?;

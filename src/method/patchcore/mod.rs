@@ -288,7 +288,7 @@ impl Scorer for PatchCoreScorer {
         let mut state = State::default();
         state.put("shape", Array::U32(vec![3], [rows, cols, channels].map(|n| n as u32).to_vec()));
         state.put("bank", Array::F32(vec![self.bank.count(), channels], try_copy(as_slice(self.bank.rows()))?));
-        self.scaling.save(&mut state);
+        self.scaling.save(&mut state)?;
         Ok(state)
     }
 

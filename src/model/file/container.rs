@@ -1,14 +1,17 @@
-//! The model file: safetensors with a checksum over every byte.
+//! The model file: safetensors with a checksum over every byte and, where it was signed, a signature.
 //!
 //! Safetensors is a length, a JSON header and raw arrays: simple to read from any language, safe to map, and nothing in
-//! it is executed (unlike pickles) but networks, which ONNX Runtime runs. Its header carries npad's own metadata. The checksum stands in the header as
-//! eight hexadecimal digits and is computed over the whole file with these digits as zeros.
+//! it is executed (unlike pickles) but networks, which ONNX Runtime runs. Its header carries npad's own metadata. The checksum stands in
+//! the header as eight hexadecimal digits and is computed over the whole file with these digits as zeros. The signature is one of
+//! the hash of the whole file with its own digits and those of the checksum as zeros.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use half::f16;
 use safetensors::tensor::{Dtype, Metadata as TensorMetadata, SafeTensors, TensorInfo};
 
+use super::signature::{PublicKey, SIGNATURE_DIGITS, SecretKey};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
 use crate::exec::memory::try_reserve;
@@ -18,9 +21,11 @@ use crate::method::Array;
 const FORMAT: &str = "npad-model";
 /// Version of the format. Files of a later version are refused. Version 2 has one scale for score and map.
 const VERSION: u32 = 2;
-/// The checksum's field in the header, before its digits.
-const CHECKSUM: &str = "\"checksum\":\"";
-const ZEROS: &str = "00000000";
+/// Fields of the header that are computed over the file with zeros in their place.
+const CHECKSUM: Digits = Digits { name: "checksum", count: 8 };
+const SIGNATURE: Digits = Digits { name: "signature", count: SIGNATURE_DIGITS };
+/// The field of the public key that belongs to the signature.
+const SIGNER: &str = "signer";
 /// The header is filled up with spaces to a multiple of this length.
 const ALIGNMENT: usize = 8;
 
@@ -44,12 +49,15 @@ pub struct Container {
     pub arrays: BTreeMap<String, Array>,
 }
 
+/// Refuses models that are not signed with one of the keys; without keys, none.
+pub type TrustedKeys = [PublicKey];
+
 impl Container {
-    /// Serialises the contents.
+    /// Serialises the contents, and signs them where there is a key.
     ///
     /// # Errors
     /// [`Status::Internal`] when the arrays' shapes and lengths disagree.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self, key: Option<&SecretKey>) -> Result<Vec<u8>> {
         let internal =
             |e: &dyn std::fmt::Display| Error::new(Status::Internal, format!("the model cannot be written: {e}"));
         // The order of safetensors' own writer, which copies all arrays once more: larger types first, then by name.
@@ -64,9 +72,13 @@ impl Container {
             tensors.push(((*name).clone(), info));
         }
         // One entry, so that the header's text does not depend on a hash map's order.
-        let metadata = serde_json::json!({
-            "format": FORMAT, "version": VERSION, "checksum": ZEROS, "settings": self.metadata
+        let mut metadata = serde_json::json!({
+            "format": FORMAT, "version": VERSION, CHECKSUM.name: CHECKSUM.zeros(), "settings": self.metadata
         });
+        if let Some(key) = key {
+            metadata[SIGNER] = key.public().to_string().into();
+            metadata[SIGNATURE.name] = SIGNATURE.zeros().into();
+        }
         let metadata = HashMap::from([("npad".to_owned(), metadata.to_string())]);
         let metadata = TensorMetadata::new(Some(metadata), tensors).map_err(|e| internal(&e))?;
         let mut header = serde_json::to_vec(&metadata).map_err(|e| internal(&e))?;
@@ -84,20 +96,24 @@ impl Container {
                 Array::U32(_, data) => append(&mut bytes, data, u32::to_le_bytes),
             }
         }
-        let at = checksum_position(&bytes).ok_or_else(|| internal(&"the header has no checksum field"))?;
+        let missing = || internal(&"the header has no checksum or signature field");
+        if let Some(key) = key {
+            let signature = key.sign(&blake3::hash(&bytes));
+            let at = SIGNATURE.find(&bytes).ok_or_else(missing)?;
+            bytes[at].copy_from_slice(signature.as_bytes());
+        }
         let checksum = format!("{:08x}", crc32fast::hash(&bytes));
-        bytes[at..at + ZEROS.len()].copy_from_slice(checksum.as_bytes());
+        let at = CHECKSUM.find(&bytes).ok_or_else(missing)?;
+        bytes[at].copy_from_slice(checksum.as_bytes());
         Ok(bytes)
     }
 
-    /// Checks and parses the bytes of a file.
+    /// Checks and parses the bytes of a file. Returns the key that it was signed with, if it was.
     ///
     /// # Errors
     /// [`Status::InvalidModel`] for anything that is not an intact npad model, [`Status::UnsupportedModel`] for one of a
-    /// newer npad.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let invalid =
-            |what: &str| Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"));
+    /// newer npad, [`Status::UntrustedModel`] for one that is not signed with a trusted key.
+    pub fn from_bytes(bytes: &[u8], trusted: &TrustedKeys) -> Result<(Self, Option<PublicKey>)> {
         let (_, header) = SafeTensors::read_metadata(bytes)
             .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another format")))?;
         let own = header
@@ -122,14 +138,14 @@ impl Container {
             }
             None => return Err(invalid("its header has no version")),
         }
-        let at = checksum_position(bytes).ok_or_else(|| invalid("its header has no checksum"))?;
+        let checksum = CHECKSUM.find(bytes).ok_or_else(|| invalid("its header has no checksum"))?;
         let mut hasher = crc32fast::Hasher::new();
-        hasher.update(&bytes[..at]);
-        hasher.update(ZEROS.as_bytes());
-        hasher.update(&bytes[at + ZEROS.len()..]);
-        if format!("{:08x}", hasher.finalize()).as_bytes() != &bytes[at..at + ZEROS.len()] {
+        with_zeros(bytes, [&checksum], |part| hasher.update(part));
+        if format!("{:08x}", hasher.finalize()).as_bytes() != &bytes[checksum.clone()] {
             return Err(invalid("its checksum does not match; the file is corrupted"));
         }
+        let signer = signer(bytes, &own, &checksum)?;
+        check_trust(signer.as_ref(), trusted)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| invalid(&e.to_string()))?;
         let mut container = Self {
             metadata: own["settings"].as_str().ok_or_else(|| invalid("its header has no metadata"))?.to_owned(),
@@ -146,8 +162,44 @@ impl Container {
             };
             container.arrays.insert(name.to_owned(), array);
         }
-        Ok(container)
+        Ok((container, signer))
     }
+}
+
+fn invalid(what: &str) -> Error {
+    Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"))
+}
+
+/// The key of a file's signature, which must be right; none for a file that was not signed.
+fn signer(bytes: &[u8], own: &serde_json::Value, checksum: &Range<usize>) -> Result<Option<PublicKey>> {
+    let text = |field: &str| own.get(field).and_then(serde_json::Value::as_str);
+    let (signer, signature) = (text(SIGNER), text(SIGNATURE.name));
+    if signer.is_none() && signature.is_none() {
+        return Ok(None);
+    }
+    let damaged = || invalid("its signature does not match; the file was changed after it was signed");
+    let key: PublicKey = signer.and_then(|key| key.parse().ok()).ok_or_else(damaged)?;
+    let at = SIGNATURE.find(bytes).ok_or_else(damaged)?;
+    let mut hasher = blake3::Hasher::new();
+    let mut blanks = [checksum, &at];
+    blanks.sort_by_key(|blank| blank.start);
+    with_zeros(bytes, blanks, |part| {
+        hasher.update(part);
+    });
+    let intact = signature.is_some_and(|text| text.as_bytes() == &bytes[at] && key.verifies(&hasher.finalize(), text));
+    if intact { Ok(Some(key)) } else { Err(damaged()) }
+}
+
+fn check_trust(signer: Option<&PublicKey>, trusted: &TrustedKeys) -> Result<()> {
+    if trusted.is_empty() || signer.is_some_and(|signer| trusted.contains(signer)) {
+        return Ok(());
+    }
+    let found = signer.map_or("not signed".to_owned(), |signer| format!("signed with the key {signer}"));
+    let message = format!(
+        "the model is {found}, but the option trusted_keys demands a signature with one of its keys: have the model signed \
+         (`npad sign`), or add the key to trusted_keys if you trust its owner"
+    );
+    Err(Error::new(Status::UntrustedModel, message))
 }
 
 fn dtype(array: &Array) -> Dtype {
@@ -183,13 +235,36 @@ fn values<T, const N: usize>(bytes: &[u8], convert: impl Fn([u8; N]) -> T) -> Re
     Ok(values)
 }
 
-/// Position of the checksum's digits. The metadata is JSON within JSON, so its quotes are escaped and cannot match.
-fn checksum_position(bytes: &[u8]) -> Option<usize> {
-    let length = usize::try_from(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)).ok()?;
-    let header = bytes.get(8..length.checked_add(8)?)?;
-    let field = CHECKSUM.replace('"', "\\\"");
-    let at = header.windows(field.len()).position(|w| w == field.as_bytes())? + 8 + field.len();
-    (at + ZEROS.len() <= 8 + length).then_some(at)
+/// A field of npad's metadata with a fixed number of hexadecimal digits.
+struct Digits {
+    name: &'static str,
+    count: usize,
+}
+
+impl Digits {
+    fn zeros(&self) -> String {
+        "0".repeat(self.count)
+    }
+
+    /// Where the digits are in the file. The metadata is JSON within JSON, so its quotes are escaped and cannot match.
+    fn find(&self, bytes: &[u8]) -> Option<Range<usize>> {
+        let length = usize::try_from(u64::from_le_bytes(bytes.get(..8)?.try_into().ok()?)).ok()?;
+        let header = bytes.get(8..length.checked_add(8)?)?;
+        let field = format!("\\\"{}\\\":\\\"", self.name);
+        let start = header.windows(field.len()).position(|w| w == field.as_bytes())? + 8 + field.len();
+        (start + self.count <= 8 + length).then_some(start..start + self.count)
+    }
+}
+
+/// Passes the bytes on with zeros in the place of digits, which are given in ascending order.
+fn with_zeros<const N: usize>(bytes: &[u8], blanks: [&Range<usize>; N], mut take: impl FnMut(&[u8])) {
+    let mut done = 0;
+    for blank in blanks {
+        take(&bytes[done..blank.start]);
+        blank.clone().for_each(|_| take(b"0"));
+        done = blank.end;
+    }
+    take(&bytes[done..]);
 }
 
 #[cfg(test)]
@@ -211,15 +286,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_always_the_same() {
-        let bytes = container().to_bytes().unwrap();
-        assert_eq!(Container::from_bytes(&bytes).unwrap(), container());
-        assert_eq!(bytes, container().to_bytes().unwrap());
+        let bytes = container().to_bytes(None).unwrap();
+        assert_eq!(Container::from_bytes(&bytes, &[]).unwrap(), (container(), None));
+        assert_eq!(bytes, container().to_bytes(None).unwrap());
     }
 
     /// Files are those of safetensors' own writer, but for the checksum.
     #[test]
     fn arrays_stand_where_safetensors_puts_them() {
-        let bytes = container().to_bytes().unwrap();
+        let bytes = container().to_bytes(None).unwrap();
         let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let views = tensors.iter().map(|(name, view)| (name.to_owned(), view));
@@ -230,21 +305,25 @@ mod tests {
 
     #[test]
     fn a_file_cut_anywhere_is_refused() {
-        let bytes = container().to_bytes().unwrap();
+        let bytes = container().to_bytes(None).unwrap();
         for length in 0..bytes.len() {
-            assert_eq!(Container::from_bytes(&bytes[..length]).unwrap_err().status(), Status::InvalidModel, "{length}");
+            assert_eq!(
+                Container::from_bytes(&bytes[..length], &[]).unwrap_err().status(),
+                Status::InvalidModel,
+                "{length}"
+            );
         }
-        assert!(Container::from_bytes(&[&bytes[..], &[0]].concat()).is_err());
+        assert!(Container::from_bytes(&[&bytes[..], &[0]].concat(), &[]).is_err());
     }
 
     #[test]
     fn any_changed_byte_is_noticed() {
-        let bytes = container().to_bytes().unwrap();
+        let bytes = container().to_bytes(None).unwrap();
         let mut random = Random::new(1);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << random.below(8);
-            let status = Container::from_bytes(&changed).unwrap_err().status();
+            let status = Container::from_bytes(&changed, &[]).unwrap_err().status();
             assert!(matches!(status, Status::InvalidModel | Status::UnsupportedModel), "byte {at}");
         }
     }
@@ -252,13 +331,56 @@ mod tests {
     #[test]
     fn foreign_and_newer_files_are_told_apart() {
         let foreign = serialize([("x", TensorView::new(Dtype::U8, vec![1], &[1]).unwrap())], None).unwrap();
-        let error = Container::from_bytes(&foreign).unwrap_err();
+        let error = Container::from_bytes(&foreign, &[]).unwrap_err();
         assert!(error.message().contains("not written by npad"), "{error}");
-        let bytes = container().to_bytes().unwrap();
+        let bytes = container().to_bytes(None).unwrap();
         let text = b"\\\"version\\\":2";
         let at = bytes.windows(text.len()).position(|w| w == text).unwrap() + text.len() - 1;
         let mut newer = bytes;
         newer[at] = b'3';
-        assert_eq!(Container::from_bytes(&newer).unwrap_err().status(), Status::UnsupportedModel);
+        assert_eq!(Container::from_bytes(&newer, &[]).unwrap_err().status(), Status::UnsupportedModel);
+    }
+
+    #[test]
+    fn a_signature_says_whose_a_file_is() {
+        let (key, other) = (SecretKey::new(&[1; 32]), SecretKey::new(&[2; 32]));
+        let signed = container().to_bytes(Some(&key)).unwrap();
+        let trusted = [key.public()];
+        assert_eq!(Container::from_bytes(&signed, &[]).unwrap(), (container(), Some(key.public())));
+        assert_eq!(Container::from_bytes(&signed, &[other.public(), key.public()]).unwrap().1, Some(key.public()));
+        let refusal = |bytes: &[u8], trusted: &TrustedKeys| Container::from_bytes(bytes, trusted).unwrap_err();
+        let error = refusal(&signed, &[other.public()]);
+        assert!(
+            error.status() == Status::UntrustedModel && error.message().contains(&key.public().to_string()),
+            "{error}"
+        );
+        let error = refusal(&container().to_bytes(None).unwrap(), &trusted);
+        assert!(error.status() == Status::UntrustedModel && error.message().contains("not signed"), "{error}");
+        // The checksum is no secret: whoever changes a file computes it anew.
+        let checksum = CHECKSUM.find(&signed).unwrap();
+        for at in (0..signed.len()).filter(|at| !checksum.contains(at)) {
+            let mut changed = signed.clone();
+            changed[at] ^= 1;
+            changed[checksum.clone()].fill(b'0');
+            let right = format!("{:08x}", crc32fast::hash(&changed));
+            changed[checksum.clone()].copy_from_slice(right.as_bytes());
+            let status = refusal(&changed, &trusted).status();
+            assert!(
+                matches!(status, Status::InvalidModel | Status::UnsupportedModel | Status::UntrustedModel),
+                "byte {at}: {status:?}"
+            );
+        }
+        let exchanged = |from: &PublicKey, to: &PublicKey| {
+            let (from, to) = (from.to_string(), to.to_string());
+            let at = signed.windows(from.len()).position(|w| w == from.as_bytes()).unwrap();
+            let mut changed = signed.clone();
+            changed[at..at + to.len()].copy_from_slice(to.as_bytes());
+            changed[checksum.clone()].fill(b'0');
+            let right = format!("{:08x}", crc32fast::hash(&changed));
+            changed[checksum.clone()].copy_from_slice(right.as_bytes());
+            changed
+        };
+        let error = refusal(&exchanged(&key.public(), &other.public()), &[other.public()]);
+        assert!(error.status() == Status::InvalidModel && error.message().contains("signature"), "{error}");
     }
 }

@@ -2,6 +2,7 @@
 
 mod atomic;
 pub(super) mod container;
+mod signature;
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use self::atomic::{are_one, check_target, write_files};
 pub use self::atomic::{replace_file, write_file};
+pub use self::signature::{KEY_BYTES, PublicKey, SecretKey};
 
 use self::container::Container;
 use super::defects::MOST;
@@ -25,7 +27,7 @@ use super::{Core, MapOptions, Metadata, Model, ThresholdSource};
 use crate::backbone::{BackboneSpec, ChosenDevice, HOST, MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
-use crate::exec::memory::try_copy;
+use crate::exec::memory::{try_collect, try_copy};
 use crate::exec::scratch::Pool;
 use crate::exec::semaphore::Semaphore;
 use crate::exec::{Threads, quiet};
@@ -76,11 +78,11 @@ impl Model {
             put(BACKBONE, Array::U8(vec![bytes.len()], try_copy(bytes)?));
         }
         if let Some(roi) = &self.core.roi {
-            let bits = roi.mask.to_bits();
+            let bits = roi.mask.to_bits()?;
             put(MASK, Array::U8(vec![bits.len()], bits));
         }
         let size = self.metadata.input;
-        let mean = self.core.mean.iter().map(|v| f16::from_f32(*v)).collect();
+        let mean = try_collect(self.core.mean.iter().map(|v| f16::from_f32(*v)))?;
         put(MEAN, Array::F16(vec![3, size.height, size.width], mean));
         let scores = &self.good_scores;
         put(SCORES, Array::F32(vec![scores.len()], try_copy(scores)?));
@@ -88,7 +90,21 @@ impl Model {
         put(LEARNT, Array::U32(vec![words.len() / 2, 2], words));
         let header = Header { metadata: self.metadata.clone(), normalisation };
         let metadata = serde_json::to_string(&header).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
-        Container { metadata, arrays }.to_bytes()
+        Container { metadata, arrays }.to_bytes(self.key.as_ref())
+    }
+
+    /// Returns the model, to be signed with a key whenever it is saved. A copy with other thresholds is not signed.
+    pub fn with_signature(&self, key: &SecretKey) -> Self {
+        Self {
+            key: Some(key.clone()),
+            signer: Some(key.public()),
+            ..self.with_settings(self.metadata.clone(), self.good_scores.clone())
+        }
+    }
+
+    /// The key that the model's file is signed with, or was when it was loaded; none if it is not.
+    pub fn signer(&self) -> Option<PublicKey> {
+        self.signer
     }
 
     /// Writes the model file atomically (see [`write_file`]): on failure, an existing file is unchanged.
@@ -100,8 +116,8 @@ impl Model {
         write_file(path, &self.to_bytes()?).map_err(|e| Error::io(what(), &e))
     }
 
-    /// Reads a model file. Of `options`, only the device and its cache, threads, call limits, feature extractor
-    /// and, for a device that is not the CPU, the progress callback are used.
+    /// Reads a model file. Of `options`, only the device and its cache, threads, call limits, trusted keys, what is to be done with
+    /// foreign backbones, feature extractor and, for a device that is not the CPU, the progress callback are used.
     ///
     /// # Errors
     /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
@@ -120,13 +136,13 @@ impl Model {
     ///
     /// # Errors
     /// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not a model that this npad can use;
-    /// [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when the backbone cannot be opened.
+    /// [`Status::UntrustedModel`] when the options refuse it; [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when the backbone cannot be opened.
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self> {
         options.choose_device()?.open(|device| Self::on_device(bytes, options, device))
     }
 
     fn on_device(bytes: &[u8], options: &Options, device: &ChosenDevice) -> Result<Self> {
-        let Container { metadata, arrays } = Container::from_bytes(bytes)?;
+        let (Container { metadata, arrays }, signer) = Container::from_bytes(bytes, &options.trusted_keys)?;
         let (mut state, mut own) = (State::default(), State::default());
         for (name, array) in arrays {
             match name.strip_prefix(STATE) {
@@ -194,7 +210,7 @@ impl Model {
         let roi = match metadata.mask {
             None => None,
             Some((width, height)) => {
-                let mask = Mask::from_bits(&own.take_u8(MASK)?, width, height);
+                let mask = Mask::from_bits(&own.take_u8(MASK)?, width, height)?;
                 let mask = mask.ok_or_else(|| invalid("its mask is out of range"))?;
                 Some(InputRoi::fixed(mask, metadata.input, &threads)?)
             }
@@ -227,6 +243,14 @@ impl Model {
             (Some(bytes), Some(normalisation)) => BackboneSpec::Onnx { bytes: bytes.into(), normalisation },
             _ => return Err(invalid("its backbone is incomplete")),
         };
+        if let (BackboneSpec::Onnx { .. }, true) = (&spec, options.refuses_foreign_backbones) {
+            let message = format!(
+                "the model contains a backbone of its own, {}, which ONNX Runtime would run, but the option foreign_backbones is \
+                 'refuse': set it to 'allow' if you trust where the model comes from",
+                metadata.backbone
+            );
+            return Err(Error::new(Status::UntrustedModel, message));
+        }
         announce(&device.device, &options.progress)?;
         let backbone = spec.open(&device.device, Threads::resolve(options.threads))?;
         let environment = options.environment(&device.device);
@@ -249,7 +273,7 @@ impl Model {
             scorer: scorer.into(),
             threads,
             roi,
-            mean: mean.into_iter().map(f16::to_f32).collect(),
+            mean: try_collect(mean.into_iter().map(f16::to_f32))?,
             learnt,
             contexts: Pool::default(),
             calls: Semaphore::new(options.call_limit()),
@@ -257,7 +281,7 @@ impl Model {
             device: device.clone(),
         };
         core.choose_network(&metadata)?;
-        let model = Self { metadata, good_scores, core: Arc::new(core) };
+        let model = Self { metadata, good_scores, core: Arc::new(core), key: None, signer };
         model.prepare_device(&options.progress)?;
         Ok(model)
     }
@@ -270,6 +294,14 @@ impl Metadata {
         self.parameters.iter().try_for_each(|(name, value)| parameters.restore(name, value))?;
         Ok(parameters)
     }
+}
+
+/// Signs a model file with a key, or with another one than before. The model need not be usable here.
+///
+/// # Errors
+/// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not an intact model of this npad.
+pub fn sign(bytes: &[u8], key: &SecretKey) -> Result<Vec<u8>> {
+    Container::from_bytes(bytes, &[])?.0.to_bytes(Some(key))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -305,20 +337,20 @@ mod tests {
     /// A model file with one entry of the metadata replaced, and a right checksum.
     fn damaged(key: &str, value: Value) -> Vec<u8> {
         let bytes = include_bytes!("../../../tests/fixtures/model-0.1.0.npad");
-        let mut container = Container::from_bytes(bytes).unwrap();
+        let mut container = Container::from_bytes(bytes, &[]).unwrap().0;
         let mut metadata: Value = serde_json::from_str(&container.metadata).unwrap();
         metadata[key] = value;
         container.metadata = metadata.to_string();
-        container.to_bytes().unwrap()
+        container.to_bytes(None).unwrap()
     }
 
     #[test]
     fn a_damaged_record_of_the_images_learnt_is_refused() {
         let with = |array: Array| {
             let mut container =
-                Container::from_bytes(include_bytes!("../../../tests/fixtures/model-0.1.0.npad")).unwrap();
+                Container::from_bytes(include_bytes!("../../../tests/fixtures/model-0.1.0.npad"), &[]).unwrap().0;
             container.arrays.insert(LEARNT.to_owned(), array);
-            Model::from_bytes(&container.to_bytes().unwrap(), &Options::default())
+            Model::from_bytes(&container.to_bytes(None).unwrap(), &Options::default())
         };
         let words = |words: Vec<u32>| with(Array::U32(vec![words.len()], words));
         assert!(words(vec![1, 0, 2, 0]).err().is_none_or(|error| error.status() == Status::Runtime));

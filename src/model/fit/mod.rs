@@ -15,7 +15,7 @@ use self::config::{FitConfig, Input};
 use crate::backbone::{BackboneSpec, ChosenDevice, FeatureExtractor, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::try_resize;
+use crate::exec::memory::{try_collect, try_resize};
 use crate::exec::progress::Progress;
 use crate::exec::rows::RowsOut;
 use crate::exec::scratch::Pool;
@@ -307,7 +307,7 @@ impl Fit {
             threads: threads.clone(),
             roi: roi.cloned(),
             // Rounded as in the model file, so that a model scores the same before and after saving.
-            mean: self.sum.iter().map(|sum| f16::from_f64(*sum as f64 / units).to_f32()).collect(),
+            mean: try_collect(self.sum.iter().map(|sum| f16::from_f64(*sum as f64 / units).to_f32()))?,
             learnt: self.learnt.try_clone()?,
             contexts: Pool::default(),
             calls: Semaphore::new(self.call_limit),
@@ -315,7 +315,7 @@ impl Fit {
             device: self.device.clone(),
         };
         core.choose_network(&metadata)?;
-        let mut model = Model { metadata, good_scores, core: Arc::new(core) };
+        let mut model = Model { metadata, good_scores, core: Arc::new(core), key: None, signer: None };
         model.prepare_device(progress)?;
         model.metadata.known_defects = self.defects.scores(&model, progress)?.map(KnownDefects::unmeasured);
         let Model { metadata, good_scores, .. } = &mut model;

@@ -6,6 +6,7 @@ use super::config::FitConfig;
 use super::{Fit, PriorFit, fixed};
 use crate::backbone::{MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
+use crate::exec::memory::try_collect;
 use crate::exec::Threads;
 use crate::image::ImageView;
 use crate::method::{Sample, method, scales};
@@ -108,7 +109,7 @@ impl Trainer {
     /// # Errors
     /// [`Status::InvalidArgument`] when the model's method cannot resume a fit.
     pub fn resume(model: &Model, options: &Options) -> Result<Self> {
-        let Model { metadata, good_scores, core } = model;
+        let Model { metadata, good_scores, core, .. } = model;
         if let Some(known) = &metadata.known_defects {
             log::warn!(
                 "the resumed fit does not know the {} known defects of the model; add their images again",
@@ -161,7 +162,7 @@ impl Trainer {
                 recalibration: metadata.recalibration,
             }),
             input: None,
-            sum: core.mean.iter().map(|mean| fixed(*mean).wrapping_mul(metadata.images as i64)).collect(),
+            sum: try_collect(core.mean.iter().map(|mean| fixed(*mean).wrapping_mul(metadata.images as i64)))?,
             features: Vec::new(),
             copies: 0,
             warned: false,

@@ -15,6 +15,7 @@ pub use self::table::{OptionInfo, OptionKind, options};
 
 use super::checkpoint::FileCheckpoint;
 use super::export::ExportOptions;
+use super::file::PublicKey;
 use super::graph::Scoring;
 use super::{Date, MapOptions, Metadata, OperatingPoint, ThresholdRule};
 use crate::backbone::{BackboneSpec, Device, DeviceChoice, FeatureExtractor, Scales, Tiled};
@@ -66,6 +67,10 @@ pub struct Options {
     pub(super) call_timeout: Option<Duration>,
     pub(super) seed: u64,
     pub(super) export: ExportOptions,
+    /// A model must be signed with one of them; empty for any model.
+    pub(super) trusted_keys: Vec<PublicKey>,
+    /// Whether a model with a backbone of its own is refused.
+    pub(super) refuses_foreign_backbones: bool,
     pub(super) date: Day,
     pub(super) false_alarm_rate: f64,
     pub(super) review_rate: f64,
@@ -98,6 +103,8 @@ impl Default for Options {
             call_timeout: None,
             seed: 0,
             export: ExportOptions::default(),
+            trusted_keys: Vec::new(),
+            refuses_foreign_backbones: false,
             date: Day::Today,
             false_alarm_rate: 0.01,
             review_rate: 0.0,
@@ -156,6 +163,8 @@ impl Options {
                     _ => return Err(refused()),
                 }
             }
+            "trusted_keys" => self.trusted_keys = keys(value)?,
+            "foreign_backbones" => self.refuses_foreign_backbones = value == "refuse",
             "date" => {
                 self.date = match value {
                     "today" => Day::Today,
@@ -328,6 +337,12 @@ impl Options {
 fn owner(key: &str) -> Result<Option<&'static dyn Method>> {
     let owner = key.split_once('.').map(|(owner, _)| method(owner).map_err(|e| e.context(format!("option '{key}'"))));
     owner.transpose()
+}
+
+/// Public keys, separated by commas.
+fn keys(text: &str) -> Result<Vec<PublicKey>> {
+    let keys = text.split(',').map(str::trim).filter(|_| !text.is_empty());
+    keys.map(|key| key.parse().map_err(|e: Error| e.context("option 'trusted_keys'"))).collect()
 }
 
 /// Three finite numbers, separated by commas, of at least `low`.

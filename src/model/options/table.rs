@@ -113,6 +113,19 @@ const OPTIONS: &[Parameter] = &[
                fit; empty: no file",
     },
     Parameter {
+        name: "trusted_keys",
+        default: "",
+        kind: Kind::Form("public keys of 64 hexadecimal digits, separated by commas"),
+        help: "public keys, of which one must have signed a model that is loaded. Empty: models need no signature",
+    },
+    Parameter {
+        name: "foreign_backbones",
+        default: "allow",
+        kind: Kind::Choice(&["allow", "refuse"]),
+        help: "what is to be done with a model file that contains a backbone of its own, an ONNX network that ONNX Runtime \
+               would run: 'allow', or 'refuse' the model",
+    },
+    Parameter {
         name: "date",
         default: "today",
         kind: Kind::Form("'today', a day YYYY-MM-DD or 'none'"),

@@ -120,10 +120,11 @@ fn empty(plane: &Plane) -> Result<Moments> {
 }
 
 /// Adds the latent values of an image, channels x positions.
-fn add(moments: &mut Moments, latent: &[f32], threads: &Threads) {
+fn add(moments: &mut Moments, latent: &[f32], threads: &Threads) -> Result<()> {
     let (channels, positions) = (moments.dimension(), moments.positions());
+    let blocks = moments.blocks_mut()?;
     threads.run(|| {
-        moments.blocks_mut().enumerate().for_each_init(
+        blocks.enumerate().for_each_init(
             || vec![0.0; padded(channels)],
             |row, (position, mut block)| {
                 let values = latent.iter().skip(position).step_by(positions);
@@ -132,6 +133,7 @@ fn add(moments: &mut Moments, latent: &[f32], threads: &Threads) {
             },
         );
     });
+    Ok(())
 }
 
 #[cfg(test)]
