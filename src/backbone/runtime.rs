@@ -274,6 +274,10 @@ fn version_in(name: &str) -> Option<Vec<u32>> {
 fn load(path: &Path) -> std::result::Result<Loaded, String> {
     // A name alone is for the system's loader.
     let file = if path == Path::new(FILE_NAME) { path.to_owned() } else { library_file::check(path)? };
+    // Held until `ort` has loaded the same library, which is initialised once.
+    let (_library, found, version) = asked(&file)?;
+    // Only the system's loader knows which file it found, and `ort` would look beside the program first.
+    let file = if file.is_absolute() { file } else { found.unwrap_or(file) };
     let builder = ort::init_from(file).map_err(|e| match &e {
         // `ort` does not report the cause as the error's source.
         LoadDynamicError::Dlopen { error, .. } => with_causes(error),
@@ -284,25 +288,41 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
     let environment = builder.build().map_err(|e| with_causes(&e))?;
     environment.set_log_level(LogLevel::Error);
     stay_loaded();
-    // Only the system's loader knows which file it found.
     let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());
-    let version = version_of(&path).unwrap_or_else(|| "unknown".to_owned());
     log::info!("loaded ONNX Runtime {version} from {}", path.display());
     Ok(Loaded { environment, path, version })
 }
 
-/// The version that a loaded library says it has.
+/// Loads a library, and asks it for its version and for the interface that `ort` uses: `ort` itself would keep a library that lacks
+/// it for the rest of the process, and panic. Returns also the file that the loader found.
 #[allow(unsafe_code)]
-fn version_of(path: &Path) -> Option<String> {
+fn asked(file: &Path) -> std::result::Result<(libloading::Library, Option<PathBuf>, String), String> {
     type ApiBase = unsafe extern "system" fn() -> *const ort::sys::OrtApiBase;
-    // SAFETY: the library is loaded already, so this runs none of its code; it stays loaded.
-    let library = unsafe { libloading::Library::new(path) }.ok()?;
-    // SAFETY: the type of ONNX Runtime's only entry point; its text is static.
-    unsafe {
-        let base = library.get::<ApiBase>(b"OrtGetApiBase\0").ok()?();
-        let text = ((*base).GetVersionString)();
-        Some(std::ffi::CStr::from_ptr(text).to_string_lossy().into_owned())
+    // SAFETY: the user chose the library, whose initialisation may do what it likes.
+    let library = unsafe { libloading::Library::new(file) }.map_err(|error| with_causes(&error))?;
+    let base = {
+        // SAFETY: the type of ONNX Runtime's only entry point.
+        let entry = unsafe { library.get::<ApiBase>(b"OrtGetApiBase\0") }
+            .map_err(|_| "it is not ONNX Runtime: it has no function OrtGetApiBase")?;
+        // SAFETY: as above; what it points to is static.
+        unsafe { entry().as_ref() }.ok_or("its function OrtGetApiBase returned null")?
+    };
+    // SAFETY: as above.
+    let text = unsafe { (base.GetVersionString)() };
+    if text.is_null() {
+        return Err("it does not tell its version".to_owned());
     }
+    // SAFETY: not null, and by its type a text that ends with a zero byte.
+    let version = unsafe { std::ffi::CStr::from_ptr(text) }.to_string_lossy().into_owned();
+    let minor = version.split('.').nth(1).and_then(|number| number.parse::<u32>().ok());
+    // An older one would write to standard error that it lacks the interface.
+    // SAFETY: as above.
+    if minor.is_none_or(|minor| minor < ort::MINOR_VERSION) || unsafe { (base.GetApi)(ort::MINOR_VERSION) }.is_null() {
+        let wanted = format!("the interface of version 1.{}, which npad needs", ort::MINOR_VERSION);
+        return Err(format!("it is ONNX Runtime of version '{version}' and lacks {wanted}"));
+    }
+    let found = module_file(std::ptr::from_ref(base).cast());
+    Ok((library, found, version))
 }
 
 fn failed(tried: &[String]) -> Error {
