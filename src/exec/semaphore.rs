@@ -1,5 +1,6 @@
 //! The limit of concurrent calls.
 
+use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,14 @@ pub enum Wait {
     For(Duration),
     /// Does not wait: the call fails with [`Status::TimedOut`] at once.
     Refuse,
+}
+
+/// How many calls, each inside a callback of the one before, a thread may be in.
+const DEEPEST: usize = 8;
+
+thread_local! {
+    /// The addresses of the semaphores whose turns this thread has, 0 for none. It never allocates.
+    static TURNS: Cell<[usize; DEEPEST]> = const { Cell::new([0; DEEPEST]) };
 }
 
 /// A counting semaphore: at most `limit` permits exist at once. Calls that wait for one get it in the order in which they
@@ -73,6 +82,25 @@ impl Semaphore {
             self.changed.notify_all();
         }
         outcome.map(|()| Permit(self))
+    }
+
+    /// Takes a permit for a call on this thread, whose callbacks may make further calls, but not with the same semaphore: they
+    /// would wait for this one.
+    ///
+    /// # Errors
+    /// As [`Semaphore::acquire`]; [`Status::WrongState`] for such a call.
+    pub fn turn(self: &Arc<Self>, wait: Wait, cancellation: Option<&Cancellation>) -> Result<Turn<'_>> {
+        let (own, mut turns) = (Arc::as_ptr(self).addr(), TURNS.get());
+        let free = turns.iter().position(|turn| *turn == 0).filter(|_| !turns.contains(&own));
+        let place = free.ok_or_else(|| {
+            let message = "the model is called from a callback of its own call, from its feature extractor for example; a \
+                           callback may use other models, at most 8 deep";
+            Error::new(Status::WrongState, message)
+        })?;
+        let permit = self.acquire(wait, cancellation)?;
+        turns[place] = own;
+        TURNS.set(turns);
+        Ok(Turn { _permit: permit, place })
     }
 
     /// Waits until the call with this ticket is the first one in the queue and there is a permit.
@@ -147,6 +175,21 @@ impl Drop for Permit<'_> {
     }
 }
 
+/// The permit of a call, held by the thread that makes it.
+#[derive(Debug)]
+pub struct Turn<'a> {
+    _permit: Permit<'a>,
+    place: usize,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let mut turns = TURNS.get();
+        turns[self.place] = 0;
+        TURNS.set(turns);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +219,19 @@ mod tests {
             }
         });
         assert_eq!(semaphore.lock().in_use, 0);
+    }
+
+    #[test]
+    fn a_thread_does_not_wait_for_itself() {
+        let (first, second) = (Semaphore::new(1), Semaphore::new(4));
+        let turn = |semaphore: &Arc<Semaphore>| semaphore.turn(Wait::Forever, None).map(drop).map_err(|e| e.status());
+        for _ in 0..2 {
+            let _first = first.turn(Wait::Forever, None).unwrap();
+            let _second = second.turn(Wait::Forever, None).unwrap();
+            assert_eq!((turn(&first), turn(&second)), (Err(Status::WrongState), Err(Status::WrongState)));
+            std::thread::scope(|scope| scope.spawn(|| turn(&second).unwrap()).join().unwrap());
+        }
+        assert_eq!((turn(&first), turn(&second)), (Ok(()), Ok(())));
     }
 
     #[test]

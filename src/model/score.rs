@@ -252,7 +252,7 @@ impl Model {
         let pixels = try_vec(bytes, 0u8)?;
         let image = ImageView::new(&pixels, width, height, 3 * width, PixelFormat::Rgb8)?;
         let core = &*self.core;
-        let _permit = core.calls.acquire(core.wait, None)?;
+        let _turn = core.calls.turn(core.wait, None)?;
         let (shifts, count) = (core.shifts.len(), core.calls.limit().min(Threads::resolve(0)));
         self.extractor().warm_up(self.metadata.input, shifts, count)?;
         if core.network.is_none() {
@@ -275,7 +275,7 @@ impl Model {
         cancellation: Option<&Cancellation>,
         work: impl FnOnce(&mut Context) -> Result<R>,
     ) -> Result<R> {
-        let _permit = self.core.calls.acquire(self.core.wait, cancellation)?;
+        let _turn = self.core.calls.turn(self.core.wait, cancellation)?;
         self.core.contexts.try_with(|| Ok(self.new_context()), work)
     }
 
