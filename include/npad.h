@@ -43,6 +43,11 @@
  * Threads: any number of threads may use a model, result, buffer or error at once. Only one thread at a time may use a
  * trainer or options. npad creates its own worker threads.
  *
+ * Callbacks: a callback must return. An exception that leaves it ends the process, and longjmp() must not leave it either;
+ * npad.hpp catches the exceptions of callbacks in C++. A callback may call npad, but not use the trainer of its call or score
+ * with the model of its call, which returns NPAD_STATUS_WRONG_STATE. It may free the options of its call, but no other
+ * handle that the call was given.
+ *
  * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other systems; a path that is
  * the value of an option is UTF-8 everywhere.
  *
@@ -1068,7 +1073,8 @@ npad_status npad_device_check(const char *device,
 npad_status npad_log_set(npad_log_callback callback, void *user_data, int32_t level, npad_error **error);
 
 /**
- * Writes the model to a file atomically: on failure, an existing file is unchanged.
+ * Writes the model to a file atomically: on failure, an existing file is unchanged, and if the process or the machine stops
+ * meanwhile, it has its old or its new contents. A file ".npad-*.tmp" may then be left beside it, which can be deleted.
  *
  * @param model  the model to save
  * @param path   the file; UTF-8 on Windows, any bytes elsewhere
@@ -1585,7 +1591,8 @@ void npad_result_free(npad_result *result);
  * @param error   receives the error, or null; may itself be null
  * @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
  *         NPAD_STATUS_BACKBONE when the backbone or a feature extractor fails; NPAD_STATUS_PLUGIN when a plug-in
- *         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
+ *         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout";
+ *         NPAD_STATUS_WRONG_STATE when it is made from a callback of a call with the same model
  */
 npad_status npad_score(const npad_model *model, const npad_image *image, npad_result **result, npad_error **error);
 

@@ -53,7 +53,8 @@ impl npad_model {
     }
 }
 
-/// Writes the model to a file atomically: on failure, an existing file is unchanged.
+/// Writes the model to a file atomically: on failure, an existing file is unchanged, and if the process or the machine stops
+/// meanwhile, it has its old or its new contents. A file ".npad-*.tmp" may then be left beside it, which can be deleted.
 ///
 /// @param model  the model to save
 /// @param path   the file; UTF-8 on Windows, any bytes elsewhere

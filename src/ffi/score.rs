@@ -22,7 +22,8 @@ use crate::postprocess::Region;
 /// @param error   receives the error, or null; may itself be null
 /// @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
 ///         NPAD_STATUS_BACKBONE when the backbone or a feature extractor fails; NPAD_STATUS_PLUGIN when a plug-in
-///         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
+///         fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout";
+///         NPAD_STATUS_WRONG_STATE when it is made from a callback of a call with the same model
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_score(
     model: *const npad_model,

@@ -221,7 +221,8 @@ namespace Npad.Native
         internal static extern Status npad_log_set(npad_log_set_callback_delegate callback, void* user_data, int level, npad_error** error);
 
         /// <summary>
-        ///  Writes the model to a file atomically: on failure, an existing file is unchanged.
+        ///  Writes the model to a file atomically: on failure, an existing file is unchanged, and if the process or the machine stops
+        ///  meanwhile, it has its old or its new contents. A file ".npad-*.tmp" may then be left beside it, which can be deleted.
         ///
         ///  @param model  the model to save
         ///  @param path   the file; UTF-8 on Windows, any bytes elsewhere
@@ -738,7 +739,8 @@ namespace Npad.Native
         ///  @param error   receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_INVALID_IMAGE when the image, its mask or its region of interest is invalid;
         ///          NPAD_STATUS_BACKBONE when the backbone or a feature extractor fails; NPAD_STATUS_PLUGIN when a plug-in
-        ///          fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout"
+        ///          fails; NPAD_STATUS_OUT_OF_MEMORY; NPAD_STATUS_TIMED_OUT when the call could not start within "call_timeout";
+        ///          NPAD_STATUS_WRONG_STATE when it is made from a callback of a call with the same model
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_score(npad_model* model, npad_image* image, npad_result** result, npad_error** error);
