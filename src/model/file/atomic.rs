@@ -75,21 +75,14 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// Writes what shall be at `path` to a temporary file beside it.
 fn stage(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) -> Result<NamedTempFile> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".npad-").suffix(".tmp");
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // What a plain new file gets; the process's umask applies.
-        builder.permissions(Permissions::from_mode(0o666));
-    }
-    // The temporary file's name would say nothing to the user.
-    let unnamed = |error: Error| match error.raw_os_error() {
-        Some(code) => Error::from_raw_os_error(code),
-        None => Error::from(error.kind()),
-    };
-    let mut file = builder.tempfile_in(folder_of(path)).map_err(unnamed)?;
-    file.write_all(bytes).map_err(unnamed)?;
+    let mut options = OpenOptions::new();
+    // With the permissions of a plain new file, to which the process's umask applies.
+    options.write(true).create_new(true);
+    // Errors with the system's code, and without the temporary file's name, which would say nothing to the user.
+    let mut name = tempfile::Builder::new();
+    name.prefix(".npad-").suffix(".tmp");
+    let mut file = name.make_in(folder_of(path), |path| options.open(path))?;
+    file.as_file_mut().write_all(bytes)?;
     if let Some(permissions) = permissions(path) {
         file.as_file().set_permissions(permissions)?;
     }
@@ -143,7 +136,11 @@ mod tests {
         }
         assert_eq!(write_file(folder.path(), b"x").unwrap_err().kind(), ErrorKind::IsADirectory);
         let error = write_file(&folder.path().join("none/file"), b"x").unwrap_err();
-        assert!(error.kind() == ErrorKind::NotFound && !error.to_string().contains(".npad-"), "{error}");
+        let code = error.raw_os_error();
+        assert!(
+            error.kind() == ErrorKind::NotFound && code.is_some() && !error.to_string().contains(".npad-"),
+            "{error}"
+        );
         std::fs::create_dir(folder.path().join("taken")).unwrap();
         assert!(replace_file(&folder.path().join("taken"), b"x").is_err());
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2);
