@@ -3,7 +3,7 @@
 //! The system's loader maps a file before it knows whether it is whole: one that was cut short, say by an interrupted copy, ends
 //! the process at the first page that is missing. Of one for another processor it says that there is no such file.
 
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 /// Enough for the headers of any library.
@@ -32,6 +32,7 @@ pub fn check(path: &Path) -> Result<PathBuf, String> {
         pe(&start, kind.len())?;
     } else if cfg!(target_os = "linux") {
         elf(&start, kind.len())?;
+        elf_end(&start, &file)?;
     }
     let ending = if cfg!(windows) && file.extension().is_none() { "." } else { "" };
     let mut name = file.into_os_string();
@@ -56,6 +57,9 @@ fn for_this_machine(found: u64, number: impl Fn(&Machine) -> u64) -> Result<(), 
     }
 }
 
+/// The class of ELF files for processors of 64 bits.
+const SIXTY_FOUR_BITS: u8 = 2;
+
 fn incomplete(length: u64) -> String {
     format!("the file is incomplete: it has {length} bytes, and its headers speak of more; copy it again")
 }
@@ -66,7 +70,6 @@ fn whole(end: Option<u64>, length: u64) -> Result<(), String> {
 
 /// Checks a library of Linux: processor, segments and the table of sections, which is the last part of most files.
 fn elf(start: &[u8], length: u64) -> Result<(), String> {
-    const SIXTY_FOUR_BITS: u8 = 2;
     if !start.starts_with(b"\x7fELF") {
         return Err("it is not a shared library of Linux".to_owned());
     }
@@ -82,6 +85,27 @@ fn elf(start: &[u8], length: u64) -> Result<(), String> {
     let headers = (0..count).map_while(|index| table(segments, size, index));
     for header in headers.take_while(|header| header.checked_add(56).is_some_and(|end| end <= BEGINNING)) {
         whole(at(header + 8, 8)?.checked_add(at(header + 32, 8)?), length)?;
+    }
+    Ok(())
+}
+
+/// Checks the last part of a library of Linux: after a loss of power, or an interrupted download, a file of the right length may
+/// have zeros there, at which the loader would crash.
+fn elf_end(start: &[u8], file: &Path) -> Result<(), String> {
+    /// The type of the section that has the names of all.
+    const NAMES: u64 = 3;
+    let field = |offset| number(start, offset, 2).unwrap_or(0);
+    let (size, count, names) = (field(58), field(60), field(62));
+    let sections = number(start, 40, 8).filter(|_| start[4] == SIXTY_FOUR_BITS && (1..count).contains(&names));
+    let Some(sections) = sections else { return Ok(()) };
+    let mut kind = [0; 4];
+    let read = std::fs::File::open(file).and_then(|mut file| {
+        file.seek(SeekFrom::Start(sections + size * names + 4))?;
+        file.read_exact(&mut kind)
+    });
+    read.map_err(|error| error.to_string())?;
+    if number(&kind, 0, 4) != Some(NAMES) {
+        return Err("the file is damaged: its last part is not what its headers say; copy it again".to_owned());
     }
     Ok(())
 }
