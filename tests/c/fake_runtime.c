@@ -29,13 +29,13 @@ static const char *get_version(void) {
   return FAKE == TOO_OLD ? "1.4.0" : FAKE == ODD_VERSION ? "new\xff" : "1.99.0";
 }
 
-#if FAKE == 6
-const api_base *OrtGetSomethingElse(void);
-const api_base *OrtGetSomethingElse(void) {
-#else
-const api_base *OrtGetApiBase(void);
-const api_base *OrtGetApiBase(void) {
+#if FAKE == 6 /* UNRELATED, which the preprocessor does not know */
+#define OrtGetApiBase another_function
 #endif
+
+const api_base *OrtGetApiBase(void);
+
+const api_base *OrtGetApiBase(void) {
   static const api_base base = {get_api, get_version};
   return FAKE == WITHOUT_BASE ? NULL : &base;
 }
