@@ -223,10 +223,26 @@ static void targets(void) {
   free_models(options);
 }
 
-/* Puts a small file system in the folder's place, in a name space of this process. */
+static int write_text(const char *path, const char *text) {
+  FILE *file = fopen(path, "w");
+  const int written = file && fputs(text, file) >= 0;
+  return file && fclose(file) == 0 && written;
+}
+
+/* Lets this process mount file systems for itself: root in a name space of mounts, others also in one of users, where they are
+ * root. */
+static int may_mount(void) {
+  char user[32], group[32];
+  if (geteuid() == 0) return unshare(CLONE_NEWNS) == 0;
+  snprintf(user, sizeof user, "0 %u 1", (unsigned)geteuid());
+  snprintf(group, sizeof group, "0 %u 1", (unsigned)getegid());
+  return unshare(CLONE_NEWUSER | CLONE_NEWNS) == 0 && write_text("/proc/self/uid_map", user) &&
+         write_text("/proc/self/setgroups", "deny") && write_text("/proc/self/gid_map", group);
+}
+
+/* Puts a small file system in the folder's place. */
 static int mount_small(void) {
-  return unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWUSER | CLONE_NEWNS) == 0 &&
-         mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+  return may_mount() && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
          mount("none", folder, "tmpfs", 0, "size=4m,mode=777") == 0;
 }
 
