@@ -27,7 +27,8 @@ static int32_t telling_finish(void *fitter, void **scorer, npad_callback_error *
   return fitter_finish(fitter, scorer, error);
 }
 
-static int32_t telling_score(const void *scorer, const npad_features *features, float *map, npad_callback_error *error) {
+static int32_t telling_score(const void *scorer, const npad_features *features, float *map,
+                             npad_callback_error *error) {
   tell("scorer_score");
   return scorer_score(scorer, features, map, error);
 }

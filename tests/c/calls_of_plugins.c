@@ -1,4 +1,4 @@
-/* A plug-in whose functions use npad themselves: other objects work, those of the call refuse, and no call waits for ever.
+/* A plug-in whose functions use npad themselves: other objects work, those of the call refuse, and no call waits.
  *
  *     calls_of_plugins PLUGIN         calling_plugin.c as a shared library */
 

@@ -1,5 +1,5 @@
-/* Cancels a fit at each report of its progress in turn: each time the trainer is as it was, and the repeated call leads to the model
- * of an undisturbed fit. */
+/* Cancels a fit at each report of its progress in turn: each time the trainer is as it was, and the repeated call
+ * leads to the model of an undisturbed fit. */
 
 #define _DEFAULT_SOURCE
 #include "host.h"

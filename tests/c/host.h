@@ -1,5 +1,5 @@
-/* A host's feature extractor, which is quick and needs no ONNX Runtime: two outputs with values of the image itself. A test
- * may look on at every image. */
+/* A host's feature extractor, which is quick and needs no ONNX Runtime: two outputs with values of the image itself. A
+ * test may look on at every image. */
 #ifndef HOST_H
 #define HOST_H
 

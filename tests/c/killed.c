@@ -1,4 +1,4 @@
-/* The process ends while it saves: at each system call of a save, and at random moments. The file is one of two models, whole.
+/* The process ends while it saves: at each system call of a save, and at random moments. The file is one of two models.
  *
  *     killed               starts itself again as what follows, and kills it
  *     killed loop PIPE     saves both models in turn for ever, and writes to the pipe once it has begun

@@ -1,5 +1,5 @@
-/* Callbacks that use npad themselves: they may use other objects, and the object of their own call refuses, without a wait that
- * would never end. */
+/* Callbacks that use npad themselves: they may use other objects, and the object of their own call refuses, without a
+ * wait that would never end. */
 
 #define _GNU_SOURCE
 #include <pthread.h>

@@ -1,5 +1,5 @@
-/* Files that are no usable ONNX Runtime, each in a process of its own: an error that says what is wrong, no output, and the right
- * file works afterwards in the same process.
+/* Files that are no usable ONNX Runtime, each in a process of its own: an error that says what is wrong, no output,
+ * and the right file works afterwards in the same process.
  *
  *     runtimes FOLDER LIBRARY         with fake-1.so to fake-6.so in FOLDER and the library of ONNX Runtime
  *     runtimes missing LIBRARY        where there is none beside npad or in the system */
@@ -162,9 +162,10 @@ static void other_files(void) {
 
 /* Without any, the error names all places. Beside the program, which is none of them, there is one that is too old. */
 static void missing(void) {
-  static const char *const places[] = {"npad_runtime_open: not called", "NPAD_ONNXRUNTIME: not set", "beside this library",
-                                       "/lib: no libonnxruntime.so there", "the system's loader",
-                                       "cannot open shared object file"};
+  static const char *const places[] = {
+      "npad_runtime_open: not called",    "NPAD_ONNXRUNTIME: not set", "beside this library",
+      "/lib: no libonnxruntime.so there", "the system's loader",       "cannot open shared object file",
+  };
   npad_trainer *trainer = NULL;
   size_t i;
   unsetenv("NPAD_ONNXRUNTIME");

@@ -82,8 +82,8 @@ static int next_call(int from, long number, const char *path) {
   return 0;
 }
 
-/* Of the calls that were recorded: the contents of each file were on the disk before its name was, and before any file of the
- * same call took its place; the name followed. */
+/* Of the calls that were recorded: the contents of each file were on the disk before its name was, and before any file
+ * of the same call took its place; the name followed. */
 static void check_order(const char *const *names, int count) {
   int f, i, first_rename = MOST_CALLS;
   for (f = 0; f < count; f++)
@@ -138,8 +138,8 @@ typedef struct {
 static const char *const exported[] = {"detector.onnx", "detector.json"};
 
 /* Exports over two old files, while the chosen call fails; `expected` has the new contents. */
-static int export_with_fault(const npad_model *model, const npad_options *options, const file_contents *expected, int chosen,
-                             int effect) {
+static int export_with_fault(const npad_model *model, const npad_options *options, const file_contents *expected,
+                             int chosen, int effect) {
   npad_error *error = NULL;
   npad_status status;
   int hit, f, replaced = 0, renames = 0, failed, i;
@@ -229,8 +229,8 @@ static int write_text(const char *path, const char *text) {
   return file && fclose(file) == 0 && written;
 }
 
-/* Lets this process mount file systems for itself: root in a name space of mounts, others also in one of users, where they are
- * root. */
+/* Lets this process mount file systems for itself: root in a name space of mounts, others also in one of users, where
+ * they are root. */
 static int may_mount(void) {
   char user[32], group[32];
   if (geteuid() == 0) return unshare(CLONE_NEWNS) == 0;

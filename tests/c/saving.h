@@ -56,7 +56,9 @@ static inline int files_in_folder(void) {
   return count;
 }
 
-static inline int is_temporary(const char *name) { return strncmp(name, ".npad-", 6) == 0 && strstr(name, ".tmp") != NULL; }
+static inline int is_temporary(const char *name) {
+  return strncmp(name, ".npad-", 6) == 0 && strstr(name, ".tmp") != NULL;
+}
 
 static npad_model *models[2];
 static npad_buffer *saved[2];

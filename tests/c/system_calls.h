@@ -1,5 +1,5 @@
 /* The system calls on files that this process makes: recorded, and one of them refused, cut short or made the last one.
- * Seccomp traps them, since a library in Rust makes some of them without the functions of libc that could be replaced. */
+ * Seccomp traps them, since a library in Rust makes some of them without libc, whose functions could be replaced. */
 #ifndef SYSTEM_CALLS_H
 #define SYSTEM_CALLS_H
 
