@@ -70,17 +70,7 @@ static void refused(void) {
   free_models(options);
 }
 
-/* The index in the record of the next call of this kind from `from` on; 0, which no call can be, if there is none. */
-static int next_call(int from, long number, const char *path) {
-  int i;
-  for (i = from; i < watch.count; i++)
-    if ((watch.calls[i].number == number || (number == SYS_rename && watch.calls[i].number == SYS_renameat) ||
-         (number == SYS_rename && watch.calls[i].number == SYS_renameat2) ||
-         (number == SYS_fsync && watch.calls[i].number == SYS_fdatasync)) &&
-        strcmp(watch.calls[i].path, path) == 0)
-      return i;
-  return 0;
-}
+static int is_flush(const system_call *call) { return call->number == SYS_fsync || call->number == SYS_fdatasync; }
 
 /* Of the calls that were recorded: the contents of each file were on the disk before its name was, and before any file
  * of the same call took its place; the name followed. */
@@ -92,7 +82,7 @@ static void check_order(const char *const *names, int count) {
   CHECK(first_rename < watch.count);
   for (f = 0; f < count; f++) {
     const char *temporary = "";
-    int renamed = 0, written = 0, flushed = 0;
+    int renamed = 0, written = 0, flushed = 0, named;
     for (i = 0; i < watch.count; i++)
       if (strcmp(watch.calls[i].to, at(names[f])) == 0) {
         temporary = watch.calls[i].path;
@@ -102,10 +92,12 @@ static void check_order(const char *const *names, int count) {
     for (i = 0; i < renamed; i++)
       if (strcmp(watch.calls[i].path, temporary) == 0) {
         if (watch.calls[i].number == SYS_write) written = i;
-        if (watch.calls[i].number == SYS_fsync || watch.calls[i].number == SYS_fdatasync) flushed = i;
+        if (is_flush(&watch.calls[i])) flushed = i;
       }
     CHECK(written > 0 && flushed > written && flushed < first_rename);
-    CHECK(next_call(renamed, SYS_fsync, folder) > renamed);
+    for (i = renamed, named = 0; i < watch.count; i++)
+      named += is_flush(&watch.calls[i]) && strcmp(watch.calls[i].path, folder) == 0;
+    CHECK(named > 0);
     /* The file itself is never written. */
     for (i = 0; i < watch.count; i++)
       if (strcmp(watch.calls[i].path, at(names[f])) == 0)
