@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::c::{ADDRESS_SANITIZER, build, command, compile, library_folder, root, text};
-use common::network;
 
 /// Runs a program of `tests/c`, which must find all as documented.
 fn run(command: &mut Command) {
@@ -20,9 +19,7 @@ fn run(command: &mut Command) {
 fn save(mode: &str) {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(&root().join("tests/c/saving.c"), folder.path(), &[]);
-    let backbone = folder.path().join("tiny.onnx");
-    std::fs::write(&backbone, network::pyramid(&[4, 8])).unwrap();
-    run(command(&program, folder.path()).arg(mode).env("NPAD_TEST_BACKBONE", backbone));
+    run(command(&program, folder.path()).arg(mode));
 }
 
 #[test]
