@@ -48,6 +48,10 @@
  * with the model of its call, which returns NPAD_STATUS_WRONG_STATE. It may free the options of its call, but no other
  * handle that the call was given.
  *
+ * fork(): a child process has none of its parent's threads. Once npad has started threads, every call in a child that would need
+ * them (fits, loads, scores and exports) returns NPAD_STATUS_WRONG_STATE, and freeing a handle there leaves its memory to the end
+ * of the process. Fork before the first fit or load, or execute a program in the child.
+ *
  * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other systems; a path that is
  * the value of an option is UTF-8 everywhere.
  *

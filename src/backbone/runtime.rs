@@ -19,6 +19,7 @@ use ort::logging::LogLevel;
 use super::library_file;
 use super::location::{is_mapped, loaded_elsewhere, module_file, own_directories, stay_loaded};
 use crate::error::{Error, Result, Status, with_causes};
+use crate::exec::check_process;
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
 
@@ -44,6 +45,7 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 /// [`Status::NotFound`] when there is no such file, or no ONNX Runtime in the folder; [`Status::Runtime`] when it cannot be
 /// loaded or is too old; [`Status::WrongState`] when another one is in use.
 pub fn open(path: &Path) -> Result<()> {
+    check_process()?;
     let mut loaded = lock();
     let found = chosen(path).map_err(|what| {
         let wanted = format!("give the path of ONNX Runtime's library ({FILE_NAME}) or of the folder that holds it");
@@ -73,6 +75,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 
 /// The process-wide environment. The first call loads ONNX Runtime by the search order.
 pub(super) fn environment() -> Result<Environment> {
+    check_process()?;
     let mut loaded = lock();
     if loaded.is_none() {
         *loaded = Some(search()?);

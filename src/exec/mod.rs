@@ -34,6 +34,7 @@
 pub mod huge_pages;
 pub mod memory;
 mod panic_guard;
+mod process;
 pub mod progress;
 mod reserve;
 pub mod rows;
@@ -46,6 +47,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 pub use panic_guard::quiet;
+pub use process::{check_process, is_forked};
 pub use spin_pool::Awake;
 use spin_pool::SpinPool;
 
@@ -62,9 +64,10 @@ impl Threads {
     /// The shared threads of the process for `count` (see [`Threads::new`]). They end with their last user.
     ///
     /// # Errors
-    /// As [`Threads::new`].
+    /// As [`Threads::new`]; [`Status::WrongState`] in a child process, which has no threads.
     pub fn shared(count: usize) -> Result<Arc<Self>> {
         static SHARED: Mutex<BTreeMap<usize, Weak<Threads>>> = Mutex::new(BTreeMap::new());
+        check_process()?;
         let count = Self::resolve(count);
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(threads) = shared.get(&count).and_then(Weak::upgrade) {
@@ -81,6 +84,9 @@ impl Threads {
     /// [`Status::OutOfMemory`] when the threads cannot be created.
     pub fn new(count: usize) -> Result<Self> {
         let count = Self::resolve(count);
+        if count > 1 {
+            process::own_threads();
+        }
         let spin_pool = SpinPool::new(count - 1).map_err(|e| refused(count, &e))?;
         Ok(Self { count, rayon: OnceLock::new(), spin_pool })
     }
@@ -98,9 +104,11 @@ impl Threads {
     /// Starts the threads of a fit, so that a failure is reported early.
     ///
     /// # Errors
-    /// [`Status::OutOfMemory`] when the threads cannot be created.
+    /// [`Status::OutOfMemory`] when the threads cannot be created; [`Status::WrongState`] in a child process.
     pub fn start(&self) -> Result<()> {
+        check_process()?;
         if self.rayon.get().is_none() {
+            process::own_threads();
             let pool = self.new_rayon().map_err(|e| refused(self.count, &e))?;
             // If another thread was faster, its pool is kept.
             let _ = self.rayon.set(pool);

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::check_process;
 use super::memory::try_grow;
 use super::progress::Cancellation;
 use crate::error::{Error, Result, Status};
@@ -61,8 +62,10 @@ impl Semaphore {
     ///
     /// # Errors
     /// [`Status::TimedOut`] when all permits are taken for longer than `wait`; [`Status::Cancelled`] when
-    /// `cancellation` is cancelled meanwhile; [`Status::OutOfMemory`].
+    /// `cancellation` is cancelled meanwhile; [`Status::WrongState`] in a child process, where those who hold a permit or the
+    /// lock may not be; [`Status::OutOfMemory`].
     pub fn acquire(self: &Arc<Self>, wait: Wait, cancellation: Option<&Cancellation>) -> Result<Permit<'_>> {
+        check_process()?;
         // Dropped after `state`, since a cancellation locks the state while it holds its list of waiting calls.
         let _registration = cancellation.map(|cancellation| cancellation.wakes(self)).transpose()?;
         let mut state = self.lock();

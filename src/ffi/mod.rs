@@ -26,8 +26,8 @@ use std::path::Path;
 
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_reserve;
-use crate::exec::quiet;
 use crate::exec::rows::RowsOut;
+use crate::exec::{is_forked, quiet};
 use error::npad_error;
 
 /// Runs `work`. Returns the status of its error or panic and, if `error` is not null, writes the error to it.
@@ -134,6 +134,18 @@ unsafe fn free<T>(handle: *mut T) {
     if !handle.is_null() {
         // SAFETY: by contract.
         guard_value((), || drop(unsafe { Box::from_raw(handle) }));
+    }
+}
+
+/// Frees a handle that shares threads. In a child process, which lacks them, its memory is left alone: destroying a pool or a
+/// session would wait for them.
+///
+/// # Safety
+/// As [`free`].
+unsafe fn free_with_threads<T>(handle: *mut T) {
+    if !is_forked() {
+        // SAFETY: by contract.
+        unsafe { free(handle) };
     }
 }
 

@@ -2,7 +2,7 @@ use std::ffi::{CStr, CString, c_char};
 
 use super::error::npad_error;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, free, guard, guard_value, invalid, null, output, path, try_box};
+use super::{borrow, free, free_with_threads, guard, guard_value, invalid, null, output, path, try_box};
 use crate::error::{Result, Status};
 use crate::image::MAX_SIDE;
 use crate::model::Model;
@@ -302,7 +302,7 @@ pub unsafe extern "C" fn npad_model_warm_up(
 /// Frees a model. No other call may be using it. Null is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_free(model: *mut npad_model) {
-    guard_value((), || unsafe { free(model) });
+    guard_value((), || unsafe { free_with_threads(model) });
 }
 
 /// Returns the bytes of a buffer; null if `buffer` is null. Valid until the buffer is freed.

@@ -5,7 +5,7 @@ use super::error::npad_error;
 use super::image::{image_view, image_views};
 use super::model::npad_model;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, free, guard, guard_value, output, try_box};
+use super::{borrow, free_with_threads, guard, guard_value, output, try_box};
 use crate::abi::image::npad_image;
 use crate::error::{Error, Result, Status};
 use crate::model::{Model, Trainer};
@@ -208,7 +208,7 @@ pub unsafe extern "C" fn npad_trainer_finish(
 /// Frees a trainer, which no call may be using. Null is allowed.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_trainer_free(trainer: *mut npad_trainer) {
-    guard_value((), || unsafe { free(trainer) });
+    guard_value((), || unsafe { free_with_threads(trainer) });
 }
 
 /// Fits a model to an array of good images in one call.

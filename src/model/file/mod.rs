@@ -30,7 +30,7 @@ use crate::exec::huge_pages;
 use crate::exec::memory::{try_collect, try_copy};
 use crate::exec::scratch::Pool;
 use crate::exec::semaphore::Semaphore;
-use crate::exec::{Threads, quiet};
+use crate::exec::{Threads, check_process, quiet};
 use crate::image::Mask;
 use crate::method::{Array, Method, Parameters, State, method, scales};
 use crate::preprocess::{MAX_INPUT_SIDE, Normalisation};
@@ -122,6 +122,7 @@ impl Model {
     /// # Errors
     /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
+        check_process()?;
         std::thread::scope(|scope| {
             // Loading ONNX Runtime takes as long as reading and checking the file. Without a thread it is loaded, and a
             // failure reported, when the backbone is opened.
@@ -136,8 +137,10 @@ impl Model {
     ///
     /// # Errors
     /// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not a model that this npad can use;
-    /// [`Status::UntrustedModel`] when the options refuse it; [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when the backbone cannot be opened.
+    /// [`Status::UntrustedModel`] when the options refuse it; [`Status::Runtime`], [`Status::Device`] or [`Status::Backbone`] when
+    /// the backbone cannot be opened; [`Status::WrongState`] in a child process of one that has started npad's threads.
     pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self> {
+        check_process()?;
         options.choose_device()?.open(|device| Self::on_device(bytes, options, device))
     }
 

@@ -7,7 +7,7 @@ use super::{Fit, PriorFit, fixed};
 use crate::backbone::{MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_collect;
-use crate::exec::Threads;
+use crate::exec::{Threads, check_process};
 use crate::image::ImageView;
 use crate::method::{Sample, method, scales};
 use crate::model::defects::DefectImages;
@@ -230,6 +230,7 @@ impl Trainer {
     }
 
     fn fit(&mut self) -> Result<&mut Fit> {
+        check_process()?;
         let finished = || Error::new(Status::WrongState, "the trainer has already finished; start a new one");
         self.fit.as_mut().ok_or_else(finished)
     }
