@@ -14,6 +14,7 @@ mod runtime;
 mod scales;
 mod session;
 mod spec;
+mod threads;
 mod tiles;
 
 pub use assembler::Assembler;

@@ -9,7 +9,9 @@ use ort::session::builder::GraphOptimizationLevel;
 
 use super::device::{Device, Setup};
 use super::runtime;
+use super::threads::Reserve;
 use crate::error::{Error, Result, Status};
+use crate::exec::refused;
 
 /// An open network. Its clones share it.
 #[derive(Clone)]
@@ -46,9 +48,14 @@ pub fn open(
     let builder = builder.with_intra_threads(threads).map_err(|e| failed(&e))?;
     let builder = builder.with_inter_threads(1).map_err(|e| failed(&e))?;
     // Threads that spin after a run would take the cores from the scoring that follows.
-    let mut builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
+    let builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
+    // One thread is the caller's.
+    let reserve = Reserve::new(threads.saturating_sub(1)).map_err(|e| OpenError::Other(refused(threads, &e)))?;
+    let mut builder = builder.with_thread_manager(reserve.clone()).map_err(|e| failed(&e))?;
     if device.is_cpu() {
-        let session = builder.commit_from_memory(bytes).map_err(|e| failed(&e))?;
+        let session = builder.commit_from_memory(bytes).map_err(|e| failed(&e));
+        reserve.end_rest();
+        let session = session?;
         return Ok(SharedSession { session: Arc::new(session), turn: None });
     }
     let provider = device.provider();
@@ -84,6 +91,7 @@ pub fn open(
             .commit_from_memory(bytes)
             .map_err(|e| e.to_string())
     });
+    reserve.end_rest();
     runtime::note_providers();
     let session = opened.map_err(|cause| match failed(&cause) {
         _ if cause.contains(FALLBACK) && said.iter().all(|said| said.contains(FALLBACK)) => {

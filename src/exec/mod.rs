@@ -161,7 +161,8 @@ impl Threads {
     }
 }
 
-fn refused(count: usize, cause: &dyn std::fmt::Display) -> Error {
+/// The error where the system refuses one of `count` threads.
+pub fn refused(count: usize, cause: &dyn std::fmt::Display) -> Error {
     let (what, remedy) = match count {
         1 => (
             "one worker thread".to_owned(),
