@@ -31,6 +31,7 @@
 //! micropool comes close, but it ends the process when a loop panics, which a library in somebody's process must not.
 //! `tests/handshake.rs` checks the handshake of `spin_pool` under loom.
 
+pub mod float_mode;
 pub mod huge_pages;
 pub mod memory;
 mod panic_guard;

@@ -25,6 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use crate::error::{Error, Result, Status};
+use crate::exec::float_mode::in_standard_mode;
 use crate::exec::memory::try_reserve;
 use crate::exec::rows::RowsOut;
 use crate::exec::{is_forked, quiet};
@@ -53,9 +54,9 @@ fn guard_value<T>(fallback: T, work: impl FnOnce() -> T) -> T {
     caught(work).unwrap_or(fallback)
 }
 
-/// Runs `work` and catches its panic without printing it.
+/// Runs `work` in the standard floating-point mode, and catches its panic without printing it.
 fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
-    catch_unwind(AssertUnwindSafe(|| quiet(work)))
+    catch_unwind(AssertUnwindSafe(|| quiet(|| in_standard_mode(work))))
 }
 
 fn from_panic(panic: &(dyn std::any::Any + Send)) -> Error {
