@@ -3,6 +3,7 @@
 
 mod assembler;
 mod device;
+mod ending;
 mod feature_map;
 mod graph;
 mod head;

@@ -8,8 +8,8 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 
 use super::device::{Device, Setup};
-use super::runtime;
 use super::threads::Reserve;
+use super::{ending, runtime};
 use crate::error::{Error, Result, Status};
 use crate::exec::refused;
 
@@ -43,6 +43,7 @@ pub fn open(
 ) -> std::result::Result<SharedSession, OpenError> {
     let environment = runtime::environment().map_err(OpenError::Other)?;
     let failed = |e: &dyn Display| OpenError::Other(failure(e, |cause| format!("{what} cannot be loaded: {cause}")));
+    let _inside = ending::enter().map_err(|e| failed(&e))?;
     let builder = Session::builder(&environment).map_err(|e| failed(&e))?;
     let builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(|e| failed(&e))?;
     let builder = builder.with_intra_threads(threads).map_err(|e| failed(&e))?;

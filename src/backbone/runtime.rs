@@ -16,8 +16,8 @@ use ort::LoadDynamicError;
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
-use super::library_file;
 use super::location::{is_mapped, loaded_elsewhere, module_file, own_directories, stay_loaded};
+use super::{ending, library_file};
 use crate::error::{Error, Result, Status, with_causes};
 use crate::exec::check_process;
 
@@ -291,6 +291,7 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
     let environment = builder.build().map_err(|e| with_causes(&e))?;
     environment.set_log_level(LogLevel::Error);
     stay_loaded();
+    ending::prepare();
     let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());
     log::info!("loaded ONNX Runtime {version} from {}", path.display());
     Ok(Loaded { environment, path, version })

@@ -8,15 +8,15 @@
 
 use std::ffi::{CString, c_char};
 use std::ptr::{NonNull, null, null_mut};
-use std::sync::PoisonError;
+use std::sync::{Once, PoisonError};
 
 use ort::AsPointer;
 use ort::memory::MemoryInfo;
 use ort::sys::{ONNXTensorElementDataType, OrtStatusPtr, OrtValue};
 use ort::value::DynValue;
 
-use super::MAX_TAPS;
 use super::open::SharedSession;
+use super::{MAX_TAPS, ending};
 
 /// Shapes of input whose outputs are kept. A model runs on one shape or two (whole batches and what is left), on tiles of up
 /// to nine sizes (first, inner and last ones along both axes), and several models of different sizes share a session.
@@ -86,6 +86,8 @@ impl BoundSession {
 
     /// Runs into these outputs; into those that are null, ONNX Runtime writes new ones.
     fn run_into(&self, shape: [usize; 4], input: &[f32], outputs: &mut [*mut OrtValue; MAX_TAPS]) -> ort::Result<()> {
+        static FIRST: Once = Once::new();
+        let _inside = ending::enter()?;
         let mut names = [null::<c_char>(); MAX_TAPS];
         names.iter_mut().zip(&self.outputs).for_each(|(to, name)| *to = name.as_ptr());
         let shape = shape.map(|side| side as i64);
@@ -120,6 +122,7 @@ impl BoundSession {
         drop(turn);
         // SAFETY: made above, and given to nobody.
         unsafe { (ort::api().ReleaseValue)(handle) };
+        FIRST.call_once(ending::prepare);
         check(status)
     }
 }
