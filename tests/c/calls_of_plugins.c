@@ -6,7 +6,7 @@
 #include <dlfcn.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "extractor.h"
 
 static const char *const functions[] = {"fitter_new",   "fitter_observe", "fitter_finish",
                                         "scorer_score", "scorer_save",    "scorer_load"};

@@ -2,7 +2,7 @@
  * leads to the model of an undisturbed fit. */
 
 #define _DEFAULT_SOURCE
-#include "host.h"
+#include "extractor.h"
 
 enum { GOOD = 8 };
 

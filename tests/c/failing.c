@@ -116,13 +116,10 @@ int main(int argc, char **argv) {
   const char *const method = argc > 1 ? argv[1] : "npad";
   make_images();
   scratch(pixels[PARTS - 1]);
-  options = npad_options_new();
-  WORKS(npad_options_set(options, "size", "32x32", &error));
+  options = host_options(NULL);
   WORKS(npad_options_set(options, "threads", "1", &error));
-  WORKS(npad_options_set(options, "date", "none", &error));
   WORKS(npad_options_set(options, "method", method, &error));
   for (i = 2; i + 1 < argc; i += 2) WORKS(npad_options_set(options, argv[i], argv[i + 1], &error));
-  set_extractor(options);
   WORKS(npad_fit(images, PARTS - 2, options, &model, &error));
   if (failures) return 1;
   WORKS(npad_model_save(model, "saved.npad", &error));

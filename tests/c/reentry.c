@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "host.h"
+#include "extractor.h"
 
 static npad_options *options;
 /* Each with an extractor that is told which model it works for. */

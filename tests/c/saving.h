@@ -5,7 +5,7 @@
 #include <dirent.h>
 #include <sys/stat.h>
 
-#include "host.h"
+#include "extractor.h"
 #include "system_calls.h"
 
 static char folder[PATH_SIZE / 2], target[PATH_SIZE];
