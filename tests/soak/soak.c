@@ -447,6 +447,8 @@ int main(int count_of_arguments, char **arguments) {
     fprintf(stderr, "soak [images, %d at least] [threads, 1 to %d] [folder]\n", CHECKPOINTS, MOST_THREADS);
     return 2;
   }
+  /* A run takes an hour: whoever follows its log sees each line. */
+  setvbuf(stdout, NULL, _IOLBF, 0);
   watch_one_heap();
   make_references(count_of_arguments > 3 ? arguments[3] : ".");
   pthread_barrier_init(&begin, NULL, (unsigned)threads + 2);
@@ -471,7 +473,6 @@ int main(int count_of_arguments, char **arguments) {
     printf("%9ld %8ld %9ld %9ld %9ld %11ld %5ld %9ld %11ld %7ld %7ld %9.0f\n", host.claimed, host.swaps, host.timed_out,
            host.cancelled, host.refused, host.other, host.wrong, now.heap >> 10, now.resident >> 10, now.handles,
            now.threads, (double)host.claimed * 1e9 / (double)(nanoseconds() - start));
-    fflush(stdout);
     if (checkpoint + 1 == BASELINE) first = now;
   }
   over = true;
