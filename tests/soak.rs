@@ -11,7 +11,7 @@ use common::c::{ADDRESS_SANITIZER, command, compile, root, text};
 fn soak(images: u32, flags: &[&str]) -> Output {
     let folder = tempfile::tempdir().unwrap();
     let program = compile(&root().join("tests/soak/soak.c"), folder.path(), flags);
-    command(&program, folder.path()).args([&images.to_string(), "8"]).output().unwrap()
+    command(&program, folder.path()).args([images.to_string().as_str(), "8"]).output().unwrap()
 }
 
 #[test]
