@@ -1,7 +1,8 @@
 # Every target installs what it lacks and then runs: `make demo`, `make test`, `make bench`.
 # Versions are pinned here, in Cargo.toml and in the requirements files.
 
-ONNXRUNTIME_VERSION     := 1.32.0
+# Later ones report to their maker over the network, unless ORT_DISABLE_TELEMETRY is set.
+ONNXRUNTIME_VERSION     := 1.28.0
 ONNXRUNTIME_GPU_VERSION := 1.27.0
 ONNXRUNTIME_OPENVINO_VERSION := 1.24.1
 ELPV_VERSION            := 1.0.0.post1
@@ -43,7 +44,7 @@ export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
 .PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-packages lint check-backbone
-.PHONY: fuzz header clean tools python hosts
+.PHONY: soak fuzz header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -66,6 +67,8 @@ hosts:
 	$(call need,mcs,mono-mcs libmono-system-core4.0-cil)
 	$(call need,mono,mono-runtime)
 	$(call need,chromium,chromium)
+	$(call need,strace,strace)
+	@test -e /usr/share/i18n/locales/de_DE || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq locales >/dev/null; }
 	@pkg-config --exists opencv4 || \
 		{ $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libopencv-dev >/dev/null; }
 
@@ -292,6 +295,18 @@ test-growth: $(RUNTIME) | tools
 test-minimal: $(NPAD) $(RUNTIME) | tools
 	CARGO_TARGET_DIR=$(MINIMAL) cargo build --release --package npad-cli --no-default-features
 	python3 tests/platforms/minimal.py $(NPAD) $(MINIMAL)/release/npad
+
+# Models are loaded, swapped and freed while SOAK_THREADS threads score SOAK_IMAGES images: about an hour on two cores.
+SOAK_IMAGES  ?= 1000000
+SOAK_THREADS ?= 8
+SOAK         := $(TARGET)/soak
+soak: $(RUNTIME) | tools
+	cargo build --release --lib
+	mkdir -p $(SOAK)
+	ln -sf $(TARGET)/release/libnpad.so $(SOAK)/libnpad.so.$(basename $(VERSION))
+	cc -std=c99 -Wall -Wextra -Wpedantic -Werror -O2 -g -Iinclude -o $(SOAK)/soak tests/soak/soak.c \
+		$(SOAK)/libnpad.so.$(basename $(VERSION)) -lpthread -Wl,-rpath,$(SOAK)
+	$(SOAK)/soak $(SOAK_IMAGES) $(SOAK_THREADS) $(SOAK)
 
 # Every fuzz target for a while, with AddressSanitizer. What is found stays in target/corpus; a finding ends the run, and its input
 # is in fuzz/artifacts. cargo-fuzz wants a nightly compiler, which RUSTC_BOOTSTRAP makes of any.

@@ -220,6 +220,14 @@ fn options_methods_devices_and_models_can_be_listed() {
 }
 
 #[test]
+fn signed_models_are_known_and_foreign_backbones_may_be_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let backbone = folder.path().join("foreign.onnx");
+    std::fs::write(&backbone, network::pyramid(&[4, 8])).unwrap();
+    run_checked("tests/c/signature.c", &[backbone.to_str().unwrap()], folder.path());
+}
+
+#[test]
 fn calls_wait_time_out_are_cancelled_and_share_a_matrix() {
     let folder = tempfile::tempdir().unwrap();
     run_checked("tests/c/waiting.c", &[], folder.path());
@@ -264,6 +272,27 @@ fn running_out_of_memory_is_a_status_and_prints_nothing() {
     // No thread can have such a stack.
     let stack = (1_u64 << 46).to_string();
     run(command(&program, folder.path()).arg("without-threads").env("RUST_MIN_STACK", stack));
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn warm_models_allocate_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("tests/c/allocations.c", folder.path());
+    assert_eq!(text(&command(&program, folder.path()).output().unwrap()), "all as documented\n");
+}
+
+/// Each block of a small fit, and blocks at distances that grow in a fit whose blocks are too large for the reserve.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_refused_allocation_is_a_status_wherever_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = compile("tests/c/failing.c", folder.path());
+    for (arguments, fails) in [(&["npad"][..], false), (&["padim", "size", "640x640", "grid_step", "1"], true)] {
+        let output = text(&command(&program, folder.path()).args(arguments).output().unwrap());
+        assert!(output.ends_with("all as documented\n"), "{output}");
+        assert_eq!(output.lines().any(|line| line.contains("calls failed") && !line.contains(": 0 calls")), fails, "{output}");
+    }
 }
 
 /// Otherwise the runs under AddressSanitizer would prove nothing.

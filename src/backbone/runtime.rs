@@ -294,7 +294,19 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
     ending::prepare();
     let path = module_file(std::ptr::from_ref(ort::api()).cast()).unwrap_or_else(|| path.to_owned());
     log::info!("loaded ONNX Runtime {version} from {}", path.display());
+    if reports_its_use(&version) && std::env::var_os("ORT_DISABLE_TELEMETRY").is_none() {
+        log::warn!(
+            "ONNX Runtime {version} reports its use over the network and writes to the user's home folder: set the environment \
+             variable ORT_DISABLE_TELEMETRY to 1 before the program starts, or use an ONNX Runtime before 1.29"
+        );
+    }
     Ok(Loaded { environment, path, version })
+}
+
+/// Whether a build of this version may send telemetry that `with_telemetry` does not prevent, since it begins with the environment.
+fn reports_its_use(version: &str) -> bool {
+    let minor = version.split('.').nth(1).and_then(|minor| minor.parse::<u32>().ok());
+    !cfg!(windows) && minor.is_none_or(|minor| minor >= 29)
 }
 
 /// Loads a library, and asks it for its version and for the interface that `ort` uses: `ort` itself would keep a library that lacks

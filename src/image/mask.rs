@@ -262,7 +262,7 @@ mod tests {
         assert_eq!(Mask::from_bits(&bits, 11, 3).unwrap(), Some(mask));
         assert_eq!(Mask::from_bits(&bits, 11, 4).unwrap(), None);
         assert_eq!(Mask::from_bits(&[0; 6], 11, 3).unwrap(), None);
-        assert_eq!(Mask::from_bits(&[], 0, 3), None);
+        assert_eq!(Mask::from_bits(&[], 0, 3).unwrap(), None);
     }
 
     fn resized(mask: &Mask, width: usize, height: usize) -> Vec<bool> {

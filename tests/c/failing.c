@@ -1,5 +1,7 @@
 /* Every block that npad asks the heap for is refused once, and from each block on all are: every call then works, or fails with
- * NPAD_STATUS_OUT_OF_MEMORY and can be repeated. Nothing ends the process. */
+ * NPAD_STATUS_OUT_OF_MEMORY and can be repeated. Nothing ends the process.
+ *
+ *     failing METHOD [OPTION VALUE]...      with options, blocks at distances that grow */
 
 #define _GNU_SOURCE
 #include "extractor.h"
@@ -86,6 +88,9 @@ static npad_status fail(void) {
   return status == NPAD_STATUS_NOT_FOUND ? NPAD_STATUS_OK : status;
 }
 
+/* Divides the number of a block by which the next one is further on. 0: every block. */
+static long pace;
+
 /* Refuses the call one block after the other, until it asks for no further one. */
 static void walk(npad_status (*call)(void), const char *name) {
   int all;
@@ -94,7 +99,7 @@ static void walk(npad_status (*call)(void), const char *name) {
     long n = 0, failed = 0;
     do {
       npad_status status;
-      n++;
+      n += pace ? 1 + n / pace : 1;
       heap_refuse(n, all ? LONG_MAX : n);
       status = call();
       if (status != NPAD_STATUS_OK && status != NPAD_STATUS_OUT_OF_MEMORY) {
@@ -105,7 +110,7 @@ static void walk(npad_status (*call)(void), const char *name) {
     } while (heap_refused > 0);
     heap_refuse(LONG_MAX, LONG_MAX);
     CHECK(n > 1);
-    printf("%s: %ld blocks, %s refused: %ld calls failed\n", name, n - 1, all ? "all from one on" : "one of them", failed);
+    printf("%s: at most %ld blocks, %s refused: %ld calls failed\n", name, n - 1, all ? "all from one on" : "one of them", failed);
     CHECK(call() == NPAD_STATUS_OK);
   }
 }
@@ -119,6 +124,7 @@ int main(int argc, char **argv) {
   options = host_options(NULL);
   WORKS(npad_options_set(options, "threads", "1", &error));
   WORKS(npad_options_set(options, "method", method, &error));
+  if (argc > 2) pace = 10;
   for (i = 2; i + 1 < argc; i += 2) WORKS(npad_options_set(options, argv[i], argv[i + 1], &error));
   WORKS(npad_fit(images, PARTS - 2, options, &model, &error));
   if (failures) return 1;

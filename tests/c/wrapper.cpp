@@ -203,6 +203,15 @@ int main() {
   CHECK(loose.score(view(bad)).verdict() == NPAD_VERDICT_REVIEW);
   CHECK(loose.card().find("set to a given value") != std::string::npos && loose.card() != model.card());
   THROWS(model.with_thresholds(-5, -5), NPAD_STATUS_INVALID_ARGUMENT, "threshold is -5");
+  const npad::Model signed_model = model.with_signature({1, 2, 3});
+  CHECK(signed_model.signer().size() == 64 && model.signer().empty() && loose.signer().empty());
+  const auto signed_bytes = signed_model.save_memory();
+  npad::Options trusting;
+  trusting.set("trusted_keys", signed_model.signer());
+  CHECK(npad::Model::load_memory(signed_bytes.data(), signed_bytes.size(), trusting).signer() == signed_model.signer());
+  const auto unsigned_bytes = model.save_memory();
+  THROWS(npad::Model::load_memory(unsigned_bytes.data(), unsigned_bytes.size(), trusting), NPAD_STATUS_UNTRUSTED_MODEL,
+         "not signed");
   std::vector<std::vector<std::uint8_t>> other_parts;
   std::vector<npad::Image> others;
   for (unsigned seed = 300; seed < 312; ++seed) other_parts.push_back(part(seed));

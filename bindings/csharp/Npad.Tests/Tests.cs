@@ -218,6 +218,17 @@ static partial class Tests
         using (var again = loose.Score(View(Part(200, 40))))
             Check(again.Verdict == Verdict.Review && loose.ReviewThreshold < loose.Threshold, "review");
         Throws(NpadStatus.InvalidArgument, "threshold is -1", () => model.WithThresholds(-1, -1));
+        var key = new byte[32];
+        key[0] = 1;
+        using (var signed = model.WithSignature(key))
+        using (var trusting = new Options())
+        {
+            Check(signed.Signer.Length == 64 && model.Signer == "", "signer");
+            trusting.Set("trusted_keys", signed.Signer);
+            using (var loaded = Model.FromBytes(signed.ToBytes(), trusting)) Check(loaded.Signer == signed.Signer, "loaded");
+            Throws(NpadStatus.UntrustedModel, "not signed", () => Model.FromBytes(model.ToBytes(), trusting));
+        }
+        Throws(NpadStatus.InvalidArgument, "0 bytes", () => model.WithSignature(new byte[0]));
         var others = Good(12, 300).ToList();
         using (var rates = new Options { ["false_alarm_rate"] = "0.3" })
         using (Model rough = model.Recalibrate(others, rates), same = model.Recalibrate(others))

@@ -280,14 +280,16 @@ namespace Npad.Native
         ///  Loads a model from a file.
         ///
         ///  @param path     the file; UTF-8 on Windows, any bytes elsewhere
-        ///  @param options  only "device", "device_cache", "scoring", "threads", "max_calls", "call_timeout", the feature extractor and, on a
-        ///                  device other than the CPU, the progress callback are used; null for the defaults
+        ///  @param options  only "device", "device_cache", "scoring", "threads", "max_calls", "call_timeout", "trusted_keys",
+        ///                  "foreign_backbones", the feature extractor and, on a device other than the CPU, the progress callback are
+        ///                  used; null for the defaults
         ///  @param model    receives the model, null on failure
         ///  @param error    receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
         ///          NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a model; NPAD_STATUS_UNSUPPORTED_MODEL when
         ///          it needs a newer npad, a plug-in that is not loaded, or the extractor that it was fitted with;
-        ///          NPAD_STATUS_CANCELLED by the progress callback; NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as
+        ///          NPAD_STATUS_UNTRUSTED_MODEL when it is not signed with one of "trusted_keys", or "foreign_backbones" refuses its
+        ///          backbone; NPAD_STATUS_CANCELLED by the progress callback; NPAD_STATUS_OUT_OF_MEMORY; for the backbone and device as
         ///          npad_trainer_new()
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_load", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
@@ -308,7 +310,8 @@ namespace Npad.Native
 
         /// <summary>
         ///  Returns the model's metadata as a JSON object in UTF-8: "method" and its "parameters", the network's "input" size,
-        ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others.
+        ///  the number of "images" of the fit, "false_alarm_rate", the "image" calibration, "known_defects", "backbone" and others, and
+        ///  the key that the model is "signed_by" (see npad_model_signer()), or null.
         ///  "machine" has what the model runs on in this process: its "device", the "device_requested" (which may be "auto"), for
         ///  "auto" the "device" and "cause" of each better one that was "passed_over", "scoring" ("kernels" or "graph"), the
         ///  instruction set of npad's "kernels", and "version" and "file" of "onnxruntime", null if it was not loaded when the model
@@ -454,6 +457,10 @@ namespace Npad.Native
         ///    stay after the fit; other methods refuse the option
         ///  - "export_opset" (auto), "export_batch" (any), "export_size" (input): ONNX's version of operators, 13 to 22, number of
         ///    images of a run, and size of the images (height x width, or that of the network's input) of npad_model_export()
+        ///  - "trusted_keys" (empty): public keys, each of 64 hexadecimal digits, separated by commas: a model that is loaded must be
+        ///    signed with one of them (see npad_model_with_signature()); empty: models need no signature
+        ///  - "foreign_backbones" (allow): what to do with a model file that contains a backbone of its own, an ONNX network that ONNX
+        ///    Runtime would run: "allow", or "refuse" the model
         ///  - "date" (today): day of the fit or the recalibration, which the model records: "today" (in UTC), a day such as
         ///    "2026-11-30", or "none" for no record. With "today" the same fit gives another model file on another day
         ///  - "false_alarm_rate" (0.01): target share of good images that are judged defective, 0.00001 to 0.5; sets the
@@ -793,6 +800,33 @@ namespace Npad.Native
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_score_batch_into", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_score_batch_into(npad_model* model, npad_image* images, System.UIntPtr count, npad_cancellation* cancellation, npad_output* outputs, npad_error** error);
+
+        /// <summary>
+        ///  Creates a copy of a model that is signed whenever it is saved, so that a program with the option "trusted_keys" can know who
+        ///  taught it. The signature is Ed25519 (RFC 8032) over a hash of the whole file. The two models share memory; each must be
+        ///  freed. The copy keeps the key in memory until it is freed.
+        ///
+        ///  A signature belongs to one file: a model that is loaded and saved again, or a copy with other thresholds, is not signed until
+        ///  this function signs it. `npad key` makes keys, and `npad sign` signs files.
+        ///
+        ///  @param model         the original model; it does not change
+        ///  @param key           the secret key, `key_size` bytes from a cryptographic random generator; read during the call only
+        ///  @param key_size      must be 32
+        ///  @param signed_model  receives the new model, null on failure
+        ///  @param error         receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when an argument is null or the key has another size
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_with_signature", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_model_with_signature(npad_model* model, byte* key, System.UIntPtr key_size, npad_model** signed_model, npad_error** error);
+
+        /// <summary>
+        ///  Returns the public key that belongs to a model's signature, 64 hexadecimal digits as "trusted_keys" takes them: that of the
+        ///  file that the model was loaded from, or of npad_model_with_signature(). The signature of a file has been verified when it
+        ///  was loaded, but anybody can sign: only "trusted_keys" refuses strangers. An empty string if the model is not signed or
+        ///  `model` is null. Valid until the model is freed.
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_signer", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern byte* npad_model_signer(npad_model* model);
 
         /// <summary>
         ///  Returns the raw image score above which an image is defective, and the value of the anomaly map above which a pixel
@@ -1496,6 +1530,10 @@ namespace Npad.Native
         ///  The call could not start within the time that the option "call_timeout" allows.
         /// </summary>
         TimedOut = 17,
+        /// <summary>
+        ///  A model is not signed with a trusted key, or contains a backbone of its own although those are to be refused.
+        /// </summary>
+        UntrustedModel = 18,
     }
 
     /// <summary>

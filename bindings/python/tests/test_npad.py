@@ -147,6 +147,18 @@ def test_other_thresholds_and_further_images(model):
     assert resumed.info["images"] == 27 and resumed.info["fitted_on"] == "2026-11-02"
 
 
+def test_a_signed_model_says_by_whom(model):
+    signed = model.with_signature(bytes(range(32)))
+    assert len(signed.signer) == 64 and model.signer == "" and signed.info["signed_by"] == signed.signer
+    loaded = npad.Model.from_bytes(signed.to_bytes(), trusted_keys=signed.signer)
+    assert loaded.signer == signed.signer
+    with pytest.raises(npad.Error, match="not signed") as refusal:
+        npad.Model.from_bytes(model.to_bytes(), trusted_keys=signed.signer)
+    assert refusal.value.status == npad.Status.UNTRUSTED_MODEL
+    with pytest.raises(npad.Error, match="3 bytes"):
+        model.with_signature(b"key")
+
+
 def test_the_card_shows_where_model_and_threshold_come_from(model):
     assert model.info["images_hash"] in model.card and model.backbone in model.card
     good = [part(seed) for seed in range(300, 306)]

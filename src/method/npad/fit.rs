@@ -156,7 +156,7 @@ impl Fitter for NpadFitter {
             Some(prior) => prior.fusion,
             None => self.fusion(spreads)?,
         };
-        let held_out = fuse(&distances, sample, statistics.shape, &fusion);
+        let held_out = fuse(&distances, sample, statistics.shape, &fusion)?;
         let scorer = NpadScorer {
             shape: statistics.shape,
             channels: statistics.channels.clone(),

@@ -6,7 +6,7 @@ use super::gaussians::{ALONE, Gaussians, pooled_without};
 use super::score::{Fusion, Levels, Spread, cells_of};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
-use crate::exec::memory::try_collect;
+use crate::exec::memory::try_vec;
 use crate::exec::Threads;
 use crate::exec::progress::Progress;
 use crate::math::gaussian::{Regularisation, Target};
@@ -152,8 +152,13 @@ impl HoldOut<'_> {
     }
 }
 
-fn columns(distances: ndarray::Array2<f32>) -> Result<Vec<Vec<f32>>> {
-    distances.columns().into_iter().map(|map| try_collect(map.iter().copied())).collect()
+fn columns(distances: Array2<f32>) -> Result<Vec<Vec<f32>>> {
+    let column = |map: ArrayView1<'_, f32>| {
+        let mut values = try_vec(map.len(), 0.0)?;
+        ArrayViewMut1::from(&mut values[..]).assign(&map);
+        Ok(values)
+    };
+    distances.columns().into_iter().map(column).collect()
 }
 
 /// Sums for mean and standard deviation.
@@ -181,19 +186,22 @@ impl Sums {
 }
 
 /// The evidence of the image score of each map of each image.
+///
+/// # Errors
+/// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
 pub fn fuse(
     distances: &HeldOut,
     sample: &Sample,
     shape: (usize, usize, usize),
     fusion: &Fusion,
-) -> Vec<Vec<GridScore>> {
+) -> Result<Vec<Vec<GridScore>>> {
     let mut next = 0;
     let mut score = || {
         let of = |level: usize| distances[level].get(next).map_or(&[][..], Vec::as_slice);
         let mut out = GridScore { rows: shape.0, cols: shape.1, ..GridScore::default() };
-        fusion.evidence([of(0), of(1), of(2)], shape.0 * shape.1, &mut out.map);
+        fusion.evidence([of(0), of(1), of(2)], shape.0 * shape.1, &mut out.map)?;
         next += 1;
-        out
+        Ok(out)
     };
     let images = held_out_images(sample).into_iter().map(|number| &sample.images()[number]);
     images.map(|image| image.maps.iter().map(|_| score()).collect()).collect()

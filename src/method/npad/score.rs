@@ -274,7 +274,7 @@ impl NpadScorer {
             hand_out(all, level.grid(), 1, maps)?;
         }
         for (maps, out) in maps.iter().zip(out) {
-            self.fusion.apply(maps.distances.each_ref().map(Vec::as_slice), self.shape.0, self.shape.1, out);
+            self.fusion.apply(maps.distances.each_ref().map(Vec::as_slice), self.shape.0, self.shape.1, out)?;
         }
         Ok(())
     }

@@ -54,7 +54,7 @@ impl Gaussians {
                 if index == moments.len() {
                     moments.push(empty(&plane)?);
                 }
-                add(&mut moments[index], &values(latent)?, threads);
+                add(&mut moments[index], &values(latent)?, threads)?;
             }
             count += 1;
         }
