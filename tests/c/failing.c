@@ -123,6 +123,7 @@ int main(int argc, char **argv) {
   scratch(pixels[PARTS - 1]);
   options = host_options(NULL);
   WORKS(npad_options_set(options, "threads", "1", &error));
+  WORKS(npad_options_set(options, "size", "32x32", &error));
   WORKS(npad_options_set(options, "method", method, &error));
   if (argc > 2) pace = 10;
   for (i = 2; i + 1 < argc; i += 2) WORKS(npad_options_set(options, argv[i], argv[i + 1], &error));

@@ -16,6 +16,11 @@ pub fn root() -> &'static Path {
     package.ancestors().find(|folder| folder.join("include/npad.h").is_file()).expect("the repository")
 }
 
+/// The sanitizer that `make check` built the library with, as compilers name it. Its programs then need the same.
+pub fn sanitizer() -> Option<String> {
+    std::env::var("NPAD_TEST_SANITIZER").ok()
+}
+
 /// Compiles a program to `folder/output`, with the compiler and standard that its ending asks for and every warning an
 /// error; `flags` are added.
 pub fn build(source: &Path, folder: &Path, output: &str, flags: &[&str]) -> PathBuf {
@@ -28,6 +33,7 @@ pub fn build(source: &Path, folder: &Path, output: &str, flags: &[&str]) -> Path
         .arg(source)
         .arg("-I")
         .arg(root().join("include"))
+        .args(sanitizer().map(|name| format!("-fsanitize={name}")))
         .args(flags)
         .output()
         .unwrap();
@@ -63,8 +69,6 @@ pub fn build_plugins(folder: &Path) {
 pub fn command(program: &Path, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command.current_dir(folder).env_remove("LD_LIBRARY_PATH");
-    // What ONNX Runtime keeps until the process ends is not ours to free.
-    command.env("LSAN_OPTIONS", format!("suppressions={}", root().join("tests/lsan.supp").display()));
     command
 }
 

@@ -1,5 +1,7 @@
 //! Distances of learnt images as though each had not been learnt from.
 
+use ndarray::{Array2, ArrayView1, ArrayViewMut1};
+
 use super::centroids::{Centroids, PatchSample};
 use super::fit::{NpadFitter, Statistics, mean_of, selected};
 use super::gaussians::{ALONE, Gaussians, pooled_without};
