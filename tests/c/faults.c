@@ -37,18 +37,18 @@ static void lose_session_options(void) {
 
 int main(int argc, char **argv) {
   const char *kind = argc > 1 ? argv[1] : "";
-  uint8_t *part = malloc(SIDE * SIDE - 1);
+  uint8_t *part = malloc(SIDE * (SIDE - 1));
   npad_options *options = quick_options();
   npad_image image;
   npad_model *model = NULL;
   npad_result *result = NULL;
   make_images();
   if (!part) return 1;
-  memcpy(part, pixels[0], SIDE * SIDE - 1);
+  memcpy(part, pixels[0], SIDE * (SIDE - 1));
   image = images[0];
   WORKS(npad_fit(images, 10, options, &model, &error));
   if (!strcmp(kind, "overflow")) {
-    /* The last pixel is missing. */
+    /* The last row is missing. */
     image.data[0] = part;
   }
   if (!strcmp(kind, "use-after-free")) {
