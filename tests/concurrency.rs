@@ -17,7 +17,7 @@ use npad::preprocess::{InputSize, Normalisation};
 const SIDE: usize = 64;
 const POOLED: usize = 4;
 
-/// Means of small squares.
+/// Means of small squares of pixels, and of the pixels' squares and cubes.
 struct Means;
 
 impl FeatureExtractor for Means {
@@ -30,11 +30,9 @@ impl FeatureExtractor for Means {
         let (rows, cols) = (size.height / POOLED, size.width / POOLED);
         for (image, planes) in inputs.chunks(3 * size.height * size.width).enumerate() {
             let mean = |at: usize| {
-                let (channel, row, col) = (at / (rows * cols), at / cols % rows, at % cols);
-                let pixel = |i: usize| {
-                    (channel * size.height + row * POOLED + i / POOLED) * size.width + col * POOLED + i % POOLED
-                };
-                (0..POOLED * POOLED).map(|i| planes[pixel(i)]).sum::<f32>() / (POOLED * POOLED) as f32
+                let (power, row, col) = (at / (rows * cols) + 1, at / cols % rows, at % cols);
+                let pixel = |i: usize| planes[(row * POOLED + i / POOLED) * size.width + col * POOLED + i % POOLED];
+                (0..POOLED * POOLED).map(|i| pixel(i).powi(power as i32)).sum::<f32>() / (POOLED * POOLED) as f32
             };
             let data: Vec<f32> = (0..3 * rows * cols).map(mean).collect();
             consume(image, &[TapMap { channels: 3, rows, cols, data: &data }])?;
@@ -57,8 +55,14 @@ impl FeatureExtractor for Means {
 
 /// Options of a method on three threads.
 fn hosted(method: &str) -> Options {
-    let mut options =
-        options(&[("method", method), ("size", "64"), ("threads", "3"), ("max_calls", "3"), ("npad.channels", "3")]);
+    let mut options = options(&[
+        ("method", method),
+        ("size", "64"),
+        ("threads", "3"),
+        ("max_calls", "3"),
+        ("npad.channels", "3"),
+        ("patchcore.bank", "1000"),
+    ]);
     options.set_extractor(Arc::new(Means));
     options
 }
