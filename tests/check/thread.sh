@@ -11,7 +11,8 @@ export RUSTFLAGS="-Zsanitizer=thread -Cdebuginfo=1" TSAN_OPTIONS="suppressions=$
 cd "$root"
 # Without training: it would be most of the build.
 build+=(--package npad --no-default-features)
-cargo test "${build[@]}" --lib --test concurrency
+cargo test "${build[@]}" --lib --test concurrency --test panics --test threads
+cargo test "${build[@]}" --test model many_threads
 report=$(cargo test "${build[@]}" --test concurrency a_race -- --ignored 2>&1) &&
   { echo "ThreadSanitizer has not seen a race" >&2; exit 1; }
 grep 'WARNING: ThreadSanitizer: data race' <<<"$report" >/dev/null || { echo "$report" >&2; exit 1; }
