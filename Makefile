@@ -13,6 +13,7 @@ QEMU_VERSION            := 10.0
 CARGO_ABOUT_VERSION     := 0.9.3
 CARGO_DEB_VERSION       := 3.8.0
 CARGO_FUZZ_VERSION      := 0.13.2
+CARGO_DENY_VERSION      := 0.20.2
 
 TARGET  := $(or $(CARGO_TARGET_DIR),$(CURDIR)/target)
 ifneq ($(words $(CURDIR) $(TARGET)),2)
@@ -44,7 +45,7 @@ export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
 .PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-packages lint check-backbone
-.PHONY: soak fuzz header clean tools python hosts
+.PHONY: check soak fuzz header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -295,6 +296,20 @@ test-growth: $(RUNTIME) | tools
 test-minimal: $(NPAD) $(RUNTIME) | tools
 	CARGO_TARGET_DIR=$(MINIMAL) cargo build --release --package npad-cli --no-default-features
 	python3 tests/platforms/minimal.py $(NPAD) $(MINIMAL)/release/npad
+
+# Sanitizers and checkers, up to an hour: not part of `make test`, in which loom and valgrind run. Builds Rust's standard library.
+CHECK      := $(TARGET)/check
+CARGO_DENY := $(TARGET)/cargo-deny
+check: $(RUNTIME) $(CARGO_DENY) | tools hosts
+	$(call need,abidiff,abigail-tools)
+	python3 tests/abi/abidiff.py $(TARGET)/abi
+	$(CARGO_DENY)/bin/cargo-deny check licenses bans sources
+	tests/check/address.sh $(CHECK)
+	tests/check/thread.sh $(CROSS)
+
+$(CARGO_DENY): | tools
+	cargo install --quiet --locked --root $@.unfinished cargo-deny@$(CARGO_DENY_VERSION)
+	mv $@.unfinished $@
 
 # Models are loaded, swapped and freed while SOAK_THREADS threads score SOAK_IMAGES images: about an hour on two cores.
 SOAK_IMAGES  ?= 1000000

@@ -311,7 +311,11 @@ fn a_refused_allocation_is_a_status_wherever_it_is() {
     for (arguments, fails) in [(&["npad"][..], false), (&["padim", "size", "640x640", "grid_step", "1"], true)] {
         let output = text(&command(&program, folder.path()).args(arguments).output().unwrap());
         assert!(output.ends_with("all as documented\n"), "{output}");
-        assert_eq!(output.lines().any(|line| line.contains("calls failed") && !line.contains(": 0 calls")), fails, "{output}");
+        assert_eq!(
+            output.lines().any(|line| line.contains("calls failed") && !line.contains(": 0 calls")),
+            fails,
+            "{output}"
+        );
     }
 }
 

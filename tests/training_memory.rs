@@ -1,51 +1,27 @@
 //! What a training asks for before it starts is as much as it then takes: candle ends the process when there is no memory.
 //!
 //! Without the test harness, whose own thread allocates when it likes.
-#![cfg(feature = "flows")]
 
 mod common;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[path = "common/heap.rs"]
+mod heap;
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-use common::{FLOWS, fit, good_images, options};
-use npad::exec::progress::Progress;
-
-/// Follows how much of the heap is in use.
-struct Following;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static MOST_IN_USE: AtomicUsize = AtomicUsize::new(0);
-/// The largest piece that has been asked for, and what was in use before.
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-static BEFORE: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: the system's allocator does the work.
-unsafe impl GlobalAlloc for Following {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let before = IN_USE.fetch_add(layout.size(), Ordering::Relaxed);
-        if LARGEST.fetch_max(layout.size(), Ordering::Relaxed) < layout.size() {
-            BEFORE.store(before, Ordering::Relaxed);
-            MOST_IN_USE.store(before, Ordering::Relaxed);
-        } else {
-            MOST_IN_USE.fetch_max(before + layout.size(), Ordering::Relaxed);
-        }
-        // SAFETY: as asked.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: as asked.
-        unsafe { System.dealloc(pointer, layout) }
-    }
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn main() {
+    println!("skipped: the heap is followed on Linux with glibc");
 }
 
-#[global_allocator]
-static ALLOCATOR: Following = Following;
-
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn main() {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use common::{FLOWS, fit, good_images, options};
+    use heap::{BEFORE, LARGEST, MOST_IN_USE};
+    use npad::exec::progress::Progress;
+
+    // What else the process does, ONNX Runtime among it, is counted as well; it takes nothing while a network is trained.
     let images = good_images(14);
     for method in FLOWS {
         for (size, threads) in [("96", "1"), ("224", "1"), ("224", "3")] {

@@ -259,7 +259,7 @@ fn libraries_in(path: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, file)| file).collect()
 }
 
-/// The version in the name of ONNX Runtime's library, `libonnxruntime.so.1.32.0` on Linux, `libonnxruntime.1.32.0.dylib` on
+/// The version in the name of ONNX Runtime's library, `libonnxruntime.so.1.28.0` on Linux, `libonnxruntime.1.28.0.dylib` on
 /// macOS; none for another file, and the highest for the plain name, which whoever installs it chooses.
 fn version_in(name: &str) -> Option<Vec<u32>> {
     if name == FILE_NAME || (cfg!(windows) && name.eq_ignore_ascii_case(FILE_NAME)) {

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
-use crate::exec::memory::try_resize;
 use crate::exec::Threads;
+use crate::exec::memory::try_resize;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::onnx::{Value, Writer};

@@ -83,6 +83,9 @@ mod tests {
                 assert!(block.iter().all(|p| place(*p) == place(block[0])));
             }
         }
-        assert!(Layout::new(3, 4, (1, 1)).unwrap().grid().iter().copied().eq(0..12), "blocks of one position change no order");
+        assert!(
+            Layout::new(3, 4, (1, 1)).unwrap().grid().iter().copied().eq(0..12),
+            "blocks of one position change no order"
+        );
     }
 }
