@@ -45,7 +45,7 @@ export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
 .PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-packages lint check-backbone
-.PHONY: check soak fuzz header clean tools python hosts
+.PHONY: check soak fuzz test-fuzz header clean tools python hosts
 all: $(NPAD)
 
 ## What the targets need
@@ -323,19 +323,25 @@ soak: $(RUNTIME) | tools
 		$(SOAK)/libnpad.so.$(basename $(VERSION)) -lpthread -Wl,-rpath,$(SOAK)
 	$(SOAK)/soak $(SOAK_IMAGES) $(SOAK_THREADS) $(SOAK)
 
-# Every fuzz target for a while, with AddressSanitizer. What is found stays in target/corpus; a finding ends the run, and its input
-# is in fuzz/artifacts. cargo-fuzz wants a nightly compiler, which RUSTC_BOOTSTRAP makes of any.
-FUZZ_TARGETS ?= calls extractor image kernels model network options picture
+# Every fuzz target for a while, with AddressSanitizer. It begins with fuzz/corpus, and what is found stays in target/corpus. A finding ends
+# the run, and its input is in fuzz/artifacts. cargo-fuzz wants a nightly compiler, which RUSTC_BOOTSTRAP makes of any.
+FUZZ_TARGETS ?= calls extractor image kernels model network options picture plugin
 FUZZ_SECONDS ?= 60
+FUZZ_BUILD   ?=
 CARGO_FUZZ   := $(TARGET)/cargo-fuzz
 fuzz: export PATH := $(CARGO_FUZZ)/bin:$(PATH)
 fuzz: export RUSTC_BOOTSTRAP := 1
 fuzz: | $(CARGO_FUZZ) tools
-	mkdir -p $(addprefix $(TARGET)/corpus/,$(FUZZ_TARGETS))
-	mkdir -p $(TARGET)/corpus/model && cp tests/fixtures/*.npad $(TARGET)/corpus/model
+	mkdir -p $(addprefix $(TARGET)/corpus/,$(FUZZ_TARGETS)) $(TARGET)/corpus/model
+	cp tests/fixtures/*.npad $(TARGET)/corpus/model
 	set -e; unset NPAD_ONNXRUNTIME; for target in $(FUZZ_TARGETS); do \
-		cargo fuzz run --target-dir $(TARGET)/fuzz $$target $(TARGET)/corpus/$$target -- \
+		echo "fuzzing: $$target"; \
+		cargo fuzz run $(FUZZ_BUILD) --target-dir $(TARGET)/fuzz $$target $(TARGET)/corpus/$$target $$(ls -d fuzz/corpus/$$target 2>/dev/null) -- \
 			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_funcs=0 -print_final_stats=1; done
+
+# Each of them for a moment, built with little optimisation, which takes less time. Not part of `make test`.
+test-fuzz:
+	$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10 FUZZ_BUILD=--dev
 
 $(CARGO_FUZZ): | tools
 	cargo install --quiet --locked --root $@.unfinished cargo-fuzz@$(CARGO_FUZZ_VERSION)

@@ -50,6 +50,7 @@ pub mod fuzzing {
     use prost::bytes::Bytes;
 
     use crate::onnx::{Embeddable, Writer, check};
+    pub use crate::plugin::method::read_table;
 
     /// Reads an ONNX file in all ways in which the library does: as a network of a model file, and to embed it for an image of 40 x 24.
     pub fn read_network(bytes: &[u8]) {

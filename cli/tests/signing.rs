@@ -67,7 +67,7 @@ fn keys_and_models_are_not_lost() {
     assert!(fails(folder, "key secret.key --new", 1).contains("secret.key"));
     std::fs::write(folder.join("model.npad"), "no model").unwrap();
     assert!(fails(folder, "sign model.npad --key secret.key", 1).contains("not an intact npad model"));
-    fails(folder, "sign model.npad --key secret.key -o secret.key", 1);
+    fails(folder, "sign model.npad --key secret.key -o secret.key", 2);
     let message = fails(folder, "sign model.npad --key model.npad -o new.npad", 1);
     assert!(message.contains("no secret key") && !message.contains("no model"), "{message}");
     assert!(fails(folder, "key none.key", 1).contains("none.key"));

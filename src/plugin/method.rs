@@ -95,15 +95,35 @@ pub fn load(path: &Path) -> Result<()> {
     }
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     // SAFETY: a table that is not null, by contract.
-    let registered = unsafe {
-        checked(table).and_then(|table| {
-            let (name, make) = PluginMethod::check(&table, file)?;
-            register(&name, make)
-        })
-    };
-    registered.map_err(|error| wrong(error.message()))?;
+    unsafe { add(table, file) }.map_err(|error| wrong(error.message()))?;
     std::mem::forget(library);
     Ok(())
+}
+
+/// Registers a table's method.
+///
+/// # Safety
+/// As [`checked`] and [`PluginMethod::check`].
+unsafe fn add(table: *const npad_plugin, file: String) -> Result<()> {
+    // SAFETY: by contract.
+    let (name, make) = unsafe { PluginMethod::check(&checked(table)?, file) }?;
+    register(&name, make)
+}
+
+/// Checks a table and, to `keep` it, registers its method.
+///
+/// # Safety
+/// As [`checked`] and [`PluginMethod::check`].
+#[cfg(fuzzing)]
+pub unsafe fn read_table(table: *const npad_plugin, keep: bool) -> Result<()> {
+    // SAFETY: by contract.
+    unsafe {
+        if keep {
+            add(table, "fuzzing".to_owned())
+        } else {
+            PluginMethod::check(&checked(table)?, String::new()).map(drop)
+        }
+    }
 }
 
 /// Reads the fields of the table that this npad knows.

@@ -54,6 +54,7 @@ static void warm_models(void) {
       {{"scales", "1+1.6+2"}, {"npad.shifts", "5"}, {0}},
       {{"method", "fastflow"}, {"fastflow.epochs", "2"}, {0}},
       {{"method", "padim"}, {0}},
+      {{"method", "patchcore"}, {0}},
   };
   static const char *const sizes[][2][2] = {{{"size", "96"}, {0}}, {{"size", "64"}, {0}}, {{"size", "80x112"}, {0}}};
   npad_model *models[3];

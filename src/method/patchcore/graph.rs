@@ -44,7 +44,11 @@ impl PatchCoreScorer {
         }
         let bank = as_slice(self.bank.rows());
         let [_, matched] = writer.nearest(patch, bank, channels);
-        let neighbours = (0..self.bank.count()).flat_map(|m| around(&self.bank, m, count)).map(|i| i as i64);
+        let neighbours = (0..self.bank.count()).flat_map(|m| {
+            let mut near = Vec::new();
+            around(&self.bank, m, count, &mut near);
+            near.into_iter().map(|(_, i)| i as i64)
+        });
         let neighbours = writer.integers_of(&[self.bank.count(), count], neighbours);
         let matched = writer.reshaped(&matched, &[-1]);
         let first = [("axis", Setting::Int(0))];

@@ -23,7 +23,7 @@ use super::{
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_copy, try_resize};
+use crate::exec::memory::{try_copy, try_reserve, try_resize};
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::math::kernels::{Panels, multiply};
@@ -218,7 +218,19 @@ struct PatchCoreScorer {
     config: PatchCoreConfig,
     scaling: Scaling,
     bank: Points,
-    scratch: Pool<(FeatureMap, NearestScratch)>,
+    scratch: Pool<Scratch>,
+}
+
+/// Working memory of a score.
+#[derive(Default)]
+struct Scratch {
+    patches: FeatureMap,
+    nearest: NearestScratch,
+    /// The patch that is farthest from the bank, scaled, and what its scaling needs.
+    patch: Vec<f32>,
+    relative: Vec<f32>,
+    /// Squared distances of the bank's patches from the match.
+    near: Vec<(f32, usize)>,
 }
 
 impl PatchCoreScorer {
@@ -232,45 +244,50 @@ impl PatchCoreScorer {
         (out.rows, out.cols) = (features.rows(), features.cols());
         self.scratch.try_with(
             || Ok(Default::default()),
-            |(patches, nearest)| {
+            |Scratch { patches, nearest, patch, relative, near }| {
                 patch_mean(features, self.config.patch, threads, patches)?;
                 nearest_distances(Some(&self.scaling), bank, patches, threads, nearest, &mut out.map)?;
                 let worst = (0..out.map.len()).max_by(|a, b| out.map[*a].total_cmp(&out.map[*b])).unwrap_or(0);
-                let mut patch = patches.at(worst).to_vec();
-                self.scaling.apply(patches.at(worst), &mut Vec::new(), &mut patch);
+                patch.clear();
+                try_resize(patch, patches.channels(), 0.0)?;
+                self.scaling.apply(patches.at(worst), relative, patch);
                 let (mut match_of, mut square) = ([0], [0.0]);
-                bank.nearest(&patch, &mut match_of, &mut square);
-                let score = out.map[worst] * self.loneliness(bank, &patch, match_of[0] as usize, out.map[worst]);
+                bank.nearest(patch, &mut match_of, &mut square);
+                near.clear();
+                try_reserve(near, bank.count())?;
+                around(bank, match_of[0] as usize, self.config.neighbours, near);
+                let score = out.map[worst] * loneliness(bank, patch, near, out.map[worst]);
                 out.evidence.clear();
                 try_resize(&mut out.evidence, out.map.len(), score)
             },
         )
     }
+}
 
-    /// The paper's weight (equation 7): one less the softmax share of the matched patch `m` among its neighbours in the
-    /// bank, by their distances from the test patch.
-    fn loneliness(&self, bank: &Points, patch: &[f32], m: usize, distance: f32) -> f32 {
-        let count = self.config.neighbours.min(bank.count());
-        if count <= 1 {
-            return 1.0;
-        }
-        let near = around(bank, m, count);
-        let distances = near.iter().map(|i| squared_distance(bank.row(*i), patch).sqrt());
-        // Relative to the match, so that nothing overflows.
-        1.0 - 1.0 / distances.map(|d| (d - distance).exp()).sum::<f32>()
+/// The paper's weight (equation 7): one less the softmax share of the match among its neighbours in the bank, by their distances from
+/// the test patch.
+fn loneliness(bank: &Points, patch: &[f32], near: &[(f32, usize)], distance: f32) -> f32 {
+    if near.len() <= 1 {
+        return 1.0;
     }
+    let distances = near.iter().map(|(_, i)| squared_distance(bank.row(*i), patch).sqrt());
+    // Relative to the match, so that nothing overflows.
+    1.0 - 1.0 / distances.map(|d| (d - distance).exp()).sum::<f32>()
 }
 
 fn squared_distance(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum()
 }
 
-/// The `count` patches of the bank around patch `m`, itself included.
-fn around(bank: &Points, m: usize, count: usize) -> Vec<usize> {
-    let mut near: Vec<(f32, usize)> =
-        (0..bank.count()).map(|i| (squared_distance(bank.row(i), bank.row(m)), i)).collect();
-    near.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-    near[..count].iter().map(|(_, i)| *i).collect()
+/// Finds the patches of the bank around patch `m`, itself included, at most `count`, with their squared distances.
+fn around(bank: &Points, m: usize, count: usize, near: &mut Vec<(f32, usize)>) {
+    let count = count.min(bank.count());
+    near.clear();
+    if count > 1 {
+        near.extend((0..bank.count()).map(|i| (squared_distance(bank.row(i), bank.row(m)), i)));
+        near.select_nth_unstable_by(count - 1, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        near.truncate(count);
+    }
 }
 
 impl Scorer for PatchCoreScorer {

@@ -328,6 +328,43 @@ mod tests {
         }
     }
 
+    /// Sizes that overflow, offsets that overlap or leave gaps, and gigabytes claimed in a file of less than a kilobyte.
+    #[test]
+    fn claims_that_the_file_does_not_pay_for_are_refused() {
+        let metadata =
+            r#"{"npad":"{\"checksum\":\"00000000\",\"format\":\"npad-model\",\"settings\":\"{}\",\"version\":2}"}"#;
+        let file = |arrays: &str| {
+            let header = format!(r#"{{"__metadata__":{metadata},{arrays}}}"#);
+            let mut bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 64]].concat();
+            let checksum = format!("{:08x}", crc32fast::hash(&bytes));
+            let at = CHECKSUM.find(&bytes).unwrap();
+            bytes[at].copy_from_slice(checksum.as_bytes());
+            Container::from_bytes(&bytes, &[])
+        };
+        let one = |shape: &str, start: u64, end: u64| {
+            format!(r#""a":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{start},{end}]}}"#)
+        };
+        assert!(file(&one("16", 0, 64)).is_ok(), "the frame is right");
+        for arrays in [
+            one("268435456", 0, 1 << 30),
+            one("268435456", 0, 64),
+            one("4294967296,4294967296,4294967296", 0, 64),
+            one("18446744073709551615", 0, 64),
+            one("16", 0, u64::MAX),
+            one("16", 64, 0),
+            one("8", 32, 64),
+            one("16", 0, 64) + "," + &one("16", 0, 64).replace("\"a\"", "\"b\""),
+            one("8", 0, 32) + "," + &one("12", 16, 64).replace("\"a\"", "\"b\""),
+        ] {
+            let error = file(&arrays).unwrap_err();
+            assert_eq!(error.status(), Status::InvalidModel, "{arrays}: {error}");
+        }
+        for length in [u64::MAX, u64::MAX - 7, 1 << 40, 100_000_001] {
+            let bytes = [&length.to_le_bytes()[..], b"{}"].concat();
+            assert_eq!(Container::from_bytes(&bytes, &[]).unwrap_err().status(), Status::InvalidModel, "{length}");
+        }
+    }
+
     #[test]
     fn foreign_and_newer_files_are_told_apart() {
         let foreign = serialize([("x", TensorView::new(Dtype::U8, vec![1], &[1]).unwrap())], None).unwrap();
