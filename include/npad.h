@@ -45,12 +45,15 @@
  *
  * Callbacks: a callback must return. An exception that leaves it ends the process, and longjmp() must not leave it either;
  * npad.hpp catches the exceptions of callbacks in C++. A callback may call npad, but not use the trainer of its call or score
- * with the model of its call, which returns NPAD_STATUS_WRONG_STATE. It may free the options of its call, but no other
+ * with the model of its call (or a copy that shares its memory), which returns NPAD_STATUS_WRONG_STATE. Callbacks of two threads that
+ * score with each other's models may wait for each other: set "call_timeout". It may free the options of its call, but no other
  * handle that the call was given.
  *
- * fork(): a child process has none of its parent's threads. Once npad has started threads, every call in a child that would need
- * them (fits, loads, scores and exports) returns NPAD_STATUS_WRONG_STATE, and freeing a handle there leaves its memory to the end
- * of the process. Fork before the first fit or load, or execute a program in the child.
+ * fork(): a child process has none of its parent's threads. If the parent has fitted or loaded a model, fits, loads, scores and
+ * exports in the child return NPAD_STATUS_WRONG_STATE, and freeing a handle there leaves its memory to the end of the process. Fork before
+ * the first fit or load, or execute a program in the child.
+ *
+ * exit() waits, for at most 5 seconds, until no other thread is in ONNX Runtime; calls that come later fail.
  *
  * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other systems; a path that is
  * the value of an option is UTF-8 everywhere.
@@ -1678,7 +1681,8 @@ npad_status npad_score_batch_into(const npad_model *model,
  * this function signs it. `npad key` makes keys, and `npad sign` signs files.
  *
  * @param model         the original model; it does not change
- * @param key           the secret key, `key_size` bytes from a cryptographic random generator; read during the call only
+ * @param key           the secret key, `key_size` bytes from a cryptographic random generator; read during the call only. A file that
+ *                      `npad key` made has them as hexadecimal digits, which the program must decode
  * @param key_size      must be 32
  * @param signed_model  receives the new model, null on failure
  * @param error         receives the error, or null; may itself be null

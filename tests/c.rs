@@ -308,14 +308,11 @@ fn a_refused_allocation_is_a_status_wherever_it_is() {
     }
     let folder = tempfile::tempdir().unwrap();
     let program = compile("tests/c/failing.c", folder.path());
-    for (arguments, fails) in [(&["npad"][..], false), (&["padim", "size", "640x640", "grid_step", "1"], true)] {
+    for arguments in [&["npad"][..], &["padim", "size", "640x640", "grid_step", "1"]] {
         let output = text(&command(&program, folder.path()).args(arguments).output().unwrap());
         assert!(output.ends_with("all as documented\n"), "{output}");
-        assert_eq!(
-            output.lines().any(|line| line.contains("calls failed") && !line.contains(": 0 calls")),
-            fails,
-            "{output}"
-        );
+        let failed = |line: &str| line.contains("calls failed") && !line.contains(": 0 calls");
+        assert!(output.lines().any(failed), "some blocks are too large for the reserve: {output}");
     }
 }
 

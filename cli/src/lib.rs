@@ -102,6 +102,10 @@ struct RunOptions {
 impl RunOptions {
     /// Loads the plug-ins and returns the options.
     fn options(&self) -> Result<Options> {
+        if self.trusted_keys.as_deref().is_some_and(|keys| keys.trim().is_empty()) {
+            let message = "--trusted-keys is empty, which would trust any model: give public keys, or leave it out";
+            return Err(Error::new(Status::InvalidOption, message));
+        }
         self.plugin.iter().try_for_each(|path| load_plugin(path))?;
         let mut options = Options::default();
         set_given(

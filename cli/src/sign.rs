@@ -27,9 +27,7 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let output = output.as_ref().unwrap_or(model);
     check_not_read("the signed model", output, std::iter::once(key))?;
     let key = key::read(key)?;
-    let bytes =
-        std::fs::read(model).map_err(|e| Error::io(format_args!("cannot read the model {}", model.display()), &e))?;
-    let signed = sign(&bytes, &key).map_err(|e| e.context(model.display()))?;
+    let signed = sign(model, &key)?;
     write_file(output, &signed).map_err(|e| Error::io(format_args!("cannot write {}", output.display()), &e))?;
     note(&format!("signed {} with the key {}", output.display(), key.public()));
     Ok(())

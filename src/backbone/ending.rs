@@ -3,6 +3,7 @@
 //! `exit` destroys ONNX Runtime's globals while the host's other threads go on, and a thread that is still in ONNX Runtime then
 //! crashes. The process therefore ends when those have come out that are in it, and no more may enter.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -12,8 +13,13 @@ use crate::exec::is_forked;
 static INSIDE: AtomicUsize = AtomicUsize::new(0);
 static ENDING: AtomicBool = AtomicBool::new(false);
 
-/// For how long `exit` waits: it may have been called, by a signal handler, on a thread that is in ONNX Runtime.
+/// For how long `exit` waits.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+thread_local! {
+    /// Whether this thread is in ONNX Runtime.
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
 
 /// Lets a thread use ONNX Runtime while it lives.
 pub struct Inside(());
@@ -24,21 +30,26 @@ pub struct Inside(());
 /// When the process is ending.
 pub fn enter() -> ort::Result<Inside> {
     INSIDE.fetch_add(1, Ordering::SeqCst);
+    HERE.set(true);
     let inside = Inside(());
     if ENDING.load(Ordering::SeqCst) { Err(ort::Error::new("the process is ending")) } else { Ok(inside) }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
+        HERE.set(false);
         INSIDE.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Called by `exit`. A child process has none of the threads that its parent had inside.
+/// Called by `exit`, perhaps twice, and perhaps by a signal handler on a thread that is in ONNX Runtime and cannot come out meanwhile.
+/// A child process has none of the threads that its parent had inside.
 extern "C" fn wait() {
-    ENDING.store(true, Ordering::SeqCst);
+    if ENDING.swap(true, Ordering::SeqCst) || HERE.get() || is_forked() {
+        return;
+    }
     let start = Instant::now();
-    while INSIDE.load(Ordering::SeqCst) > 0 && !is_forked() && start.elapsed() < PATIENCE {
+    while INSIDE.load(Ordering::SeqCst) > 0 && start.elapsed() < PATIENCE {
         std::thread::sleep(Duration::from_millis(1));
     }
 }

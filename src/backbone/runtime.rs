@@ -20,6 +20,7 @@ use super::location::{is_mapped, loaded_elsewhere, module_file, own_directories,
 use super::{ending, library_file};
 use crate::error::{Error, Result, Status, with_causes};
 use crate::exec::check_process;
+use crate::exec::memory::try_reserve;
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
 
@@ -64,6 +65,7 @@ pub fn open(path: &Path) -> Result<()> {
             ),
         ));
     }
+    check_memory()?;
     *loaded = Some(load(&found).map_err(|cause| failed(&[format!("{}: {cause}", found.display())]))?);
     Ok(())
 }
@@ -78,6 +80,7 @@ pub(super) fn environment() -> Result<Environment> {
     check_process()?;
     let mut loaded = lock();
     if loaded.is_none() {
+        check_memory()?;
         *loaded = Some(search()?);
     }
     loaded.as_ref().map(|l| l.environment.clone()).ok_or_else(|| Error::new(Status::Internal, "no environment"))
@@ -301,6 +304,20 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
         );
     }
     Ok(Loaded { environment, path, version })
+}
+
+/// ONNX Runtime may end the process, or stay unusable, where memory runs out while it is loaded.
+fn check_memory() -> Result<()> {
+    const NEEDED: usize = 96 << 20;
+    try_reserve(&mut Vec::<u8>::new(), NEEDED).map_err(|e| e.context("ONNX Runtime is not loaded"))?;
+    // The C library loads what exceptions need when the first one is thrown, and ends the process where memory has run out by then.
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    #[allow(unsafe_code)]
+    // SAFETY: there is room for one address.
+    unsafe {
+        libc::backtrace([std::ptr::null_mut(); 1].as_mut_ptr(), 1);
+    }
+    Ok(())
 }
 
 /// Whether a build of this version may send telemetry that `with_telemetry` does not prevent, since it begins with the environment.

@@ -23,6 +23,16 @@ pub fn in_standard_mode<R>(work: impl FnOnce() -> R) -> R {
     work()
 }
 
+/// Runs a callback of the host, and gives the thread the mode back that it had before, which the callback may have changed.
+pub fn kept<R>(callback: impl FnOnce() -> R) -> R {
+    let before = get();
+    let outcome = callback();
+    if get() & CONTROL != before & CONTROL {
+        set(before);
+    }
+    outcome
+}
+
 /// The mode without the flags that operations leave, and what a thread begins with: all exceptions masked.
 #[cfg(target_arch = "x86_64")]
 const CONTROL: u64 = 0xffc0;
@@ -90,5 +100,7 @@ mod tests {
         set(STANDARD);
         assert!(there == 0.0 && inside > 0.0 && outcome.is_err());
         assert_eq!(after & CONTROL, own & CONTROL);
+        kept(|| set(own));
+        assert_eq!(get() & CONTROL, STANDARD);
     }
 }

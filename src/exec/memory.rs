@@ -53,10 +53,8 @@ pub fn try_resize<T: Clone>(values: &mut Vec<T>, length: usize, value: T) -> Res
 /// # Errors
 /// [`Status::OutOfMemory`] when the memory cannot be allocated; the vector is unchanged.
 pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
-    if has_room(values, additional) || !reserve::is_low() && values.try_reserve_exact(additional).is_ok() {
-        return Ok(());
-    }
-    Err(out_of_memory::<T>(values.len(), additional))
+    let reserved = reserve::without(|| values.try_reserve_exact(additional));
+    reserved.map_err(|_| out_of_memory::<T>(values.len(), additional))
 }
 
 /// Reserves room for `additional` more values and, as `Vec::push` does, for later ones: for vectors that grow in small steps.
@@ -64,14 +62,8 @@ pub fn try_reserve<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
 /// # Errors
 /// [`Status::OutOfMemory`] when the memory cannot be allocated; the vector is unchanged.
 pub fn try_grow<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
-    if has_room(values, additional) || !reserve::is_low() && values.try_reserve(additional).is_ok() {
-        return Ok(());
-    }
-    Err(out_of_memory::<T>(values.len(), additional))
-}
-
-fn has_room<T>(values: &Vec<T>, additional: usize) -> bool {
-    values.capacity() - values.len() >= additional
+    let reserved = reserve::without(|| values.try_reserve(additional));
+    reserved.map_err(|_| out_of_memory::<T>(values.len(), additional))
 }
 
 fn out_of_memory<T>(length: usize, additional: usize) -> Error {

@@ -48,7 +48,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 pub use panic_guard::quiet;
-pub use process::{check_process, is_forked};
+pub use process::{check_process, is_forked, watch_forks};
 pub use spin_pool::Awake;
 use spin_pool::SpinPool;
 
@@ -85,9 +85,7 @@ impl Threads {
     /// [`Status::OutOfMemory`] when the threads cannot be created.
     pub fn new(count: usize) -> Result<Self> {
         let count = Self::resolve(count);
-        if count > 1 {
-            process::own_threads();
-        }
+        watch_forks();
         let spin_pool = SpinPool::new(count - 1).map_err(|e| refused(count, &e))?;
         Ok(Self { count, rayon: OnceLock::new(), spin_pool })
     }
@@ -109,7 +107,6 @@ impl Threads {
     pub fn start(&self) -> Result<()> {
         check_process()?;
         if self.rayon.get().is_none() {
-            process::own_threads();
             let pool = self.new_rayon().map_err(|e| refused(self.count, &e))?;
             // If another thread was faster, its pool is kept.
             let _ = self.rayon.set(pool);

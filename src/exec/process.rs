@@ -1,26 +1,37 @@
-//! The process that npad's threads belong to.
+//! Whether this process is a child of the one that npad was used in.
 //!
 //! A child process that `fork` makes has a copy of the memory, but of the threads only the one that called it. A call in the
-//! child that waits for a worker, or for a lock that another thread held, would wait for ever, in npad as in ONNX Runtime. Such
-//! calls are therefore refused, and the child's handles are not destroyed.
+//! child that waits for a worker, or for a lock or a turn that another thread had, would wait for ever, in npad as in ONNX
+//! Runtime. Such calls are therefore refused, and the child's handles are not destroyed.
 
-use std::process::id;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::error::{Error, Result, Status};
 
-/// The process that has started threads last; 0 before.
-static OWNER: AtomicU32 = AtomicU32::new(0);
+static FORKED: AtomicBool = AtomicBool::new(false);
 
-/// Notes that this process starts threads.
-pub(super) fn own_threads() {
-    OWNER.store(id(), Ordering::Relaxed);
+/// From now on, child processes of this one are told.
+pub fn watch_forks() {
+    static WATCHED: Once = Once::new();
+    extern "C" fn note() {
+        FORKED.store(true, Ordering::Relaxed);
+    }
+    WATCHED.call_once(|| {
+        #[cfg(unix)]
+        #[allow(unsafe_code)]
+        // SAFETY: the function stays loaded until the process ends, and a child may call it. Without memory for it, a child is not told.
+        unsafe {
+            libc::pthread_atfork(None, None, Some(note));
+        }
+        #[cfg(not(unix))]
+        let _ = note;
+    });
 }
 
-/// Whether this is a child of the process that has npad's threads.
+/// Whether this is such a child.
 pub fn is_forked() -> bool {
-    let owner = OWNER.load(Ordering::Relaxed);
-    owner != 0 && owner != id()
+    FORKED.load(Ordering::Relaxed)
 }
 
 /// Checks that a call that needs threads has them.
@@ -31,7 +42,7 @@ pub fn check_process() -> Result<()> {
     if !is_forked() {
         return Ok(());
     }
-    let message = "this process was forked from one in which npad had already started its threads, which only the parent has. \
-                   Fork before the first fit or load, or let the child execute a program (exec), or compute in the parent";
+    let message = "this process was forked from one that had fitted or loaded a model, and npad's threads belong to that one alone. Fork \
+                   before the first fit or load, or let the child execute a program (exec), or compute in the parent";
     Err(Error::new(Status::WrongState, message))
 }

@@ -2,15 +2,14 @@
 //!
 //! The standard library ends the process when the memory for a string, a box or a node of a map cannot be allocated. Such small
 //! blocks then come from a reserve that is part of the library, so that the call that asked for them can go on to its next large
-//! buffer, whose failure is an error ([`super::memory`]), and release what it has. Buffers are refused once half of the reserve is
-//! in use: the rest is for the way out of the calls that are under way.
+//! buffer, whose failure is an error ([`super::memory`]), and release what it has. Those buffers never come from the reserve.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::UnsafeCell;
-use std::hint::spin_loop;
+use std::cell::{Cell, UnsafeCell};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::yield_now;
 
 /// Size and alignment of the units in which the reserve is handed out.
 const SLOT: usize = 256;
@@ -77,9 +76,17 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Whether so much of the reserve is in use that buffers are to be refused.
-pub fn is_low() -> bool {
-    RESERVE.used.load(Ordering::Relaxed) > SLOTS / 2
+thread_local! {
+    /// Whether the thread does without the reserve.
+    static WITHOUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`, which must not panic, with the system's memory alone.
+pub fn without<T>(work: impl FnOnce() -> T) -> T {
+    WITHOUT.set(true);
+    let outcome = work();
+    WITHOUT.set(false);
+    outcome
 }
 
 #[repr(C, align(4096))]
@@ -88,14 +95,12 @@ struct Reserve {
     locked: AtomicBool,
     /// One for each slot in use; behind the lock.
     taken: UnsafeCell<[bool; SLOTS]>,
-    used: AtomicUsize,
 }
 
 static RESERVE: Reserve = Reserve {
     bytes: UnsafeCell::new([0; SLOT * SLOTS]),
     locked: AtomicBool::new(false),
     taken: UnsafeCell::new([false; SLOTS]),
-    used: AtomicUsize::new(0),
 };
 
 // SAFETY: `taken` is used behind the lock, and each slot's bytes by the owner of the block that it belongs to.
@@ -108,7 +113,7 @@ impl Reserve {
 
     /// A block, or null if it is too large or does not fit.
     fn take(&self, layout: Layout) -> *mut u8 {
-        if layout.size() > MAX_BLOCK || layout.align() > SLOT {
+        if layout.size() > MAX_BLOCK || layout.align() > SLOT || WITHOUT.get() {
             return ptr::null_mut();
         }
         let slots = layout.size().div_ceil(SLOT);
@@ -123,7 +128,6 @@ impl Reserve {
             Some(first)
         });
         let Some(first) = first else { return ptr::null_mut() };
-        self.used.fetch_add(slots, Ordering::Relaxed);
         self.bytes.get().cast::<u8>().wrapping_add(first * SLOT)
     }
 
@@ -132,13 +136,13 @@ impl Reserve {
         let first = (block as usize - self.bytes.get() as usize) / SLOT;
         let slots = size.div_ceil(SLOT);
         self.locked(|taken| taken[first..first + slots].fill(false));
-        self.used.fetch_sub(slots, Ordering::Relaxed);
     }
 
     /// Runs `work` while no other thread does. A mutex of the standard library may allocate.
     fn locked<T>(&self, work: impl FnOnce(&mut [bool; SLOTS]) -> T) -> T {
         while self.locked.swap(true, Ordering::Acquire) {
-            spin_loop();
+            // A thread of a lower priority may have it.
+            yield_now();
         }
         // SAFETY: this thread has the lock.
         let outcome = work(unsafe { &mut *self.taken.get() });
@@ -160,7 +164,6 @@ mod tests {
             bytes: UnsafeCell::new([0; SLOT * SLOTS]),
             locked: AtomicBool::new(false),
             taken: UnsafeCell::new([false; SLOTS]),
-            used: AtomicUsize::new(0),
         })
     }
 
@@ -183,10 +186,16 @@ mod tests {
         blocks.sort_by_key(|(block, _)| *block);
         assert!(blocks.windows(2).all(|pair| pair[0].0 + pair[0].1.size() <= pair[1].0));
         blocks.iter().for_each(|(block, layout)| reserve.give_back(*block as *const u8, layout.size()));
-        assert_eq!(reserve.used.load(Ordering::Relaxed), 0);
         let all = (0..SLOTS * SLOT / MAX_BLOCK).filter(|_| !reserve.take(layout(MAX_BLOCK, 1)).is_null());
         assert_eq!(all.count(), SLOTS * SLOT / MAX_BLOCK, "nothing is lost");
         assert!(reserve.take(layout(1, 1)).is_null());
+    }
+
+    #[test]
+    fn a_thread_may_do_without_it() {
+        let reserve = reserve();
+        assert!(without(|| reserve.take(layout(1, 1))).is_null());
+        assert!(!reserve.take(layout(1, 1)).is_null());
     }
 
     #[test]

@@ -14,7 +14,8 @@ use crate::model::{KEY_BYTES, SecretKey};
 /// this function signs it. `npad key` makes keys, and `npad sign` signs files.
 ///
 /// @param model         the original model; it does not change
-/// @param key           the secret key, `key_size` bytes from a cryptographic random generator; read during the call only
+/// @param key           the secret key, `key_size` bytes from a cryptographic random generator; read during the call only. A file that
+///                      `npad key` made has them as hexadecimal digits, which the program must decode
 /// @param key_size      must be 32
 /// @param signed_model  receives the new model, null on failure
 /// @param error         receives the error, or null; may itself be null

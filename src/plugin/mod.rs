@@ -13,11 +13,12 @@ use std::ffi::{CStr, c_char};
 use crate::abi::callbacks::npad_callback_error;
 use crate::abi::sized::zeroed;
 use crate::error::{Error, Result, Status};
+use crate::exec::float_mode;
 
 /// Calls `callback` with a buffer for its error message; any result but 0 is a failure.
 fn call(whose: &str, status: Status, callback: impl FnOnce(*mut npad_callback_error) -> i32) -> Result<()> {
     let mut error = zeroed::<npad_callback_error>();
-    let code = callback(&raw mut error);
+    let code = float_mode::kept(|| callback(&raw mut error));
     if code == 0 {
         return Ok(());
     }

@@ -156,7 +156,8 @@ class Model:
 
     def with_signature(self, key: bytes) -> Model:
         """A copy of the model that is signed with a secret key of 32 bytes whenever it is saved."""
-        return Model(output("npad_model_with_signature", "npad_model_free", self._handle, bytes(key), len(key)))
+        key = bytes(key)
+        return Model(output("npad_model_with_signature", "npad_model_free", self._handle, key, len(key)))
 
     @property
     def signer(self) -> str:

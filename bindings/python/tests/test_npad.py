@@ -157,6 +157,8 @@ def test_a_signed_model_says_by_whom(model):
     assert refusal.value.status == npad.Status.UNTRUSTED_MODEL
     with pytest.raises(npad.Error, match="3 bytes"):
         model.with_signature(b"key")
+    with pytest.raises(npad.Error, match="256 bytes"):
+        model.with_signature(np.arange(32, dtype=np.int64))
 
 
 def test_the_card_shows_where_model_and_threshold_come_from(model):

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use half::f16;
 use safetensors::tensor::{Dtype, Metadata as TensorMetadata, SafeTensors, TensorInfo};
+use serde::Deserialize;
 
 use super::signature::{PublicKey, SIGNATURE_DIGITS, SecretKey};
 use crate::error::{Error, Result, Status};
@@ -26,6 +27,8 @@ const CHECKSUM: Digits = Digits { name: "checksum", count: 8 };
 const SIGNATURE: Digits = Digits { name: "signature", count: SIGNATURE_DIGITS };
 /// The field of the public key that belongs to the signature.
 const SIGNER: &str = "signer";
+/// Limit of the header's length. The header has names, shapes and settings alone, and takes several times its length while it is read.
+const MAX_HEADER: u64 = 1 << 20;
 /// The header is filled up with spaces to a multiple of this length.
 const ALIGNMENT: usize = 8;
 
@@ -34,8 +37,6 @@ pub const PREFIX: usize = 9;
 
 /// Whether a file that begins with these bytes may be a model: a header of a possible length that begins with JSON.
 pub fn is_plausible(prefix: &[u8]) -> bool {
-    /// The limit of safetensors.
-    const MAX_HEADER: u64 = 100_000_000;
     let Some((length, header)) = prefix.split_first_chunk::<8>() else { return false };
     header.first() == Some(&b'{') && u64::from_le_bytes(*length) <= MAX_HEADER
 }
@@ -47,6 +48,17 @@ pub struct Container {
     pub metadata: String,
     /// The arrays, by name.
     pub arrays: BTreeMap<String, Array>,
+}
+
+/// npad's own part of the header. Fields that are not known are skipped and take no memory.
+#[derive(Deserialize)]
+struct Own {
+    #[serde(default)]
+    format: String,
+    version: Option<u64>,
+    settings: Option<String>,
+    signer: Option<String>,
+    signature: Option<String>,
 }
 
 /// Refuses models that are not signed with one of the keys; without keys, none.
@@ -114,6 +126,9 @@ impl Container {
     /// [`Status::InvalidModel`] for anything that is not an intact npad model, [`Status::UnsupportedModel`] for one of a
     /// newer npad, [`Status::UntrustedModel`] for one that is not signed with a trusted key.
     pub fn from_bytes(bytes: &[u8], trusted: &TrustedKeys) -> Result<(Self, Option<PublicKey>)> {
+        if !is_plausible(bytes) {
+            return Err(invalid("it does not begin as one"));
+        }
         let (_, header) = SafeTensors::read_metadata(bytes)
             .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another format")))?;
         let own = header
@@ -121,11 +136,11 @@ impl Container {
             .as_ref()
             .and_then(|m| m.get("npad"))
             .ok_or_else(|| invalid("it is a safetensors file, but was not written by npad"))?;
-        let own: serde_json::Value = serde_json::from_str(own).map_err(|e| invalid(&e.to_string()))?;
-        if own["format"] != FORMAT {
+        let own: Own = serde_json::from_str(own).map_err(|e| invalid(&e.to_string()))?;
+        if own.format != FORMAT {
             return Err(invalid("its header names another format"));
         }
-        match own["version"].as_u64() {
+        match own.version {
             Some(version) if (1..=u64::from(VERSION)).contains(&version) => {}
             Some(version) => {
                 return Err(Error::new(
@@ -148,7 +163,7 @@ impl Container {
         check_trust(signer.as_ref(), trusted)?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| invalid(&e.to_string()))?;
         let mut container = Self {
-            metadata: own["settings"].as_str().ok_or_else(|| invalid("its header has no metadata"))?.to_owned(),
+            metadata: own.settings.ok_or_else(|| invalid("its header has no metadata"))?,
             arrays: BTreeMap::new(),
         };
         for (name, view) in tensors.iter() {
@@ -171,15 +186,17 @@ fn invalid(what: &str) -> Error {
 }
 
 /// The key of a file's signature, which must be right; none for a file that was not signed.
-fn signer(bytes: &[u8], own: &serde_json::Value, checksum: &Range<usize>) -> Result<Option<PublicKey>> {
-    let text = |field: &str| own.get(field).and_then(serde_json::Value::as_str);
-    let (signer, signature) = (text(SIGNER), text(SIGNATURE.name));
+fn signer(bytes: &[u8], own: &Own, checksum: &Range<usize>) -> Result<Option<PublicKey>> {
+    let (signer, signature) = (own.signer.as_deref(), own.signature.as_deref());
     if signer.is_none() && signature.is_none() {
         return Ok(None);
     }
     let damaged = || invalid("its signature does not match; the file was changed after it was signed");
     let key: PublicKey = signer.and_then(|key| key.parse().ok()).ok_or_else(damaged)?;
     let at = SIGNATURE.find(bytes).ok_or_else(damaged)?;
+    if at.start < checksum.end && checksum.start < at.end {
+        return Err(damaged());
+    }
     let mut hasher = blake3::Hasher::new();
     let mut blanks = [checksum, &at];
     blanks.sort_by_key(|blank| blank.start);
@@ -359,10 +376,28 @@ mod tests {
             let error = file(&arrays).unwrap_err();
             assert_eq!(error.status(), Status::InvalidModel, "{arrays}: {error}");
         }
-        for length in [u64::MAX, u64::MAX - 7, 1 << 40, 100_000_001] {
+        for length in [u64::MAX, u64::MAX - 7, 1 << 40, MAX_HEADER + 1] {
             let bytes = [&length.to_le_bytes()[..], b"{}"].concat();
             assert_eq!(Container::from_bytes(&bytes, &[]).unwrap_err().status(), Status::InvalidModel, "{length}");
         }
+    }
+
+    /// A signature that is too short, whose digits would be those of the checksum.
+    #[test]
+    fn a_signature_over_the_checksum_is_refused() {
+        let own = serde_json::json!({
+            "a": "", "format": FORMAT, "version": VERSION, "settings": "{}", "signer": SecretKey::new(&[1; 32]).public().to_string()
+        });
+        let fields = format!(r#""signature":"ab","checksum":"00000000","pad":"{}""#, "x".repeat(SIGNATURE_DIGITS));
+        let own = own.to_string().replace(r#""a":"""#, &fields);
+        let header = serde_json::json!({"__metadata__": {"npad": own}}).to_string();
+        let mut bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+        let (checksum, signature) = (CHECKSUM.find(&bytes).unwrap(), SIGNATURE.find(&bytes).unwrap());
+        assert!(signature.start < checksum.start && checksum.end < signature.end);
+        let right = format!("{:08x}", crc32fast::hash(&bytes));
+        bytes[checksum].copy_from_slice(right.as_bytes());
+        let error = Container::from_bytes(&bytes, &[]).unwrap_err();
+        assert!(error.status() == Status::InvalidModel && error.message().contains("signature"), "{error}");
     }
 
     #[test]

@@ -299,12 +299,19 @@ impl Metadata {
     }
 }
 
-/// Signs a model file with a key, or with another one than before. The model need not be usable here.
+/// The bytes of a model file, signed with a key, or with another one than before, in this npad's format. The model need not be usable
+/// here.
 ///
 /// # Errors
-/// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not an intact model of this npad.
-pub fn sign(bytes: &[u8], key: &SecretKey) -> Result<Vec<u8>> {
-    Container::from_bytes(bytes, &[])?.0.to_bytes(Some(key))
+/// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read; [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when it
+/// is not an intact model of this npad.
+pub fn sign(path: &Path, key: &SecretKey) -> Result<Vec<u8>> {
+    let signed = Container::from_bytes(&read(path)?, &[]).and_then(|(container, _)| {
+        serde_json::from_str::<Header>(&container.metadata)
+            .map_err(|e| Error::new(Status::InvalidModel, format!("this is not an npad model: its metadata: {e}")))?;
+        container.to_bytes(Some(key))
+    });
+    signed.map_err(|e| e.context(path.display()))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -57,7 +57,7 @@ impl FromStr for PublicKey {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let key = from_hex(text).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
+        let key = from_hex(&text.to_ascii_lowercase()).and_then(|bytes| VerifyingKey::from_bytes(&bytes).ok());
         // A weak key verifies signatures that nobody made.
         key.filter(|key| !key.is_weak()).map(Self).ok_or_else(|| {
             let message =
@@ -74,7 +74,7 @@ impl FromStr for SecretKey {
     fn from_str(text: &str) -> Result<Self> {
         // The message must not show the key.
         let message = "this is no secret key: it must be the 64 hexadecimal digits that `npad key --new` writes";
-        from_hex(text.trim_end())
+        from_hex(&text.trim_end().to_ascii_lowercase())
             .map(|bytes| Self::new(&bytes))
             .ok_or_else(|| Error::new(Status::InvalidArgument, message))
     }
@@ -107,7 +107,7 @@ mod tests {
         let secret = "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60";
         let public = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
         assert_eq!(secret.parse::<SecretKey>().unwrap().public().to_string(), public);
-        assert_eq!(public.parse::<PublicKey>().unwrap().to_string(), public);
+        assert_eq!(public.to_uppercase().parse::<PublicKey>().unwrap().to_string(), public);
         assert_eq!(format!("{secret}\n").parse::<SecretKey>().unwrap().public().to_string(), public);
     }
 
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_is_no_key_is_refused() {
         let (digits, zeros) = ("d".repeat(63), "0".repeat(64));
-        for text in ["", "key", &digits, &"g".repeat(64), &"é".repeat(32), &"D".repeat(64), &zeros] {
+        for text in ["", "key", &digits, &"g".repeat(64), &"é".repeat(32), &zeros] {
             assert_eq!(text.parse::<PublicKey>().unwrap_err().status(), Status::InvalidOption, "{text}");
         }
         let error = digits.parse::<SecretKey>().err().unwrap();
