@@ -308,7 +308,7 @@ fn a_refused_allocation_is_a_status_wherever_it_is() {
     }
     let folder = tempfile::tempdir().unwrap();
     let program = compile("tests/c/failing.c", folder.path());
-    for arguments in [&["npad"][..], &["padim", "size", "640x640", "grid_step", "1"]] {
+    for arguments in [&["npad"][..], &["padim", "size", "384x384", "grid_step", "1"]] {
         let output = text(&command(&program, folder.path()).args(arguments).output().unwrap());
         assert!(output.ends_with("all as documented\n"), "{output}");
         let failed = |line: &str| line.contains("calls failed") && !line.contains(": 0 calls");

@@ -251,7 +251,10 @@ fn a_host_may_have_functions_of_any_name_and_its_own_allocator() {
 
 #[test]
 fn a_child_process_is_refused_what_needs_its_parents_threads() {
-    Program::new("hosts.c").run_both("fork");
+    let program = Program::new("hosts.c");
+    program.run_both("fork");
+    // With threads=1, which makes no workers.
+    program.run_both("fork-alone");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 
 use super::device::{Device, Setup};
-use super::threads::Reserve;
+use super::threads::Prepared;
 use super::{ending, runtime};
 use crate::error::{Error, Result, Status};
 use crate::exec::refused;
@@ -51,11 +51,11 @@ pub fn open(
     // Threads that spin after a run would take the cores from the scoring that follows.
     let builder = builder.with_intra_op_spinning(false).map_err(|e| failed(&e))?;
     // One thread is the caller's.
-    let reserve = Reserve::new(threads.saturating_sub(1)).map_err(|e| OpenError::Other(refused(threads, &e)))?;
-    let mut builder = builder.with_thread_manager(reserve.clone()).map_err(|e| failed(&e))?;
+    let prepared = Prepared::new(threads.saturating_sub(1)).map_err(|e| OpenError::Other(refused(threads, &e)))?;
+    let mut builder = builder.with_thread_manager(prepared.clone()).map_err(|e| failed(&e))?;
     if device.is_cpu() {
         let session = builder.commit_from_memory(bytes).map_err(|e| failed(&e));
-        reserve.end_rest();
+        prepared.end_rest();
         let session = session?;
         return Ok(SharedSession { session: Arc::new(session), turn: None });
     }
@@ -92,7 +92,7 @@ pub fn open(
             .commit_from_memory(bytes)
             .map_err(|e| e.to_string())
     });
-    reserve.end_rest();
+    prepared.end_rest();
     runtime::note_providers();
     let session = opened.map_err(|cause| match failed(&cause) {
         _ if cause.contains(FALLBACK) && said.iter().all(|said| said.contains(FALLBACK)) => {

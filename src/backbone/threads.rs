@@ -11,20 +11,20 @@ use ort::environment::ThreadManager;
 
 type Work = Box<dyn FnOnce() + Send>;
 
-/// Threads that wait for their work, or end where it is dropped.
+/// A waiting thread: it runs the work that it receives, or ends when the sender is dropped.
 type Waiting = (SyncSender<Work>, JoinHandle<()>);
 
-/// Threads for one session. Its clones share them.
+/// The threads of one session, created in advance. Clones share them.
 #[derive(Clone, Default)]
-pub struct Reserve(Arc<Mutex<Vec<Waiting>>>);
+pub struct Prepared(Arc<Mutex<Vec<Waiting>>>);
 
-impl Reserve {
-    /// So many threads.
+impl Prepared {
+    /// Creates `count` threads.
     ///
     /// # Errors
     /// When the system refuses one.
     pub fn new(count: usize) -> std::io::Result<Self> {
-        let reserve = Self::default();
+        let prepared = Self::default();
         for index in 0..count {
             let (give, take) = sync_channel::<Work>(1);
             let thread = Builder::new().name(format!("npad-onnx-{index}")).spawn(move || {
@@ -32,9 +32,9 @@ impl Reserve {
                     work();
                 }
             })?;
-            reserve.lock().push((give, thread));
+            prepared.lock().push((give, thread));
         }
-        Ok(reserve)
+        Ok(prepared)
     }
 
     /// Ends the threads that ONNX Runtime has not asked for.
@@ -47,7 +47,7 @@ impl Reserve {
     }
 }
 
-impl ThreadManager for Reserve {
+impl ThreadManager for Prepared {
     type Thread = JoinHandle<()>;
 
     fn create(&self, work: impl FnOnce() + Send + 'static) -> ort::Result<JoinHandle<()>> {

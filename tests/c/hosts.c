@@ -1,6 +1,6 @@
 /* Hosts that do what most do not.
  *
- *     hosts fork|places|nowhere|core|stack own|builtin FOLDER [RUNTIME PLUGIN] */
+ *     hosts fork|fork-alone|places|nowhere|core|stack own|builtin FOLDER [RUNTIME PLUGIN] */
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -94,12 +94,14 @@ static void *score_until_stopped(void *unused) {
   return NULL;
 }
 
-static int forks(const char *folder) {
+static int forks(const char *folder, const char *threads) {
   enum { CALLERS = 3, CHILDREN = 20 };
-  npad_options *options = host_options("2");
+  npad_options *options = host_options(threads);
   pthread_t callers[CALLERS];
   int i;
   setenv("HOSTS_FOLDER", folder, 1);
+  /* Calls wait for their turn, which a child's parent may have. */
+  WORKS(npad_options_set(options, "max_calls", threads, &error));
   /* Before npad has started a thread, a child may do everything. */
   CHECK(in_child(child_exits) == 0);
   CHECK(in_child(child_lives) == 0);
@@ -115,6 +117,7 @@ static int forks(const char *folder) {
     CHECK(in_child(child_scores) == 0);
     CHECK(in_child(child_frees) == 0);
     CHECK(in_child(child_leaves) == 0);
+    CHECK(in_child(child_exits) == 0);
   }
   stop = 1;
   for (i = 0; i < CALLERS; i++) pthread_join(callers[i], NULL);
@@ -342,7 +345,8 @@ int main(int argc, char **argv) {
   make_images();
   scratch(pixels[PARTS - 1]);
   if (strcmp(argv[1], "life") == 0) return live(argv[3]) > 0 ? 0 : 1;
-  if (strcmp(argv[1], "fork") == 0) return forks(argv[3]);
+  if (strcmp(argv[1], "fork") == 0) return forks(argv[3], "2");
+  if (strcmp(argv[1], "fork-alone") == 0) return forks(argv[3], "1");
   if (strcmp(argv[1], "places") == 0 && argc == 6) return places(argv[3], argv[4], argv[5]);
   if (strcmp(argv[1], "nowhere") == 0) return nowhere(argv[3]);
   if (strcmp(argv[1], "core") == 0) return one_core(argv);
