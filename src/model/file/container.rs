@@ -68,7 +68,8 @@ impl Container {
     /// Serialises the contents, and signs them where there is a key.
     ///
     /// # Errors
-    /// [`Status::Internal`] when the arrays' shapes and lengths disagree.
+    /// [`Status::Internal`] when the arrays' shapes and lengths disagree; [`Status::InvalidArgument`] when the metadata are too long to be
+    /// read again; [`Status::OutOfMemory`].
     pub fn to_bytes(&self, key: Option<&SecretKey>) -> Result<Vec<u8>> {
         let internal =
             |e: &dyn std::fmt::Display| Error::new(Status::Internal, format!("the model cannot be written: {e}"));
@@ -95,6 +96,14 @@ impl Container {
         let metadata = TensorMetadata::new(Some(metadata), tensors).map_err(|e| internal(&e))?;
         let mut header = serde_json::to_vec(&metadata).map_err(|e| internal(&e))?;
         header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
+        if header.len() as u64 > MAX_HEADER {
+            let message = format!(
+                "the model's settings take {} bytes, but a model file has room for {MAX_HEADER}: use shorter values of the \
+                 method's parameters",
+                header.len()
+            );
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
 
         let mut bytes = Vec::new();
         try_reserve(&mut bytes, size_of::<u64>() + header.len() + offset)?;
@@ -318,6 +327,14 @@ mod tests {
         let own = serialize(views, metadata.metadata().clone()).unwrap();
         assert_eq!((bytes.len(), &bytes[header..]), (own.len(), &own[header..]));
         assert_eq!(bytes, own);
+    }
+
+    #[test]
+    fn what_could_not_be_read_again_is_not_written() {
+        let long = |length: usize| Container { metadata: "x".repeat(length), arrays: BTreeMap::new() }.to_bytes(None);
+        let bytes = long(MAX_HEADER as usize - 1000).unwrap();
+        assert!(Container::from_bytes(&bytes, &[]).is_ok());
+        assert_eq!(long(MAX_HEADER as usize).unwrap_err().status(), Status::InvalidArgument);
     }
 
     #[test]
