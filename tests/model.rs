@@ -165,7 +165,7 @@ fn the_order_of_the_images_does_not_matter() {
                 [&[("method", method), ("threads", threads), ("patchcore.bank", "200")], &shifts[..]].concat();
             let mut order: Vec<usize> = (0..images.len()).collect();
             if seed > 0 {
-                order = Random::new(seed).choose(images.len(), images.len());
+                order = Random::new(seed).choose(images.len(), images.len()).unwrap();
             }
             // One image twice.
             let images: Vec<Gray> = order.iter().chain(&[3]).map(|number| images[*number].clone()).collect();

@@ -44,7 +44,7 @@ pub fn kmeans(points: ArrayView2<'_, f32>, count: usize, rounds: usize, threads:
                 .zip(distance.par_chunks_mut(CHUNK))
                 .for_each(|((x, index), distance)| nearest(x, &panels, index, distance));
         });
-        move_to_means(points, &assignment, &mut centroids);
+        move_to_means(points, &assignment, &mut centroids)?;
         if before == assignment {
             break;
         }
@@ -53,18 +53,20 @@ pub fn kmeans(points: ArrayView2<'_, f32>, count: usize, rounds: usize, threads:
 }
 
 /// Moves each centroid to the mean of its points; a centroid without points is unchanged.
-fn move_to_means(points: ArrayView2<'_, f32>, assignment: &[u32], centroids: &mut Array2<f32>) {
-    let mut sums = Array2::<f64>::zeros(centroids.dim());
-    let mut members = vec![0usize; centroids.nrows()];
+fn move_to_means(points: ArrayView2<'_, f32>, assignment: &[u32], centroids: &mut Array2<f32>) -> Result<()> {
+    let dimension = points.ncols();
+    let mut sums = try_vec(centroids.len(), 0.0f64)?;
+    let mut members = try_vec(centroids.nrows(), 0usize)?;
     for (x, &c) in points.rows().into_iter().zip(assignment) {
         members[c as usize] += 1;
-        sums.row_mut(c as usize).zip_mut_with(&x, |sum, x| *sum += f64::from(*x));
+        sums[c as usize * dimension..][..dimension].iter_mut().zip(x).for_each(|(sum, x)| *sum += f64::from(*x));
     }
-    for ((mut centroid, sum), &n) in centroids.rows_mut().into_iter().zip(sums.rows()).zip(&members) {
+    for ((mut centroid, sum), &n) in centroids.rows_mut().into_iter().zip(sums.chunks_exact(dimension)).zip(&members) {
         if n > 0 {
-            centroid.zip_mut_with(&sum, |c, s| *c = (s / n as f64) as f32);
+            centroid.iter_mut().zip(sum).for_each(|(c, s)| *c = (s / n as f64) as f32);
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! A seeded random number generator. Fits are reproducible across versions only if its sequence never changes.
 
+use crate::error::Result;
+use crate::exec::memory::try_collect;
+
 /// SplitMix64 (Steele, Lea, Flood 2014): one addition and two multiplications per number; any seed is suitable.
 #[derive(Debug, Clone)]
 pub struct Random(u64);
@@ -25,14 +28,22 @@ impl Random {
     }
 
     /// `count` distinct numbers of `0..bound` in random order (all of them if `count` is larger).
-    pub fn choose(&mut self, count: usize, bound: usize) -> Vec<usize> {
-        let mut all: Vec<usize> = (0..bound).collect();
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn choose(&mut self, count: usize, bound: usize) -> Result<Vec<usize>> {
+        let mut all = try_collect(0..bound)?;
         let count = count.min(bound);
-        for i in 0..count {
-            all.swap(i, i + self.below(bound - i));
-        }
+        self.shuffle(&mut all, count);
         all.truncate(count);
-        all
+        Ok(all)
+    }
+
+    /// Brings `count` values, drawn at random, to the front in random order.
+    pub fn shuffle<T>(&mut self, values: &mut [T], count: usize) {
+        for i in 0..count {
+            values.swap(i, i + self.below(values.len() - i));
+        }
     }
 }
 
@@ -44,16 +55,16 @@ mod tests {
     fn the_sequence_never_changes() {
         let mut random = Random::new(0);
         assert_eq!(random.next_u64(), 0xE220_A839_7B1D_CDAF, "the published first output for seed 0");
-        assert_eq!(Random::new(7).choose(4, 10), Random::new(7).choose(4, 10));
+        assert_eq!(Random::new(7).choose(4, 10).unwrap(), Random::new(7).choose(4, 10).unwrap());
     }
 
     #[test]
     fn chosen_numbers_are_distinct_and_in_range() {
-        let mut chosen = Random::new(3).choose(50, 60);
+        let mut chosen = Random::new(3).choose(50, 60).unwrap();
         chosen.sort_unstable();
         chosen.dedup();
         assert_eq!(chosen.len(), 50);
         assert!(chosen.iter().all(|&n| n < 60));
-        assert_eq!(Random::new(3).choose(9, 4).len(), 4);
+        assert_eq!(Random::new(3).choose(9, 4).unwrap().len(), 4);
     }
 }

@@ -3,7 +3,7 @@
 use ndarray::{Array2, ArrayView2};
 
 use crate::error::Result;
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_copy, try_vec};
 
 /// `count` rows of `dimension` zeros.
 ///
@@ -16,6 +16,19 @@ pub fn try_zeros(count: usize, dimension: usize) -> Result<Array2<f32>> {
 /// Converts values, row after row, to a matrix with rows of `dimension` values.
 pub fn from_vec(values: Vec<f32>, dimension: usize) -> Array2<f32> {
     Array2::from_shape_vec((values.len() / dimension, dimension), values).expect("whole rows")
+}
+
+/// Values, row after row, as a matrix with rows of `dimension` values.
+pub fn view(values: &[f32], dimension: usize) -> ArrayView2<'_, f32> {
+    ArrayView2::from_shape((values.len() / dimension, dimension), values).expect("whole rows")
+}
+
+/// A copy of contiguous rows.
+///
+/// # Errors
+/// [`crate::error::Status::OutOfMemory`].
+pub fn copied(rows: ArrayView2<'_, f32>) -> Result<Array2<f32>> {
+    Ok(from_vec(try_copy(as_slice(rows))?, rows.ncols()))
 }
 
 /// A copy of the rows with these indices, in their order.

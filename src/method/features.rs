@@ -48,7 +48,7 @@ pub fn vectors(writer: &mut Writer, planes: &Value, channels: usize) -> Value {
 
 /// Appends the features of `count` random positions (all if there are fewer) to `rows` and returns their number.
 pub fn draw(features: &FeatureMap, count: usize, random: &mut Random, rows: &mut Vec<f32>) -> Result<usize> {
-    let positions = random.choose(count, features.positions());
+    let positions = random.choose(count, features.positions())?;
     try_reserve(rows, positions.len() * features.channels())?;
     positions.iter().for_each(|&p| rows.extend_from_slice(features.at(p)));
     Ok(positions.len())

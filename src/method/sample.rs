@@ -242,7 +242,7 @@ mod tests {
         for count in [10, 50, 51, 1000] {
             let expected = sampled(1, 0..count);
             assert_eq!(sampled(1, (0..count).rev()), expected);
-            assert_eq!(sampled(1, Random::new(5).choose(count, count).into_iter()), expected);
+            assert_eq!(sampled(1, Random::new(5).choose(count, count).unwrap().into_iter()), expected);
             assert_ne!(sampled(2, 0..count), expected, "another seed");
         }
     }

@@ -4,7 +4,6 @@
 //! channels of largest variance.
 
 use ndarray::{Array2, ArrayView2};
-use rayon::prelude::*;
 
 use super::state::unfit;
 use super::whitening::{Transform, Whitening};
@@ -12,7 +11,7 @@ use super::{Array, Kind, State};
 use crate::backbone::Tap;
 use crate::error::Result;
 use crate::exec::Threads;
-use crate::exec::memory::try_vec;
+use crate::exec::memory::{try_reserve, try_resize};
 use crate::math::rows::{as_slice, from_vec};
 use crate::onnx::{Value, Writer};
 
@@ -50,14 +49,33 @@ impl Scaling {
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
     pub fn apply_all(&self, rows: ArrayView2<'_, f32>, threads: &Threads) -> Result<Array2<f32>> {
+        let mut out = Vec::new();
+        self.apply_into(rows, threads, &mut Vec::new(), &mut out)?;
+        Ok(from_vec(out, rows.ncols()))
+    }
+
+    /// As [`Scaling::apply_all`], into `out` and with each thread's working memory in `relative`: both are kept between calls.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn apply_into(
+        &self,
+        rows: ArrayView2<'_, f32>,
+        threads: &Threads,
+        relative: &mut Vec<Vec<f32>>,
+        out: &mut Vec<f32>,
+    ) -> Result<()> {
         let channels = rows.ncols();
-        let mut out = try_vec(rows.len(), 0.0)?;
-        threads.run(|| {
-            out.par_chunks_mut(CHUNK * channels)
-                .zip(as_slice(rows).par_chunks(CHUNK * channels))
-                .for_each_init(Vec::new, |relative, (out, rows)| self.apply(rows, relative, out));
-        });
-        Ok(from_vec(out, channels))
+        let rows = as_slice(rows);
+        out.clear();
+        try_resize(out, rows.len(), 0.0)?;
+        let prepare = |relative: &mut Vec<f32>| {
+            relative.clear();
+            try_reserve(relative, CHUNK * channels)
+        };
+        threads.chunks_with(out, CHUNK * channels, relative, prepare, |relative, chunk, out| {
+            self.apply(&rows[chunk * CHUNK * channels..][..out.len()], relative, out);
+        })
     }
 
     /// Adds it to a graph, for the rows of a matrix.

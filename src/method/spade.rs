@@ -24,10 +24,11 @@ use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
 use crate::exec::memory::{try_reserve, try_resize, try_vec};
 use crate::exec::progress::Progress;
+use crate::exec::scratch::Pool;
 use crate::math::kernels::widen;
 use crate::math::knn::Points;
 use crate::math::random::Random;
-use crate::math::rows::{as_slice, from_vec};
+use crate::math::rows::{from_vec, view};
 use ndarray::{Array2, ArrayView2, s};
 
 static PARAMETERS: &[Parameter] = &[
@@ -103,7 +104,8 @@ impl Method for Spade {
             GalleryImage::new(from_vec(rows, shape.2), &scaling)
         });
         let gallery = images.collect::<Result<_>>()?;
-        Ok(Box::new(SpadeScorer { shape, images: parameters.count("spade.images"), scaling, gallery, factor }))
+        let images = parameters.count("spade.images");
+        Ok(Box::new(SpadeScorer { shape, images, scaling, gallery, factor, scratch: Pool::default() }))
     }
 }
 
@@ -126,7 +128,7 @@ impl Fitter for SpadeFitter {
         }
         let rows = from_vec(rows, features.channels());
         let scaling = Scaling::new(&self.scaling, features.taps(), rows.view())?;
-        let mut members = random.choose(self.gallery, sample.images().len());
+        let mut members = random.choose(self.gallery, sample.images().len())?;
         members.sort_unstable();
         let gallery = members
             .iter()
@@ -138,7 +140,8 @@ impl Fitter for SpadeFitter {
                 GalleryImage::new(scaled, &scaling)
             })
             .collect::<Result<_>>()?;
-        let mut scorer = SpadeScorer { shape: features.shape(), images: self.images, scaling, gallery, factor: None };
+        let (shape, images) = (features.shape(), self.images);
+        let mut scorer = SpadeScorer { shape, images, scaling, gallery, factor: None, scratch: Pool::default() };
 
         let numbers = held_out_images(sample);
         let mut held_out = Vec::with_capacity(numbers.len());
@@ -179,23 +182,26 @@ struct GalleryImage {
 
 impl GalleryImage {
     fn new(rows: Array2<f32>, scaling: &Scaling) -> Result<Self> {
-        Ok(Self { pooled: pooled(rows.view(), scaling), features: Points::new(rows)? })
+        let mut mean = Vec::new();
+        pooled(rows.view(), scaling, &mut mean)?;
+        Ok(Self { pooled: mean, features: Points::new(rows)? })
     }
 }
 
 /// The global feature of an image with these scaled features: the mean of the deepest tap's, or of all channels.
-fn pooled(rows: ArrayView2<'_, f32>, scaling: &Scaling) -> Vec<f32> {
+fn pooled(rows: ArrayView2<'_, f32>, scaling: &Scaling, mean: &mut Vec<f32>) -> Result<()> {
     let channels = match scaling {
         Scaling::Unit(taps) => taps.last().copied().unwrap_or(0),
         _ => rows.ncols(),
     };
     let rows = rows.slice_move(s![.., rows.ncols() - channels..]);
-    let mut mean = vec![0.0; rows.ncols()];
+    mean.clear();
+    try_resize(mean, rows.ncols(), 0.0)?;
     let share = rows.ncols() as f32 / rows.len() as f32;
     for row in rows.rows() {
         mean.iter_mut().zip(row).for_each(|(m, v)| *m += share * v);
     }
-    mean
+    Ok(())
 }
 
 struct SpadeScorer {
@@ -205,6 +211,18 @@ struct SpadeScorer {
     gallery: Vec<GalleryImage>,
     /// Takes the image score to the map's scale; none in models of npad 0.1, whose image score is the evidence.
     factor: Option<f32>,
+    scratch: Pool<Scratch>,
+}
+
+/// Working memory of a score.
+#[derive(Default)]
+struct Scratch {
+    scaled: Vec<f32>,
+    /// What each thread's scaling needs.
+    relative: Vec<Vec<f32>>,
+    pooled: Vec<f32>,
+    /// Distances of the gallery's images and their numbers, nearest first.
+    near: Vec<(f32, usize)>,
 }
 
 impl SpadeScorer {
@@ -216,15 +234,29 @@ impl SpadeScorer {
         threads: &Threads,
         out: &mut GridScore,
     ) -> Result<()> {
+        self.scratch
+            .try_with(|| Ok(Default::default()), |scratch| self.score_with(scratch, without, features, threads, out))
+    }
+
+    fn score_with(
+        &self,
+        scratch: &mut Scratch,
+        without: Option<usize>,
+        features: &FeatureMap,
+        threads: &Threads,
+        out: &mut GridScore,
+    ) -> Result<()> {
         let channels = features.channels();
-        let scaled = self.scaling.apply_all(features.vectors(), threads)?;
-        let own = pooled(scaled.view(), &self.scaling);
-        let scaled = as_slice(scaled.view());
+        let Scratch { scaled, relative, pooled: own, near } = scratch;
+        self.scaling.apply_into(features.vectors(), threads, relative, scaled)?;
+        pooled(view(scaled, channels), &self.scaling, own)?;
         let distance =
-            |image: &GalleryImage| image.pooled.iter().zip(&own).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+            |image: &GalleryImage| image.pooled.iter().zip(&*own).map(|(a, b)| (a - b) * (a - b)).sum::<f32>().sqrt();
+        near.clear();
+        try_reserve(near, self.gallery.len())?;
         let others = self.gallery.iter().enumerate().filter(|(number, _)| Some(*number) != without);
-        let mut near: Vec<(f32, &GalleryImage)> = others.map(|(_, image)| (distance(image), image)).collect();
-        near.sort_by(|a, b| a.0.total_cmp(&b.0));
+        near.extend(others.map(|(number, image)| (distance(image), number)));
+        near.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         near.truncate(self.images);
         if near.is_empty() {
             return Err(Error::new(Status::NotEnoughImages, "SPADE needs at least two good images in its gallery"));
@@ -235,8 +267,8 @@ impl SpadeScorer {
         threads.chunks(&mut out.map, CHUNK, |chunk, map| {
             let rows = &scaled[chunk * CHUNK * channels..][..map.len() * channels];
             let (mut index, mut distance) = ([0; CHUNK], [0.0; CHUNK]);
-            for (_, image) in &near {
-                image.features.nearest(rows, &mut index[..map.len()], &mut distance[..map.len()]);
+            for (_, number) in &*near {
+                self.gallery[*number].features.nearest(rows, &mut index[..map.len()], &mut distance[..map.len()]);
                 map.iter_mut().zip(&distance).for_each(|(map, d)| *map = map.min(*d));
             }
             map.iter_mut().for_each(|d| *d = d.sqrt());

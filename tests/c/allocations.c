@@ -55,6 +55,8 @@ static void warm_models(void) {
       {{"method", "fastflow"}, {"fastflow.epochs", "2"}, {0}},
       {{"method", "padim"}, {0}},
       {{"method", "patchcore"}, {0}},
+      {{"method", "spade"}, {0}},
+      {{"method", "spade"}, {"spade.scaling", "whitened"}, {0}},
   };
   static const char *const sizes[][2][2] = {{{"size", "96"}, {0}}, {{"size", "64"}, {0}}, {{"size", "80x112"}, {0}}};
   npad_model *models[3];

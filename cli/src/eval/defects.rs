@@ -87,7 +87,7 @@ pub fn measure(model: &Model, scores: &[(f32, bool)], counts: &[usize], seed: u6
         let mut sums = [("rate", [0.0; 4]), ("catch_all", [0.0; 4]), ("cost", [0.0; 4])];
         for _ in 0..DRAWS {
             let drawn: Vec<usize> =
-                random.choose(count, defective.len()).into_iter().map(|index| defective[index]).collect();
+                random.choose(count, defective.len())?.into_iter().map(|index| defective[index]).collect();
             let known: Vec<f32> = drawn.iter().map(|number| scores[*number].0).collect();
             let KnownDefects { rate, catch_all, cost, .. } = model.assess_defects(&known)?;
             for ((_, sums), effect) in sums.iter_mut().zip([rate, catch_all, cost]) {

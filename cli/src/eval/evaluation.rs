@@ -73,15 +73,17 @@ pub struct Evaluation {
 
 /// Selects `count` of the paths at random and keeps their order. The first ones might be of one batch or part, since
 /// names often follow production.
-fn choose(paths: &[PathBuf], count: usize, seed: u64) -> Vec<PathBuf> {
-    let mut numbers = Random::new(seed).choose(count, paths.len());
+fn choose(paths: &[PathBuf], count: usize, seed: u64) -> Result<Vec<PathBuf>> {
+    let mut numbers = Random::new(seed).choose(count, paths.len())?;
     numbers.sort_unstable();
-    numbers.into_iter().map(|number| paths[number].clone()).collect()
+    Ok(numbers.into_iter().map(|number| paths[number].clone()).collect())
 }
 
 /// The paths in random order.
 fn shuffle(paths: &[PathBuf], seed: u64) -> Vec<PathBuf> {
-    Random::new(seed).choose(paths.len(), paths.len()).into_iter().map(|number| paths[number].clone()).collect()
+    let mut shuffled = paths.to_vec();
+    Random::new(seed).shuffle(&mut shuffled, paths.len());
+    shuffled
 }
 
 /// A share as a percentage, for JSON.
@@ -98,7 +100,7 @@ impl Evaluation {
     /// Fits to the good images and scores the test images. With `keep`, the images of a report are rendered.
     pub fn run(dataset: &Dataset, options: &Options, protocol: &Protocol, keep: bool) -> Result<Self> {
         let mut train = match protocol.shots {
-            Some(shots) => choose(&dataset.train, shots, options.seed()),
+            Some(shots) => choose(&dataset.train, shots, options.seed())?,
             None => dataset.train.clone(),
         };
         if let Some(seed) = protocol.shuffle {
@@ -239,11 +241,12 @@ mod tests {
     #[test]
     fn shots_are_spread_over_all_images_and_follow_the_seed() {
         let paths: Vec<PathBuf> = (0..100).map(|n| PathBuf::from(format!("{n:03}.png"))).collect();
-        let chosen = choose(&paths, 10, 0);
+        let choose = |count, seed| choose(&paths, count, seed).unwrap();
+        let chosen = choose(10, 0);
         assert!(chosen.len() == 10 && chosen.is_sorted() && chosen[9] > paths[50]);
-        assert_eq!(chosen, choose(&paths, 10, 0));
-        assert_ne!(chosen, choose(&paths, 10, 1));
-        assert_eq!(choose(&paths, 1000, 0), paths, "no more than there are");
+        assert_eq!(chosen, choose(10, 0));
+        assert_ne!(chosen, choose(10, 1));
+        assert_eq!(choose(1000, 0), paths, "no more than there are");
     }
 
     #[test]

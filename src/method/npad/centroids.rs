@@ -5,11 +5,11 @@ use ndarray::{Array2, ArrayView1, Zip};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
-use crate::exec::memory::{try_copy, try_vec};
+use crate::exec::memory::{try_collect, try_copy, try_vec};
 use crate::math::kmeans::{Clusters, kmeans};
 use crate::math::knn::Points;
 use crate::math::random::Random;
-use crate::math::rows::{as_slice, from_vec, select};
+use crate::math::rows::{as_slice, copied, from_vec, select};
 use crate::method::features::draw;
 use crate::method::state::unfit;
 use crate::method::whitening::{NearestScratch, Whitening, nearest_distances};
@@ -63,13 +63,13 @@ impl Centroids {
     ) -> Result<Self> {
         let number = sample.image.len();
         // K-means starts from the first points, so they come in random order.
-        let order = random.choose(number, number);
+        let order = random.choose(number, number)?;
         let rows = select(from_vec(std::mem::take(&mut sample.values), channels).view(), &order)?;
-        sample.image = order.iter().map(|&i| sample.image[i]).collect();
+        sample.image = try_collect(order.iter().map(|&i| sample.image[i]))?;
         let whitening = Whitening::new(rows.view())?;
         sample.white = whitening.apply_all(rows.view(), threads)?;
         sample.clusters = kmeans(sample.white.view(), count, ROUNDS, threads)?;
-        let points = Points::new(sample.clusters.centroids.clone())?;
+        let points = Points::new(copied(sample.clusters.centroids.view())?)?;
         let mut counts = vec![0; points.count()];
         sample.clusters.assignment.iter().for_each(|&c| counts[c as usize] += 1);
         Ok(Self { channels, whitening, points, counts })
@@ -89,7 +89,7 @@ impl Centroids {
         let mut assignment = try_vec(sample.image.len(), 0)?;
         let mut distance = try_vec(sample.image.len(), 0.0)?;
         self.points.nearest(as_slice(sample.white.view()), &mut assignment, &mut distance);
-        let mut rows = self.points.rows().to_owned();
+        let mut rows = copied(self.points.rows())?;
         for (white, &c) in sample.white.rows().into_iter().zip(&assignment) {
             let count = &mut self.counts[c as usize];
             *count += 1;
@@ -131,7 +131,7 @@ impl Centroids {
     ) -> Result<()> {
         let all: Vec<f32> = self.counts.iter().map(|count| *count as f32).collect();
         let mut own = vec![0.0f32; all.len()];
-        let mut rows = self.points.rows().to_owned();
+        let mut rows = copied(self.points.rows())?;
         let members =
             || sample.clusters.assignment.iter().enumerate().filter(|(i, _)| sample.image[*i] as usize == image);
         members().for_each(|(_, &c)| own[c as usize] += 1.0);

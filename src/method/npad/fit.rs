@@ -178,7 +178,7 @@ impl NpadFitter {
         let channels = match self.config.selection {
             Selection::WithinPosition => spread.most_within(self.config.channels),
             Selection::Random => {
-                let chosen = Random::new(self.seed).choose(self.config.channels, spread.mean.channels());
+                let chosen = Random::new(self.seed).choose(self.config.channels, spread.mean.channels())?;
                 let mut channels: Vec<u32> = chosen.into_iter().map(|c| c as u32).collect();
                 channels.sort_unstable();
                 channels

@@ -57,10 +57,14 @@ impl Flow {
     ) -> Self {
         let Shape { channels, condition, .. } = shape;
         let (first, second) = halves(channels);
-        let mut step = |side| Coupling {
-            order: random.choose(channels, channels),
-            hidden: Convolution::random(weights, first + condition, hidden, side, random),
-            output: Convolution::zero(weights, hidden, 2 * second, side),
+        let mut step = |side| {
+            let mut order: Vec<usize> = (0..channels).collect();
+            random.shuffle(&mut order, channels);
+            Coupling {
+                order,
+                hidden: Convolution::random(weights, first + condition, hidden, side, random),
+                output: Convolution::zero(weights, hidden, 2 * second, side),
+            }
         };
         let steps = if second > 0 { sides.map(&mut step).collect() } else { Vec::new() };
         Self { shape, steps }

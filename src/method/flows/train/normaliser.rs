@@ -14,7 +14,7 @@ use crate::exec::memory::{try_reserve, try_vec};
 use crate::exec::progress::Progress;
 use crate::math::kernels::widen;
 use crate::math::random::Random;
-use crate::math::rows::from_vec;
+use crate::math::rows::{from_vec, view};
 
 /// Approximate number of feature vectors of a tap that its covariance is estimated from.
 const VECTORS: usize = 30_000;
@@ -72,8 +72,7 @@ impl Normaliser {
                                varied images";
                 return Err(Error::new(Status::NotEnoughImages, message));
             }
-            let rows = ndarray::ArrayView2::from_shape((rows.len() / plane.channels, plane.channels), rows);
-            Whitening::new(rows.expect("whole rows"))
+            Whitening::new(view(rows, plane.channels))
         };
         Ok(Self {
             whitenings: planes.map(whitening).collect::<Result<_>>()?,

@@ -237,7 +237,7 @@ fn pass<N: Network>(
 ) -> Result<f64> {
     let count = data.training.len();
     // Neighbouring seeds have no passes in common.
-    let order = Random::new(Random::new(settings.seed).next_u64().wrapping_add(next.epoch)).choose(count, count);
+    let order = Random::new(Random::new(settings.seed).next_u64().wrapping_add(next.epoch)).choose(count, count)?;
     let batches = count.div_ceil(settings.batch);
     for (number, batch) in order.chunks(settings.batch).enumerate() {
         report(number)?;
