@@ -173,11 +173,15 @@ impl Parameters {
         Ok((parameter, value))
     }
 
-    /// The value of a parameter as text.
+    /// The value of a parameter as text. An earlier name has the value that was its own.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] for an unknown name.
+    /// [`Status::InvalidOption`] for an unknown name, also an earlier one that had no such value.
     pub fn get(&self, name: &str) -> Result<&str> {
+        let as_set = |&&((old, _), (now, value)): &&(Setting, Setting)| old == name && self.text(now) == value;
+        if let Some(((_, value), _)) = RENAMED.iter().find(as_set) {
+            return Ok(value);
+        }
         if self.table.iter().all(|p| p.name != name) {
             return Err(self.unknown(name));
         }
@@ -279,6 +283,7 @@ mod tests {
         for (old, new) in [("on", "whitened"), ("off", "none")] {
             parameters.set("patchcore.whitening", old).unwrap();
             assert_eq!(parameters.text("patchcore.scaling"), new);
+            assert_eq!(parameters.get("patchcore.whitening").unwrap(), old);
         }
         assert!(parameters.set("patchcore.whitening", "unit").is_err());
         assert!(Parameters::new(TABLE).set("patchcore.whitening", "on").is_err());
