@@ -21,9 +21,7 @@ $(error Make cannot have spaces in folders: $(CURDIR), $(TARGET))
 endif
 FETCHED := $(TARGET)/fetched
 NPAD    := $(TARGET)/release/npad
-# Cargo builds the library anew when its features, or those of what it needs, change in a folder: tests have one, and the build
-# without training.
-TESTS   := $(TARGET)/tests
+# Cargo builds the library anew when its features change in a folder, so the build without training has one of its own.
 MINIMAL := $(TARGET)/minimal
 SUDO    := $(if $(filter 0,$(shell id -u)),,sudo)
 WHEEL   := python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --dest $(FETCHED)
@@ -58,7 +56,6 @@ endef
 tools:
 	$(call need,cc,build-essential)
 	$(call need,c++,build-essential)
-	$(call need,valgrind,valgrind)
 	@command -v cargo >/dev/null || { echo 'npad needs Rust 1.92 or newer: https://rustup.rs' >&2; exit 1; }
 
 # What the tests of the bindings need.
@@ -218,9 +215,9 @@ test: lint check-backbone demo hosts $(RUNTIME) | tools
 	$(MAKE) --no-print-directory test-dotnet
 	$(MAKE) --no-print-directory test-cpu-levels
 	$(MAKE) --no-print-directory test-growth
-	$(MAKE) --no-print-directory test-minimal
-	CARGO_TARGET_DIR=$(TESTS) cargo test --release --doc
-	CARGO_TARGET_DIR=$(TESTS) cargo test --release --all-targets
+	$(MAKE) --no-print-directory test-fuzz
+	cargo test --release --doc
+	cargo test --release --all-targets
 
 # The library as installed, and moved elsewhere: programs of every host, outside the tree.
 INSTALLED := $(TARGET)/installed
@@ -242,7 +239,7 @@ test-packages: $(RUNTIME) | tools python
 
 # Older and newer processors of this architecture, emulated.
 test-cpu-levels: $(NPAD) $(RUNTIME) | tools
-	[ $$(uname -m) != x86_64 ] || CARGO_TARGET_DIR=$(TESTS) tests/platforms/cpu_levels.sh $(NPAD) $(CROSS) $(QEMU_VERSION)
+	[ $$(uname -m) != x86_64 ] || tests/platforms/cpu_levels.sh $(NPAD) $(CROSS) $(QEMU_VERSION)
 
 # aarch64, emulated. Builds Rust's standard library.
 test-arm64: $(NPAD) $(RUNTIME) $(RUNTIME_ARM64) | tools
@@ -265,7 +262,7 @@ test-windows: $(NPAD) $(RUNTIME) $(RUNTIME_WINDOWS) $(DOTNET_WINDOWS) | tools
 required ?= yes
 test-cuda: $(NPAD) $(RUNTIME_GPU) | tools
 	@export NPAD_ONNXRUNTIME=$(RUNTIME_GPU); \
-	run() { CARGO_TARGET_DIR=$(TESTS) NPAD_TEST_DEVICE=$$1 cargo test --release --test accelerator -- --ignored --nocapture; }; \
+	run() { NPAD_TEST_DEVICE=$$1 cargo test --release --test accelerator -- --ignored --nocapture; }; \
 	if cause=$$($(NPAD) devices cuda:0 2>&1); then run cuda:0; \
 	elif [ "$(required)" = no ]; then echo "test-cuda is skipped: $$cause"; exit 0; \
 	else echo "test-cuda cannot run: $$cause" >&2; exit 1; fi && \
@@ -290,22 +287,25 @@ test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)
 
 # Programs built against today's header, with a library whose structs have grown.
 test-growth: $(RUNTIME) | tools
-	CARGO_TARGET_DIR=$(TESTS) cargo test --release --test growth -- --ignored
+	cargo test --release --test growth -- --ignored
 
 # A build without training scores with trained networks as the whole one does.
 test-minimal: $(NPAD) $(RUNTIME) | tools
 	CARGO_TARGET_DIR=$(MINIMAL) cargo build --release --package npad-cli --no-default-features
 	python3 tests/platforms/minimal.py $(NPAD) $(MINIMAL)/release/npad
 
-# Sanitizers and checkers, up to an hour: not part of `make test`, in which loom and valgrind run. Builds Rust's standard library.
+# Sanitizers and checkers, up to an hour: not part of `make test`, in which loom runs. Builds Rust's standard library.
 CHECK      := $(TARGET)/check
 CARGO_DENY := $(TARGET)/cargo-deny
 check: $(RUNTIME) $(CARGO_DENY) | tools hosts
 	$(call need,abidiff,abigail-tools)
+	$(call need,valgrind,valgrind)
 	python3 tests/abi/abidiff.py $(TARGET)/abi
 	$(CARGO_DENY)/bin/cargo-deny check licenses bans sources
+	NPAD_TEST_VALGRIND=1 cargo test --release --test c
 	tests/check/address.sh $(CHECK)
 	tests/check/thread.sh $(CROSS)
+	$(MAKE) --no-print-directory test-minimal
 
 $(CARGO_DENY): | tools
 	cargo install --quiet --locked --root $@.unfinished cargo-deny@$(CARGO_DENY_VERSION)
@@ -325,9 +325,8 @@ soak: $(RUNTIME) | tools
 
 # Every fuzz target for a while, with AddressSanitizer. It begins with fuzz/corpus, and what is found stays in target/corpus. A finding ends
 # the run, and its input is in fuzz/artifacts. cargo-fuzz wants a nightly compiler, which RUSTC_BOOTSTRAP makes of any.
-FUZZ_TARGETS ?= calls extractor image kernels model network options picture plugin
+FUZZ_TARGETS ?= calls extractor image kernels maps model network options picture plugin
 FUZZ_SECONDS ?= 60
-FUZZ_BUILD   ?=
 CARGO_FUZZ   := $(TARGET)/cargo-fuzz
 fuzz: export PATH := $(CARGO_FUZZ)/bin:$(PATH)
 fuzz: export RUSTC_BOOTSTRAP := 1
@@ -336,12 +335,11 @@ fuzz: | $(CARGO_FUZZ) tools
 	cp tests/fixtures/*.npad $(TARGET)/corpus/model
 	set -e; unset NPAD_ONNXRUNTIME; for target in $(FUZZ_TARGETS); do \
 		echo "fuzzing: $$target"; \
-		cargo fuzz run $(FUZZ_BUILD) --target-dir $(TARGET)/fuzz $$target $(TARGET)/corpus/$$target $$(ls -d fuzz/corpus/$$target 2>/dev/null) -- \
+		cargo fuzz run --target-dir $(TARGET)/fuzz $$target $(TARGET)/corpus/$$target $$(ls -d fuzz/corpus/$$target 2>/dev/null) -- \
 			-max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -verbosity=0 -print_funcs=0 -print_final_stats=1; done
 
-# Each of them for a moment, built with little optimisation, which takes less time. Not part of `make test`.
-test-fuzz:
-	$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=10 FUZZ_BUILD=--dev
+test-fuzz: | tools
+	fuzz/smoke.sh $(TARGET)/smoke 10 $(FUZZ_TARGETS)
 
 $(CARGO_FUZZ): | tools
 	cargo install --quiet --locked --root $@.unfinished cargo-fuzz@$(CARGO_FUZZ_VERSION)
@@ -349,8 +347,8 @@ $(CARGO_FUZZ): | tools
 
 # Writes include/npad.h and the raw layer of the C# binding anew.
 header:
-	CARGO_TARGET_DIR=$(TESTS) NPAD_WRITE_HEADER=1 cargo test --release --test header the_header_is_generated
-	CARGO_TARGET_DIR=$(TESTS) NPAD_WRITE_HEADER=1 cargo test --release --test csharp
+	NPAD_WRITE_HEADER=1 cargo test --release --test header the_header_is_generated
+	NPAD_WRITE_HEADER=1 cargo test --release --test csharp
 
 clean:
 	cargo clean

@@ -1,5 +1,5 @@
-//! The C boundary, from C and C++ programs: the examples, every documented error, and all of it under valgrind and
-//! AddressSanitizer.
+//! The C boundary, from C and C++ programs under AddressSanitizer: the examples and every documented error. With NPAD_TEST_VALGRIND,
+//! as in `make check`, C programs also run under valgrind, which sees the library's own accesses and takes minutes.
 #![cfg(unix)]
 
 mod common;
@@ -20,24 +20,24 @@ fn compile_sanitized(source: &str, folder: &Path) -> PathBuf {
     common::c::compile(&root().join(source), folder, &[ADDRESS_SANITIZER])
 }
 
-/// A program under valgrind, which makes it fail if there are errors or leaks. A program with a sanitizer runs without.
-fn valgrind_command(program: &Path, folder: &Path) -> Command {
-    if sanitizer().is_some() {
-        return command(program, folder);
-    }
+/// Whether there are runs under valgrind. A program with a sanitizer cannot run in it.
+fn with_valgrind() -> bool {
+    std::env::var_os("NPAD_TEST_VALGRIND").is_some() && sanitizer().is_none()
+}
+
+/// A program under valgrind, which makes it fail if there are errors or leaks, with a tiny backbone: the built-in one takes most of a
+/// minute to load.
+fn valgrind(program: &Path, folder: &Path) -> Command {
+    let backbone = folder.join("tiny.onnx");
+    std::fs::write(&backbone, network::pyramid(&[4, 8])).unwrap();
     let mut command = command(Path::new("valgrind"), folder);
     command
+        .env("NPAD_TEST_BACKBONE", backbone)
         .args(["--error-exitcode=99", "--leak-check=full", "--errors-for-leak-kinds=definite", "--quiet"])
         .args(["--show-leak-kinds=definite", "--num-callers=40"])
         .arg(format!("--suppressions={}", root().join("tests/valgrind.supp").display()))
         .arg(program);
     command
-}
-
-/// Runs a program under valgrind; it must succeed.
-fn valgrind(program: &Path, arguments: &[&str], folder: &Path, variables: &[(&str, &str)]) -> String {
-    let mut command = valgrind_command(program, folder);
-    text(&command.envs(variables.iter().copied()).args(arguments).output().expect("valgrind"))
 }
 
 fn write_images(folder: &Path) {
@@ -72,7 +72,10 @@ fn the_example_learns_saves_loads_and_inspects() {
     let printed: f32 =
         line("scratched.pgm").split("score ").nth(1).unwrap().split(',').next().unwrap().parse().unwrap();
     assert_eq!(printed.to_bits(), score.to_bits(), "to the last bit");
-    assert!(valgrind(&program, &ARGUMENTS, folder.path(), &[]).contains("scratched.pgm: DEFECTIVE"));
+    if with_valgrind() {
+        let output = valgrind(&program, folder.path()).args(ARGUMENTS).arg("backbone=tiny.onnx").output().unwrap();
+        assert!(text(&output).contains("scratched.pgm: "));
+    }
     let sanitized = compile_sanitized("examples/c/inspect.c", folder.path());
     assert_eq!(text(&command(&sanitized, folder.path()).args(ARGUMENTS).output().unwrap()), plain);
 }
@@ -187,18 +190,14 @@ fn the_library_is_loaded_at_run_time() {
     assert!(missing.status.code() == Some(1) && String::from_utf8_lossy(&missing.stderr).contains("/none.so"));
 }
 
-/// Runs a test program plainly, under AddressSanitizer and under valgrind, there with a tiny backbone: the built-in one
-/// takes most of a minute to load.
+/// Runs a test program under AddressSanitizer, and where that is wanted under valgrind.
 fn run_checked(source: &str, arguments: &[&str], folder: &Path) {
-    let program = compile(source, folder);
-    let output = text(&command(&program, folder).args(arguments).output().unwrap());
-    assert!(output.ends_with("all as documented\n"), "{output}");
     let sanitized = compile_sanitized(source, folder);
-    text(&command(&sanitized, folder).args(arguments).output().unwrap());
-    let backbone = folder.join("tiny.onnx");
-    std::fs::write(&backbone, network::pyramid(&[4, 8])).unwrap();
-    let program = compile(source, folder);
-    valgrind(&program, arguments, folder, &[("NPAD_TEST_BACKBONE", backbone.to_str().unwrap())]);
+    let output = text(&command(&sanitized, folder).args(arguments).output().unwrap());
+    assert!(output.ends_with("all as documented\n"), "{output}");
+    if with_valgrind() {
+        text(&valgrind(&compile(source, folder), folder).args(arguments).output().unwrap());
+    }
 }
 
 #[test]
@@ -269,7 +268,7 @@ fn many_threads_score_with_one_model() {
 }
 
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "reserve"))]
 fn running_out_of_memory_is_a_status_and_prints_nothing() {
     if sanitizer().is_some() {
         return eprintln!("skipped: a sanitizer's own memory exceeds every limit of address space");
@@ -301,7 +300,7 @@ fn warm_models_allocate_nothing() {
 
 /// Each block of a small fit, and blocks at distances that grow in a fit whose blocks are too large for the reserve.
 #[test]
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", feature = "reserve"))]
 fn a_refused_allocation_is_a_status_wherever_it_is() {
     if watches_the_heap() {
         return;
@@ -316,30 +315,27 @@ fn a_refused_allocation_is_a_status_wherever_it_is() {
     }
 }
 
-/// Otherwise the runs under valgrind and AddressSanitizer would prove nothing.
+/// Otherwise the runs under AddressSanitizer and valgrind would prove nothing.
 #[test]
 fn the_checkers_report_faults() {
     let folder = tempfile::tempdir().unwrap();
-    let backbone = folder.path().join("tiny.onnx");
-    std::fs::write(&backbone, network::pyramid(&[4, 8])).unwrap();
-    let reports = |mut command: Command, fault: &str, expected: &str| {
-        let output = command.arg(fault).env("NPAD_TEST_BACKBONE", &backbone).output().unwrap();
+    let reports = |command: &mut Command, fault: &str, expected: &str| {
+        let output = command.arg(fault).output().unwrap();
         let report = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && report.contains(expected), "{fault}: {report}");
     };
-    // The library's own accesses are seen by valgrind, and by AddressSanitizer where the library is built with it.
-    let (access, leak) = match sanitizer() {
-        Some(_) => (["heap-buffer-overflow", "heap-use-after-free"], "LeakSanitizer: detected memory leaks"),
-        None => (["Invalid read"; 2], "definitely lost"),
-    };
-    let program = compile("tests/c/faults.c", folder.path());
-    for (fault, expected) in
-        [("overflow", access[0]), ("use-after-free", access[1]), ("leak", leak), ("leak-of-onnxruntime", leak)]
-    {
-        reports(valgrind_command(&program, folder.path()), fault, expected);
-    }
     let program = compile_sanitized("tests/c/faults.c", folder.path());
-    for fault in ["leak", "leak-of-onnxruntime"] {
-        reports(command(&program, folder.path()), fault, "LeakSanitizer: detected memory leaks");
+    let leak = "LeakSanitizer: detected memory leaks";
+    let mut faults = vec![("leak", leak), ("leak-of-onnxruntime", leak)];
+    if sanitizer().is_some() {
+        // Accesses of the library that it is built to watch.
+        faults.extend([("overflow", "heap-buffer-overflow"), ("use-after-free", "heap-use-after-free")]);
+    }
+    faults.iter().for_each(|(fault, expected)| reports(&mut command(&program, folder.path()), fault, expected));
+    if with_valgrind() {
+        let program = compile("tests/c/faults.c", folder.path());
+        let (access, leak) = ("Invalid read", "definitely lost");
+        let faults = [("overflow", access), ("use-after-free", access), ("leak", leak), ("leak-of-onnxruntime", leak)];
+        faults.iter().for_each(|(fault, expected)| reports(&mut valgrind(&program, folder.path()), fault, expected));
     }
 }

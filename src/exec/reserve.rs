@@ -3,7 +3,10 @@
 //! The standard library ends the process when the memory for a string, a box or a node of a map cannot be allocated. Such small
 //! blocks then come from a reserve that is part of the library, so that the call that asked for them can go on to its next large
 //! buffer, whose failure is an error ([`super::memory`]), and release what it has. Those buffers never come from the reserve.
+//!
+//! Without the feature `reserve`, the allocator is that of the program, and the standard library does as it does.
 #![allow(unsafe_code)]
+#![cfg_attr(not(feature = "reserve"), allow(dead_code))]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, UnsafeCell};
@@ -21,6 +24,7 @@ const MAX_BLOCK: usize = 1 << 20;
 /// The global allocator of programs that contain this library, and of the shared library.
 struct Allocator;
 
+#[cfg(feature = "reserve")]
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
