@@ -49,14 +49,17 @@
  * score with each other's models may wait for each other: set "call_timeout". It may free the options of its call, but no other
  * handle that the call was given.
  *
- * fork(): a child process has none of its parent's threads. If the parent has fitted or loaded a model, fits, loads, scores and
- * exports in the child return NPAD_STATUS_WRONG_STATE, and freeing a handle there leaves its memory to the end of the process. Fork before
- * the first fit or load, or execute a program in the child.
+ * fork(): a child process has none of its parent's threads. If the parent has fitted or loaded a model, or forks
+ * while a thread is in a call of npad, then fits, loads, scores and exports in the child return NPAD_STATUS_WRONG_STATE, and freeing a
+ * handle there leaves its memory to the end of the process. Fork before that, or execute a program in the child.
  *
- * exit() waits, for at most 5 seconds, until no other thread is in ONNX Runtime; calls that come later fail.
+ * A thread that is in npad must not be cancelled with pthread_cancel(), which would end the process.
  *
- * Text is UTF-8 and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other systems; a path that is
- * the value of an option is UTF-8 everywhere.
+ * exit() waits, for at most 5 seconds, until no other thread is in ONNX Runtime; calls that come later fail. It cannot wait while
+ * ONNX Runtime itself is loaded, and such a process may crash at its end: call npad_runtime_open() at the start.
+ *
+ * Text is UTF-8, has at most 65536 bytes, and ends with a zero byte. Paths are UTF-8 on Windows and arbitrary bytes on other
+ * systems; a path that is the value of an option is UTF-8 everywhere.
  *
  * The library stays loaded until the process ends, since ONNX Runtime cannot be unloaded safely.
  *
@@ -1091,7 +1094,7 @@ npad_status npad_log_set(npad_log_callback callback, void *user_data, int32_t le
  * @param path   the file; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written;
- *         NPAD_STATUS_INVALID_ARGUMENT when the values of its parameters take more than a megabyte
+ *         NPAD_STATUS_INVALID_ARGUMENT when the values of its parameters take more than 256 KB
  */
 npad_status npad_model_save(const npad_model *model,
                             const char *path,
@@ -1139,7 +1142,7 @@ npad_status npad_model_export(const npad_model *model,
  * @param model   the model to save
  * @param buffer  receives the bytes, null on failure
  * @param error   receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT when the values of the model's parameters take more than a megabyte
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the values of the model's parameters take more than 256 KB
  */
 npad_status npad_model_save_memory(const npad_model *model, npad_buffer **buffer, npad_error **error);
 

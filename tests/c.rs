@@ -280,6 +280,7 @@ fn running_out_of_memory_is_a_status_and_prints_nothing() {
     // No thread can have such a stack.
     let stack = (1_u64 << 46).to_string();
     run(command(&program, folder.path()).arg("without-threads").env("RUST_MIN_STACK", stack));
+    run(command(&program, folder.path()).arg("without-blocks"));
 }
 
 /// Whether a sanitizer has the heap for itself.

@@ -33,6 +33,11 @@ fn a_save_is_on_the_disk_before_it_has_the_name() {
 }
 
 #[test]
+fn a_save_does_not_take_the_place_of_a_closed_stream() {
+    save("streams");
+}
+
+#[test]
 fn an_export_is_whole_or_not_there() {
     save("exports");
 }

@@ -165,7 +165,10 @@ fn every_export_is_guarded_and_documented() {
             let name = function.split("fn ").nth(1).unwrap().split('(').next().unwrap();
             let body = function.split_once('{').unwrap().1.trim_start();
             let body = body.strip_prefix("unsafe {").unwrap_or(body).trim_start();
-            assert!(body.starts_with("guard(") || body.starts_with("guard_value("), "{name} is not guarded");
+            assert!(
+                ["guard(", "guard_value(", "new_handle("].iter().any(|guard| body.starts_with(guard)),
+                "{name} is not guarded"
+            );
             assert!(
                 before.trim_end().lines().last().unwrap().trim_start().starts_with("///"),
                 "{name} has no documentation"

@@ -255,6 +255,8 @@ fn a_child_process_is_refused_what_needs_its_parents_threads() {
     program.run_both("fork");
     // With threads=1, which makes no workers.
     program.run_both("fork-alone");
+    let runtime = runtime_file(&runtime());
+    program.run(&["fork-loading", "own", &program.path(""), runtime.to_str().unwrap()]);
 }
 
 #[test]

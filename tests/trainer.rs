@@ -120,6 +120,20 @@ fn copies_are_not_learnt_once_the_sample_is_full() {
 }
 
 #[test]
+fn a_model_that_cannot_be_handed_over_does_not_end_the_fit() {
+    let fitted = |refusals: usize| {
+        let mut trainer = Trainer::new(&options(&[("date", "none")])).unwrap();
+        good_images(4).iter().try_for_each(|image| trainer.add(&image.view())).unwrap();
+        for _ in 0..refusals {
+            let refused = trainer.finish_as(|_| Err::<(), _>(Error::new(Status::OutOfMemory, "no handle")));
+            assert_eq!(refused.unwrap_err().status(), Status::OutOfMemory);
+        }
+        trainer.finish().unwrap().to_bytes().unwrap()
+    };
+    assert!(fitted(0) == fitted(2));
+}
+
+#[test]
 fn a_cancelled_finish_changes_nothing() {
     let images = good_images(8);
     for method in ["npad", "patchcore", "spade"].iter().chain(FLOWS) {

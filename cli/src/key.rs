@@ -1,6 +1,5 @@
 //! `npad key`.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -38,16 +37,11 @@ fn make(file: &Path) -> Result<SecretKey> {
     getrandom::fill(&mut bytes)
         .map_err(|e| Error::new(Status::Io, format!("the system gave no random bytes for a key: {e}")))?;
     let text: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    let mut options = OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let failed = |e: std::io::Error| Error::io(format_args!("cannot write a new key to {}", file.display()), &e);
-    let mut created = options.open(file).map_err(failed)?;
-    created.write_all(format!("{text}\n").as_bytes()).and_then(|()| created.sync_all()).map_err(|e| {
-        // Half a key is of no use to anybody.
-        let _ = std::fs::remove_file(file);
-        failed(e)
-    })?;
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    // Readable by its owner alone, and whole before it has its name: half a key is of no use to anybody.
+    let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    written.write_all(format!("{text}\n").as_bytes()).and_then(|()| written.as_file().sync_all()).map_err(failed)?;
+    written.persist_noclobber(file).map_err(|e| failed(e.error))?;
     Ok(SecretKey::new(&bytes))
 }

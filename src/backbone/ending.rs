@@ -17,8 +17,8 @@ static ENDING: AtomicBool = AtomicBool::new(false);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
-    /// Whether this thread is in ONNX Runtime.
-    static HERE: Cell<bool> = const { Cell::new(false) };
+    /// How many times this thread is in ONNX Runtime.
+    static HERE: Cell<usize> = const { Cell::new(0) };
 }
 
 /// Lets a thread use ONNX Runtime while it lives.
@@ -30,14 +30,14 @@ pub struct Inside(());
 /// When the process is ending.
 pub fn enter() -> ort::Result<Inside> {
     INSIDE.fetch_add(1, Ordering::SeqCst);
-    HERE.set(true);
+    HERE.set(HERE.get() + 1);
     let inside = Inside(());
     if ENDING.load(Ordering::SeqCst) { Err(ort::Error::new("the process is ending")) } else { Ok(inside) }
 }
 
 impl Drop for Inside {
     fn drop(&mut self) {
-        HERE.set(false);
+        HERE.set(HERE.get() - 1);
         INSIDE.fetch_sub(1, Ordering::SeqCst);
     }
 }
@@ -45,7 +45,7 @@ impl Drop for Inside {
 /// Called by `exit`, perhaps twice, and perhaps by a signal handler on a thread that is in ONNX Runtime and cannot come out meanwhile.
 /// A child process has none of the threads that its parent had inside.
 extern "C" fn wait() {
-    if ENDING.swap(true, Ordering::SeqCst) || HERE.get() || is_forked() {
+    if ENDING.swap(true, Ordering::SeqCst) || HERE.get() > 0 || is_forked() {
         return;
     }
     let start = Instant::now();

@@ -19,8 +19,8 @@ use ort::logging::LogLevel;
 use super::location::{is_mapped, loaded_elsewhere, module_file, own_directories, stay_loaded};
 use super::{ending, library_file};
 use crate::error::{Error, Result, Status, with_causes};
-use crate::exec::check_process;
 use crate::exec::memory::try_reserve;
+use crate::exec::{busy, check_process};
 
 const VARIABLE: &str = "NPAD_ONNXRUNTIME";
 
@@ -47,7 +47,7 @@ static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
 /// loaded or is too old; [`Status::WrongState`] when another one is in use.
 pub fn open(path: &Path) -> Result<()> {
     check_process()?;
-    let mut loaded = lock();
+    let (_busy, mut loaded) = (busy(), lock());
     let found = chosen(path).map_err(|what| {
         let wanted = format!("give the path of ONNX Runtime's library ({FILE_NAME}) or of the folder that holds it");
         Error::new(Status::NotFound, format!("{what}; {wanted}"))
@@ -78,7 +78,7 @@ fn same_file(a: &Path, b: &Path) -> bool {
 /// The process-wide environment. The first call loads ONNX Runtime by the search order.
 pub(super) fn environment() -> Result<Environment> {
     check_process()?;
-    let mut loaded = lock();
+    let (_busy, mut loaded) = (busy(), lock());
     if loaded.is_none() {
         check_memory()?;
         *loaded = Some(search()?);
@@ -91,8 +91,9 @@ pub fn is_loaded() -> bool {
     !matches!(LOADED.try_lock().as_deref(), Ok(None))
 }
 
-/// File and version of the ONNX Runtime that is loaded.
+/// File and version of the ONNX Runtime that is loaded; none in a child process that cannot use it.
 pub fn in_use() -> Option<(PathBuf, String)> {
+    check_process().ok()?;
     lock().as_ref().map(|loaded| (loaded.path.clone(), loaded.version.clone()))
 }
 
@@ -282,6 +283,9 @@ fn load(path: &Path) -> std::result::Result<Loaded, String> {
     let file = if path == Path::new(FILE_NAME) { path.to_owned() } else { library_file::check(path)? };
     // Held until `ort` has loaded the same library, which is initialised once.
     let (_library, found, version) = asked(&file)?;
+    // `exit` waits before it destroys what the library has now. What it makes while it starts would still be destroyed before that.
+    ending::prepare();
+    let _inside = ending::enter().map_err(|e| with_causes(&e))?;
     // Only the system's loader knows which file it found, and `ort` would look beside the program first.
     let file = if file.is_absolute() { file } else { found.unwrap_or(file) };
     let builder = ort::init_from(file).map_err(|e| match &e {

@@ -9,6 +9,8 @@ use std::thread::{Builder, JoinHandle};
 
 use ort::environment::ThreadManager;
 
+use crate::exec::memory::check_small_blocks;
+
 type Work = Box<dyn FnOnce() + Send>;
 
 /// A waiting thread: it runs the work that it receives, or ends when the sender is dropped.
@@ -24,6 +26,7 @@ impl Prepared {
     /// # Errors
     /// When the system refuses one.
     pub fn new(count: usize) -> std::io::Result<Self> {
+        check_small_blocks().map_err(std::io::Error::other)?;
         let prepared = Self::default();
         for index in 0..count {
             let (give, take) = sync_channel::<Work>(1);

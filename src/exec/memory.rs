@@ -66,6 +66,16 @@ pub fn try_grow<T>(values: &mut Vec<T>, additional: usize) -> Result<()> {
     reserved.map_err(|_| out_of_memory::<T>(values.len(), additional))
 }
 
+/// Checks that the system still has small blocks: the standard library takes those for a thread from it, not from the reserve, and ends
+/// the process where there is none.
+///
+/// # Errors
+/// [`Status::OutOfMemory`].
+pub fn check_small_blocks() -> Result<()> {
+    const MANY: usize = 64 << 10;
+    try_reserve(&mut Vec::<u8>::new(), MANY)
+}
+
 fn out_of_memory<T>(length: usize, additional: usize) -> Error {
     let bytes = (length as u128 + additional as u128) * size_of::<T>() as u128;
     let message = format!(

@@ -48,11 +48,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
 pub use panic_guard::quiet;
-pub use process::{check_process, is_forked, watch_forks};
+use process::start_threads;
+pub use process::{Busy, busy, check_process, is_forked};
+pub use reserve::is_short as reserve_is_short;
 pub use spin_pool::Awake;
 use spin_pool::SpinPool;
 
 use crate::error::{Error, Result, Status};
+use memory::check_small_blocks;
 
 /// Worker threads for the numeric loops. Results never depend on their number.
 pub struct Threads {
@@ -85,7 +88,8 @@ impl Threads {
     /// [`Status::OutOfMemory`] when the threads cannot be created.
     pub fn new(count: usize) -> Result<Self> {
         let count = Self::resolve(count);
-        watch_forks();
+        start_threads();
+        check_small_blocks().map_err(|e| refused(count, &e))?;
         let spin_pool = SpinPool::new(count - 1).map_err(|e| refused(count, &e))?;
         Ok(Self { count, rayon: OnceLock::new(), spin_pool })
     }
@@ -107,6 +111,7 @@ impl Threads {
     pub fn start(&self) -> Result<()> {
         check_process()?;
         if self.rayon.get().is_none() {
+            check_small_blocks().map_err(|e| refused(self.count, &e))?;
             let pool = self.new_rayon().map_err(|e| refused(self.count, &e))?;
             // If another thread was faster, its pool is kept.
             let _ = self.rayon.set(pool);

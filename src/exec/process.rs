@@ -5,17 +5,46 @@
 //! Runtime. Such calls are therefore refused, and the child's handles are not destroyed.
 
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use super::reserve;
 use crate::error::{Error, Result, Status};
 
 static FORKED: AtomicBool = AtomicBool::new(false);
+/// Whether there have been threads of npad's own.
+static THREADS: AtomicBool = AtomicBool::new(false);
+/// Number of calls in progress.
+static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// From now on, child processes of this one are told.
-pub fn watch_forks() {
+/// Where `fork` is told of, a child process is one that lacks something from now on: npad's threads.
+pub fn start_threads() {
+    watch_forks();
+    THREADS.store(true, Ordering::SeqCst);
+}
+
+/// While it lives, other threads may have to wait for this one, which a child process would do for ever.
+pub struct Busy(());
+
+/// Says that a call is in progress.
+pub fn busy() -> Busy {
+    watch_forks();
+    BUSY.fetch_add(1, Ordering::SeqCst);
+    Busy(())
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn watch_forks() {
     static WATCHED: Once = Once::new();
     extern "C" fn note() {
-        FORKED.store(true, Ordering::Relaxed);
+        reserve::unlock_in_child();
+        if THREADS.load(Ordering::SeqCst) || BUSY.load(Ordering::SeqCst) > 0 {
+            FORKED.store(true, Ordering::SeqCst);
+        }
     }
     WATCHED.call_once(|| {
         #[cfg(unix)]
@@ -42,7 +71,7 @@ pub fn check_process() -> Result<()> {
     if !is_forked() {
         return Ok(());
     }
-    let message = "this process was forked from one that had fitted or loaded a model, and npad's threads belong to that one alone. Fork \
-                   before the first fit or load, or let the child execute a program (exec), or compute in the parent";
+    let message = "this process was forked from one that had fitted or loaded a model, or was in a call of npad, and npad's threads \
+                   belong to that one alone. Fork before that, or let the child execute a program (exec), or compute in the parent";
     Err(Error::new(Status::WrongState, message))
 }

@@ -11,7 +11,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::yield_now;
 
 /// Size and alignment of the units in which the reserve is handed out.
@@ -85,6 +85,16 @@ thread_local! {
     static WITHOUT: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Whether half of the reserve is in use: too little is left for a call.
+pub fn is_short() -> bool {
+    RESERVE.used.load(Ordering::Relaxed) > SLOTS / 2
+}
+
+/// In a child process, which lacks the thread that may have had the lock.
+pub fn unlock_in_child() {
+    RESERVE.locked.store(false, Ordering::Release);
+}
+
 /// Runs `work`, which must not panic, with the system's memory alone.
 pub fn without<T>(work: impl FnOnce() -> T) -> T {
     WITHOUT.set(true);
@@ -97,6 +107,8 @@ pub fn without<T>(work: impl FnOnce() -> T) -> T {
 struct Reserve {
     bytes: UnsafeCell<[u8; SLOT * SLOTS]>,
     locked: AtomicBool,
+    /// Number of slots in use.
+    used: AtomicUsize,
     /// One for each slot in use; behind the lock.
     taken: UnsafeCell<[bool; SLOTS]>,
 }
@@ -104,6 +116,7 @@ struct Reserve {
 static RESERVE: Reserve = Reserve {
     bytes: UnsafeCell::new([0; SLOT * SLOTS]),
     locked: AtomicBool::new(false),
+    used: AtomicUsize::new(0),
     taken: UnsafeCell::new([false; SLOTS]),
 };
 
@@ -132,6 +145,7 @@ impl Reserve {
             Some(first)
         });
         let Some(first) = first else { return ptr::null_mut() };
+        self.used.fetch_add(slots, Ordering::Relaxed);
         self.bytes.get().cast::<u8>().wrapping_add(first * SLOT)
     }
 
@@ -140,6 +154,7 @@ impl Reserve {
         let first = (block as usize - self.bytes.get() as usize) / SLOT;
         let slots = size.div_ceil(SLOT);
         self.locked(|taken| taken[first..first + slots].fill(false));
+        self.used.fetch_sub(slots, Ordering::Relaxed);
     }
 
     /// Runs `work` while no other thread does. A mutex of the standard library may allocate.
@@ -167,6 +182,7 @@ mod tests {
         Box::new(Reserve {
             bytes: UnsafeCell::new([0; SLOT * SLOTS]),
             locked: AtomicBool::new(false),
+            used: AtomicUsize::new(0),
             taken: UnsafeCell::new([false; SLOTS]),
         })
     }

@@ -1,4 +1,4 @@
-use super::{free, guard_value};
+use super::{free, guard_value, new_handle};
 use crate::exec::progress::Cancellation;
 
 /// A cancellation request for npad_score_batch() and npad_score_batch_into().
@@ -12,9 +12,7 @@ pub struct npad_cancellation {
 /// Creates a cancellation request. Returns null if memory cannot be allocated.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_cancellation_new() -> *mut npad_cancellation {
-    guard_value(std::ptr::null_mut(), || {
-        Box::into_raw(Box::new(npad_cancellation { cancellation: Cancellation::new() }))
-    })
+    new_handle(|| npad_cancellation { cancellation: Cancellation::new() })
 }
 
 /// Cancels all running and future calls that use this request. Each returns NPAD_STATUS_CANCELLED: a running call once

@@ -8,7 +8,8 @@ use super::error::npad_error;
 use super::guard;
 use crate::abi::UserData;
 use crate::abi::callbacks::{npad_log_callback, npad_log_level};
-use crate::error::{Error, Status};
+use crate::error::{Error, Result, Status};
+use crate::exec::{check_process, is_forked};
 
 /// A callback with its data. Each running call holds a reference, so that npad_log_set() can wait for them.
 struct Receiver {
@@ -31,18 +32,24 @@ thread_local! {
 }
 
 impl Dispatcher {
-    fn lock(&self) -> MutexGuard<'_, Option<Arc<Receiver>>> {
-        self.receiver.lock().unwrap_or_else(PoisonError::into_inner)
+    /// None in a child process whose parent had the lock in another thread.
+    fn lock(&self) -> Option<MutexGuard<'_, Option<Arc<Receiver>>>> {
+        if is_forked() {
+            return self.receiver.try_lock().ok();
+        }
+        Some(self.receiver.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Replaces the receiver and waits until no thread is running the old one's callback.
-    fn replace(&self, receiver: Option<Receiver>) {
-        let mut current = self.lock();
+    fn replace(&self, receiver: Option<Receiver>) -> Result<()> {
+        let Some(mut current) = self.lock() else { return check_process() };
         let old = std::mem::replace(&mut *current, receiver.map(Arc::new));
-        let Some(old) = old else { return };
-        while Arc::strong_count(&old) > 1 {
+        let Some(old) = old else { return Ok(()) };
+        // A child process has no other threads.
+        while Arc::strong_count(&old) > 1 && !is_forked() {
             current = self.returned.wait(current).unwrap_or_else(PoisonError::into_inner);
         }
+        Ok(())
     }
 }
 
@@ -55,7 +62,7 @@ impl Log for Dispatcher {
         if INSIDE.get() || !self.enabled(record.metadata()) {
             return;
         }
-        let Some(receiver) = self.lock().clone() else { return };
+        let Some(receiver) = self.lock().and_then(|receiver| receiver.clone()) else { return };
         let level = match record.level() {
             Level::Error => npad_log_level::Error,
             Level::Warn => npad_log_level::Warning,
@@ -108,7 +115,7 @@ pub unsafe extern "C" fn npad_log_set(
                     let message = format!("the log level is {level}, but must be 1 to 4 (npad_log_level)");
                     Error::new(Status::InvalidArgument, message)
                 })?;
-            DISPATCHER.replace(callback.map(|callback| Receiver { callback, user_data: UserData::new(user_data) }));
+            DISPATCHER.replace(callback.map(|callback| Receiver { callback, user_data: UserData::new(user_data) }))?;
             // Fails if a logger is set already, by an earlier call or by a Rust host.
             let _ = log::set_logger(&DISPATCHER);
             log::set_max_level(*filter);

@@ -26,9 +26,9 @@ use std::path::Path;
 
 use crate::error::{Error, Result, Status};
 use crate::exec::float_mode::in_standard_mode;
-use crate::exec::memory::try_reserve;
+use crate::exec::memory::{check_small_blocks, try_reserve};
 use crate::exec::rows::RowsOut;
-use crate::exec::{is_forked, quiet};
+use crate::exec::{busy, is_forked, quiet, reserve_is_short};
 use error::npad_error;
 
 /// Runs `work`. Returns the status of its error or panic and, if `error` is not null, writes the error to it.
@@ -36,7 +36,7 @@ use error::npad_error;
 /// # Safety
 /// `error` must be null or valid for a write.
 unsafe fn guard(error: *mut *mut npad_error, work: impl FnOnce() -> Result<()>) -> Status {
-    let outcome = caught(work).unwrap_or_else(|panic| Err(from_panic(&*panic)));
+    let outcome = caught(|| check_reserve().and_then(|()| work())).unwrap_or_else(|panic| Err(from_panic(&*panic)));
     let (status, report) = match outcome {
         Ok(()) => (Status::Ok, std::ptr::null_mut()),
         Err(e) if error.is_null() => (e.status(), std::ptr::null_mut()),
@@ -49,13 +49,26 @@ unsafe fn guard(error: *mut *mut npad_error, work: impl FnOnce() -> Result<()>) 
     status
 }
 
+/// Checks that small blocks that a call needs can be had.
+fn check_reserve() -> Result<()> {
+    if reserve_is_short() { check_small_blocks() } else { Ok(()) }
+}
+
+/// A new handle, or null if memory cannot be allocated.
+fn new_handle<T>(new: impl FnOnce() -> T) -> *mut T {
+    let made = || check_reserve().and_then(|()| try_box(new()));
+    guard_value(std::ptr::null_mut(), || made().map_or(std::ptr::null_mut(), Box::into_raw))
+}
+
 /// Runs `work` and returns its value, or `fallback` if it panics: for functions that return no status.
 fn guard_value<T>(fallback: T, work: impl FnOnce() -> T) -> T {
     caught(work).unwrap_or(fallback)
 }
 
-/// Runs `work` in the standard floating-point mode, and catches its panic without printing it.
+/// Runs `work` in the standard floating-point mode, and catches its panic without printing it. A child process that is forked
+/// meanwhile is told: it may lack a thread that has a lock.
 fn caught<T>(work: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let _busy = busy();
     catch_unwind(AssertUnwindSafe(|| quiet(|| in_standard_mode(work))))
 }
 
@@ -94,6 +107,17 @@ unsafe fn output<'a, T>(out: *mut *mut T, name: &str) -> Result<&'a mut *mut T> 
     Ok(out)
 }
 
+/// The longest text in bytes. What is made of it, also in messages, still fits into the reserve for small blocks.
+const MAX_TEXT: usize = 64 << 10;
+
+fn check_length(text: &CStr, name: &str) -> Result<()> {
+    let length = text.to_bytes().len();
+    if length <= MAX_TEXT {
+        return Ok(());
+    }
+    Err(Error::new(Status::InvalidArgument, format!("{name} has {length} bytes, but texts may have {MAX_TEXT}")))
+}
+
 /// Borrows a C string in UTF-8.
 ///
 /// # Safety
@@ -104,6 +128,7 @@ unsafe fn string<'a>(text: *const c_char, name: &str) -> Result<&'a str> {
     }
     // SAFETY: by contract.
     let text = unsafe { CStr::from_ptr(text) };
+    check_length(text, name)?;
     text.to_str().map_err(|_| Error::new(Status::InvalidArgument, format!("{name} is not valid UTF-8")))
 }
 
@@ -119,8 +144,9 @@ unsafe fn path<'a>(text: *const c_char, name: &str) -> Result<&'a Path> {
             return Err(null(name));
         }
         // SAFETY: by contract.
-        let bytes = unsafe { CStr::from_ptr(text) }.to_bytes();
-        Ok(Path::new(std::ffi::OsStr::from_bytes(bytes)))
+        let text = unsafe { CStr::from_ptr(text) };
+        check_length(text, name)?;
+        Ok(Path::new(std::ffi::OsStr::from_bytes(text.to_bytes())))
     }
     #[cfg(not(unix))]
     // SAFETY: by contract.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::npad_error;
 use super::image::{mask_view, rectangle};
-use super::{borrow, borrow_mut, free, guard, guard_value, invalid, null, string};
+use super::{borrow, borrow_mut, free, guard, guard_value, invalid, new_handle, null, string};
 use crate::abi::UserData;
 use crate::abi::callbacks::npad_progress_callback;
 use crate::abi::extractor::npad_extractor;
@@ -38,9 +38,7 @@ impl npad_options {
 /// Creates options with all values at their defaults. Returns null if memory cannot be allocated.
 #[unsafe(no_mangle)]
 pub extern "C" fn npad_options_new() -> *mut npad_options {
-    guard_value(std::ptr::null_mut(), || {
-        Box::into_raw(Box::new(npad_options { options: Options::default(), values: BTreeMap::new() }))
-    })
+    new_handle(|| npad_options { options: Options::default(), values: BTreeMap::new() })
 }
 
 /// Sets an option. Name and value are text in UTF-8. On failure the options are unchanged.

@@ -199,7 +199,7 @@ pub unsafe extern "C" fn npad_trainer_finish(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            *out = npad_model::into_raw(npad_trainer::with(trainer, Trainer::finish)?)?;
+            *out = npad_trainer::with(trainer, |trainer| trainer.finish_as(npad_model::into_raw))?;
             Ok(())
         })
     }

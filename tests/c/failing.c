@@ -142,6 +142,9 @@ int main(int argc, char **argv) {
   walk(save, "save");
   walk(fit, "fit");
   walk(resume, "resume");
+  heap_refuse(1, LONG_MAX);
+  CHECK(npad_options_new() == NULL && npad_cancellation_new() == NULL);
+  heap_refuse(LONG_MAX, LONG_MAX);
   npad_buffer_free(saved);
   npad_model_free(model);
   npad_options_free(options);

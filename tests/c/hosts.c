@@ -1,10 +1,11 @@
 /* Hosts that do what most do not.
  *
- *     hosts fork|fork-alone|places|nowhere|core|stack own|builtin FOLDER [RUNTIME PLUGIN] */
+ *     hosts fork|fork-alone|fork-loading|places|nowhere|core|stack own|builtin FOLDER [RUNTIME PLUGIN] */
 
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -124,6 +125,45 @@ static int forks(const char *folder, const char *threads) {
   CHECK(score_of(model) == expected);
   npad_model_free(model);
   npad_options_free(options);
+  return done();
+}
+
+static sem_t about_to_load, go_on;
+
+static void hold(int32_t level, const char *message, void *unused) {
+  (void)level, (void)message, (void)unused;
+  sem_post(&about_to_load);
+  sem_wait(&go_on);
+}
+
+static void *open_runtime(void *path) {
+  WORKS(npad_runtime_open(path, &error));
+  return NULL;
+}
+
+static int child_of_a_loading_parent(void) {
+  npad_model *loaded = NULL;
+  WORKS(npad_log_set(NULL, NULL, NPAD_LOG_LEVEL_INFO, &error));
+  REFUSED(npad_runtime_open("/", &error));
+  REFUSED(npad_device_check("cpu", &error));
+  REFUSED(npad_model_load(in_folder(getenv("HOSTS_FOLDER"), "model.npad"), NULL, &loaded, &error));
+  return failures;
+}
+
+/* fork() while another thread loads ONNX Runtime, and is in the log callback. Another one after that may do everything. */
+static int fork_while_loading(const char *folder, const char *runtime) {
+  pthread_t thread;
+  setenv("HOSTS_FOLDER", folder, 1);
+  sem_init(&about_to_load, 0, 0);
+  sem_init(&go_on, 0, 0);
+  WORKS(npad_log_set(hold, NULL, NPAD_LOG_LEVEL_INFO, &error));
+  CHECK(pthread_create(&thread, NULL, open_runtime, (void *)runtime) == 0);
+  sem_wait(&about_to_load);
+  CHECK(in_child(child_of_a_loading_parent) == 0);
+  sem_post(&go_on);
+  pthread_join(thread, NULL);
+  WORKS(npad_log_set(NULL, NULL, NPAD_LOG_LEVEL_INFO, &error));
+  CHECK(in_child(child_lives) == 0);
   return done();
 }
 
@@ -347,6 +387,7 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "life") == 0) return live(argv[3]) > 0 ? 0 : 1;
   if (strcmp(argv[1], "fork") == 0) return forks(argv[3], "2");
   if (strcmp(argv[1], "fork-alone") == 0) return forks(argv[3], "1");
+  if (strcmp(argv[1], "fork-loading") == 0 && argc == 5) return fork_while_loading(argv[3], argv[4]);
   if (strcmp(argv[1], "places") == 0 && argc == 6) return places(argv[3], argv[4], argv[5]);
   if (strcmp(argv[1], "nowhere") == 0) return nowhere(argv[3]);
   if (strcmp(argv[1], "core") == 0) return one_core(argv);

@@ -9,6 +9,8 @@
 enum { LARGE = 20000 };
 
 /* Lets the process have what it has now, and a little more. */
+static struct rlimit unlimited;
+
 static void limit_memory(void) {
   const rlim_t spare = 128 << 20;
   unsigned long pages = 0;
@@ -17,6 +19,7 @@ static void limit_memory(void) {
   CHECK(file && fscanf(file, "%lu", &pages) == 1 && pages > 0);
   if (file) fclose(file);
   CHECK(getrlimit(RLIMIT_AS, &limit) == 0);
+  unlimited = limit;
   limit.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + spare;
   CHECK(setrlimit(RLIMIT_AS, &limit) == 0);
 }
@@ -81,6 +84,34 @@ static int without_threads(void) {
   return done();
 }
 
+/* Without the smallest block, nor one for a thread. */
+static int without_blocks(void) {
+  static struct block { struct block *next; } *blocks, *block;
+  npad_options *options = npad_options_new();
+  npad_trainer *trainer = NULL;
+  npad_model *model = NULL;
+  size_t size;
+  WORKS(npad_options_set(options, "threads", "2", &error));
+  limit_memory();
+  for (size = 1 << 20; size >= sizeof *block; size /= 2)
+    while ((block = malloc(size)) != NULL) {
+      block->next = blocks;
+      blocks = block;
+    }
+  FAILS(npad_model_load("large.npad", options, &model, &error), NPAD_STATUS_OUT_OF_MEMORY, "");
+  FAILS(npad_trainer_new(options, &trainer, &error), NPAD_STATUS_OUT_OF_MEMORY, "");
+  CHECK(npad_options_new() == NULL && npad_cancellation_new() == NULL);
+  while ((block = blocks) != NULL) {
+    blocks = block->next;
+    free(block);
+  }
+  CHECK(setrlimit(RLIMIT_AS, &unlimited) == 0);
+  WORKS(npad_model_load("large.npad", options, &model, &error));
+  npad_model_free(model);
+  npad_options_free(options);
+  return done();
+}
+
 /* A file that is no model is refused before it is read, however large it is. */
 static void large_files(void) {
   npad_model *model = NULL;
@@ -102,6 +133,7 @@ int main(int argc, char **argv) {
   float before;
   int round;
   if (argc == 2 && strcmp(argv[1], "without-threads") == 0) return without_threads();
+  if (argc == 2 && strcmp(argv[1], "without-blocks") == 0) return without_blocks();
   options = quick_options();
   make_images();
   large_files();

@@ -2,6 +2,7 @@
  *
  *     saving refused          each system call of a save fails in turn, in several ways
  *     saving order            what is on the disk when, for a power cut
+ *     saving streams          a process that has closed its standard streams
  *     saving exports          both for the two files of an export
  *     saving targets          paths that cannot be written
  *     saving full             a file system that is full or read-only, where this process may mount one */
@@ -118,6 +119,31 @@ static void order(void) {
     stop_watching();
     check_order(names, 1);
   }
+  unlink(target);
+  free_models(options);
+}
+
+/* What others print to a stream that is closed must not get into a file: none is written through the stream's descriptor. */
+static void streams(void) {
+  npad_options *options = host_options(NULL);
+  npad_status status;
+  int kept[3], i;
+  make_models(options);
+  CHECK(see_system_calls());
+  for (i = 0; i < 3; i++) {
+    kept[i] = fcntl(i, F_DUPFD, 10);
+    close(i);
+  }
+  watch_calls(folder, 0, 0, 0);
+  status = npad_model_save(models[1], target, NULL);
+  stop_watching();
+  for (i = 0; i < 3; i++) {
+    dup2(kept[i], i);
+    close(kept[i]);
+  }
+  CHECK(status == NPAD_STATUS_OK && is(target, saved[1]));
+  for (i = 0; i < watch.count; i++)
+    CHECK(watch.calls[i].number != SYS_write || watch.calls[i].descriptor > 2);
   unlink(target);
   free_models(options);
 }
@@ -276,7 +302,8 @@ int main(int argc, char **argv) {
   static const struct {
     const char *name;
     void (*run)(void);
-  } modes[] = {{"refused", refused}, {"order", order}, {"exports", exports}, {"targets", targets}, {"full", full}};
+  } modes[] = {{"refused", refused}, {"order", order},     {"streams", streams},
+               {"exports", exports}, {"targets", targets}, {"full", full}};
   size_t m;
   make_folder();
   make_images();

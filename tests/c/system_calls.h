@@ -24,7 +24,7 @@ enum { MOST_CALLS = 200, MOST_FILES = 64, PATH_SIZE = 400 };
 
 typedef struct {
   long number;
-  int open_flags;
+  int open_flags, descriptor;
   /* Of the file that is opened or renamed, or that the descriptor belongs to. */
   char path[PATH_SIZE];
   /* The new name. */
@@ -72,6 +72,7 @@ static int note_paths(system_call *call, long number, const long *arguments) {
                  number == SYS_unlinkat || number == SYS_statx || number == SYS_newfstatat || number == SYS_readlinkat;
   const char *path = "", *to = "";
   call->number = number;
+  call->descriptor = takes_descriptor(number) ? (int)arguments[0] : -1;
   call->open_flags = number == SYS_open ? (int)arguments[1] : number == SYS_openat ? (int)arguments[2] : 0;
   if (takes_descriptor(number)) {
     if (arguments[0] >= 0 && arguments[0] < MOST_FILES) path = watch.open_files[arguments[0]];

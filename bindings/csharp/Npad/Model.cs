@@ -35,7 +35,8 @@ namespace Npad
         }
 
         /// <summary>Loads a model from a file. Of the options, only "device", "device_cache", "scoring", "threads",
-        /// "max_calls", "call_timeout", the extractor and, on a device other than the CPU, the progress callback are used.</summary>
+        /// "max_calls", "call_timeout", "trusted_keys", "foreign_backbones", the extractor and, on a device other than the CPU, the
+        /// progress callback are used.</summary>
         public static Model Load(string path, Options options = null)
         {
             npad_model* model = null;

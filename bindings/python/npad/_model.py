@@ -59,7 +59,7 @@ class Model:
     @classmethod
     def load(cls, path: str | os.PathLike[str], options: Options | None = None, **values: Any) -> Model:
         """Loads a model from a file. Of the options, only device, device_cache, scoring, threads, max_calls,
-        call_timeout, extractor and, on a device other than the CPU, progress are used."""
+        call_timeout, trusted_keys, foreign_backbones, extractor and, on a device other than the CPU, progress are used."""
         chosen = given(options, values)
         return cls(output("npad_model_load", "npad_model_free", text(path), chosen._handle))
 
@@ -156,7 +156,8 @@ class Model:
 
     def with_signature(self, key: bytes) -> Model:
         """A copy of the model that is signed with a secret key of 32 bytes whenever it is saved."""
-        key = bytes(key)
+        # bytes(32) would be a key of zeros.
+        key = bytes(memoryview(key))
         return Model(output("npad_model_with_signature", "npad_model_free", self._handle, key, len(key)))
 
     @property

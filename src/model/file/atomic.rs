@@ -27,7 +27,7 @@ pub fn write_files(files: &[(&Path, &[u8])]) -> std::result::Result<(), (PathBuf
         let stage = || {
             check_target(path)?;
             if std::fs::metadata(path).is_ok_and(|old| !old.is_file()) {
-                OpenOptions::new().write(true).open(path)?.write_all(bytes)?;
+                open_beside_streams(OpenOptions::new().write(true), path)?.write_all(bytes)?;
                 return Ok(None);
             }
             let path = followed(path)?;
@@ -81,13 +81,23 @@ fn stage(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) ->
     // Errors with the system's code, and without the temporary file's name, which would say nothing to the user.
     let mut name = tempfile::Builder::new();
     name.prefix(".npad-").suffix(".tmp");
-    let mut file = name.make_in(folder_of(path), |path| options.open(path))?;
+    let mut file = name.make_in(folder_of(path), |path| open_beside_streams(&options, path))?;
     file.as_file_mut().write_all(bytes)?;
     if let Some(permissions) = permissions(path) {
         file.as_file().set_permissions(permissions)?;
     }
     finish(file.as_file())?;
     Ok(file)
+}
+
+/// Opens a file to be written, with a number that is not that of a standard stream: in a process that has closed its own, what others
+/// print would end up in the file.
+fn open_beside_streams(options: &OpenOptions, path: &Path) -> Result<File> {
+    #[cfg(unix)]
+    let _fillers: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
+        .take_while(|filler| std::os::fd::AsRawFd::as_raw_fd(filler) <= 2)
+        .collect();
+    options.open(path)
 }
 
 /// Whether two paths lead to one file, which need not exist.

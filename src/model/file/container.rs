@@ -28,7 +28,7 @@ const SIGNATURE: Digits = Digits { name: "signature", count: SIGNATURE_DIGITS };
 /// The field of the public key that belongs to the signature.
 const SIGNER: &str = "signer";
 /// Limit of the header's length. The header has names, shapes and settings alone, and takes several times its length while it is read.
-const MAX_HEADER: u64 = 1 << 20;
+const MAX_HEADER: u64 = 256 << 10;
 /// The header is filled up with spaces to a multiple of this length.
 const ALIGNMENT: usize = 8;
 

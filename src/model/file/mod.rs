@@ -27,7 +27,7 @@ use super::{Core, MapOptions, Metadata, Model, ThresholdSource};
 use crate::backbone::{BackboneSpec, ChosenDevice, HOST, MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::huge_pages;
-use crate::exec::memory::{try_collect, try_copy};
+use crate::exec::memory::{check_small_blocks, try_collect, try_copy};
 use crate::exec::scratch::Pool;
 use crate::exec::semaphore::Semaphore;
 use crate::exec::{Threads, check_process, quiet};
@@ -123,13 +123,15 @@ impl Model {
     /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Model::from_bytes`].
     pub fn load(path: &Path, options: &Options) -> Result<Self> {
         check_process()?;
+        let load = || Self::from_bytes(&read(path)?, options).map_err(|e| e.context(path.display()));
+        if options.extractor().is_some() || crate::backbone::runtime_is_loaded() || check_small_blocks().is_err() {
+            return load();
+        }
         std::thread::scope(|scope| {
             // Loading ONNX Runtime takes as long as reading and checking the file. Without a thread it is loaded, and a
             // failure reported, when the backbone is opened.
-            if options.extractor().is_none() && !crate::backbone::runtime_is_loaded() {
-                let _ = Builder::new().spawn_scoped(scope, || quiet(crate::backbone::warm_up));
-            }
-            Self::from_bytes(&read(path)?, options).map_err(|e| e.context(path.display()))
+            let _ = Builder::new().spawn_scoped(scope, || quiet(crate::backbone::warm_up));
+            load()
         })
     }
 

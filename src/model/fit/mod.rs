@@ -231,9 +231,9 @@ impl Fit {
         ))
     }
 
-    fn finish(&mut self) -> Result<Model> {
+    fn finish<T>(&mut self, make: impl FnOnce(Model) -> Result<T>) -> Result<T> {
         self.check_enough()?;
-        let result = self.prepare().and_then(|()| self.model());
+        let result = self.prepare().and_then(|()| self.model()).and_then(make);
         if result.is_err() && !self.sample.is_full() {
             // Later images affect all decisions, as if this call had not been made.
             self.prepared = false;

@@ -224,9 +224,17 @@ impl Trainer {
     /// of the checkpoint's file; [`Status::WrongState`] when the option `operating_point` needs known defects and there are none, or no
     /// usable threshold finds them all; [`Status::Cancelled`] by the progress callback.
     pub fn finish(&mut self) -> Result<Model> {
-        let model = self.fit()?.finish()?;
+        self.finish_as(Ok)
+    }
+
+    /// As [`Trainer::finish`], and makes something else of the model. Where that fails, it is as if the fit had.
+    ///
+    /// # Errors
+    /// As [`Trainer::finish`], and those of `make`.
+    pub fn finish_as<T>(&mut self, make: impl FnOnce(Model) -> Result<T>) -> Result<T> {
+        let made = self.fit()?.finish(make)?;
         self.fit = None;
-        Ok(model)
+        Ok(made)
     }
 
     fn fit(&mut self) -> Result<&mut Fit> {
