@@ -1094,7 +1094,7 @@ npad_status npad_log_set(npad_log_callback callback, void *user_data, int32_t le
  * @param path   the file; UTF-8 on Windows, any bytes elsewhere
  * @param error  receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written;
- *         NPAD_STATUS_INVALID_ARGUMENT when the values of its parameters take more than 256 KB
+ *         NPAD_STATUS_INVALID_ARGUMENT when its settings take more than a megabyte in the file
  */
 npad_status npad_model_save(const npad_model *model,
                             const char *path,
@@ -1142,7 +1142,7 @@ npad_status npad_model_export(const npad_model *model,
  * @param model   the model to save
  * @param buffer  receives the bytes, null on failure
  * @param error   receives the error, or null; may itself be null
- * @return NPAD_STATUS_INVALID_ARGUMENT when the values of the model's parameters take more than 256 KB
+ * @return NPAD_STATUS_INVALID_ARGUMENT when the model's settings take more than a megabyte in the file
  */
 npad_status npad_model_save_memory(const npad_model *model, npad_buffer **buffer, npad_error **error);
 

@@ -1,5 +1,6 @@
 //! `npad key`.
 
+use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -40,7 +41,13 @@ fn make(file: &Path) -> Result<SecretKey> {
     let failed = |e: std::io::Error| Error::io(format_args!("cannot write a new key to {}", file.display()), &e);
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Readable by its owner alone, and whole before it has its name: half a key is of no use to anybody.
-    let mut written = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut name = tempfile::Builder::new();
+    name.prefix(".npad-").suffix(".tmp");
+    let mut written = name.make_in(folder, |path| options.open(path)).map_err(failed)?;
     written.write_all(format!("{text}\n").as_bytes()).and_then(|()| written.as_file().sync_all()).map_err(failed)?;
     written.persist_noclobber(file).map_err(|e| failed(e.error))?;
     Ok(SecretKey::new(&bytes))

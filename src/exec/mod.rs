@@ -88,8 +88,8 @@ impl Threads {
     /// [`Status::OutOfMemory`] when the threads cannot be created.
     pub fn new(count: usize) -> Result<Self> {
         let count = Self::resolve(count);
-        start_threads();
         check_small_blocks().map_err(|e| refused(count, &e))?;
+        start_threads();
         let spin_pool = SpinPool::new(count - 1).map_err(|e| refused(count, &e))?;
         Ok(Self { count, rayon: OnceLock::new(), spin_pool })
     }

@@ -4,7 +4,6 @@
 //! child that waits for a worker, or for a lock or a turn that another thread had, would wait for ever, in npad as in ONNX
 //! Runtime. Such calls are therefore refused, and the child's handles are not destroyed.
 
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::reserve;
@@ -39,23 +38,25 @@ impl Drop for Busy {
 }
 
 fn watch_forks() {
-    static WATCHED: Once = Once::new();
+    static WATCHED: AtomicBool = AtomicBool::new(false);
     extern "C" fn note() {
         reserve::unlock_in_child();
         if THREADS.load(Ordering::SeqCst) || BUSY.load(Ordering::SeqCst) > 0 {
             FORKED.store(true, Ordering::SeqCst);
         }
     }
-    WATCHED.call_once(|| {
-        #[cfg(unix)]
-        #[allow(unsafe_code)]
-        // SAFETY: the function stays loaded until the process ends, and a child may call it. Without memory for it, a child is not told.
-        unsafe {
-            libc::pthread_atfork(None, None, Some(note));
-        }
-        #[cfg(not(unix))]
-        let _ = note;
-    });
+    // A fork at this moment is waited for, and a child must not wait for a thread that it lacks.
+    if WATCHED.load(Ordering::Relaxed) || WATCHED.swap(true, Ordering::SeqCst) {
+        return;
+    }
+    #[cfg(unix)]
+    #[allow(unsafe_code)]
+    // SAFETY: the function stays loaded until the process ends, and a child may call it. Without memory for it, a child is not told.
+    unsafe {
+        libc::pthread_atfork(None, None, Some(note));
+    }
+    #[cfg(not(unix))]
+    let _ = note;
 }
 
 /// Whether this is such a child.

@@ -36,7 +36,7 @@ use error::npad_error;
 /// # Safety
 /// `error` must be null or valid for a write.
 unsafe fn guard(error: *mut *mut npad_error, work: impl FnOnce() -> Result<()>) -> Status {
-    let outcome = caught(|| check_reserve().and_then(|()| work())).unwrap_or_else(|panic| Err(from_panic(&*panic)));
+    let outcome = caught(work).unwrap_or_else(|panic| Err(from_panic(&*panic)));
     let (status, report) = match outcome {
         Ok(()) => (Status::Ok, std::ptr::null_mut()),
         Err(e) if error.is_null() => (e.status(), std::ptr::null_mut()),
@@ -49,7 +49,7 @@ unsafe fn guard(error: *mut *mut npad_error, work: impl FnOnce() -> Result<()>) 
     status
 }
 
-/// Checks that small blocks that a call needs can be had.
+/// Checks that small blocks can be had, for calls that make something that stays.
 fn check_reserve() -> Result<()> {
     if reserve_is_short() { check_small_blocks() } else { Ok(()) }
 }
@@ -96,7 +96,7 @@ unsafe fn borrow_mut<'a, T>(handle: *mut T, name: &str) -> Result<&'a mut T> {
     unsafe { handle.as_mut() }.ok_or_else(|| null(name))
 }
 
-/// Checks an output parameter and sets it to null, which it stays on failure.
+/// Checks an output parameter for a new handle and sets it to null, which it stays on failure.
 ///
 /// # Safety
 /// `out` must be null or valid for a write.
@@ -104,6 +104,7 @@ unsafe fn output<'a, T>(out: *mut *mut T, name: &str) -> Result<&'a mut *mut T> 
     // SAFETY: by contract.
     let out = unsafe { out.as_mut() }.ok_or_else(|| null(name))?;
     *out = std::ptr::null_mut();
+    check_reserve()?;
     Ok(out)
 }
 

@@ -60,7 +60,7 @@ impl npad_model {
 /// @param path   the file; UTF-8 on Windows, any bytes elsewhere
 /// @param error  receives the error, or null; may itself be null
 /// @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written;
-///         NPAD_STATUS_INVALID_ARGUMENT when the values of its parameters take more than 256 KB
+///         NPAD_STATUS_INVALID_ARGUMENT when its settings take more than a megabyte in the file
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_save(
     model: *const npad_model,
@@ -119,7 +119,7 @@ pub unsafe extern "C" fn npad_model_export(
 /// @param model   the model to save
 /// @param buffer  receives the bytes, null on failure
 /// @param error   receives the error, or null; may itself be null
-/// @return NPAD_STATUS_INVALID_ARGUMENT when the values of the model's parameters take more than 256 KB
+/// @return NPAD_STATUS_INVALID_ARGUMENT when the model's settings take more than a megabyte in the file
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn npad_model_save_memory(
     model: *const npad_model,

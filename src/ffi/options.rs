@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::npad_error;
 use super::image::{mask_view, rectangle};
-use super::{borrow, borrow_mut, free, guard, guard_value, invalid, new_handle, null, string};
+use super::{borrow, borrow_mut, check_reserve, free, guard, guard_value, invalid, new_handle, null, string};
 use crate::abi::UserData;
 use crate::abi::callbacks::npad_progress_callback;
 use crate::abi::extractor::npad_extractor;
@@ -118,6 +118,7 @@ pub unsafe extern "C" fn npad_options_set(
         guard(error, || {
             let options = borrow_mut(options, "options")?;
             let (key, value) = (string(key, "key")?, string(value, "value")?);
+            check_reserve()?;
             options.change(|options| options.set(key, value))
         })
     }

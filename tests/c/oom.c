@@ -8,9 +8,9 @@
 
 enum { LARGE = 20000 };
 
-/* Lets the process have what it has now, and a little more. */
 static struct rlimit unlimited;
 
+/* Lets the process have what it has now, and a little more. */
 static void limit_memory(void) {
   const rlim_t spare = 128 << 20;
   unsigned long pages = 0;
@@ -86,12 +86,16 @@ static int without_threads(void) {
 
 /* Without the smallest block, nor one for a thread. */
 static int without_blocks(void) {
+  enum { MANY = 64, LONG = 64 << 10 };
   static struct block { struct block *next; } *blocks, *block;
-  npad_options *options = npad_options_new();
+  static char text[LONG + 1];
+  npad_options *options = npad_options_new(), *more[MANY];
   npad_trainer *trainer = NULL;
-  npad_model *model = NULL;
-  size_t size;
+  npad_model *model = NULL, *unset = (npad_model *)text;
+  size_t size, i;
   WORKS(npad_options_set(options, "threads", "2", &error));
+  for (i = 0; i < MANY; i++) more[i] = npad_options_new();
+  memset(text, 'a', LONG);
   limit_memory();
   for (size = 1 << 20; size >= sizeof *block; size /= 2)
     while ((block = malloc(size)) != NULL) {
@@ -101,6 +105,11 @@ static int without_blocks(void) {
   FAILS(npad_model_load("large.npad", options, &model, &error), NPAD_STATUS_OUT_OF_MEMORY, "");
   FAILS(npad_trainer_new(options, &trainer, &error), NPAD_STATUS_OUT_OF_MEMORY, "");
   CHECK(npad_options_new() == NULL && npad_cancellation_new() == NULL);
+  /* The reserve is used up, too. */
+  for (i = 0; i < MANY && npad_options_set(more[i], "backbone", text, NULL) == NPAD_STATUS_OK; i++) continue;
+  FAILS(npad_model_load("large.npad", options, &unset, &error), NPAD_STATUS_OUT_OF_MEMORY, "");
+  CHECK(unset == NULL && i > 0);
+  for (i = 0; i < MANY; i++) npad_options_free(more[i]);
   while ((block = blocks) != NULL) {
     blocks = block->next;
     free(block);

@@ -228,7 +228,7 @@ namespace Npad.Native
         ///  @param path   the file; UTF-8 on Windows, any bytes elsewhere
         ///  @param error  receives the error, or null; may itself be null
         ///  @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written;
-        ///          NPAD_STATUS_INVALID_ARGUMENT when the values of its parameters take more than 256 KB
+        ///          NPAD_STATUS_INVALID_ARGUMENT when its settings take more than a megabyte in the file
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_save", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_save(npad_model* model, byte* path, npad_error** error);
@@ -273,7 +273,7 @@ namespace Npad.Native
         ///  @param model   the model to save
         ///  @param buffer  receives the bytes, null on failure
         ///  @param error   receives the error, or null; may itself be null
-        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the values of the model's parameters take more than 256 KB
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when the model's settings take more than a megabyte in the file
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_model_save_memory", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_model_save_memory(npad_model* model, npad_buffer** buffer, npad_error** error);

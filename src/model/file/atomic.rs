@@ -1,7 +1,7 @@
 //! Atomic writing of files.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{Error, ErrorKind, Result, Write};
+use std::io::{Error, ErrorKind, Result, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -56,11 +56,23 @@ pub fn check_target(path: &Path) -> Result<()> {
     match std::fs::metadata(path) {
         Ok(old) if old.is_dir() => Err(ErrorKind::IsADirectory.into()),
         // A file that must not be written is not replaced either. Opening a pipe would wait for its reader.
-        Ok(old) if old.is_file() => OpenOptions::new().write(true).open(path).map(drop),
+        Ok(old) if old.is_file() => check_access(path),
         Ok(_) => Ok(()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the file may be written. It is not opened, since its number might be that of a standard stream.
+#[cfg(unix)]
+fn check_access(path: &Path) -> Result<()> {
+    Ok(rustix::fs::accessat(rustix::fs::CWD, path, rustix::fs::Access::WRITE_OK, rustix::fs::AtFlags::EACCESS)?)
+}
+
+/// Whether the file may be written.
+#[cfg(not(unix))]
+fn check_access(path: &Path) -> Result<()> {
+    OpenOptions::new().write(true).open(path).map(drop)
 }
 
 /// Replaces the file or symbolic link at `path` itself by a file of these bytes, whole or not at all, without waiting for
@@ -90,14 +102,23 @@ fn stage(path: &Path, bytes: &[u8], finish: impl FnOnce(&File) -> Result<()>) ->
     Ok(file)
 }
 
-/// Opens a file to be written, with a number that is not that of a standard stream: in a process that has closed its own, what others
-/// print would end up in the file.
+/// Opens a file to be written, empty and with a number that is not that of a standard stream: in a process that has closed its own, what
+/// others print would end up in the file.
 fn open_beside_streams(options: &OpenOptions, path: &Path) -> Result<File> {
+    let file = options.open(path)?;
     #[cfg(unix)]
-    let _fillers: Vec<File> = std::iter::from_fn(|| File::open("/dev/null").ok())
-        .take_while(|filler| std::os::fd::AsRawFd::as_raw_fd(filler) <= 2)
-        .collect();
-    options.open(path)
+    if std::os::fd::AsRawFd::as_raw_fd(&file) <= 2 {
+        // Duplicates never have such numbers.
+        let mut moved = file.try_clone()?;
+        drop(file);
+        // What was printed meanwhile; a device keeps it.
+        if moved.metadata()?.is_file() {
+            moved.set_len(0)?;
+            moved.rewind()?;
+        }
+        return Ok(moved);
+    }
+    Ok(file)
 }
 
 /// Whether two paths lead to one file, which need not exist.

@@ -28,7 +28,7 @@ const SIGNATURE: Digits = Digits { name: "signature", count: SIGNATURE_DIGITS };
 /// The field of the public key that belongs to the signature.
 const SIGNER: &str = "signer";
 /// Limit of the header's length. The header has names, shapes and settings alone, and takes several times its length while it is read.
-const MAX_HEADER: u64 = 256 << 10;
+const MAX_HEADER: u64 = 1 << 20;
 /// The header is filled up with spaces to a multiple of this length.
 const ALIGNMENT: usize = 8;
 
@@ -39,6 +39,13 @@ pub const PREFIX: usize = 9;
 pub fn is_plausible(prefix: &[u8]) -> bool {
     let Some((length, header)) = prefix.split_first_chunk::<8>() else { return false };
     header.first() == Some(&b'{') && u64::from_le_bytes(*length) <= MAX_HEADER
+}
+
+/// Parts of a long header are larger than the blocks of the reserve: checks that there is memory for what is made of one.
+fn check_memory_for(header: usize) -> Result<()> {
+    const SHORT: usize = 64 << 10;
+    const TIMES: usize = 32;
+    if header <= SHORT { Ok(()) } else { try_reserve(&mut Vec::<u8>::new(), header.saturating_mul(TIMES)) }
 }
 
 /// The contents of a model file.
@@ -92,6 +99,7 @@ impl Container {
             metadata[SIGNER] = key.public().to_string().into();
             metadata[SIGNATURE.name] = SIGNATURE.zeros().into();
         }
+        check_memory_for(self.metadata.len())?;
         let metadata = HashMap::from([("npad".to_owned(), metadata.to_string())]);
         let metadata = TensorMetadata::new(Some(metadata), tensors).map_err(|e| internal(&e))?;
         let mut header = serde_json::to_vec(&metadata).map_err(|e| internal(&e))?;
@@ -138,6 +146,8 @@ impl Container {
         if !is_plausible(bytes) {
             return Err(invalid("it does not begin as one"));
         }
+        let length = bytes.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
+        check_memory_for(length as usize)?;
         let (_, header) = SafeTensors::read_metadata(bytes)
             .map_err(|e| invalid(&format!("{e}; the file is truncated, corrupted or of another format")))?;
         let own = header
