@@ -1,7 +1,7 @@
 //! Atomic writing of files.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{Error, ErrorKind, Result, Seek, Write};
+use std::io::{Error, ErrorKind, Result, Write};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -114,7 +114,7 @@ fn open_beside_streams(options: &OpenOptions, path: &Path) -> Result<File> {
         // What was printed meanwhile; a device keeps it.
         if moved.metadata()?.is_file() {
             moved.set_len(0)?;
-            moved.rewind()?;
+            std::io::Seek::rewind(&mut moved)?;
         }
         return Ok(moved);
     }
