@@ -311,7 +311,7 @@ $(CARGO_DENY): | tools
 	cargo install --quiet --locked --root $@.unfinished cargo-deny@$(CARGO_DENY_VERSION)
 	mv $@.unfinished $@
 
-# Models are loaded, swapped and freed while SOAK_THREADS threads score SOAK_IMAGES images: about an hour on two cores.
+# Models are loaded, swapped and freed while SOAK_THREADS threads score SOAK_IMAGES images: 20 minutes on two cores.
 SOAK_IMAGES  ?= 1000000
 SOAK_THREADS ?= 8
 SOAK         := $(TARGET)/soak
