@@ -309,7 +309,7 @@ enum npad_pixel_format
   NPAD_PIXEL_FORMAT_BGRA8 = 5,
   /**
    * One 32-bit float per pixel, in the machine's byte order. 0 is black and 1 is white; values outside this range
-   * are not clamped. All values must be finite.
+   * are not clamped. All values must be finite, and none beyond 1e9 or -1e9.
    */
   NPAD_PIXEL_FORMAT_GRAYF32 = 6,
   /**

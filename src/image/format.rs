@@ -18,7 +18,7 @@ pub enum PixelFormat {
     /// Four bytes per pixel: blue, green, red, and a fourth that is ignored.
     Bgra8 = 5,
     /// One 32-bit float per pixel, in the machine's byte order. 0 is black and 1 is white; values outside this range
-    /// are not clamped. All values must be finite.
+    /// are not clamped. All values must be finite, and none beyond 1e9 or -1e9.
     Grayf32 = 6,
     /// Three planes of one byte per pixel: red, green, blue (the layout of HALCON).
     Rgb8Planar = 7,

@@ -61,7 +61,7 @@ impl Preprocessor {
     /// failure `tensor` is unchanged.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`](crate::error::Status::InvalidImage) when a pixel inside the mask is a float that is not finite
+    /// [`Status::InvalidImage`](crate::error::Status::InvalidImage) when a pixel inside the mask is a float that is not finite or beyond 1e9,
     /// or has more than the image's significant bits, [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
     pub fn run(
         &mut self,
@@ -133,6 +133,23 @@ fn normalise_body<const FMA: bool>(row: &[f32], round: bool, scale: f32, offset:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn floats_that_no_image_has_are_refused() {
+        let size = InputSize { height: 2, width: 2 };
+        let mut preprocessor = Preprocessor::new(size, Normalisation { mean: [0.0; 3], std: [1.0; 3] });
+        let mut run = |value: f32| {
+            let bytes = [0.5, value, 0.5, 0.5].map(f32::to_ne_bytes).concat();
+            let image = ImageView::new(&bytes, 2, 2, 8, PixelFormat::Grayf32).unwrap();
+            preprocessor.run(&image, None, &Threads::new(1).unwrap(), &mut Vec::new()).map_err(|e| e.status())
+        };
+        for value in [1e9, -1e9, 2.0] {
+            assert_eq!(run(value), Ok(()));
+        }
+        for value in [1.1e9, -1e30, f32::NAN, f32::INFINITY] {
+            assert_eq!(run(value), Err(Status::InvalidImage), "{value}");
+        }
+    }
     use crate::error::Status;
     use crate::image::MaskView;
 

@@ -21,6 +21,9 @@ pub struct Scanner {
     warned: bool,
 }
 
+/// The largest float, where 1 is white. Beyond it, squares of features would leave the range of numbers.
+const LARGEST: f32 = 1e9;
+
 /// Statistics of the included pixels of a row.
 #[derive(Debug, Clone, Copy, Default)]
 struct RowFacts {
@@ -28,8 +31,8 @@ struct RowFacts {
     eight_bits: bool,
     /// The largest 16-bit number.
     largest: u16,
-    /// Whether any float is not finite.
-    not_finite: bool,
+    /// Whether any float is not finite or beyond [`LARGEST`].
+    unusable: bool,
     /// Number of included pixels, and of those far above white.
     count: u32,
     too_bright: u32,
@@ -39,7 +42,7 @@ impl Scanner {
     /// Returns whether all values inside the mask are 8-bit values.
     ///
     /// # Errors
-    /// [`Status::InvalidImage`] when one of them is not finite or has more than the image's significant bits.
+    /// [`Status::InvalidImage`] when one of them is not finite, is beyond [`LARGEST`], or has more than the image's significant bits.
     pub fn run(&mut self, image: &ImageView<'_>, mask: Option<&Mask>, threads: &Threads) -> Result<bool> {
         let scan: fn(&ImageView<'_>, usize, Option<&[bool]>) -> RowFacts = match image.format() {
             PixelFormat::Gray16 => scan_words,
@@ -60,7 +63,7 @@ impl Scanner {
             );
             return Err(Error::new(Status::InvalidImage, message));
         }
-        if self.rows.iter().any(|row| row.not_finite) {
+        if self.rows.iter().any(|row| row.unusable) {
             let message = "the image has pixels that are not finite (NaN or infinity), or far outside 0 to 1";
             return Err(Error::new(Status::InvalidImage, message));
         }
@@ -105,7 +108,7 @@ fn scan_floats(image: &ImageView<'_>, y: usize, inside: Option<&[bool]>) -> RowF
     let values = || counting(image.row(0, y).chunks_exact(4).map(Samples::float), inside);
     let mut facts = RowFacts { eight_bits: values().all(is_eight_bits), ..RowFacts::default() };
     for value in values() {
-        facts.not_finite |= !value.is_finite();
+        facts.unusable |= value.is_nan() || value.abs() > 255.0 * LARGEST;
         facts.too_bright += u32::from(value > 255.0 * TOO_BRIGHT);
         facts.count += 1;
     }
