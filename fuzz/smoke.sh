@@ -13,7 +13,7 @@ for option in level=4 inline-8bit-counters pc-table trace-compares; do
 done
 # --target keeps the flags out of build scripts.
 host=$(rustc -vV | sed -n 's/^host: //p')
-RUSTFLAGS="${flags[*]}" cargo build --quiet --bins --target "$host" --target-dir "$FOLDER"
+RUSTFLAGS="${flags[*]}" cargo build --locked --quiet --bins --target "$host" --target-dir "$FOLDER"
 export FOLDER SECONDS_EACH host
 unset NPAD_ONNXRUNTIME
 
