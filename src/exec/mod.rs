@@ -47,15 +47,15 @@ mod sync;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 
+use memory::check_small_blocks;
 pub use panic_guard::quiet;
 use process::start_threads;
-pub use process::{Busy, busy, check_process, is_forked};
+pub use process::{busy, check_process, is_forked};
 pub use reserve::is_short as reserve_is_short;
 pub use spin_pool::Awake;
 use spin_pool::SpinPool;
 
 use crate::error::{Error, Result, Status};
-use memory::check_small_blocks;
 
 /// Worker threads for the numeric loops. Results never depend on their number.
 pub struct Threads {

@@ -15,7 +15,7 @@ static THREADS: AtomicBool = AtomicBool::new(false);
 /// Number of calls in progress.
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
-/// Where `fork` is told of, a child process is one that lacks something from now on: npad's threads.
+/// Says that npad starts threads, which child processes of this one lack from now on.
 pub fn start_threads() {
     watch_forks();
     THREADS.store(true, Ordering::SeqCst);
