@@ -413,6 +413,79 @@ typedef struct npad_result npad_result;
 typedef struct npad_trainer npad_trainer;
 
 /**
+ * How recent scores differ from those of a model's held-out good images, see npad_model_drift(). Medians are in the units
+ * of raw scores, shares are 0 to 1.
+ *
+ * Initialise it to zero and set `size`.
+ */
+typedef struct {
+  /**
+   * sizeof(npad_drift).
+   */
+  size_t size;
+  /**
+   * Written by npad, as all that follows: the number of held-out good images.
+   */
+  size_t good_count;
+  /**
+   * Number of recent scores.
+   */
+  size_t recent_count;
+  /**
+   * Number of recent scores above the model's threshold.
+   */
+  size_t above_count;
+  /**
+   * The probability that a recent score exceeds that of a held-out good image, minus that of the opposite (Cliff's
+   * delta): -1 to 1, above 0 where scores have risen. A magnitude of 0.12 is a small effect, 0.28 a medium one and 0.42
+   * a large one (Vargha and Delaney 2000).
+   */
+  double effect;
+  /**
+   * The magnitude from which an effect is drift: 0.28, or more where so few scores would show such an effect by chance.
+   * Above 1 where there are too few for any.
+   */
+  double least_effect;
+  /**
+   * The probability that scores differ as much if nothing has changed.
+   */
+  double p_value;
+  /**
+   * Share of recent scores above the model's threshold.
+   */
+  double above_share;
+  /**
+   * Lower end of an interval that contains the share above the threshold with a confidence of 95 %.
+   */
+  double above_low;
+  /**
+   * Upper end of that interval.
+   */
+  double above_high;
+  /**
+   * Share of good images above the threshold that the held-out ones let expect: npad_model_false_alarm_rate(), unless
+   * the threshold was given or is that of known defects.
+   */
+  double false_alarm_rate;
+  /**
+   * Median score of the held-out good images.
+   */
+  float good_median;
+  /**
+   * Median of the recent scores.
+   */
+  float recent_median;
+  /**
+   * 1 if the scores have drifted, else 0.
+   */
+  int32_t drifted;
+  /**
+   * Always 0.
+   */
+  int32_t reserved;
+} npad_drift;
+
+/**
  * Log callback. `level` is one of npad_log_level; `message` is UTF-8 and valid during the call. Called from any thread, also
  * from several at once. It should not call npad: messages that npad would log during the callback are dropped, and
  * npad_log_set() returns NPAD_STATUS_WRONG_STATE.
@@ -934,6 +1007,30 @@ bool npad_cancellation_is_cancelled(const npad_cancellation *cancellation);
  * Frees a cancellation request. No call may be using it. Null is allowed.
  */
 void npad_cancellation_free(npad_cancellation *cancellation);
+
+/**
+ * Compares the scores of recent products with those of the model's held-out good images, and says whether they have
+ * drifted: because of a lamp that ages, a lens that has moved, or another batch of material. Nothing changes in the model.
+ * npad_model_recalibrate() computes thresholds from new good images.
+ *
+ * The two-sided test of Mann and Whitney compares ranks, so that some defective products among the recent ones do not
+ * matter. Do not leave out those that the model judged defective: what is left would seem to score lower. Scores have
+ * drifted if the difference is significant (p-value up to 0.01) and its effect at least 0.28, a medium one. The order
+ * of the scores does not matter. Of a recalibrated model, the held-out good images are those of the recalibration.
+ *
+ * @param model   the model
+ * @param scores  `count` raw image scores of recent products that are taken to be good, 0 or above; read during the call only
+ * @param count   at least 10; 50 or more are recommended
+ * @param drift   receives the numbers; `size` must be set
+ * @param error   receives the error, or null; may itself be null
+ * @return NPAD_STATUS_INVALID_ARGUMENT when an argument is null, the size is wrong, there are fewer than 10 scores, or one is
+ *         not finite or below 0, where the message names its index
+ */
+npad_status npad_model_drift(const npad_model *model,
+                             const float *scores,
+                             size_t count,
+                             npad_drift *drift,
+                             npad_error **error);
 
 /**
  * Returns the status code of the failed call; NPAD_STATUS_OK if `error` is null.

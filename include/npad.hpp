@@ -962,6 +962,16 @@ class Model {
     return known;
   }
 
+  /// How the raw scores of recent products, taken to be good, differ from those of the model's held-out good images, and
+  /// whether they have drifted; see npad_model_drift().
+  npad_drift drift(const float *scores, std::size_t count) const {
+    npad_drift drift = {};
+    drift.size = sizeof drift;
+    detail::call(npad_model_drift, get(), scores, count, &drift);
+    return drift;
+  }
+  npad_drift drift(const std::vector<float> &scores) const { return drift(scores.data(), scores.size()); }
+
   /// A copy of the model with other thresholds, in the units of raw scores. Both share memory.
   Model with_thresholds(float threshold, float review) const {
     npad_model *model = nullptr;

@@ -17,6 +17,7 @@ fn the_native_methods_are_generated_from_the_source() {
     let abi = ["callbacks", "extractor", "image", "output", "plugin", "version"].map(|name| format!("abi/{name}"));
     let boundary = [
         "cancellation",
+        "drift",
         "error",
         "library",
         "lists",

@@ -1,8 +1,9 @@
-//! The command-line tool: `npad fit|merge|score|eval|bench|info|export|key|sign|devices`.
+//! The command-line tool: `npad fit|merge|score|drift|eval|bench|info|export|key|sign|devices`.
 
 mod bench;
 pub mod dataset;
 mod devices;
+mod drift;
 mod eval;
 mod export;
 mod fit;
@@ -43,6 +44,8 @@ enum Command {
     Merge(merge::Arguments),
     /// Score images: verdict, score and defect regions
     Score(score::Arguments),
+    /// Tell whether recent scores have drifted from those of the model's good images
+    Drift(drift::Arguments),
     /// Evaluate methods on data sets in MVTec AD's layout
     Eval(eval::Arguments),
     /// Measure the speed of a model on this machine
@@ -160,7 +163,7 @@ fn set_given(options: &mut Options, given: &[(&str, &Option<String>)]) -> Result
         .try_for_each(|(key, value)| options.set(key, value))
 }
 
-/// Runs the tool on the program's arguments. Exit code 0: done, 1: failed, 2: wrong usage.
+/// Runs the tool on the program's arguments. Exit code 0: done, 1: failed, 2: wrong usage, 3: `npad drift` found drift.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     terminal::show_warnings();
@@ -168,6 +171,7 @@ pub fn main() -> ExitCode {
         Command::Fit(arguments) => fit::run(&arguments),
         Command::Merge(arguments) => merge::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
+        Command::Drift(arguments) => return exit_code(drift::run(&arguments)),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
@@ -176,8 +180,12 @@ pub fn main() -> ExitCode {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Devices(arguments) => devices::run(&arguments),
     };
+    exit_code(result.map(|()| ExitCode::SUCCESS))
+}
+
+fn exit_code(result: Result<ExitCode>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             terminal::note(&format!("npad: {error}"));
             ExitCode::from(if error.status() == Status::InvalidOption { 2 } else { 1 })

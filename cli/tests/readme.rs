@@ -26,13 +26,14 @@ fn write(path: &Path, image: &Gray) {
     std::fs::write(path, [header.as_bytes(), &image.pixels].concat()).unwrap();
 }
 
-/// A folder with the files that README names: twenty good images, the same on two days, and a defective one under two names.
+/// A folder with the files that README names: twenty good images, the same on two days, as many others of today, and a defective one
+/// under two names.
 fn images() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    ["good", "monday", "tuesday"].iter().for_each(|name| std::fs::create_dir(folder.path().join(name)).unwrap());
-    for seed in 0..20 {
-        for day in ["good", if seed < 12 { "monday" } else { "tuesday" }] {
-            write(&folder.path().join(format!("{day}/{seed:02}.pgm")), &Gray::good(160, 120, seed));
+    for (name, seeds) in [("good", 0..20), ("monday", 0..12), ("tuesday", 12..20), ("today", 100..120)] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+        for seed in seeds {
+            write(&folder.path().join(format!("{name}/{seed:02}.pgm")), &Gray::good(160, 120, seed));
         }
     }
     for name in ["image.png", "image.pgm"] {

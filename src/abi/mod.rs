@@ -42,7 +42,7 @@ mod tests {
     use super::callbacks::npad_callback_error;
     use super::extractor::npad_extractor;
     use super::image::{npad_image, npad_mask};
-    use super::output::{npad_known_defects, npad_output, npad_region};
+    use super::output::{npad_drift, npad_known_defects, npad_output, npad_region};
     use super::plugin::{npad_features, npad_plugin, npad_plugin_parameter};
 
     macro_rules! layout {
@@ -63,6 +63,7 @@ mod tests {
         layout!(text, npad_region: x, y, width, height, area, centroid_x, centroid_y, peak, calibrated_peak);
         layout!(text, npad_output: size, map, map_stride, map_u8, map_u8_stride, regions, region_size, region_capacity, score, calibrated_score, verdict, reserved, region_count);
         layout!(text, npad_known_defects: size, count, missed, rate_missed, cost_missed, false_alarm_rate, rate_false_alarm_rate, catch_all_false_alarm_rate, cost_false_alarm_rate, threshold, rate_threshold, catch_all_threshold, cost_threshold);
+        layout!(text, npad_drift: size, good_count, recent_count, above_count, effect, least_effect, p_value, above_share, above_low, above_high, false_alarm_rate, good_median, recent_median, drifted, reserved);
         layout!(text, npad_callback_error: message);
         layout!(text, npad_extractor: size, name, tap_count, strides, channels, mean, std, extract, free, user_data);
         layout!(text, npad_features: rows, cols, channels, reserved, data);

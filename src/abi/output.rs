@@ -110,3 +110,47 @@ pub struct npad_known_defects {
     /// The threshold of operating_point=cost.
     pub cost_threshold: f32,
 }
+
+/// How recent scores differ from those of a model's held-out good images, see npad_model_drift(). Medians are in the units
+/// of raw scores, shares are 0 to 1.
+///
+/// Initialise it to zero and set `size`.
+#[derive_ReprC]
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct npad_drift {
+    /// sizeof(npad_drift).
+    pub size: usize,
+    /// Written by npad, as all that follows: the number of held-out good images.
+    pub good_count: usize,
+    /// Number of recent scores.
+    pub recent_count: usize,
+    /// Number of recent scores above the model's threshold.
+    pub above_count: usize,
+    /// The probability that a recent score exceeds that of a held-out good image, minus that of the opposite (Cliff's
+    /// delta): -1 to 1, above 0 where scores have risen. A magnitude of 0.12 is a small effect, 0.28 a medium one and 0.42
+    /// a large one (Vargha and Delaney 2000).
+    pub effect: f64,
+    /// The magnitude from which an effect is drift: 0.28, or more where so few scores would show such an effect by chance.
+    /// Above 1 where there are too few for any.
+    pub least_effect: f64,
+    /// The probability that scores differ as much if nothing has changed.
+    pub p_value: f64,
+    /// Share of recent scores above the model's threshold.
+    pub above_share: f64,
+    /// Lower end of an interval that contains the share above the threshold with a confidence of 95 %.
+    pub above_low: f64,
+    /// Upper end of that interval.
+    pub above_high: f64,
+    /// Share of good images above the threshold that the held-out ones let expect: npad_model_false_alarm_rate(), unless
+    /// the threshold was given or is that of known defects.
+    pub false_alarm_rate: f64,
+    /// Median score of the held-out good images.
+    pub good_median: f32,
+    /// Median of the recent scores.
+    pub recent_median: f32,
+    /// 1 if the scores have drifted, else 0.
+    pub drifted: i32,
+    /// Always 0.
+    pub reserved: i32,
+}

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use super::callbacks::{NPAD_CALLBACK_MESSAGE_SIZE, npad_callback_error};
 use super::extractor::npad_extractor;
 use super::image::{npad_image, npad_mask};
-use super::output::{npad_known_defects, npad_output, npad_region};
+use super::output::{npad_drift, npad_known_defects, npad_output, npad_region};
 use super::plugin::{npad_features, npad_plugin, npad_plugin_parameter};
 use crate::error::{Error, Result, Status};
 
@@ -47,6 +47,7 @@ growing! {
     npad_region: calibrated_peak: f32;
     npad_output: region_count: usize;
     npad_known_defects: cost_threshold: f32;
+    npad_drift: reserved: i32;
     npad_callback_error: message: [std::ffi::c_char; NPAD_CALLBACK_MESSAGE_SIZE];
     npad_features: data: *const f32;
     npad_extractor: user_data: *mut std::ffi::c_void;

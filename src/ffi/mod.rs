@@ -6,6 +6,7 @@
 #![allow(unsafe_code, non_camel_case_types, clippy::missing_safety_doc)]
 
 mod cancellation;
+mod drift;
 mod error;
 mod image;
 mod library;

@@ -9,6 +9,7 @@ pub mod kmeans;
 pub mod knn;
 pub mod linalg;
 pub mod random;
+pub mod ranks;
 pub mod rows;
 pub mod stats;
 pub mod vector;

@@ -1,4 +1,4 @@
-//! Quantiles and tails of the normal and of Student's t distribution, by statrs.
+//! Quantiles and tails of the normal and of Student's t distribution, by statrs, and an interval of a share.
 
 use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
@@ -38,6 +38,17 @@ pub fn t_quantile(p: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).expect("degrees of freedom above zero").inverse_cdf(p)
 }
 
+/// An interval that contains a share with the given confidence, of which `count` out of `of` were seen (Wilson 1927).
+pub fn share_interval(count: usize, of: usize, confidence: f64) -> (f64, f64) {
+    let (count, of) = (count as f64, of as f64);
+    let z = normal_quantile(0.5 + 0.5 * confidence);
+    let (share, weight) = (count / of, z * z / of);
+    let centre = (share + 0.5 * weight) / (1.0 + weight);
+    let half = (weight * (share * (1.0 - share) + 0.25 * weight)).sqrt() / (1.0 + weight);
+    // Rounding must not exclude what was seen.
+    ((centre - half).clamp(0.0, share), (centre + half).clamp(share, 1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -73,6 +84,20 @@ mod tests {
             let below = t_quantile(p, NEARLY_NORMAL * 0.999);
             assert!((below - t_quantile(p, NEARLY_NORMAL)).abs() < 1e-5, "{p}: no step where the way changes");
             assert!((t_quantile(p, 1e9) - normal_quantile(p)).abs() < 1e-6, "{p}");
+        }
+    }
+    /// The values are those of SciPy's binomtest(count, of).proportion_ci(0.95, "wilson").
+    #[test]
+    fn intervals_of_shares_agree_with_scipy() {
+        for (count, of, low, high) in [
+            (0, 10, 0.0, 0.277_532_799_862_889_26),
+            (1, 50, 0.003_539_259_271_646_222_3, 0.104_954_435_896_378_14),
+            (7, 1000, 0.003_394_868_400_990_764_6, 0.014_378_315_465_766_588),
+            (263, 500, 0.482_201_648_369_495_6, 0.569_401_885_926_503_8),
+            (10, 10, 0.722_467_200_137_110_9, 1.0),
+        ] {
+            let found = share_interval(count, of, 0.95);
+            assert!((found.0 - low).abs() < 1e-9 && (found.1 - high).abs() < 1e-9, "{count} of {of}: {found:?}");
         }
     }
 }

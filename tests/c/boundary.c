@@ -166,9 +166,11 @@ static void batches(void) {
   WORKS(npad_score_batch(model, NULL, 0, NULL, NULL, &error));
 }
 
+/* Good images that the model has not learnt. */
+static npad_image others[PARTS];
+
 static void thresholds(void) {
   static uint8_t brighter[PARTS][SIDE * SIDE];
-  npad_image others[PARTS];
   int n, i;
   npad_model *changed = NULL, *strict = NULL;
   npad_options *rates = npad_options_new();
@@ -207,6 +209,61 @@ static void thresholds(void) {
   FAILS(npad_model_recalibrate(model, images, 9, NULL, &changed, &error), NPAD_STATUS_NOT_ENOUGH_IMAGES, "do not count");
   FAILS(npad_model_recalibrate(model, NULL, 2, NULL, &changed, &error), NPAD_STATUS_INVALID_ARGUMENT, "images is null");
   npad_options_free(rates);
+}
+
+static void drift(void) {
+  struct {
+    npad_drift drift;
+    uint64_t later;
+  } newer;
+  npad_model *changed = NULL;
+  float scores[PARTS], wrong[PARTS];
+  const float limit = npad_model_threshold(model);
+  int i;
+  for (i = 0; i < PARTS; i++) scores[i] = limit + (float)i;
+  memset(&newer, 0, sizeof newer);
+  newer.drift.size = sizeof newer;
+  newer.drift.reserved = 7;
+  WORKS(npad_model_drift(model, scores, PARTS, &newer.drift, &error));
+  CHECK(newer.drift.size == sizeof newer && newer.drift.drifted == 1 && newer.drift.reserved == 0);
+  CHECK(newer.drift.effect == 1 && newer.drift.p_value < 1e-4 && newer.drift.least_effect >= 0.28);
+  CHECK(newer.drift.good_count == 10 && newer.drift.recent_count == PARTS && newer.drift.recent_median == scores[6]);
+  CHECK(newer.drift.good_median > 0 && newer.drift.good_median < limit);
+  CHECK(newer.drift.above_count == PARTS - 1 && newer.drift.above_share == (PARTS - 1) / (double)PARTS);
+  CHECK(newer.drift.above_low > 0.5 && newer.drift.above_low < newer.drift.above_share);
+  CHECK(newer.drift.above_high > newer.drift.above_share && newer.drift.above_high < 1);
+  CHECK(newer.drift.false_alarm_rate > 0.0099 && newer.drift.false_alarm_rate < 0.0101);
+
+  /* A recalibrated model compares with the good images of the recalibration, and another threshold counts at once. */
+  for (i = 0; i < PARTS; i++) scores[i] = newer.drift.good_median;
+  WORKS(npad_model_with_thresholds(model, 2 * limit, 0, &changed, &error));
+  WORKS(npad_model_drift(changed, scores, 10, &newer.drift, &error));
+  CHECK(newer.drift.drifted == 0 && newer.drift.recent_count == 10 && newer.drift.above_count == 0);
+  CHECK(newer.drift.above_low == 0 && newer.drift.above_high < 0.5 && newer.drift.false_alarm_rate < 0.0099);
+  npad_model_free(changed);
+  WORKS(npad_model_recalibrate(model, others, PARTS, NULL, &changed, &error));
+  WORKS(npad_model_drift(changed, scores, 10, &newer.drift, &error));
+  CHECK(newer.drift.good_count == PARTS);
+  npad_model_free(changed);
+
+  newer.drift.drifted = 7;
+  newer.later = 1;
+  FAILS(npad_model_drift(model, scores, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "newer header");
+  newer.drift.size = 3;
+  FAILS(npad_model_drift(model, scores, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "size of an npad_drift is 3");
+  newer.drift.size = sizeof newer.drift;
+  FAILS(npad_model_drift(model, scores, PARTS, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "drift is null");
+  FAILS(npad_model_drift(NULL, scores, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "model is null");
+  FAILS(npad_model_drift(model, NULL, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "scores is null");
+  FAILS(npad_model_drift(model, NULL, 0, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "0 recent scores are too few");
+  FAILS(npad_model_drift(model, scores, 9, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "at least 10");
+  FAILS(npad_model_drift(model, scores, SIZE_MAX / 2, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "their number");
+  memcpy(wrong, scores, sizeof wrong);
+  wrong[11] = -1;
+  FAILS(npad_model_drift(model, wrong, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "score 11 is -1, but");
+  wrong[11] = limit / 0.0f;
+  FAILS(npad_model_drift(model, wrong, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "score 11 is inf, but");
+  CHECK(newer.drift.drifted == 7);
 }
 
 static void continued_fits(void) {
@@ -493,6 +550,7 @@ int main(void) {
   significant_bits();
   batches();
   thresholds();
+  drift();
   continued_fits();
   states();
   known_defects();

@@ -218,6 +218,11 @@ int main() {
   for (const auto &pixels : other_parts) others.push_back(view(pixels));
   CHECK(model.recalibrate(others).threshold() > 0);
   THROWS(model.recalibrate(good), NPAD_STATUS_NOT_ENOUGH_IMAGES, "learnt do not count");
+  const npad_drift drift = model.recalibrate(others).drift(std::vector<float>(20, model.threshold()));
+  CHECK(drift.good_count == others.size() && drift.recent_count == 20);
+  const std::vector<float> risen(20, 2 * model.threshold());
+  CHECK(model.drift(risen).drifted == 1 && model.drift(risen).effect == 1 && model.drift(risen.data(), 15).above_count == 15);
+  THROWS(model.drift({}), NPAD_STATUS_INVALID_ARGUMENT, "at least 10");
   npad::Options rates;
   rates.set("false_alarm_rate", "0.3").set("review_rate", "0.5");
   const npad::Model rough = model.recalibrate(others, rates);

@@ -80,6 +80,7 @@ static partial class Tests
             GoesOn(model);
             States();
             KnowsDefects(model);
+            TellsDrift(model);
             ManyThreads(model);
             Getters(model);
             PixelsOfRegions(model);
@@ -304,6 +305,21 @@ static partial class Tests
                 }
             }
         }
+    }
+
+    static void TellsDrift(Model model)
+    {
+        var drift = model.Drift(Enumerable.Repeat(2 * model.Threshold, 20).ToArray());
+        Check(drift.Drifted && drift.Effect == 1 && drift.PValue < 0.01 && drift.LeastEffect >= 0.28, "drift");
+        Check(drift.GoodCount == model.ImageCount && drift.RecentCount == 20, "counts");
+        Check(drift.RecentMedian == 2 * model.Threshold && drift.GoodMedian < model.Threshold, "medians");
+        Check(drift.AboveCount == 20 && drift.AboveShare == 1 && drift.AboveHigh == 1 && drift.AboveLow > 0.5, "above");
+        Check(Math.Abs(drift.FalseAlarmRate - model.FalseAlarmRate) < 1e-4, "rate");
+        var same = model.Drift(Enumerable.Repeat(drift.GoodMedian, 20).ToArray());
+        Check(!same.Drifted && same.AboveCount == 0 && same.AboveLow == 0, "no drift");
+        Throws(NpadStatus.InvalidArgument, "at least 10", () => model.Drift(new float[0]));
+        Throws(NpadStatus.InvalidArgument, "score 3 is NaN", () => model.Drift(new float[20].Select((_, i) => i == 3 ? float.NaN : 1).ToArray()));
+        Throws<ArgumentNullException>("null scores", () => model.Drift(null));
     }
 
     static void ManyThreads(Model model)

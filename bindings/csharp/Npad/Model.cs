@@ -166,6 +166,22 @@ namespace Npad
             }
         }
 
+        /// <summary>Compares the raw scores of recent products, taken to be good, with those of the model's held-out good
+        /// images. Some defective products among them do not matter; do not leave out those that the model judged
+        /// defective.</summary>
+        /// <param name="scores">At least 10 scores, in any order; 50 or more are recommended.</param>
+        public Drift Drift(float[] scores)
+        {
+            if (scores == null) throw new ArgumentNullException(nameof(scores));
+            var drift = new npad_drift { size = (UIntPtr)(uint)sizeof(npad_drift) };
+            npad_error* error = null;
+            using (var model = Handle.Borrow())
+                fixed (float* first = scores)
+                    NpadException.Check(NativeMethods.npad_model_drift(
+                        (npad_model*)model.Pointer, first, (UIntPtr)(uint)scores.Length, &drift, &error), error);
+            return new Drift(drift);
+        }
+
         private delegate T Getter<T>(npad_model* model);
 
         private T Read<T>(Getter<T> getter)

@@ -52,6 +52,27 @@ namespace Npad.Native
         internal static extern void npad_cancellation_free(npad_cancellation* cancellation);
 
         /// <summary>
+        ///  Compares the scores of recent products with those of the model's held-out good images, and says whether they have
+        ///  drifted: because of a lamp that ages, a lens that has moved, or another batch of material. Nothing changes in the model.
+        ///  npad_model_recalibrate() computes thresholds from new good images.
+        ///
+        ///  The two-sided test of Mann and Whitney compares ranks, so that some defective products among the recent ones do not
+        ///  matter. Do not leave out those that the model judged defective: what is left would seem to score lower. Scores have
+        ///  drifted if the difference is significant (p-value up to 0.01) and its effect at least 0.28, a medium one. The order
+        ///  of the scores does not matter. Of a recalibrated model, the held-out good images are those of the recalibration.
+        ///
+        ///  @param model   the model
+        ///  @param scores  `count` raw image scores of recent products that are taken to be good, 0 or above; read during the call only
+        ///  @param count   at least 10; 50 or more are recommended
+        ///  @param drift   receives the numbers; `size` must be set
+        ///  @param error   receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_INVALID_ARGUMENT when an argument is null, the size is wrong, there are fewer than 10 scores, or one is
+        ///          not finite or below 0, where the message names its index
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_model_drift", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_model_drift(npad_model* model, float* scores, System.UIntPtr count, npad_drift* drift, npad_error** error);
+
+        /// <summary>
         ///  Returns the status code of the failed call; NPAD_STATUS_OK if `error` is null.
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_error_status", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
@@ -1479,6 +1500,81 @@ namespace Npad.Native
         ///  The threshold of operating_point=cost.
         /// </summary>
         public float cost_threshold;
+    }
+
+    /// <summary>
+    ///  How recent scores differ from those of a model's held-out good images, see npad_model_drift(). Medians are in the units
+    ///  of raw scores, shares are 0 to 1.
+    ///
+    ///  Initialise it to zero and set `size`.
+    /// </summary>
+    [StructLayout(LayoutKind.Sequential)]
+    internal unsafe partial struct npad_drift
+    {
+        /// <summary>
+        ///  sizeof(npad_drift).
+        /// </summary>
+        public System.UIntPtr size;
+        /// <summary>
+        ///  Written by npad, as all that follows: the number of held-out good images.
+        /// </summary>
+        public System.UIntPtr good_count;
+        /// <summary>
+        ///  Number of recent scores.
+        /// </summary>
+        public System.UIntPtr recent_count;
+        /// <summary>
+        ///  Number of recent scores above the model's threshold.
+        /// </summary>
+        public System.UIntPtr above_count;
+        /// <summary>
+        ///  The probability that a recent score exceeds that of a held-out good image, minus that of the opposite (Cliff's
+        ///  delta): -1 to 1, above 0 where scores have risen. A magnitude of 0.12 is a small effect, 0.28 a medium one and 0.42
+        ///  a large one (Vargha and Delaney 2000).
+        /// </summary>
+        public double effect;
+        /// <summary>
+        ///  The magnitude from which an effect is drift: 0.28, or more where so few scores would show such an effect by chance.
+        ///  Above 1 where there are too few for any.
+        /// </summary>
+        public double least_effect;
+        /// <summary>
+        ///  The probability that scores differ as much if nothing has changed.
+        /// </summary>
+        public double p_value;
+        /// <summary>
+        ///  Share of recent scores above the model's threshold.
+        /// </summary>
+        public double above_share;
+        /// <summary>
+        ///  Lower end of an interval that contains the share above the threshold with a confidence of 95 %.
+        /// </summary>
+        public double above_low;
+        /// <summary>
+        ///  Upper end of that interval.
+        /// </summary>
+        public double above_high;
+        /// <summary>
+        ///  Share of good images above the threshold that the held-out ones let expect: npad_model_false_alarm_rate(), unless
+        ///  the threshold was given or is that of known defects.
+        /// </summary>
+        public double false_alarm_rate;
+        /// <summary>
+        ///  Median score of the held-out good images.
+        /// </summary>
+        public float good_median;
+        /// <summary>
+        ///  Median of the recent scores.
+        /// </summary>
+        public float recent_median;
+        /// <summary>
+        ///  1 if the scores have drifted, else 0.
+        /// </summary>
+        public int drifted;
+        /// <summary>
+        ///  Always 0.
+        /// </summary>
+        public int reserved;
     }
 
     /// <summary>

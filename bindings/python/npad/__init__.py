@@ -19,11 +19,12 @@ from ._library import Error, Status, call, library, text
 from ._logging import disable_logging, enable_logging
 from ._model import Cancellation, Model, Trainer, fit
 from ._options import Extractor, MethodInfo, OptionInfo, Options, OptionType, Progress, check_device, devices, methods, options
-from ._results import Decision, KnownDefects, Region, Result, ThresholdEffect, Verdict
+from ._results import Decision, Drift, KnownDefects, Region, Result, ThresholdEffect, Verdict
 
 __all__ = [
     "Cancellation",
     "Decision",
+    "Drift",
     "Error",
     "Extractor",
     "Image",

@@ -159,6 +159,28 @@ class KnownDefects(Sized):
     ]
 
 
+class Drift(Sized):
+    """npad_drift."""
+
+    _fields_ = [
+        ("size", _SIZE),
+        ("good_count", _SIZE),
+        ("recent_count", _SIZE),
+        ("above_count", _SIZE),
+        ("effect", _DOUBLE),
+        ("least_effect", _DOUBLE),
+        ("p_value", _DOUBLE),
+        ("above_share", _DOUBLE),
+        ("above_low", _DOUBLE),
+        ("above_high", _DOUBLE),
+        ("false_alarm_rate", _DOUBLE),
+        ("good_median", _FLOAT),
+        ("recent_median", _FLOAT),
+        ("drifted", _INT),
+        ("reserved", _INT),
+    ]
+
+
 class Extractor(Sized):
     """npad_extractor."""
 
@@ -241,6 +263,7 @@ _TYPES = {
     "npad_model_threshold": (_FLOAT, [_P]),
     "npad_model_review_threshold": (_FLOAT, [_P]),
     "npad_model_known_defects": (_INT, [_P, ctypes.POINTER(KnownDefects), _OUT]),
+    "npad_model_drift": (_INT, [_P, _P, _SIZE, ctypes.POINTER(Drift), _OUT]),
     "npad_model_with_thresholds": (_INT, [_P, _FLOAT, _FLOAT, _OUT, _OUT]),
     "npad_model_with_signature": (_INT, [_P, _TEXT, _SIZE, _OUT, _OUT]),
     "npad_model_signer": (_TEXT, [_P]),

@@ -15,7 +15,7 @@ from . import _library
 from ._arrays import BGR8, MAX_SIDE, RGB8, Array, Image, Pixels, Roi, view, views, writable
 from ._library import Handle, call, integer, library, output, text
 from ._options import Options, Progress, given
-from ._results import Decision, KnownDefects, Result, decision, known_defects, result
+from ._results import Decision, Drift, KnownDefects, Result, decision, drift, known_defects, result
 
 _MAX_SIZE = ctypes.c_size_t(-1).value
 
@@ -145,6 +145,19 @@ class Model:
         native = _library.KnownDefects()
         call("npad_model_known_defects", self._handle, ctypes.byref(native))
         return known_defects(native)
+
+    def drift(self, scores: Sequence[float] | NDArray[np.floating[Any]]) -> Drift:
+        """Compares raw scores of recent products, taken to be good, with those of the model's held-out good images.
+
+        At least 10 scores in any order; 50 or more are recommended. Some defective products among them do not matter; do
+        not leave out those that the model judged defective.
+        """
+        values = np.ascontiguousarray(scores, np.float32)
+        if values.ndim != 1:
+            raise ValueError(f"scores must be a sequence of numbers, but have {values.ndim} dimensions")
+        native = _library.Drift()
+        call("npad_model_drift", self._handle, values.ctypes.data, len(values), ctypes.byref(native))
+        return drift(native)
 
     def with_thresholds(self, threshold: float | None = None, review: float | None = None) -> Model:
         """A copy of the model with other thresholds, in units of raw scores. No `review` means no review."""

@@ -65,6 +65,58 @@ def known_defects(native: _library.KnownDefects) -> KnownDefects | None:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """How recent scores differ from those of a model's held-out good images."""
+
+    drifted: bool
+    """Whether the scores have drifted: the magnitude of the effect is at least `least_effect`."""
+    effect: float
+    """The probability that a recent score exceeds that of a held-out good image, minus that of the opposite (Cliff's
+    delta): -1 to 1, above 0 where scores have risen. A magnitude of 0.12 is a small effect, 0.28 a medium one and 0.42 a
+    large one (Vargha and Delaney 2000)."""
+    least_effect: float
+    """The magnitude from which an effect is drift: 0.28, or more where so few scores would show such an effect by chance.
+    Above 1 where there are too few for any."""
+    p_value: float
+    """The probability that scores differ as much if nothing has changed."""
+    good_count: int
+    """Number of held-out good images."""
+    recent_count: int
+    """Number of recent scores."""
+    good_median: float
+    """Median score of the held-out good images."""
+    recent_median: float
+    """Median of the recent scores."""
+    above_count: int
+    """Number of recent scores above the model's threshold."""
+    above_share: float
+    """Share of recent scores above the model's threshold, 0 to 1."""
+    above_interval: tuple[float, float]
+    """An interval that contains that share with a confidence of 95 %."""
+    false_alarm_rate: float
+    """Share of good images above the threshold that the held-out ones let expect: that of the model, unless the threshold
+    was given or is that of known defects."""
+
+
+def drift(native: _library.Drift) -> Drift:
+    """The report in `native`."""
+    return Drift(
+        drifted=native.drifted != 0,
+        effect=native.effect,
+        least_effect=native.least_effect,
+        p_value=native.p_value,
+        good_count=native.good_count,
+        recent_count=native.recent_count,
+        good_median=native.good_median,
+        recent_median=native.recent_median,
+        above_count=native.above_count,
+        above_share=native.above_share,
+        above_interval=(native.above_low, native.above_high),
+        false_alarm_rate=native.false_alarm_rate,
+    )
+
+
+@dataclass(frozen=True)
 class Region:
     """A connected defect region, in pixels of the image; the centre of its first pixel is at (0, 0)."""
 

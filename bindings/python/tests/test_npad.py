@@ -214,6 +214,27 @@ def test_known_defects_report_and_set_the_threshold(model):
     assert resumed.finish().known_defects is None
 
 
+def test_drift_of_scores(model):
+    good = [model.score(part(seed)).score for seed in range(100, 120)]
+    same = model.drift(good)
+    assert not same.drifted and same.good_count == 15 and same.recent_count == 20
+    assert same.above_count == sum(score > model.threshold for score in good)
+    assert same.above_share == same.above_count / 20 and same.above_interval[0] <= same.above_share < same.above_interval[1]
+    assert same.recent_median == sorted(good)[10] and same.false_alarm_rate == pytest.approx(0.01, abs=1e-4)
+    risen = model.drift(np.array(good, np.float32) * 3)
+    assert risen.drifted and risen.effect > risen.least_effect >= 0.28 and risen.p_value < 0.01
+    assert model.drift(np.array(good)[::-1]) == same
+    recalibrated = model.recalibrate([part(seed) for seed in range(300, 306)])
+    assert recalibrated.drift(good).good_count == 6
+    with pytest.raises(npad.Error, match="score 4 is NaN") as caught:
+        model.drift(good[:4] + [float("nan")] + good[4:])
+    assert caught.value.status == npad.Status.INVALID_ARGUMENT
+    with pytest.raises(npad.Error, match="at least 10"):
+        model.drift([])
+    with pytest.raises(ValueError, match="2 dimensions"):
+        model.drift([good])
+
+
 def test_threads_agree(model):
     expected = model.score(part(9)).score
     with ThreadPoolExecutor(8) as pool:
