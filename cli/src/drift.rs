@@ -147,7 +147,7 @@ mod tests {
         let score = 0.1_f32 + f32::EPSILON;
         let text = format!("{}\r\n{{\"score\": 3}}", json!({"path": "a.png", "score": score}));
         assert_eq!(lines(text.as_bytes(), None).unwrap(), [score, 3.0]);
-        assert_eq!(lines(b"", None).unwrap(), []);
+        assert!(lines(b"", None).unwrap().is_empty());
     }
 
     #[test]

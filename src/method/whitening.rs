@@ -3,7 +3,9 @@
 //! Channels of a backbone differ in scale by orders of magnitude and are correlated; raw Euclidean distances mostly
 //! measure the few channels of largest variance.
 
-use ndarray::{Array2, ArrayView1, ArrayView2};
+#[cfg(feature = "flows")]
+use ndarray::ArrayView1;
+use ndarray::{Array2, ArrayView2};
 use rayon::prelude::*;
 
 use super::{Array, State};
