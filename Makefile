@@ -325,7 +325,7 @@ soak: $(RUNTIME) | tools
 
 # Every fuzz target for a while, with AddressSanitizer. It begins with fuzz/corpus, and what is found stays in target/corpus. A finding ends
 # the run, and its input is in fuzz/artifacts. cargo-fuzz wants a nightly compiler, which RUSTC_BOOTSTRAP makes of any.
-FUZZ_TARGETS ?= calls extractor image kernels maps model network options picture plugin
+FUZZ_TARGETS ?= calls extractor image kernels maps model network options picture plugin state
 FUZZ_SECONDS ?= 60
 CARGO_FUZZ   := $(TARGET)/cargo-fuzz
 fuzz: export PATH := $(CARGO_FUZZ)/bin:$(PATH)

@@ -35,6 +35,15 @@ unsafe extern "C" {
     pub fn npad_trainer_add_defect(trainer: Handle, image: *const npad_image, error: *mut Handle) -> i32;
     pub fn npad_trainer_expect(trainer: Handle, count: usize, error: *mut Handle) -> i32;
     pub fn npad_trainer_finish(trainer: Handle, model: *mut Handle, error: *mut Handle) -> i32;
+    pub fn npad_trainer_save_memory(trainer: Handle, buffer: *mut Handle, error: *mut Handle) -> i32;
+    pub fn npad_trainer_load_memory(
+        data: *const u8,
+        size: usize,
+        options: Handle,
+        trainer: *mut Handle,
+        error: *mut Handle,
+    ) -> i32;
+    pub fn npad_trainer_merge_memory(trainer: Handle, data: *const u8, size: usize, error: *mut Handle) -> i32;
     pub fn npad_trainer_free(trainer: Handle);
     pub fn npad_fit(
         images: *const npad_image,

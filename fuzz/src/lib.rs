@@ -4,6 +4,7 @@ pub mod c;
 
 use std::sync::{Arc, LazyLock};
 
+use libfuzzer_sys::fuzzer_mutate;
 use npad::backbone::{FeatureExtractor, TapMap};
 use npad::error::Result;
 use npad::exec::Threads;
@@ -66,6 +67,16 @@ pub fn options(method: &str) -> Options {
     options
 }
 
+/// Options of a machine with that extractor, for states of trainers, which bring the others.
+pub fn machine() -> Options {
+    let mut options = Options::default();
+    for (key, value) in [("threads", "1"), ("date", "none")] {
+        options.set(key, value).expect("a known option");
+    }
+    options.set_extractor(Arc::new(Means));
+    options
+}
+
 /// Good images that differ a little.
 pub fn good_images() -> Vec<Vec<u8>> {
     let pixel = |n: usize, i: usize| (i * 7 % 61 + (i * (n + 3) + n) % 17 + i / SIDE) as u8;
@@ -103,4 +114,24 @@ pub fn repair(bytes: &mut [u8]) {
         let checksum = format!("{:08x}", crc32fast::hash(bytes));
         bytes[at..at + DIGITS].copy_from_slice(checksum.as_bytes());
     }
+}
+
+/// Mutates a file and makes its checksum right. Mostly one part alone: a file whose parts no longer fit is refused at once.
+pub fn mutate_file(data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
+    let length = data.first_chunk::<8>().map_or(0, |length| u64::from_le_bytes(*length) as usize);
+    let header = length.saturating_add(8).min(size);
+    let size = match seed % 4 {
+        0 => fuzzer_mutate(data, size, max_size),
+        1 if header > 8 => {
+            fuzzer_mutate(&mut data[8..header], header - 8, header - 8);
+            size
+        }
+        _ if header < size => {
+            fuzzer_mutate(&mut data[header..size], size - header, size - header);
+            size
+        }
+        _ => fuzzer_mutate(data, size, max_size),
+    };
+    repair(&mut data[..size]);
+    size
 }

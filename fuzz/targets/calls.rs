@@ -31,6 +31,8 @@ enum Call {
     Expect(Slot, usize),
     Finish(Slot, Slot),
     FreeTrainer(Slot),
+    GoOn(Slot, Slot, Slot),
+    Merge(Slot, Slot),
     Fit(Slot, Slot, u8),
     Reload(Slot, Slot, Slot),
     WarmUp(Slot, i32, i32),
@@ -146,6 +148,27 @@ fuzz_target!(|calls: Vec<Call>| {
                     fits += 1;
                     let status = npad_trainer_finish(trainers.get(slot), &mut out, &mut error);
                     models.put(model, out);
+                    status
+                }
+                Call::GoOn(slot, trainer, from) => {
+                    let mut buffer = null_mut();
+                    let mut status = npad_trainer_save_memory(trainers.get(trainer), &mut buffer, &mut error);
+                    if status == 0 {
+                        let (data, size) = (npad_buffer_data(buffer), npad_buffer_size(buffer));
+                        status = npad_trainer_load_memory(data, size, options.get(from), &mut out, &mut error);
+                        trainers.put(slot, out);
+                    }
+                    npad_buffer_free(buffer);
+                    status
+                }
+                Call::Merge(slot, other) => {
+                    let mut buffer = null_mut();
+                    let mut status = npad_trainer_save_memory(trainers.get(other), &mut buffer, &mut error);
+                    if status == 0 {
+                        let (data, size) = (npad_buffer_data(buffer), npad_buffer_size(buffer));
+                        status = npad_trainer_merge_memory(trainers.get(slot), data, size, &mut error);
+                    }
+                    npad_buffer_free(buffer);
                     status
                 }
                 Call::FreeTrainer(slot) => {

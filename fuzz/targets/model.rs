@@ -3,33 +3,15 @@
 
 use std::sync::LazyLock;
 
-use libfuzzer_sys::{fuzz_mutator, fuzz_target, fuzzer_mutate};
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use npad::error::Status;
 use npad::model::{Model, Options};
-use npad_fuzz::{good_images, options, repair, view};
+use npad_fuzz::{good_images, mutate_file, options, view};
 
 static OPTIONS: LazyLock<Options> = LazyLock::new(|| options("npad"));
 static IMAGES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(good_images);
 
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    // Mostly one part alone: a file whose parts no longer fit is refused at once.
-    let length = data.first_chunk::<8>().map_or(0, |length| u64::from_le_bytes(*length) as usize);
-    let header = length.saturating_add(8).min(size);
-    let size = match seed % 4 {
-        0 => fuzzer_mutate(data, size, max_size),
-        1 if header > 8 => {
-            fuzzer_mutate(&mut data[8..header], header - 8, header - 8);
-            size
-        }
-        _ if header < size => {
-            fuzzer_mutate(&mut data[header..size], size - header, size - header);
-            size
-        }
-        _ => fuzzer_mutate(data, size, max_size),
-    };
-    repair(&mut data[..size]);
-    size
-});
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| { mutate_file(data, size, max_size, seed) });
 
 fuzz_target!(|data: &[u8]| {
     let model = match Model::from_bytes(data, &OPTIONS) {

@@ -134,7 +134,7 @@ impl Sample {
         try_reserve(&mut images, self.images.len() + other.images.len())?;
         images.extend(self.images.iter().chain(&other.images));
         images.sort_by_key(|image| image.hash);
-        let capacity = self.capacity.or(other.capacity);
+        let capacity = self.capacity.into_iter().chain(other.capacity).min();
         let leaving = images.split_off(images.len().min(capacity.unwrap_or(usize::MAX)));
         let images = images.into_iter().cloned().collect();
         Ok((Self { images, capacity, seen: self.seen + other.seen, seed: self.seed }, leaving))

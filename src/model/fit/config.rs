@@ -59,13 +59,16 @@ impl FitConfig {
         }))
     }
 
+    /// The backbone's coarsest stride, and the size of the network's input for a first image of so many columns and rows.
+    pub fn input_size(&self, first: (usize, usize), backbone: &dyn FeatureExtractor) -> Result<(usize, InputSize)> {
+        let stride = stride(self.geometry, backbone)?;
+        let size = self.geometry.resolve(first.0, first.1, stride)?;
+        Ok((stride, if self.enlarge { self.scales.enlarged(size) } else { size }))
+    }
+
     /// The state for a first image of so many columns and rows.
     pub fn input(&self, first: (usize, usize), backbone: &dyn FeatureExtractor, threads: &Threads) -> Result<Input> {
-        let stride = stride(self.geometry, backbone)?;
-        let mut size = self.geometry.resolve(first.0, first.1, stride)?;
-        if self.enlarge {
-            size = self.scales.enlarged(size);
-        }
+        let (stride, size) = self.input_size(first, backbone)?;
         let mask = self.mask_of(first)?;
         let roi = mask.map(|mask| InputRoi::fixed(mask, size, threads)).transpose()?;
         // Checks now, not at the first batch, that a dynamic first dimension really works.

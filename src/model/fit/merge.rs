@@ -21,13 +21,12 @@ impl Fit {
         }
         self.progress.report("merging", 0, 1)?;
         let Some((first, size)) = first else { return Ok(()) };
-        let mut started = None;
-        let input = match &self.input {
-            Some(input) => input,
-            None => started.insert(self.config.input(first, &*self.backbone, &self.threads)?),
+        let own = match &self.input {
+            Some(input) => input.size,
+            None => self.config.input_size(first, &*self.backbone)?.1,
         };
-        if input.size != size {
-            let (own, other) = (input.size, size);
+        if own != size {
+            let other = size;
             let message = format!(
                 "the size of the network's input is {} x {} here and {} x {} in the trainer state, since the first images differ in \
                  their proportions: set the option size to height x width in all fits",
@@ -35,6 +34,8 @@ impl Fit {
             );
             return Err(Error::new(Status::InvalidArgument, message));
         }
+        let input = || self.config.input(first, &*self.backbone, &self.threads);
+        let started = self.input.is_none().then(input).transpose()?;
         if let (Some(own), Some(other)) = (self.sample.shape(), sample.shape())
             && own != other
         {
