@@ -48,7 +48,7 @@ def check(table, model, folder):
 
 
 def test_tables_and_files_are_the_scores_of_one_process(client, model, inspected, tmp_path):
-    with pytest.warns(UserWarning, match="1 images were left out.*009.png"):
+    with pytest.warns(UserWarning, match="1 image was left out.*009.png"):
         tables = list(distributed.score(model, inspected, client=client, partition=3))
     assert [table.num_rows for table in tables] == [3, 3, 3, 3, 3, 3, 2]
     check(pyarrow.concat_tables(tables), model, inspected)

@@ -16,8 +16,6 @@ class DaskEngine:
     """Tasks are futures of a client. The scheduler knows them by keys that begin with "npad-learn", "npad-merge" and so on,
     which its dashboard and progress bars group."""
 
-    name = "Dask"
-
     def __init__(self, client: distributed.Client, retries: int) -> None:
         if client.asynchronous:
             raise TypeError("the Dask client is asynchronous, but npad needs one with asynchronous=False")

@@ -13,15 +13,12 @@ from ._sources import Partition
 Task = Any
 """An engine's reference to a task's result, which stays on a worker. Passed to another task, that task gets the result."""
 
-
 SUBMITTED = 2
 """Tasks that are submitted, for each that runs at a time: a worker has the next one when it ends one."""
 
 
 class Engine(Protocol):
     """Runs functions on workers."""
-
-    name: str
 
     def slots(self) -> int:
         """Number of tasks that run at the same time, at least 1."""
@@ -83,12 +80,11 @@ def _ray_runs() -> bool:
 
 def engine(client: Any, images: Any, threads: int, retries: int) -> Engine:
     """The engine of a client, else of the images, else the one that this process is connected to."""
-    if client is None and _is_ray_dataset(images):
-        client = "ray"
-    if client is None and not _is_dask_collection(images):
-        client = _current_dask() or ("ray" if _ray_runs() else None)
-    elif client is None:
+    of_dask, of_ray = _is_dask_collection(images), _is_ray_dataset(images)
+    if client is None and not of_ray:
         client = _current_dask()
+    if client is None and not of_dask and _ray_runs():
+        client = "ray"
     if client is None:
         raise ValueError(
             "there is no Dask or Ray to run on: create a dask.distributed.Client or call ray.init() first, or pass the client as "
@@ -97,13 +93,13 @@ def engine(client: Any, images: Any, threads: int, retries: int) -> Engine:
     if client == "ray" or getattr(client, "__name__", None) == "ray":
         from ._ray import RayEngine
 
-        if _is_dask_collection(images):
+        if of_dask:
             raise TypeError("the images are a Dask collection, but the client is Ray: pass a dask.distributed.Client")
         return RayEngine(threads, retries)
     if type(client).__module__.partition(".")[0] == "distributed":
         from ._dask import DaskEngine
 
-        if _is_ray_dataset(images):
+        if of_ray:
             raise TypeError("the images are a Ray dataset, but the client is Dask's: pass client='ray'")
         return DaskEngine(client, retries)
     raise TypeError(f"client is {client!r}, but must be a dask.distributed.Client, 'ray' or None")

@@ -95,9 +95,7 @@ class _Fit:
             raise failure("the state of a round", error) from error
 
 
-def _fixed_size(
-    run: Engine, parts: Iterator[Partition], options: Options
-) -> tuple[str, Iterator[Partition]]:
+def _fixed_size(run: Engine, parts: Iterator[Partition], options: Options) -> tuple[str, Iterator[Partition]]:
     """The network's input size, by the first readable image of the job, and the partitions again.
 
     Else each partition would take the size of its own first image.

@@ -53,7 +53,8 @@ class Reports:
     def __init__(self, on_error: OnError) -> None:
         if on_error not in ("warn", "raise") and not callable(on_error):
             raise ValueError(f"on_error is {on_error!r}, but must be 'warn', 'raise' or a function")
-        self._on_error, self._count, self._first = on_error, 0, None
+        self._on_error, self._count = on_error, 0
+        self._first: Unreadable | None = None
 
     @property
     def strict(self) -> bool:
@@ -68,8 +69,9 @@ class Reports:
 
     def warn(self) -> None:
         if self._first is not None and not callable(self._on_error):
+            left_out = f"{self._count} images were" if self._count > 1 else "1 image was"
             warnings.warn(
-                f"{self._count} images were left out, the first of them {self._first.path}: {self._first.reason}; "
+                f"{left_out} left out, the first of them {self._first.path}: {self._first.reason}; "
                 "on_error= takes a function that gets them all",
                 stacklevel=3,
             )

@@ -22,8 +22,6 @@ class RayTask:
 class RayEngine:
     """Tasks are remote functions, named "npad-learn" and so on, which take as many CPUs as they have threads."""
 
-    name = "Ray"
-
     def __init__(self, threads: int, retries: int) -> None:
         if not ray.is_initialized():
             raise ValueError("Ray is not running in this process: call ray.init() first")

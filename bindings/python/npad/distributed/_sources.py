@@ -58,16 +58,21 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(EXTENSIONS)
 
 
+def is_glob(path: str) -> bool:
+    web = path.startswith(("http://", "https://"))  # where a question mark begins a query
+    return "*" in path or ("?" in path and not web)
+
+
 def listed(source: Source) -> list[str]:
     """The images of a path or URL: those of a glob or directly in a folder, by name, else the path itself."""
     path = os.fspath(source)
-    if is_image(path) and not any(character in path for character in "*?"):
+    if is_image(path) and not is_glob(path):
         return [path]  # without a request: there may be millions
     try:
         files, root = fsspec.core.url_to_fs(path)
     except (ImportError, ValueError) as error:
         raise ValueError(f"{path!r} cannot be opened: {error}") from error
-    if any(character in path for character in "*?"):
+    if is_glob(path):
         found = [name for name in files.glob(root) if is_image(name)]
     elif files.isdir(root):
         found = [name for name in files.ls(root, detail=False) if is_image(name)]

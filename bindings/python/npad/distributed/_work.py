@@ -1,10 +1,12 @@
 """What tasks do on the workers. Each function is called in a process that may have done nothing else of npad before.
 
-States and models are arrays of bytes, which both engines move without pickling them.
+States and models are arrays of bytes, which both engines move without pickling them. Options are copied, since tasks of one
+process may have been given the same object, which belongs to one thread at a time.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 from collections import OrderedDict
@@ -45,10 +47,11 @@ def size_of_first(content: Any, options: Options) -> str | None:
 
     It is the size of a model of three images of noise, so that nothing here repeats how npad computes it.
     """
+    options = copy.copy(options)
+    options["method"] = "padim"
     for _, pixels in images(content):
         if isinstance(pixels, ImageError):
             continue
-        options["method"] = "padim"
         trainer = Trainer(options)
         random = np.random.default_rng(0)
         try:
@@ -65,7 +68,7 @@ def size_of_first(content: Any, options: Options) -> str | None:
 
 def learn(name: str, content: Any, options: Options, significant_bits: int, strict: bool) -> State:
     """Learns the images of a partition."""
-    trainer, unreadable = Trainer(options), []
+    trainer, unreadable = Trainer(copy.copy(options)), []
     for path, pixels in images(content):
         try:
             if isinstance(pixels, ImageError):
@@ -83,7 +86,7 @@ def learn(name: str, content: Any, options: Options, significant_bits: int, stri
 
 def merge(first: State, second: State, options: Options) -> State:
     """Merges two states."""
-    trainer = Trainer.from_bytes(first[0].tobytes(), options)
+    trainer = Trainer.from_bytes(first[0].tobytes(), copy.copy(options))
     trainer.merge(second[0].tobytes())
     return packed(trainer.to_bytes()), first[1] + second[1]
 
@@ -103,7 +106,7 @@ def model_of(data: Bytes, key: str, options: Options) -> Model:
     chosen = (key, repr(sorted((name, str(value)) for name, value in options._values.items())))
     with _lock:
         if chosen not in _models:
-            _models[chosen] = Model.from_bytes(data.tobytes(), options)
+            _models[chosen] = Model.from_bytes(data.tobytes(), copy.copy(options))
         _models.move_to_end(chosen)
         while len(_models) > _KEPT:
             _models.popitem(last=False)
