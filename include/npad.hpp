@@ -774,6 +774,12 @@ inline std::vector<npad_image> views(const Image *images, std::size_t count) {
   return views;
 }
 
+/// The bytes of a buffer, which is freed.
+inline std::vector<std::uint8_t> take(npad_buffer *buffer) {
+  const Handle<npad_buffer, npad_buffer_free> owned(buffer);
+  return {npad_buffer_data(buffer), npad_buffer_data(buffer) + npad_buffer_size(buffer)};
+}
+
 }  // namespace detail
 
 /// A fitted model. Any number of threads may score with it at once.
@@ -823,8 +829,7 @@ class Model {
   std::vector<std::uint8_t> save_memory() const {
     npad_buffer *buffer = nullptr;
     detail::call(npad_model_save_memory, get(), &buffer);
-    const detail::Handle<npad_buffer, npad_buffer_free> owned(buffer);
-    return {npad_buffer_data(buffer), npad_buffer_data(buffer) + npad_buffer_size(buffer)};
+    return detail::take(buffer);
   }
 
   /// Prepares the model for images of one size, so that the first call is as fast as later ones. It counts as one call
@@ -1022,6 +1027,44 @@ class Trainer {
     npad_trainer *trainer = nullptr;
     detail::call(npad_trainer_resume, model.get(), options.checked(), &trainer);
     return Trainer(trainer, options.progress_);
+  }
+
+  /// Goes on with a fit from the file of a trainer's state. The options that a model depends on, mask and region of interest are
+  /// those of the state; others of the options must be unset or those of the state: see npad_trainer_load().
+  static Trainer load(const std::string &path, const Options &options = Options()) {
+    npad_trainer *trainer = nullptr;
+    detail::call_with(options.progress_, npad_trainer_load, detail::c_string(path, "the path"), options.checked(),
+                      &trainer);
+    return Trainer(trainer, options.progress_);
+  }
+  /// Goes on with a fit from the bytes of a trainer's state.
+  static Trainer load_memory(const void *data, std::size_t size, const Options &options = Options()) {
+    npad_trainer *trainer = nullptr;
+    detail::call_with(options.progress_, npad_trainer_load_memory, static_cast<const std::uint8_t *>(data), size,
+                      options.checked(), &trainer);
+    return Trainer(trainer, options.progress_);
+  }
+
+  /// Writes the state to a file atomically: what the trainer has learnt so far, with which another one goes on.
+  void save(const std::string &path) {
+    detail::call(npad_trainer_save, handle_.get(), detail::c_string(path, "the path"));
+  }
+  /// The bytes of the state.
+  std::vector<std::uint8_t> save_memory() {
+    npad_buffer *buffer = nullptr;
+    detail::call(npad_trainer_save_memory, handle_.get(), &buffer);
+    return detail::take(buffer);
+  }
+
+  /// Adds what another trainer with the same options has learnt, from the file of its state. The model is that of one fit of
+  /// all images, to the last bit, however the images were divided and in whatever order states are merged: see
+  /// npad_trainer_merge(). On failure the trainer is unchanged.
+  void merge(const std::string &path) {
+    detail::call_with(progress_, npad_trainer_merge, handle_.get(), detail::c_string(path, "the path"));
+  }
+  /// Adds what another trainer has learnt, from the bytes of its state.
+  void merge_memory(const void *data, std::size_t size) {
+    detail::call_with(progress_, npad_trainer_merge_memory, handle_.get(), static_cast<const std::uint8_t *>(data), size);
   }
 
   /// Sets the number of images that will be added, for the progress callback; 0 means unknown.

@@ -29,6 +29,7 @@ fn the_native_methods_are_generated_from_the_source() {
         "signature",
         "thresholds",
         "trainer",
+        "trainer_state",
     ]
     .map(|name| format!("ffi/{name}"));
     let sources = types.into_iter().chain(abi).chain(boundary);

@@ -41,14 +41,11 @@ fn learn(name: &str, settings: &[(&str, &str)]) -> FitOutcome {
     settings.iter().for_each(|(key, value)| parameters.set(key, value).unwrap());
     let (threads, mut sample) = (Threads::new(2).unwrap(), Sample::new(0));
     for (number, map) in train().iter().enumerate() {
-        let image = SampleImage { maps: vec![HalfMap::new(map).unwrap()], size: (1, 1) };
+        let image =
+            SampleImage { maps: vec![HalfMap::new(map).unwrap()], size: (1, 1), hash: number as u64, content: 0 };
         sample.accept(sample.offer(1, number as u64), Some(image));
     }
     let mut fitter = method.fitter(&parameters, 0, &Environment::default()).unwrap();
-    if let Some(accumulator) = fitter.accumulator() {
-        accumulator.prepare(&sample, &threads).unwrap();
-        train().iter().for_each(|map| accumulator.observe(map, &threads).unwrap());
-    }
     fitter.finish(&sample, &threads, &Progress::default()).unwrap()
 }
 

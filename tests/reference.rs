@@ -54,12 +54,10 @@ impl Vectors {
         let mut sample = Sample::new(0);
         let train = self.maps("train");
         for (number, map) in train.iter().enumerate() {
-            let image = SampleImage { maps: vec![HalfMap::new(map).unwrap()], size: (1, 1) };
+            let image =
+                SampleImage { maps: vec![HalfMap::new(map).unwrap()], size: (1, 1), hash: number as u64, content: 0 };
             sample.accept(sample.offer(1, number as u64), Some(image));
         }
-        let accumulator = fitter.accumulator().unwrap();
-        accumulator.prepare(&sample, threads).unwrap();
-        train.iter().for_each(|map| accumulator.observe(map, threads).unwrap());
         fitter.finish(&sample, threads, &npad::exec::progress::Progress::default()).unwrap()
     }
 }

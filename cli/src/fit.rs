@@ -1,7 +1,7 @@
 //! `npad fit`.
 
-use std::path::PathBuf;
-use std::time::Instant;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
@@ -20,8 +20,12 @@ pub struct Arguments {
     /// Folder of good images
     image_dir: PathBuf,
     /// Model file to write
-    #[arg(short, long, value_name = "MODEL")]
-    output: PathBuf,
+    #[arg(short, long, value_name = "MODEL", required_unless_present = "state")]
+    output: Option<PathBuf>,
+    /// File that keeps the state of the fit: the fit goes on from there where the file exists, saves every minute, and `npad merge`
+    /// joins the states of several fits
+    #[arg(long, value_name = "STATE")]
+    state: Option<PathBuf>,
     /// Detection method [default: npad]
     #[arg(long)]
     method: Option<String>,
@@ -46,7 +50,10 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     if let Some(method) = &arguments.method {
         options.set("method", method)?;
     }
-    check_writable("the model", &arguments.output)?;
+    let (output, state) = (arguments.output.as_deref(), arguments.state.as_deref());
+    let written = [("the model", output), ("the state", state)];
+    let written = || written.into_iter().filter_map(|(what, path)| Some((what, path?)));
+    written().try_for_each(|(what, path)| check_writable(what, path))?;
     let point = options.get("operating_point")?;
     if point != "rate" && arguments.defects.is_none() {
         let message = format!(
@@ -59,18 +66,30 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     // Several scales have a file each.
     let parts = (0..options.get("scales")?.split('+').count()).map(|scale| format!("{checkpoint}.{scale}"));
     let mut checkpoints = std::iter::once(checkpoint.clone()).chain(parts);
-    if !checkpoint.is_empty() && checkpoints.any(|path| same_file(path.as_ref(), &arguments.output)) {
+    if !checkpoint.is_empty() && checkpoints.any(|file| written().any(|(_, path)| same_file(file.as_ref(), path))) {
+        let message = format!("the checkpoint {checkpoint} is also to be another output; give another path to one");
+        return Err(Error::new(Status::InvalidOption, message));
+    }
+    if let (Some(output), Some(state)) = (output, state)
+        && same_file(output, state)
+    {
         let message =
-            format!("the model and the checkpoint are both to be written to {checkpoint}; give another path to one");
+            format!("the model and the state are both to be written to {}; give another path to one", state.display());
         return Err(Error::new(Status::InvalidOption, message));
     }
     let images = images_in(&arguments.image_dir)?;
     let defects = arguments.defects.as_deref().map(images_in).transpose()?.unwrap_or_default();
     let files = arguments.fit.files(&options)?;
-    check_not_read("the model", &arguments.output, images.iter().chain(&defects).chain(&arguments.mask).chain(&files))?;
+    let read = || images.iter().chain(&defects).chain(&arguments.mask).chain(&files);
+    written().try_for_each(|(what, path)| check_not_read(what, path, read()))?;
     let start = Instant::now();
-    let model = fit(&options, &images, &defects)?;
-    model.save(&arguments.output)?;
+    let mut trainer = learn(&options, &images, &defects, state)?;
+    let Some(output) = output else {
+        note(&format!("the state has {} good images, in {:.1} s", trainer.images(), start.elapsed().as_secs_f64()));
+        return Ok(());
+    };
+    let model = trainer.finish()?;
+    model.save(output)?;
     let settings = model.metadata();
     note(&format!(
         "learnt {} good images in {:.1} s; {}",
@@ -123,11 +142,24 @@ fn report(known: &KnownDefects, typical: f32) -> String {
 /// Maximum number of decoded images that wait for the trainer.
 const AHEAD: usize = 4;
 
-/// Learns image files, and adds known defects; the next files are decoded in parallel.
+/// Time between two savings of a state.
+const SAVED_EVERY: Duration = Duration::from_secs(60);
+
+/// Fits a model to image files.
 pub fn fit(options: &Options, images: &[PathBuf], defects: &[PathBuf]) -> Result<Model> {
+    learn(options, images, defects, None)?.finish()
+}
+
+/// Learns image files, and adds known defects; the next files are decoded in parallel. Goes on from a state that has been saved, and
+/// saves it.
+fn learn(options: &Options, images: &[PathBuf], defects: &[PathBuf], state: Option<&Path>) -> Result<Trainer> {
     let mut options = options.clone();
     options.set_progress(fit_progress());
-    let mut trainer = Trainer::new(&options)?;
+    let mut trainer = match state.filter(|state| state.exists()) {
+        Some(state) => Trainer::load(state, &options)?,
+        None => Trainer::new(&options)?,
+    };
+    let mut saved = Instant::now();
     trainer.expect(images.len())?;
     std::thread::scope(|scope| {
         let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
@@ -139,8 +171,13 @@ pub fn fit(options: &Options, images: &[PathBuf], defects: &[PathBuf]) -> Result
         for (number, (path, picture)) in receiver.into_iter().enumerate() {
             let add = if number < images.len() { Trainer::add } else { Trainer::add_defect };
             picture?.view().and_then(|view| add(&mut trainer, &view)).map_err(|e| e.context(path.display()))?;
+            if let Some(state) = state.filter(|_| saved.elapsed() >= SAVED_EVERY) {
+                trainer.save(state)?;
+                saved = Instant::now();
+            }
         }
-        Ok(())
+        Ok::<_, Error>(())
     })?;
-    trainer.finish()
+    state.map_or(Ok(()), |state| trainer.save(state))?;
+    Ok(trainer)
 }

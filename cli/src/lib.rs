@@ -1,4 +1,4 @@
-//! The command-line tool: `npad fit|score|eval|bench|info|export|key|sign|devices`.
+//! The command-line tool: `npad fit|merge|score|eval|bench|info|export|key|sign|devices`.
 
 mod bench;
 pub mod dataset;
@@ -10,6 +10,7 @@ mod heatmap;
 mod info;
 mod jpeg;
 mod key;
+mod merge;
 pub mod metrics;
 mod output;
 pub mod picture;
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Fit a model to a folder of good images
     Fit(fit::Arguments),
+    /// Merge the states of fits to the model, or the state, of one fit
+    Merge(merge::Arguments),
     /// Score images: verdict, score and defect regions
     Score(score::Arguments),
     /// Evaluate methods on data sets in MVTec AD's layout
@@ -127,13 +130,7 @@ impl FitOptions {
     fn options(&self) -> Result<Options> {
         let mut options = self.run.options()?;
         set_given(&mut options, &[("size", &self.size), ("seed", &self.seed)])?;
-        for pair in &self.set {
-            let (key, value) = pair.split_once('=').ok_or_else(|| {
-                let expected = "expected KEY=VALUE; `npad info` lists the keys";
-                Error::new(Status::InvalidOption, format!("--set {pair}: {expected}"))
-            })?;
-            options.set(key, value)?;
-        }
+        set_pairs(&mut options, &self.set)?;
         Ok(options)
     }
 
@@ -142,6 +139,18 @@ impl FitOptions {
         let backbone = options.get("backbone")?;
         Ok(self.run.plugin.iter().cloned().chain((!backbone.is_empty()).then(|| backbone.into())).collect())
     }
+}
+
+/// Sets options given as KEY=VALUE.
+fn set_pairs(options: &mut Options, pairs: &[String]) -> Result<()> {
+    for pair in pairs {
+        let (key, value) = pair.split_once('=').ok_or_else(|| {
+            let expected = "expected KEY=VALUE; `npad info` lists the keys";
+            Error::new(Status::InvalidOption, format!("--set {pair}: {expected}"))
+        })?;
+        options.set(key, value)?;
+    }
+    Ok(())
 }
 
 fn set_given(options: &mut Options, given: &[(&str, &Option<String>)]) -> Result<()> {
@@ -157,6 +166,7 @@ pub fn main() -> ExitCode {
     terminal::show_warnings();
     let result = match cli.command {
         Command::Fit(arguments) => fit::run(&arguments),
+        Command::Merge(arguments) => merge::run(&arguments),
         Command::Score(arguments) => score::run(&arguments),
         Command::Eval(arguments) => eval::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),

@@ -26,12 +26,14 @@ fn write(path: &Path, image: &Gray) {
     std::fs::write(path, [header.as_bytes(), &image.pixels].concat()).unwrap();
 }
 
-/// A folder with the files that README names: twenty good images, and a defective one under two names.
+/// A folder with the files that README names: twenty good images, the same on two days, and a defective one under two names.
 fn images() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("good")).unwrap();
+    ["good", "monday", "tuesday"].iter().for_each(|name| std::fs::create_dir(folder.path().join(name)).unwrap());
     for seed in 0..20 {
-        write(&folder.path().join(format!("good/{seed:02}.pgm")), &Gray::good(160, 120, seed));
+        for day in ["good", if seed < 12 { "monday" } else { "tuesday" }] {
+            write(&folder.path().join(format!("{day}/{seed:02}.pgm")), &Gray::good(160, 120, seed));
+        }
     }
     for name in ["image.png", "image.pgm"] {
         write(&folder.path().join(name), &Gray::scratched(160, 120, 40, (40, 40)));

@@ -19,6 +19,7 @@ mod score;
 mod signature;
 mod thresholds;
 mod trainer;
+mod trainer_state;
 
 use std::ffi::{CStr, c_char};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -230,4 +231,19 @@ fn invalid(message: impl Into<String>) -> Error {
 
 fn null(name: &str) -> Error {
     invalid(format!("{name} is null, but must not be"))
+}
+
+/// The bytes at `data`.
+///
+/// # Safety
+/// `data` must be null or point to `size` bytes that live as long as the result.
+unsafe fn bytes<'a>(data: *const u8, size: usize) -> Result<&'a [u8]> {
+    if data.is_null() {
+        return Err(null("data"));
+    }
+    if size > isize::MAX as usize {
+        return Err(invalid(format!("a size of {size} bytes exceeds the address space")));
+    }
+    // SAFETY: by contract.
+    Ok(unsafe { std::slice::from_raw_parts(data, size) })
 }

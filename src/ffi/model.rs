@@ -2,7 +2,7 @@ use std::ffi::{CStr, CString, c_char};
 
 use super::error::npad_error;
 use super::options::{npad_options, options_or_default};
-use super::{borrow, free, free_with_threads, guard, guard_value, invalid, null, output, path, try_box};
+use super::{borrow, bytes, free, free_with_threads, guard, guard_value, invalid, output, path, try_box};
 use crate::error::{Result, Status};
 use crate::image::MAX_SIDE;
 use crate::model::Model;
@@ -21,11 +21,17 @@ pub struct npad_model {
     pub(super) signer: CString,
 }
 
-/// A block of bytes, the result of npad_model_save_memory().
+/// A block of bytes, the result of npad_model_save_memory() or npad_trainer_save_memory().
 ///
 /// Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
 pub struct npad_buffer {
     bytes: Vec<u8>,
+}
+
+impl npad_buffer {
+    pub(super) fn into_raw(bytes: Vec<u8>) -> Result<*mut Self> {
+        Ok(Box::into_raw(try_box(Self { bytes })?))
+    }
 }
 
 impl npad_model {
@@ -130,7 +136,7 @@ pub unsafe extern "C" fn npad_model_save_memory(
         guard(error, || {
             let out = output(buffer, "buffer")?;
             let bytes = borrow(model, "model")?.model.to_bytes()?;
-            *out = Box::into_raw(try_box(npad_buffer { bytes })?);
+            *out = npad_buffer::into_raw(bytes)?;
             Ok(())
         })
     }
@@ -185,14 +191,7 @@ pub unsafe extern "C" fn npad_model_load_memory(
     unsafe {
         guard(error, || {
             let out = output(model, "model")?;
-            if data.is_null() {
-                return Err(null("data"));
-            }
-            if size > isize::MAX as usize {
-                return Err(invalid(format!("a size of {size} bytes exceeds the address space")));
-            }
-            let bytes = std::slice::from_raw_parts(data, size);
-            *out = npad_model::into_raw(Model::from_bytes(bytes, &options_or_default(options))?)?;
+            *out = npad_model::into_raw(Model::from_bytes(bytes(data, size)?, &options_or_default(options))?)?;
             Ok(())
         })
     }

@@ -22,14 +22,15 @@ pub struct npad_trainer {
 }
 
 impl npad_trainer {
-    fn into_raw(trainer: Trainer) -> Result<*mut Self> {
-        let trainer = Self { trainer: Mutex::new(trainer), images: AtomicUsize::new(0) };
+    pub(super) fn into_raw(trainer: Trainer) -> Result<*mut Self> {
+        let images = AtomicUsize::new(trainer.images());
+        let trainer = Self { trainer: Mutex::new(trainer), images };
         Ok(Box::into_raw(try_box(trainer)?))
     }
 
     /// # Safety
     /// `trainer` must be null or live.
-    unsafe fn with<R>(trainer: *const Self, work: impl FnOnce(&mut Trainer) -> Result<R>) -> Result<R> {
+    pub(super) unsafe fn with<R>(trainer: *const Self, work: impl FnOnce(&mut Trainer) -> Result<R>) -> Result<R> {
         // SAFETY: by contract.
         let handle = unsafe { borrow(trainer, "trainer") }?;
         let mut trainer = match handle.trainer.try_lock() {
@@ -130,8 +131,8 @@ pub unsafe extern "C" fn npad_trainer_add_image(
 
 /// Adds an image with a known defect, which is never learnt. npad_trainer_finish() scores it as the model will, and
 /// npad_model_known_defects() then says what thresholds find and what that costs. The option "operating_point" lets the
-/// known defects set the threshold; by default they only report. Their order does not matter, and good images may
-/// follow. A trainer keeps as many as 384 MiB hold, but 16 at least and 1024 at most. On failure it is unchanged.
+/// known defects set the threshold; by default they only report. Their order does not matter, one that equals another counts
+/// once, and good images may follow. A trainer keeps as many as 384 MiB hold, but 16 at least and 1024 at most. On failure it is unchanged.
 ///
 /// @param trainer  the trainer, with at least one good image
 /// @param image    the image; read during the call only

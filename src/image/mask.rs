@@ -76,6 +76,15 @@ impl Mask {
         Ok(Self { width, height, inside })
     }
 
+    /// The pixels that both masks, of one size, include.
+    ///
+    /// # Errors
+    /// [`Status::InvalidImage`] when no pixel is left.
+    pub fn and(mut self, other: &Self) -> Result<Self> {
+        self.inside.iter_mut().zip(&other.inside).for_each(|(own, other)| *own &= *other);
+        self.checked()
+    }
+
     /// A mask without storage, for [`Mask::assign`].
     pub(crate) fn unset() -> Self {
         Self { width: 0, height: 0, inside: Vec::new() }

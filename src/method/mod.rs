@@ -16,7 +16,7 @@ mod whitening;
 
 pub use parameters::{Kind, Parameter, Parameters};
 pub use sample::{HalfMap, Sample, SampleImage};
-pub use state::{Array, State};
+pub use state::{Array, State, unfit};
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -105,16 +105,16 @@ impl Environment {
 /// Learns from the feature maps of good images.
 ///
 /// The caller keeps a bounded [`Sample`] of the maps for computations that need them repeatedly. A method may learn
-/// from the sample only, or add every image to its statistics with an [`Accumulator`]. The order of the sample's images
-/// does not depend on the order in which they were added.
+/// from the sample only, or keep statistics of the images that the sample has no room for in an [`Accumulator`]. The order of
+/// the sample's images does not depend on the order in which they were added.
 pub trait Fitter: Send {
-    /// The statistics of all images; none, the default, for a method that learns from the sample only.
+    /// The statistics of the images that are not in the sample; none, the default, for a method that learns from the sample only.
     fn accumulator(&mut self) -> Option<&mut dyn Accumulator> {
         None
     }
 
-    /// Computes the scorer. The fitter remains usable: it may learn further images and finish again, also after a
-    /// failure.
+    /// Computes the scorer from the sample and, where there are some, the statistics of the other images. The fitter remains
+    /// usable: it may learn further images and finish again, also after a failure.
     ///
     /// # Errors
     /// [`Status::NotEnoughImages`] or another status when the statistics are unusable, [`Status::Cancelled`] by the
@@ -122,22 +122,37 @@ pub trait Fitter: Send {
     fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome>;
 }
 
-/// Statistics that are accumulated image by image, so that memory use does not depend on the number of images.
-///
-/// `prepare` is called first, then `observe` for every image: for those of the sample in its order, then for further
-/// ones as they arrive.
+/// Statistics of the images that are not in the sample, added up one by one, so that memory use does not depend on the number of images.
+/// Their maps are rounded as those of the sample, from which they come.
 pub trait Accumulator {
-    /// Resets the statistics and makes decisions from a first sample, such as the selection of channels.
-    ///
-    /// # Errors
-    /// When the sample is unusable.
-    fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()>;
-
-    /// Adds one image. On failure the statistics are unchanged.
+    /// Adds an image that leaves the full sample, or that a full sample does not take. On failure the statistics are unchanged.
+    /// Decisions such as the selection of channels are made from the sample when the first image is added.
     ///
     /// # Errors
     /// [`Status::Backbone`] when the map's shape differs from the sample's.
-    fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()>;
+    fn observe(&mut self, image: Leaving<'_>, sample: &Sample, threads: &Threads) -> Result<()>;
+
+    /// The statistics, empty without images.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when the method cannot save them; [`Status::OutOfMemory`].
+    fn save(&mut self, threads: &Threads) -> Result<State>;
+
+    /// Adds saved statistics of other images, and `leaving`, images that leave the sample as two are merged into `sample`. On failure
+    /// the statistics are unchanged.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when the state is inconsistent, [`Status::InvalidArgument`] when its statistics cannot be added to these.
+    fn merge(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()>;
+}
+
+/// An image that is not in the sample.
+#[derive(Clone, Copy)]
+pub struct Leaving<'a> {
+    /// Its map, rounded as in the sample.
+    pub features: &'a FeatureMap,
+    /// Its hash, see [`Sample::hash`].
+    pub hash: u64,
 }
 
 /// The result of a fit.

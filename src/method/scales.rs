@@ -5,8 +5,8 @@
 //! held-out good images, and the average is given in the units of the first scale.
 
 use super::{
-    Accumulator, Array, Environment, FitOutcome, Fitter, GridGraph, GridScore, Method, Parameters, Sample, Scorer,
-    State, check_shape,
+    Accumulator, Array, Environment, FitOutcome, Fitter, GridGraph, GridScore, Leaving, Method, Parameters, Sample,
+    SampleImage, Scorer, State, check_shape,
 };
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
@@ -153,13 +153,21 @@ struct ScalesFitter {
     /// Those of the fit that is resumed.
     factors: Option<Factors>,
     part: FeatureMap,
-    /// Whether an image has been added at some scales only.
+    /// Whether images have been added at some scales only.
     uneven: bool,
 }
 
 impl ScalesFitter {
     fn new(fitters: Vec<Box<dyn Fitter>>, factors: Option<Factors>) -> Self {
         Self { fitters, factors, part: FeatureMap::default(), uneven: false }
+    }
+
+    fn check_even(&self) -> Result<()> {
+        if !self.uneven {
+            return Ok(());
+        }
+        let message = "the fit ran out of memory within an image; start a new one, or go on from a saved state";
+        Err(Error::new(Status::OutOfMemory, message))
     }
 }
 
@@ -171,6 +179,7 @@ impl Fitter for ScalesFitter {
     }
 
     fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
+        self.check_even()?;
         let scales = self.fitters.len();
         let (mut scorers, mut held_out) = (Vec::new(), Vec::new());
         for (scale, fitter) in self.fitters.iter_mut().enumerate() {
@@ -193,28 +202,44 @@ impl Fitter for ScalesFitter {
 }
 
 impl Accumulator for ScalesFitter {
-    fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()> {
-        let scales = self.fitters.len();
-        for (scale, fitter) in self.fitters.iter_mut().enumerate() {
-            if let Some(accumulator) = fitter.accumulator() {
-                accumulator.prepare(&sample.part(scale, scales), threads)?;
-            }
-        }
-        self.uneven = false;
-        Ok(())
-    }
-
-    fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()> {
-        if self.uneven {
-            let message = "the fit ran out of memory within an image; start a new one";
-            return Err(Error::new(Status::OutOfMemory, message));
-        }
+    fn observe(&mut self, image: Leaving<'_>, sample: &Sample, threads: &Threads) -> Result<()> {
+        self.check_even()?;
         let scales = self.fitters.len();
         for (scale, fitter) in self.fitters.iter_mut().enumerate() {
             let Some(accumulator) = fitter.accumulator() else { continue };
-            let observed = features.part(scale, scales, &mut self.part);
+            let observed = image.features.part(scale, scales, &mut self.part);
             observed
-                .and_then(|()| accumulator.observe(&self.part, threads))
+                .and_then(|()| {
+                    let image = Leaving { features: &self.part, ..image };
+                    accumulator.observe(image, &sample.part(scale, scales), threads)
+                })
+                .inspect_err(|_| self.uneven = scale > 0)?;
+        }
+        Ok(())
+    }
+
+    fn save(&mut self, threads: &Threads) -> Result<State> {
+        self.check_even()?;
+        let mut state = State::default();
+        for (scale, fitter) in self.fitters.iter_mut().enumerate() {
+            let Some(accumulator) = fitter.accumulator() else { continue };
+            accumulator
+                .save(threads)?
+                .arrays
+                .into_iter()
+                .for_each(|(name, array)| state.put(format!("{scale}.{name}"), array));
+        }
+        Ok(state)
+    }
+
+    fn merge(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()> {
+        self.check_even()?;
+        let scales = self.fitters.len();
+        for ((scale, fitter), state) in self.fitters.iter_mut().enumerate().zip(split(state, scales)?) {
+            let Some(accumulator) = fitter.accumulator() else { continue };
+            let parts: Vec<SampleImage> = leaving.iter().map(|image| image.part(scale, scales)).collect();
+            accumulator
+                .merge(state, &parts.iter().collect::<Vec<_>>(), &sample.part(scale, scales), threads)
                 .inspect_err(|_| self.uneven = scale > 0)?;
         }
         Ok(())
@@ -351,19 +376,11 @@ mod tests {
         let (method, mut sample, threads) = (method(name).unwrap(), Sample::new(0), Threads::new(2).unwrap());
         for seed in 0..12 {
             let map = HalfMap::new(&joined(&parts(map(seed)))).unwrap();
-            let offer = sample.offer(1, sample.hash(&[seed as f32]));
-            sample.accept(offer, Some(SampleImage { maps: vec![map], size: (1, 1) }));
+            let offer = sample.offer(1, seed);
+            sample.accept(offer, Some(SampleImage { maps: vec![map], size: (1, 1), hash: seed, content: seed.into() }));
         }
         let mut fitter =
             fitter(method, &Parameters::new(method.parameters()), 0, &Environment::default(), scales).unwrap();
-        if let Some(accumulator) = fitter.accumulator() {
-            accumulator.prepare(&sample, &threads).unwrap();
-            let mut features = FeatureMap::default();
-            for image in sample.images() {
-                image.maps[0].read(&mut features).unwrap();
-                accumulator.observe(&features, &threads).unwrap();
-            }
-        }
         fitter.finish(&sample, &threads, &Progress::default()).unwrap()
     }
 

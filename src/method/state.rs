@@ -9,10 +9,14 @@ use crate::error::{Error, Result, Status};
 /// Values of one type and their shape.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Array {
+    /// Double precision.
+    F64(Vec<usize>, Vec<f64>),
     /// Single precision.
     F32(Vec<usize>, Vec<f32>),
     /// Half precision.
     F16(Vec<usize>, Vec<f16>),
+    /// Signed whole numbers.
+    I64(Vec<usize>, Vec<i64>),
     /// Whole numbers.
     U32(Vec<usize>, Vec<u32>),
     /// Bytes.
@@ -22,8 +26,14 @@ pub enum Array {
 impl Array {
     /// Its extents.
     pub fn shape(&self) -> &[usize] {
-        let (Self::F32(shape, _) | Self::F16(shape, _) | Self::U32(shape, _) | Self::U8(shape, _)) = self;
-        shape
+        match self {
+            Self::F64(shape, _) => shape,
+            Self::F32(shape, _) => shape,
+            Self::F16(shape, _) => shape,
+            Self::I64(shape, _) => shape,
+            Self::U32(shape, _) => shape,
+            Self::U8(shape, _) => shape,
+        }
     }
 }
 
@@ -38,6 +48,28 @@ impl State {
     /// Adds an array.
     pub fn put(&mut self, name: impl Into<String>, array: Array) {
         self.arrays.insert(name.into(), array);
+    }
+
+    /// Takes an f64 array of the expected shape.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when it is missing, of another type or shape, or holds values that are not finite.
+    pub fn take_f64(&mut self, name: &str, shape: &[usize]) -> Result<Vec<f64>> {
+        match self.arrays.remove(name) {
+            Some(Array::F64(found, data)) if found == shape && data.iter().all(|v| v.is_finite()) => Ok(data),
+            _ => Err(unfit(name)),
+        }
+    }
+
+    /// Takes an i64 array of the expected shape.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when it is missing, or of another type or shape.
+    pub fn take_i64(&mut self, name: &str, shape: &[usize]) -> Result<Vec<i64>> {
+        match self.arrays.remove(name) {
+            Some(Array::I64(found, data)) if found == shape => Ok(data),
+            _ => Err(unfit(name)),
+        }
     }
 
     /// Takes an f32 array of the expected shape.

@@ -3,7 +3,7 @@
 //! Channels of a backbone differ in scale by orders of magnitude and are correlated; raw Euclidean distances mostly
 //! measure the few channels of largest variance.
 
-use ndarray::{Array2, ArrayView1, ArrayView2, s};
+use ndarray::{Array2, ArrayView1, ArrayView2};
 use rayon::prelude::*;
 
 use super::{Array, State};
@@ -40,21 +40,16 @@ impl Whitening {
     pub fn new(rows: ArrayView2<'_, f32>) -> Result<Self> {
         let (number, channels) = rows.dim();
         let row_len = padded(channels);
-        let mut mean: Vec<f32> = rows
-            .columns()
-            .into_iter()
-            .map(|column| (column.iter().map(|v| f64::from(*v)).sum::<f64>() / number as f64) as f32)
-            .collect();
-        mean.resize(row_len, 0.0);
-        let mut moments = Moments::new(channels, mean.clone(), vec![0, 1])?;
-        let mut relative = try_zeros(number, row_len)?;
-        relative.slice_mut(s![.., ..channels]).assign(&rows);
-        relative -= &ArrayView1::from(&mean);
-        moments.block_mut(0).add(as_slice(relative.view()), &try_vec(number, 1.0)?, &try_vec(number, 0)?);
+        let mut moments = Moments::new(channels, vec![0, 1])?;
+        let mut samples = try_vec(number * row_len, 0.0)?;
+        for (sample, row) in samples.chunks_exact_mut(row_len).zip(rows.rows()) {
+            sample.iter_mut().zip(row).for_each(|(sample, value)| *sample = f64::from(*value));
+        }
+        moments.block_mut(0).add(&samples, &try_vec(number, 1.0)?, &try_vec(number, 0)?);
         let none = linalg::try_zeros(channels)?;
         let mut estimator = Estimator::new(&none)?;
         let regularisation = Regularisation { target: Target::Identity, share: Share::Fixed(SHRINKAGE), ridge: 1e-12 };
-        let (mut packed, mut kept) = (try_vec(blocked_len(channels), 0.0)?, 0.0);
+        let (mut mean, mut packed, mut kept) = (try_vec(row_len, 0.0)?, try_vec(blocked_len(channels), 0.0)?, 0.0);
         let out = Gaussian { means: &mut mean, whitener: &mut packed, kept: &mut kept };
         if number < 2 || !estimator.estimate(&moments, 0, number, regularisation, out) {
             return Err(Error::new(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::container::Container;
+use super::file::container::{Container, Content};
 use super::file::{read_if_plausible, write_file};
 use crate::error::{Error, Result, Status};
 use crate::method::{Checkpoint, State};
@@ -41,8 +41,9 @@ impl Checkpoint for FileCheckpoint {
             Err(error) => return Err(Error::io(format_args!("cannot read the checkpoint {path}"), &error)),
         };
         let header = |metadata: &str| serde_json::from_str::<Header>(metadata).ok();
-        let found =
-            Container::from_bytes(&bytes, &[]).ok().and_then(|(file, _)| Some((header(&file.metadata)?, file.arrays)));
+        let found = Container::from_bytes(&bytes, Content::Model, &[])
+            .ok()
+            .and_then(|(file, _)| Some((header(&file.metadata)?, file.arrays)));
         let Some((header, arrays)) = found else {
             let message = format!(
                 "{path} is no intact checkpoint of a fit; it is left as it is. Delete it, or give the option checkpoint \
@@ -63,7 +64,7 @@ impl Checkpoint for FileCheckpoint {
     fn save(&self, identity: &[u8; 32], state: State) -> Result<()> {
         let metadata = serde_json::to_string(&Header { fit: hex(identity) });
         let metadata = metadata.map_err(|e| Error::new(Status::Internal, e.to_string()))?;
-        let bytes = Container { metadata, arrays: state.arrays }.to_bytes(None)?;
+        let bytes = Container { metadata, arrays: state.arrays }.to_bytes(Content::Model, None)?;
         let what = || format!("cannot write the checkpoint {}; an existing file is unchanged", self.0.display());
         write_file(&self.0, &bytes).map_err(|e| Error::io(what(), &e))
     }

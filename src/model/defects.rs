@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::decision::GoodScores;
 use super::{Metadata, Model};
-use crate::backbone::FeatureMap;
+use crate::backbone::{FeatureMap, Tap};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_reserve;
 use crate::exec::progress::Progress;
+use crate::method::{Array, State, unfit};
 
 /// Maximum memory of the known defects of a fit in bytes.
 const BUDGET: usize = 384 << 20;
@@ -227,16 +228,98 @@ impl DefectImages {
     /// # Errors
     /// [`Status::WrongState`] when there are as many as possible.
     pub fn check_room(&self, values: usize) -> Result<()> {
-        let most = (BUDGET / (size_of::<f32>() * values).max(1)).clamp(FEWEST, MOST);
-        if self.images.len() < most {
-            return Ok(());
+        let most = most(values);
+        if self.images.len() < most { Ok(()) } else { Err(full(most)) }
+    }
+
+    /// The ids of the images.
+    pub fn ids(&self) -> impl Iterator<Item = u64> {
+        self.images.iter().map(|image| image.id)
+    }
+
+    /// The images as arrays.
+    ///
+    /// # Errors
+    /// [`Status::OutOfMemory`].
+    pub fn save(&self) -> Result<State> {
+        let mut state = State::default();
+        let Some(map) = self.images.first().and_then(|image| image.maps.first()) else { return Ok(state) };
+        let ((rows, cols, channels), count, maps) = (map.shape(), self.images.len(), self.images[0].maps.len());
+        let all = || self.images.iter().flat_map(|image| &image.maps);
+        let mut values = Vec::new();
+        try_reserve(&mut values, all().map(|map| map.as_slice().len()).sum())?;
+        all().for_each(|map| values.extend_from_slice(map.as_slice()));
+        state.put("maps", Array::F32(vec![count, maps, rows, cols, channels], values));
+        let taps = map.taps().iter().flat_map(|tap| [tap.channels as u32, tap.step as u32]);
+        state.put("taps", Array::U32(vec![map.taps().len(), 2], taps.collect()));
+        let sizes = self.images.iter().flat_map(|image| [image.size.0 as u32, image.size.1 as u32]);
+        state.put("sizes", Array::U32(vec![count, 2], sizes.collect()));
+        let ids = self.images.iter().flat_map(|image| [image.id as u32, (image.id >> 32) as u32]);
+        state.put("ids", Array::U32(vec![count, 2], ids.collect()));
+        Ok(state)
+    }
+
+    /// Restores images that were saved.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] when the state is inconsistent, [`Status::OutOfMemory`].
+    pub fn load(mut state: State) -> Result<Self> {
+        let mut defects = Self::default();
+        if state.arrays.is_empty() {
+            return Ok(defects);
         }
-        let message = format!(
-            "the trainer has {most} known defects already, as many as it can keep for images of this size ({} MiB, at least \
-             {FEWEST} and at most {MOST}): give fewer, of the kinds that matter most",
-            BUDGET >> 20
-        );
-        Err(Error::new(Status::WrongState, message))
+        let [count, maps, rows, cols, channels] = *state.shape("maps") else { return Err(unfit("maps")) };
+        let values = state.take_f32("maps", &[count, maps, rows, cols, channels])?;
+        let (taps, sizes, ids) = (state.take_u32("taps")?, state.take_u32("sizes")?, state.take_u32("ids")?);
+        let taps = taps
+            .as_chunks::<2>()
+            .0
+            .iter()
+            .map(|[channels, step]| Tap { channels: *channels as usize, step: *step as usize });
+        let taps: Vec<Tap> = taps.collect();
+        let all = taps.iter().try_fold(0usize, |sum, tap| sum.checked_add(tap.channels));
+        let is_whole = count > 0 && maps > 0 && !values.is_empty() && all == Some(channels);
+        if !is_whole || sizes.len() != 2 * count || ids.len() != 2 * count || sizes.contains(&0) {
+            return Err(unfit("maps"));
+        }
+        let (sizes, ids) = (sizes.as_chunks::<2>().0, ids.as_chunks::<2>().0);
+        for (image, (size, id)) in values.chunks_exact(values.len() / count).zip(sizes.iter().zip(ids)) {
+            let mut features = Vec::new();
+            try_reserve(&mut features, maps)?;
+            for values in image.chunks_exact(image.len() / maps) {
+                let mut map = FeatureMap::default();
+                map.reshape((rows, cols, channels))?;
+                map.as_mut_slice().copy_from_slice(values);
+                map.set_taps(taps.iter().copied());
+                features.push(map);
+            }
+            let id = u64::from(id[0]) | u64::from(id[1]) << 32;
+            defects.add(&features, (size[0] as usize, size[1] as usize), id).map_err(|_| unfit("maps"))?;
+        }
+        Ok(defects)
+    }
+
+    /// Makes room for the images of another fit, those that equal own ones aside.
+    ///
+    /// # Errors
+    /// As [`DefectImages::check_room`]; [`Status::OutOfMemory`].
+    pub fn reserve(&mut self, other: &Self) -> Result<()> {
+        let Some(image) = other.images.first() else { return Ok(()) };
+        let count = other.ids().filter(|id| !self.contains(*id)).count();
+        let most = most(image.maps.iter().map(|map| map.as_slice().len()).sum());
+        if self.images.len() + count > most {
+            return Err(full(most));
+        }
+        try_reserve(&mut self.images, count)
+    }
+
+    /// Adds the images of another fit, for which [`DefectImages::reserve`] has made room.
+    pub fn merge(&mut self, other: Self) {
+        for image in other.images {
+            if !self.contains(image.id) {
+                self.images.push(image);
+            }
+        }
     }
 
     /// Whether one of the images has this id.
@@ -270,6 +353,20 @@ impl DefectImages {
         scores.sort_by(f32::total_cmp);
         Ok(Some(scores).filter(|scores| !scores.is_empty()))
     }
+}
+
+/// The maximum number of known defects with so many values.
+fn most(values: usize) -> usize {
+    (BUDGET / (size_of::<f32>() * values).max(1)).clamp(FEWEST, MOST)
+}
+
+fn full(most: usize) -> Error {
+    let message = format!(
+        "a trainer can keep {most} known defects for images of this size ({} MiB, at least {FEWEST} and at most {MOST}), and has as \
+         many: give fewer, of the kinds that matter most",
+        BUDGET >> 20
+    );
+    Error::new(Status::WrongState, message)
 }
 
 #[cfg(test)]

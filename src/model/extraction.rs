@@ -85,14 +85,36 @@ impl Extraction {
         images: &[ImageView<'_>],
         pipeline: Pipeline<'a>,
         cancellation: Option<&Cancellation>,
+        out: Target<'_>,
+    ) -> std::result::Result<Option<Awake<'a>>, (usize, Error)> {
+        let load = |extraction: &mut Self, index: usize| {
+            cancellation.map_or(Ok(()), Cancellation::check)?;
+            extraction.load(index, &images[index], pipeline)
+        };
+        self.batches(images.len(), load, pipeline, out)
+    }
+
+    /// Computes the features of the loaded image at each displacement.
+    ///
+    /// # Errors
+    /// [`Status::Backbone`](crate::error::Status::Backbone) when the backbone fails or gives values that are not finite.
+    pub fn features(&mut self, pipeline: Pipeline<'_>, maps: &mut [FeatureMap]) -> Result<()> {
+        self.batches(1, |_, _| Ok(()), pipeline, Target::Features(maps)).map(drop).map_err(|(_, error)| error)
+    }
+
+    /// Runs the backbone for `count` images, each of which `load` makes the loaded one.
+    fn batches<'a>(
+        &mut self,
+        count: usize,
+        load: impl Fn(&mut Self, usize) -> Result<()>,
+        pipeline: Pipeline<'a>,
         mut out: Target<'_>,
     ) -> std::result::Result<Option<Awake<'a>>, (usize, Error)> {
         let Pipeline { backbone, displacements, threads, .. } = pipeline;
         let batch = backbone.max_batch(self.preprocessor.size()).min(out.len());
         let (mut awake, mut done, mut waiting) = (None, 0, 0);
-        for (index, image) in images.iter().enumerate() {
-            cancellation.map_or(Ok(()), Cancellation::check).map_err(|error| (index, error))?;
-            self.load(index, image, pipeline).map_err(|error| (index, error))?;
+        for index in 0..count {
+            load(self, index).map_err(|error| (index, error))?;
             for &displacement in displacements {
                 let alone = batch == 1 && displacement == (0, 0);
                 if !alone {

@@ -1,7 +1,7 @@
 //! Which images a model has learnt, so that their copies are recognised.
 
 use crate::error::Result;
-use crate::exec::memory::{try_copy, try_grow, try_vec};
+use crate::exec::memory::{try_copy, try_grow, try_reserve, try_vec};
 
 /// Maximum number of ids, which take 512 KiB.
 pub const MOST_IDS: usize = 1 << 16;
@@ -41,6 +41,41 @@ impl ImageIds {
             self.ids.truncate(MOST_IDS - 1);
             self.ids.insert(place, id);
         }
+    }
+
+    /// The number of ids.
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The ids, in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = &u64> {
+        self.ids.iter()
+    }
+
+    /// The ids that two sets have in common, in ascending order.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn common(&self, other: &Self) -> Result<Self> {
+        let mut ids = Vec::new();
+        try_reserve(&mut ids, self.ids.len().min(other.ids.len()))?;
+        ids.extend(self.ids.iter().filter(|id| other.contains(**id)));
+        Ok(Self { ids })
+    }
+
+    /// The ids of both sets.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn merged(&self, other: &Self) -> Result<Self> {
+        let mut ids = Vec::new();
+        try_reserve(&mut ids, self.ids.len() + other.ids.len())?;
+        ids.extend(self.ids.iter().chain(&other.ids));
+        ids.sort_unstable();
+        ids.dedup();
+        ids.truncate(MOST_IDS);
+        Ok(Self { ids })
     }
 
     /// A copy.
@@ -102,6 +137,9 @@ mod tests {
         ids.sort_unstable();
         assert_eq!(all.ids, ids[..MOST_IDS]);
         assert_eq!(all.try_clone().unwrap(), all);
+        let (even, odd) = (set(ids.iter().copied().step_by(2)), set(ids.iter().copied().skip(1).step_by(2)));
+        assert_eq!((even.merged(&odd).unwrap(), even.merged(&even).unwrap()), (all, even));
+        assert_eq!((set([1, 3, 5]).common(&set([3, 4, 5])).unwrap(), odd.len()), (set([3, 5]), ids.len() / 2));
     }
 
     #[test]

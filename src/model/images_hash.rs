@@ -38,6 +38,16 @@ impl ImagesHash {
     pub(super) fn add(&mut self, image: ImageHash) {
         self.0 = self.0.wrapping_add(image.0);
     }
+
+    /// Takes out an image that was added.
+    pub(super) fn remove(&mut self, image: ImageHash) {
+        self.0 = self.0.wrapping_sub(image.0);
+    }
+
+    /// Adds the images of another set.
+    pub(super) fn merge(&mut self, other: Self) {
+        self.0 = self.0.wrapping_add(other.0);
+    }
 }
 
 /// Hash of one image.
@@ -57,6 +67,16 @@ impl ImageHash {
         let mut half = [0; 16];
         half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
         Self(u128::from_le_bytes(half))
+    }
+
+    /// The hash as a number.
+    pub fn bits(self) -> u128 {
+        self.0
+    }
+
+    /// The hash that is this number.
+    pub fn from_bits(bits: u128) -> Self {
+        Self(bits)
     }
 
     /// Half of the hash: enough to tell whether a model has learnt an image.

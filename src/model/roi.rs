@@ -29,12 +29,12 @@ impl InputRoi {
         Ok(Self { mask, inside, excludes })
     }
 
-    /// Checks that an image has the size that the mask of the fit has.
+    /// Checks that an image of so many columns and rows has the size that the mask of the fit has.
     ///
     /// # Errors
     /// [`Status::InvalidImage`].
-    pub fn check_mask(mask: &Mask, image: &ImageView<'_>) -> Result<()> {
-        let checked = check_mask_size(mask.size(), (image.width(), image.height()));
+    pub fn check_mask(mask: &Mask, image: (usize, usize)) -> Result<()> {
+        let checked = check_mask_size(mask.size(), image);
         checked.map_err(|error| error.context("the mask of the fit"))
     }
 }
@@ -72,7 +72,7 @@ impl ImageRoi {
     ) -> Result<()> {
         self.own.excludes = false;
         if let Some(fixed) = fixed {
-            InputRoi::check_mask(&fixed.mask, image)?;
+            InputRoi::check_mask(&fixed.mask, (image.width(), image.height()))?;
         }
         if image.mask().is_none() && image.roi().is_none() {
             return Ok(());

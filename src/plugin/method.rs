@@ -1,5 +1,6 @@
 //! Detection methods from plug-ins.
 
+use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use crate::exec::Threads;
 use crate::exec::memory::{try_grow, try_resize};
 use crate::exec::progress::Progress;
 use crate::method::{
-    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Kind, Method, Parameter, Parameters, Sample,
-    Scorer, State, register,
+    Accumulator, Array, Environment, FitOutcome, Fitter, GridScore, Kind, Leaving, Method, Parameter, Parameters,
+    Sample, SampleImage, Scorer, State, register, unfit,
 };
 
 /// Name of the function that a plug-in exports.
@@ -266,7 +267,7 @@ impl Method for PluginMethod {
 
     fn fitter(&self, parameters: &Parameters, seed: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         let start = Start { functions: self.functions.clone(), values: Values::new(parameters)?, seed };
-        Ok(Box::new(PluginFitter { fitter: start.fitter()?, start, shape: None }))
+        Ok(Box::new(PluginFitter { fitter: start.fitter()?, start, has_others: false, learnt: BTreeSet::new() }))
     }
 
     fn load(&self, parameters: &Parameters, mut state: State, _: &Environment) -> Result<Box<dyn Scorer>> {
@@ -347,20 +348,57 @@ fn view(features: &FeatureMap) -> npad_features {
 struct PluginFitter {
     start: Start,
     fitter: Handle,
-    shape: Option<(usize, usize, usize)>,
+    /// Whether the fitter has learnt images that are not in the sample.
+    has_others: bool,
+    /// Hashes of the images of the sample that the fitter has learnt.
+    learnt: BTreeSet<u64>,
 }
 
-impl Accumulator for PluginFitter {
-    fn prepare(&mut self, _: &Sample, _: &Threads) -> Result<()> {
-        if self.shape.take().is_some() {
-            self.fitter = self.start.fitter()?;
+impl PluginFitter {
+    /// Lets the fitter learn an image, once.
+    fn learn(&mut self, features: &FeatureMap, hash: u64) -> Result<()> {
+        if !self.learnt.contains(&hash) {
+            self.fitter.observe(features)?;
+            self.learnt.insert(hash);
         }
         Ok(())
     }
+}
 
-    fn observe(&mut self, features: &FeatureMap, _: &Threads) -> Result<()> {
-        self.shape = Some(features.shape());
-        self.fitter.observe(features)
+impl Accumulator for PluginFitter {
+    fn observe(&mut self, image: Leaving<'_>, _: &Sample, _: &Threads) -> Result<()> {
+        self.learn(image.features, image.hash)?;
+        self.learnt.remove(&image.hash);
+        self.has_others = true;
+        Ok(())
+    }
+
+    fn save(&mut self, _: &Threads) -> Result<State> {
+        if !self.has_others {
+            return Ok(State::default());
+        }
+        let message = format!(
+            "the fit has more images than its sample holds, and the plug-in's method '{}' cannot save what it has learnt of the \
+             others: finish the fit instead",
+            self.start.functions.name
+        );
+        Err(Error::new(Status::InvalidArgument, message))
+    }
+
+    fn merge(&mut self, state: State, leaving: &[&SampleImage], _: &Sample, _: &Threads) -> Result<()> {
+        if let Some(name) = state.arrays.keys().next() {
+            return Err(unfit(name));
+        }
+        let mut features = FeatureMap::default();
+        for image in leaving {
+            image.maps[0].read(&mut features)?;
+            self.learn(&features, image.hash)?;
+        }
+        leaving.iter().for_each(|image| {
+            self.learnt.remove(&image.hash);
+        });
+        self.has_others |= !leaving.is_empty();
+        Ok(())
     }
 }
 
@@ -370,15 +408,22 @@ impl Fitter for PluginFitter {
     }
 
     fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
-        let Self { start, fitter, shape } = self;
-        let shape = shape.ok_or_else(|| Error::new(Status::Internal, "a fit without images"))?;
+        let shape = sample.shape().ok_or_else(|| Error::new(Status::Internal, "a fit without images"))?;
+        if !self.has_others && !self.learnt.is_empty() {
+            self.learnt.clear();
+            self.fitter = self.start.fitter()?;
+        }
         let images = sample.images();
         let folds = FOLDS.min(images.len());
         let mut held_out = vec![Vec::new(); images.len()];
         let mut features = FeatureMap::default();
+        for image in images {
+            image.maps[0].read(&mut features)?;
+            self.learn(&features, image.hash)?;
+        }
         for fold in 0..folds {
             progress.report("held-out scores", fold, folds)?;
-            let mut others = start.fitter()?;
+            let mut others = self.start.fitter()?;
             for (_, image) in images.iter().enumerate().filter(|(number, _)| number % folds != fold) {
                 image.maps[0].read(&mut features)?;
                 others.observe(&features)?;
@@ -393,7 +438,7 @@ impl Fitter for PluginFitter {
                 }
             }
         }
-        Ok(FitOutcome { scorer: Box::new(fitter.finish(shape)?), held_out })
+        Ok(FitOutcome { scorer: Box::new(self.fitter.finish(shape)?), held_out })
     }
 }
 

@@ -222,6 +222,70 @@ static void continued_fits(void) {
   npad_trainer_free(trainer);
 }
 
+static npad_trainer *taught(int first, int end) {
+  npad_options *undated = quick_options();
+  npad_trainer *trainer = NULL;
+  WORKS(npad_options_set(undated, "date", "none", &error));
+  WORKS(npad_trainer_new(undated, &trainer, &error));
+  npad_options_free(undated);
+  for (; first < end; first++) WORKS(npad_trainer_add_image(trainer, &images[first], &error));
+  return trainer;
+}
+
+/* A fit goes on from the state of another, and merged ones give the model of one fit. */
+static void states(void) {
+  npad_trainer *whole = taught(0, 10), *first = taught(0, 4), *rest = taught(4, 10), *loaded = NULL;
+  npad_options *machine = quick_options(), *other = quick_options();
+  npad_buffer *state = NULL, *expected = NULL, *found = NULL;
+  npad_model *together = NULL, *merged = NULL;
+  WORKS(npad_options_set(machine, "date", "none", &error));
+  WORKS(npad_trainer_save(first, "first.state", &error));
+  WORKS(npad_trainer_save_memory(rest, &state, &error));
+  WORKS(npad_trainer_finish(whole, &together, &error));
+  WORKS(npad_model_save_memory(together, &expected, &error));
+
+  WORKS(npad_trainer_load("first.state", machine, &loaded, &error));
+  CHECK(npad_trainer_image_count(loaded) == 4);
+  WORKS(npad_trainer_merge_memory(loaded, npad_buffer_data(state), npad_buffer_size(state), &error));
+  CHECK(npad_trainer_image_count(loaded) == 10);
+  WORKS(npad_trainer_finish(loaded, &merged, &error));
+  WORKS(npad_model_save_memory(merged, &found, &error));
+  CHECK(npad_buffer_size(found) == npad_buffer_size(expected) &&
+        memcmp(npad_buffer_data(found), npad_buffer_data(expected), npad_buffer_size(found)) == 0);
+  npad_trainer_free(loaded);
+  loaded = NULL;
+
+  FAILS(npad_trainer_merge(whole, "first.state", &error), NPAD_STATUS_WRONG_STATE, "already finished");
+  FAILS(npad_trainer_save(whole, "whole.state", &error), NPAD_STATUS_WRONG_STATE, "already finished");
+  FAILS(npad_trainer_merge(rest, "none.state", &error), NPAD_STATUS_NOT_FOUND, "none.state");
+  FAILS(npad_trainer_merge(rest, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "path is null");
+  FAILS(npad_trainer_merge_memory(rest, NULL, 3, &error), NPAD_STATUS_INVALID_ARGUMENT, "data is null");
+  FAILS(npad_trainer_merge_memory(NULL, npad_buffer_data(state), 3, &error), NPAD_STATUS_INVALID_ARGUMENT, "trainer is null");
+  FAILS(npad_trainer_merge_memory(rest, npad_buffer_data(state), 99, &error), NPAD_STATUS_INVALID_MODEL, "trainer state");
+  FAILS(npad_trainer_merge_memory(rest, npad_buffer_data(found), npad_buffer_size(found), &error), NPAD_STATUS_INVALID_MODEL,
+        "it is a model");
+  FAILS(npad_trainer_save_memory(rest, NULL, &error), NPAD_STATUS_INVALID_ARGUMENT, "buffer is null");
+  WORKS(npad_options_set(other, "seed", "5", &error));
+  FAILS(npad_trainer_load_memory(npad_buffer_data(state), npad_buffer_size(state), other, &loaded, &error),
+        NPAD_STATUS_INVALID_OPTION, "seed is 5");
+  CHECK(loaded == NULL && npad_trainer_image_count(rest) == 6);
+  WORKS(npad_trainer_new(other, &loaded, &error));
+  FAILS(npad_trainer_merge(loaded, "first.state", &error), NPAD_STATUS_INVALID_ARGUMENT, "seed is 5 here and 0 there");
+  npad_trainer_free(loaded);
+  loaded = NULL;
+  FAILS(npad_trainer_load("none.state", NULL, &loaded, &error), NPAD_STATUS_NOT_FOUND, "none.state");
+  npad_buffer_free(state);
+  npad_buffer_free(expected);
+  npad_buffer_free(found);
+  npad_model_free(together);
+  npad_model_free(merged);
+  npad_trainer_free(whole);
+  npad_trainer_free(first);
+  npad_trainer_free(rest);
+  npad_options_free(machine);
+  npad_options_free(other);
+}
+
 /* Of a later version, with a field that this library lacks. */
 static void larger_known_defects(void) {
   struct {
@@ -430,6 +494,7 @@ int main(void) {
   batches();
   thresholds();
   continued_fits();
+  states();
   known_defects();
   callbacks();
   expectations();

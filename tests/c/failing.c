@@ -30,6 +30,23 @@ static npad_status resume(void) {
   return status;
 }
 
+/* A state is made, and merged into a new trainer and the same again. */
+static npad_status merge(void) {
+  npad_trainer *trainer = NULL, *own = NULL;
+  npad_buffer *state = NULL;
+  npad_status status = npad_trainer_new(options, &trainer, NULL);
+  if (!status) status = npad_trainer_add_image(trainer, &images[PARTS - 2], NULL);
+  if (!status) status = npad_trainer_save_memory(trainer, &state, NULL);
+  if (!status) status = npad_trainer_load_memory(npad_buffer_data(state), npad_buffer_size(state), options, &own, NULL);
+  if (!status) status = npad_trainer_add_image(trainer, &images[0], NULL);
+  if (!status) status = npad_trainer_merge_memory(trainer, npad_buffer_data(state), npad_buffer_size(state), NULL);
+  if (!status) CHECK(npad_trainer_image_count(trainer) == 2);
+  npad_buffer_free(state);
+  npad_trainer_free(trainer);
+  npad_trainer_free(own);
+  return status;
+}
+
 static npad_status save(void) {
   npad_buffer *buffer = NULL;
   npad_status status = npad_model_save(model, "failing.npad", NULL);
@@ -142,6 +159,7 @@ int main(int argc, char **argv) {
   walk(save, "save");
   walk(fit, "fit");
   walk(resume, "resume");
+  walk(merge, "merge");
   heap_refuse(1, LONG_MAX);
   CHECK(npad_options_new() == NULL && npad_cancellation_new() == NULL);
   heap_refuse(LONG_MAX, LONG_MAX);

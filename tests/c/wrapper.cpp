@@ -232,6 +232,21 @@ int main() {
   const npad_known_defects known = reported.known_defects();
   CHECK(known.count == 1 && known.missed == 0 && known.threshold == reported.threshold());
 
+  npad::Options undated;
+  undated.set("date", "none");
+  npad::Trainer part_a(undated), part_b(undated);
+  part_a.add(view(parts[0]));
+  for (int i = 1; i < 5; ++i) part_b.add(view(parts[i]));
+  part_a.save("wrapper.state");
+  const auto state = part_b.save_memory();
+  npad::Trainer joined = npad::Trainer::load("wrapper.state", undated);
+  joined.merge_memory(state.data(), state.size());
+  part_b.merge("wrapper.state");
+  CHECK(joined.image_count() == 5 && part_b.image_count() == 5 && part_b.finish().save_memory() == joined.finish().save_memory());
+  CHECK(npad::Trainer::load_memory(state.data(), state.size()).image_count() == 4);
+  THROWS(npad::Trainer::load("none.state"), NPAD_STATUS_NOT_FOUND, "none.state");
+  THROWS(part_a.merge_memory(state.data(), 10), NPAD_STATUS_INVALID_MODEL, "trainer state");
+
   const auto bytes = model.save_memory();
   CHECK(npad::Model::load_memory(bytes.data(), bytes.size()).score(view(bad)).score() == found.score());
   model.export_onnx("wrapper.onnx");

@@ -6,9 +6,12 @@ pub mod c;
 pub mod compare;
 pub mod network;
 
+use npad::backbone::{FeatureExtractor, TapMap};
+use npad::error::Result;
 use npad::image::{ImageView, PixelFormat};
 use npad::math::random::Random;
 use npad::model::{Model, Options, Trainer};
+use npad::preprocess::{InputSize, Normalisation};
 
 /// A grey image in memory.
 #[derive(Clone)]
@@ -73,7 +76,7 @@ pub fn options(settings: &[(&str, &str)]) -> Options {
     options
 }
 
-pub fn fit(options: &Options, images: &[Gray]) -> npad::error::Result<Model> {
+pub fn fit(options: &Options, images: &[Gray]) -> Result<Model> {
     let mut trainer = Trainer::new(options)?;
     images.iter().try_for_each(|image| trainer.add(&image.view()))?;
     trainer.finish()
@@ -87,4 +90,26 @@ pub fn built_in_methods() -> Vec<&'static str> {
 /// Good images of 160 x 120 pixels.
 pub fn good_images(count: u64) -> Vec<Gray> {
     (0..count).map(|seed| Gray::good(160, 120, seed)).collect()
+}
+
+/// The image itself as one tap.
+pub struct Pixels;
+
+impl FeatureExtractor for Pixels {
+    fn extract(
+        &self,
+        inputs: &[f32],
+        size: InputSize,
+        consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+    ) -> Result<()> {
+        consume(0, &[TapMap { channels: 3, rows: size.height, cols: size.width, data: inputs }])
+    }
+
+    fn normalisation(&self) -> Normalisation {
+        Normalisation { mean: [0.0; 3], std: [1.0; 3] }
+    }
+
+    fn identity(&self) -> &str {
+        "host/pixels"
+    }
 }

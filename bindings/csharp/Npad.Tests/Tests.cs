@@ -78,6 +78,7 @@ static partial class Tests
             MasksAndBatches(model, options);
             Thresholds(model);
             GoesOn(model);
+            States();
             KnowsDefects(model);
             ManyThreads(model);
             Getters(model);
@@ -246,6 +247,39 @@ static partial class Tests
             Check(trainer.Count == 1, "count");
             using (var more = trainer.Finish()) Check(more.Info.Contains("\"images\":13"), more.Info);
         }
+    }
+
+    static void States()
+    {
+        var path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        using (var options = Quick().Set("date", "none"))
+        using (var machine = new Options { ["date"] = "none" })
+        using (var whole = new Trainer(options))
+        using (var first = new Trainer(options))
+        using (var rest = new Trainer(options))
+        {
+            foreach (var image in Good()) whole.Add(image);
+            foreach (var image in Good(5)) first.Add(image);
+            foreach (var image in Good(7, 5)) rest.Add(image);
+            first.Save(path);
+            var state = rest.ToBytes();
+            using (var loaded = Trainer.Load(path, machine))
+            using (var other = Trainer.FromBytes(state, options))
+            using (var expected = whole.Finish())
+            {
+                loaded.Merge(state);
+                other.Merge(path);
+                Check(loaded.Count == 12 && other.Count == 12, "merged images");
+                using (var merged = loaded.Finish())
+                using (var too = other.Finish())
+                    Check(merged.ToBytes().SequenceEqual(expected.ToBytes()) && too.ToBytes().SequenceEqual(expected.ToBytes()),
+                        "merged states");
+            }
+            Throws(NpadStatus.InvalidModel, "trainer state", () => first.Merge(new byte[0]));
+            Throws(NpadStatus.InvalidModel, "trainer state", () => Trainer.FromBytes(new byte[20]).Dispose());
+            Throws(NpadStatus.NotFound, "none.state", () => Trainer.Load("none.state").Dispose());
+        }
+        File.Delete(path);
     }
 
     static void KnowsDefects(Model model)

@@ -1,6 +1,7 @@
 using System;
 using System.Collections.Generic;
 using System.Runtime.InteropServices;
+using Npad.Native;
 
 namespace Npad
 {
@@ -64,6 +65,21 @@ namespace Npad
             long length = Buffer.ByteLength(Array), needed = Extent.Bytes(height, stride, row);
             if (length < needed)
                 throw new ArgumentException("the array holds " + length + " bytes, but its geometry needs " + needed);
+        }
+
+        /// <summary>The bytes of a buffer, which is freed.</summary>
+        public static byte[] Take(npad_buffer* buffer)
+        {
+            try
+            {
+                var bytes = new byte[checked((long)(ulong)NativeMethods.npad_buffer_size(buffer))];
+                Marshal.Copy((IntPtr)NativeMethods.npad_buffer_data(buffer), bytes, 0, bytes.Length);
+                return bytes;
+            }
+            finally
+            {
+                NativeMethods.npad_buffer_free(buffer);
+            }
         }
 
         public byte* Pin(Pins pins) => Array == null ? (byte*)pointer : pins.Pin(Array);

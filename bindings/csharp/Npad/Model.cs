@@ -103,16 +103,7 @@ namespace Npad
             using (var model = Handle.Borrow())
                 NpadException.Check(
                     NativeMethods.npad_model_save_memory((npad_model*)model.Pointer, &buffer, &error), error);
-            try
-            {
-                var bytes = new byte[checked((long)(ulong)NativeMethods.npad_buffer_size(buffer))];
-                Marshal.Copy((IntPtr)NativeMethods.npad_buffer_data(buffer), bytes, 0, bytes.Length);
-                return bytes;
-            }
-            finally
-            {
-                NativeMethods.npad_buffer_free(buffer);
-            }
+            return Memory.Take(buffer);
         }
 
         /// <summary>Prepares the model for images of one size, so that the first call is as fast as later ones. It

@@ -953,8 +953,8 @@ namespace Npad.Native
         /// <summary>
         ///  Adds an image with a known defect, which is never learnt. npad_trainer_finish() scores it as the model will, and
         ///  npad_model_known_defects() then says what thresholds find and what that costs. The option "operating_point" lets the
-        ///  known defects set the threshold; by default they only report. Their order does not matter, and good images may
-        ///  follow. A trainer keeps as many as 384 MiB hold, but 16 at least and 1024 at most. On failure it is unchanged.
+        ///  known defects set the threshold; by default they only report. Their order does not matter, one that equals another counts
+        ///  once, and good images may follow. A trainer keeps as many as 384 MiB hold, but 16 at least and 1024 at most. On failure it is unchanged.
         ///
         ///  @param trainer  the trainer, with at least one good image
         ///  @param image    the image; read during the call only
@@ -1028,6 +1028,108 @@ namespace Npad.Native
         /// </summary>
         [DllImport(__DllName, EntryPoint = "npad_fit", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
         internal static extern Status npad_fit(npad_image* images, System.UIntPtr count, npad_options* options, npad_model** model, npad_error** error);
+
+        /// <summary>
+        ///  Writes the state of a trainer to a file atomically, as npad_model_save() writes a model: what it has learnt so far, for
+        ///  npad_trainer_load() to go on from, after a crash or on another machine, and for npad_trainer_merge(). The trainer does not
+        ///  change and may learn further images.
+        ///
+        ///  A state holds the feature maps of a bounded sample of the images, a few hundred kilobytes an image and up to 384 MiB, and of
+        ///  further images only sums of a few times the size of a model. Known defects are part of it. Writing one takes up to three times
+        ///  its size of memory.
+        ///
+        ///  @param trainer  the trainer
+        ///  @param path     the file; UTF-8 on Windows, any bytes elsewhere
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_NOT_FOUND when the folder does not exist; NPAD_STATUS_IO when the file cannot be written;
+        ///          NPAD_STATUS_INVALID_ARGUMENT for a trainer of npad_trainer_resume(), for a plug-in's method that has learnt more images
+        ///          than the sample holds, and when the options take more than a megabyte; NPAD_STATUS_WRONG_STATE when the
+        ///          trainer has finished; NPAD_STATUS_OUT_OF_MEMORY
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_save", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_save(npad_trainer* trainer, byte* path, npad_error** error);
+
+        /// <summary>
+        ///  Writes the state of a trainer to memory, with the same bytes as npad_trainer_save() writes to a file.
+        ///
+        ///  @param trainer  the trainer
+        ///  @param buffer   receives the bytes, null on failure
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return as npad_trainer_save(), except for the errors of writing the file
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_save_memory", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_save_memory(npad_trainer* trainer, npad_buffer** buffer, npad_error** error);
+
+        /// <summary>
+        ///  Goes on with a fit from the file of a trainer's state.
+        ///
+        ///  The options that a model depends on, the mask and the region of interest are those of the state.
+        ///
+        ///  @param path     the file; UTF-8 on Windows, any bytes elsewhere
+        ///  @param options  options of this machine: "device", "device_cache", "threads", "scoring", "max_calls", "call_timeout",
+        ///                  "checkpoint", "date", the path of a "backbone" that is not built in, the feature extractor and the progress
+        ///                  callback; null for the defaults. Other options must be unset or those of the state
+        ///  @param trainer  receives the trainer, null on failure
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_NOT_FOUND when the file does not exist; NPAD_STATUS_IO when it cannot be read;
+        ///          NPAD_STATUS_INVALID_MODEL when it is truncated, corrupted or not a trainer state;
+        ///          NPAD_STATUS_UNSUPPORTED_MODEL when it needs a newer npad; NPAD_STATUS_INVALID_OPTION when an option has been set
+        ///          to another value than in the state; NPAD_STATUS_INVALID_ARGUMENT when the backbone is another one;
+        ///          otherwise as npad_trainer_new()
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_load", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_load(byte* path, npad_options* options, npad_trainer** trainer, npad_error** error);
+
+        /// <summary>
+        ///  Goes on with a fit from memory that holds the bytes of a trainer's state.
+        ///
+        ///  @param data     `size` bytes; read during the call only
+        ///  @param size     the number of bytes
+        ///  @param options  as for npad_trainer_load()
+        ///  @param trainer  receives the trainer, null on failure
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return as npad_trainer_load(), except for the errors of reading the file
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_load_memory", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_load_memory(byte* data, System.UIntPtr size, npad_options* options, npad_trainer** trainer, npad_error** error);
+
+        /// <summary>
+        ///  Adds what another trainer with the same options has learnt, from the file of its state. The two then give the model of one
+        ///  fit of all images, the same to the last bit, however the images were divided and in whatever order states are merged.
+        ///  A new trainer into which a state is merged is that of the state.
+        ///
+        ///  Exceptions: where images differ in their proportions, set the option "size", since the first image of each trainer would
+        ///  determine the size of the network's input. Beyond the images that the sample holds, "npad.selection=variance" selects channels
+        ///  that depend on the order of the images, so that states cannot always be merged, and sums of products above 2^33 are rounded.
+        ///
+        ///  An image that both have learnt counts once as long as one of the samples has it, but for the mean image that fills masked
+        ///  pixels; a warning is logged about those that are counted twice since only their sums are known. On failure the trainer is unchanged.
+        ///
+        ///  @param trainer  the trainer
+        ///  @param path     the file of the other trainer's state; UTF-8 on Windows, any bytes elsewhere
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO, NPAD_STATUS_INVALID_MODEL and NPAD_STATUS_UNSUPPORTED_MODEL as
+        ///          npad_trainer_load(); NPAD_STATUS_INVALID_ARGUMENT when the states are of fits with other options, another backbone or
+        ///          another size of the network's input, when all images of the state have been learnt already, when an image is good in
+        ///          one and a known defect in the other, and for a trainer of npad_trainer_resume(); NPAD_STATUS_WRONG_STATE when the
+        ///          trainer has finished or there are more images or known defects than it can keep; NPAD_STATUS_BACKBONE;
+        ///          NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_CANCELLED when the progress callback returned false;
+        ///          NPAD_STATUS_OUT_OF_MEMORY
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_merge", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_merge(npad_trainer* trainer, byte* path, npad_error** error);
+
+        /// <summary>
+        ///  Adds what another trainer with the same options has learnt, from the bytes of its state: see npad_trainer_merge().
+        ///
+        ///  @param trainer  the trainer
+        ///  @param data     `size` bytes; read during the call only
+        ///  @param size     the number of bytes
+        ///  @param error    receives the error, or null; may itself be null
+        ///  @return as npad_trainer_merge(), except for the errors of reading the file
+        /// </summary>
+        [DllImport(__DllName, EntryPoint = "npad_trainer_merge_memory", CallingConvention = CallingConvention.Cdecl, ExactSpelling = true)]
+        internal static extern Status npad_trainer_merge_memory(npad_trainer* trainer, byte* data, System.UIntPtr size, npad_error** error);
 
 
     }
@@ -1412,7 +1514,7 @@ namespace Npad.Native
     }
 
     /// <summary>
-    ///  A block of bytes, the result of npad_model_save_memory().
+    ///  A block of bytes, the result of npad_model_save_memory() or npad_trainer_save_memory().
     ///
     ///  Owned by the caller, who frees it with npad_buffer_free(). Immutable: any thread may read it.
     /// </summary>

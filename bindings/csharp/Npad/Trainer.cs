@@ -42,6 +42,82 @@ namespace Npad
             return new Trainer(trainer, options?.Callback);
         }
 
+        /// <summary>Goes on with a fit from the file of a trainer's state. The options that a model depends on, mask and region
+        /// of interest are those of the state; others of the options must be unset or those of the state: see
+        /// npad_trainer_load() in npad.h.</summary>
+        public static Trainer Load(string path, Options options = null)
+        {
+            npad_trainer* trainer = null;
+            npad_error* error = null;
+            using (var given = new Given(options))
+            fixed (byte* text = Utf8.Bytes(path, nameof(path)))
+                NpadException.Check(NativeMethods.npad_trainer_load(text, given.Pointer, &trainer, &error), error);
+            return new Trainer(trainer, options?.Callback);
+        }
+
+        /// <summary>Goes on with a fit from the bytes of a trainer's state, see <see cref="Load"/>.</summary>
+        public static Trainer FromBytes(byte[] bytes, Options options = null)
+        {
+            if (bytes == null) throw new ArgumentNullException(nameof(bytes));
+            npad_trainer* trainer = null;
+            npad_error* error = null;
+            byte none = 0; // an empty array has no address, and is no state either
+            using (var given = new Given(options))
+            fixed (byte* data = bytes)
+                NpadException.Check(NativeMethods.npad_trainer_load_memory(
+                    data == null ? &none : data, (UIntPtr)(uint)bytes.Length, given.Pointer, &trainer, &error), error);
+            return new Trainer(trainer, options?.Callback);
+        }
+
+        /// <summary>Writes the state to a file atomically: what the trainer has learnt so far, with which another one goes
+        /// on.</summary>
+        public void Save(string path)
+        {
+            npad_error* error = null;
+            using (var trainer = handle.Borrow())
+            fixed (byte* text = Utf8.Bytes(path, nameof(path)))
+                NpadException.Check(
+                    NativeMethods.npad_trainer_save((npad_trainer*)trainer.Pointer, text, &error), error);
+        }
+
+        /// <summary>The bytes of the state, see <see cref="Save"/>.</summary>
+        public byte[] ToBytes()
+        {
+            npad_buffer* buffer = null;
+            npad_error* error = null;
+            using (var trainer = handle.Borrow())
+                NpadException.Check(
+                    NativeMethods.npad_trainer_save_memory((npad_trainer*)trainer.Pointer, &buffer, &error), error);
+            return Memory.Take(buffer);
+        }
+
+        /// <summary>Adds what another trainer with the same options has learnt, from the file of its state. The model is that of
+        /// one fit of all images, to the last bit, however the images were divided and in whatever order states are merged: see
+        /// npad_trainer_merge() in npad.h. On failure the trainer is unchanged.</summary>
+        public void Merge(string path)
+        {
+            npad_error* error = null;
+            using (var trainer = handle.Borrow())
+            fixed (byte* text = Utf8.Bytes(path, nameof(path)))
+                NpadException.Check(
+                    NativeMethods.npad_trainer_merge((npad_trainer*)trainer.Pointer, text, &error), error);
+            GC.KeepAlive(callback);
+        }
+
+        /// <summary>Adds what another trainer has learnt, from the bytes of its state, see <see
+        /// cref="Merge(string)"/>.</summary>
+        public void Merge(byte[] bytes)
+        {
+            if (bytes == null) throw new ArgumentNullException(nameof(bytes));
+            npad_error* error = null;
+            byte none = 0;
+            using (var trainer = handle.Borrow())
+            fixed (byte* data = bytes)
+                NpadException.Check(NativeMethods.npad_trainer_merge_memory(
+                    (npad_trainer*)trainer.Pointer, data == null ? &none : data, (UIntPtr)(uint)bytes.Length, &error), error);
+            GC.KeepAlive(callback);
+        }
+
         /// <summary>Sets the number of images that will be added, for the progress callback; 0 means unknown.</summary>
         public void Expect(long count)
         {

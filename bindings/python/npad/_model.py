@@ -81,8 +81,7 @@ class Model:
 
     def to_bytes(self) -> bytes:
         """The bytes of the model file."""
-        buffer = output("npad_model_save_memory", "npad_buffer_free", self._handle)
-        return ctypes.string_at(library.npad_buffer_data(buffer), library.npad_buffer_size(buffer))
+        return _bytes(output("npad_model_save_memory", "npad_buffer_free", self._handle))
 
     @property
     def info(self) -> dict[str, Any]:
@@ -280,6 +279,10 @@ class Model:
         self.close()
 
 
+def _bytes(buffer: Handle) -> bytes:
+    return ctypes.string_at(library.npad_buffer_data(buffer), library.npad_buffer_size(buffer))
+
+
 def _target(
     image: _library.Image, map: Array | None, map_u8: Array | None, max_regions: int
 ) -> tuple[_library.Output, tuple[object, ...]]:
@@ -329,6 +332,49 @@ class Trainer:
         arguments = (model._handle, chosen._handle)
         trainer._handle = output("npad_trainer_resume", "npad_trainer_free", *arguments)
         return trainer
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], options: Options | None = None, **values: Any) -> Trainer:
+        """Goes on with a fit from the file of a trainer's state.
+
+        The options that a model depends on, mask and region of interest are those of the state. Of the options given,
+        those of this machine are used: device, device_cache, threads, scoring, max_calls, call_timeout, checkpoint, date,
+        backbone, extractor and progress; others must be unset or those of the state.
+        """
+        return cls._loaded(given(options, values), "npad_trainer_load", text(path))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, options: Options | None = None, **values: Any) -> Trainer:
+        """Goes on with a fit from the bytes of a trainer's state, see load."""
+        data = bytes(data)
+        return cls._loaded(given(options, values), "npad_trainer_load_memory", data, len(data))
+
+    @classmethod
+    def _loaded(cls, options: Options, name: str, *source: Any) -> Trainer:
+        trainer = cls.__new__(cls)
+        trainer._progress = options._progress
+        trainer._handle = output(name, "npad_trainer_free", *source, options._handle)
+        return trainer
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes the state to a file atomically: what the trainer has learnt so far, with which another one goes on."""
+        call("npad_trainer_save", self._handle, text(path))
+
+    def to_bytes(self) -> bytes:
+        """The bytes of the state, see save."""
+        return _bytes(output("npad_trainer_save_memory", "npad_buffer_free", self._handle))
+
+    def merge(self, state: bytes | str | os.PathLike[str]) -> None:
+        """Adds what another trainer with the same options has learnt, from the bytes or the file of its state.
+
+        The model is that of one fit of all images, to the last bit, however the images were divided and in whatever order
+        states are merged: see npad_trainer_merge() in npad.h. On failure the trainer is unchanged.
+        """
+        if isinstance(state, (bytes, bytearray, memoryview)):
+            data = bytes(state)
+            call("npad_trainer_merge_memory", self._handle, data, len(data))
+        else:
+            call("npad_trainer_merge", self._handle, text(state))
 
     def expect(self, count: int) -> None:
         """Sets the number of images that will be added, for the progress callback; 0 means unknown."""

@@ -148,6 +148,28 @@ def test_other_thresholds_and_further_images(model):
     assert resumed.info["images"] == 27 and resumed.info["fitted_on"] == "2026-11-02"
 
 
+def test_merged_states_give_the_model_of_one_fit(tmp_path):
+    images, options = [part(seed) for seed in range(12)], dict(size=96, threads=2, date="none")
+    whole = npad.fit(images, **options).to_bytes()
+    first, rest = npad.Trainer(**options), npad.Trainer(**options)
+    for number, image in enumerate(images):
+        (first if number < 5 else rest).add(image)
+    first.save(tmp_path / "first.state")
+    merged = npad.Trainer.from_bytes(rest.to_bytes(), date="none")
+    merged.merge(tmp_path / "first.state")
+    again = npad.Trainer.load(tmp_path / "first.state", date="none")
+    again.merge(rest.to_bytes())
+    assert len(merged) == len(again) == 12
+    assert merged.finish().to_bytes() == again.finish().to_bytes() == whole
+    with pytest.raises(npad.Error, match="trainer state") as refusal:
+        first.merge(b"no state")
+    assert refusal.value.status == npad.Status.INVALID_MODEL and len(first) == 5
+    with pytest.raises(npad.Error, match="seed is 7"):
+        npad.Trainer.from_bytes(rest.to_bytes(), seed=7)
+    with pytest.raises(npad.Error, match="none.state"):
+        first.merge(tmp_path / "none.state")
+
+
 def test_a_signed_model_says_by_whom(model):
     signed = model.with_signature(bytes(range(32)))
     assert len(signed.signer) == 64 and model.signer == "" and signed.info["signed_by"] == signed.signer

@@ -105,10 +105,8 @@ impl<'a> Estimator<'a> {
     ) -> bool {
         let (d, row_len) = (moments.dimension, padded(moments.dimension));
         for (p, means) in moments.block(b).zip(out.means.chunks_exact_mut(row_len)) {
-            let (centre, sum) = (&moments.centre[p * row_len..], &moments.sum[p * row_len..]);
-            for ((mean, centre), sum) in means.iter_mut().zip(centre).zip(sum) {
-                *mean = centre + (f64::from(*sum) / f64::from(moments.weight[p])) as f32;
-            }
+            let sums = &moments.sum[p * row_len..];
+            means.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = (sum / moments.weight[p]) as f32);
         }
         let (mut trace, mut trace_of_square) = (0.0, 0.0);
         moments.covariance(b, |i, j, value| {

@@ -2,8 +2,8 @@
 //! shrinkage, and held-out distances.
 //!
 //! The statistics (weight, weighted sum, weighted second moment) are additive over images, so a fit can stream, resume
-//! and merge. Moments are taken about a fixed centre near the mean, since raw second moments in f32 would lose small
-//! variances.
+//! and merge. Samples that are rounded to a grid, see [`on_grid`], add up without any rounding: the sums depend neither on the
+//! order of the images nor on how they are divided among fits that are merged.
 
 mod estimate;
 mod leave_out;
@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use super::kernels::{blocked_index, blocked_len, padded, scatter_add};
 use super::linalg::try_zeros;
 use crate::error::Result;
-use crate::exec::memory::{try_reserve, try_vec};
+use crate::exec::memory::{try_copy, try_reserve, try_vec};
 
 /// Sufficient statistics of Gaussians with a mean for each position and a covariance for each block of consecutive
 /// positions: a commutative monoid under [`Moments::merge`].
@@ -32,27 +32,34 @@ pub struct Moments {
     dimension: usize,
     /// The first position of each block, and the number of positions.
     starts: Vec<usize>,
-    centre: Vec<f32>,
-    weight: Vec<f32>,
-    sum: Vec<f32>,
-    /// About each position's centre, one for each block.
-    scatter: Vec<f32>,
+    weight: Vec<f64>,
+    sum: Vec<f64>,
+    /// About 0, one for each block.
+    scatter: Vec<f64>,
+}
+
+/// A sum with this number is rounded to a multiple of 1 / 1024, the last digit that it has, as long as the other number is below 2^41.
+const GRID: f64 = 1.5 * (1u64 << 42) as f64;
+
+/// `value`, rounded to a multiple of 1 / 1024. Products of two such numbers are multiples of 2^-20, and sums of these are exact in
+/// f64 up to 2^33: a million images whose features have a root mean square of 92. The grid's error has a variance of 8e-8, far below
+/// the least ridge of a covariance, which is given in the same units.
+pub fn on_grid(value: f32) -> f64 {
+    (f64::from(value) + GRID) - GRID
 }
 
 /// The statistics of a block, open for adding samples.
 pub struct Block<'a> {
     dimension: usize,
-    /// The centres that are subtracted from samples: `padded(dimension)` values for each position of the block.
-    pub centres: &'a [f32],
-    weights: &'a mut [f32],
-    sums: &'a mut [f32],
-    scatter: &'a mut [f32],
+    weights: &'a mut [f64],
+    sums: &'a mut [f64],
+    scatter: &'a mut [f64],
 }
 
 impl Block<'_> {
-    /// Adds samples: each row holds `sqrt(weight) * (sample - centre)`, padded with zeros, `roots` the `sqrt(weight)`, and
-    /// `owners` the number of the sample's position in the block.
-    pub fn add(&mut self, rows: &[f32], roots: &[f32], owners: &[usize]) {
+    /// Adds samples: each row holds `sqrt(weight) * sample`, padded with zeros, `roots` the `sqrt(weight)`, and `owners` the number
+    /// of the sample's position in the block.
+    pub fn add(&mut self, rows: &[f64], roots: &[f64], owners: &[usize]) {
         let row_len = padded(self.dimension);
         for ((row, &root), &owner) in rows.chunks_exact(row_len).zip(roots).zip(owners) {
             self.weights[owner] += root * root;
@@ -63,22 +70,46 @@ impl Block<'_> {
 }
 
 impl Moments {
-    /// Empty statistics about `centre` (`padded(dimension)` values per position, with zero padding). `starts` has the first
-    /// position of each block and at the end the number of positions.
+    /// Empty statistics. `starts` has the first position of each block and at the end the number of positions.
     ///
     /// # Errors
     /// [`crate::error::Status::OutOfMemory`].
-    pub fn new(dimension: usize, centre: Vec<f32>, starts: Vec<usize>) -> Result<Self> {
-        let positions = centre.len() / padded(dimension);
-        assert!(starts.first() == Some(&0) && starts.last() == Some(&positions) && starts.is_sorted());
+    pub fn new(dimension: usize, starts: Vec<usize>) -> Result<Self> {
+        assert!(starts.len() > 1 && starts[0] == 0 && starts.is_sorted());
+        let [weights, sums, scatters] = Self::lengths(dimension, &starts);
         Ok(Self {
             dimension,
-            weight: try_vec(positions, 0.0)?,
-            sum: try_vec(centre.len(), 0.0)?,
-            scatter: try_vec((starts.len() - 1) * blocked_len(dimension), 0.0)?,
-            centre,
+            weight: try_vec(weights, 0.0)?,
+            sum: try_vec(sums, 0.0)?,
+            scatter: try_vec(scatters, 0.0)?,
             starts,
         })
+    }
+
+    /// The numbers of values of [`Moments::parts`] for such statistics.
+    pub fn lengths(dimension: usize, starts: &[usize]) -> [usize; 3] {
+        let positions = starts.last().copied().unwrap_or(0);
+        [positions, positions * padded(dimension), (starts.len() - 1) * blocked_len(dimension)]
+    }
+
+    /// The sums that [`Moments::of_parts`] makes the statistics of again: of weights, samples and products.
+    pub fn parts(&self) -> [&[f64]; 3] {
+        [&self.weight, &self.sum, &self.scatter]
+    }
+
+    /// Statistics with these sums, whose numbers of values must be those of [`Moments::lengths`].
+    pub fn of_parts(dimension: usize, starts: Vec<usize>, [weight, sum, scatter]: [Vec<f64>; 3]) -> Self {
+        assert_eq!([weight.len(), sum.len(), scatter.len()], Self::lengths(dimension, &starts), "sums of one kind");
+        Self { dimension, starts, weight, sum, scatter }
+    }
+
+    /// A copy.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn try_clone(&self) -> Result<Self> {
+        let [weight, sum, scatter] = self.parts().map(try_copy);
+        Ok(Self::of_parts(self.dimension, try_copy(&self.starts)?, [weight?, sum?, scatter?]))
     }
 
     /// Number of positions.
@@ -102,7 +133,7 @@ impl Moments {
     }
 
     /// The sum of the weights of all samples, for each position.
-    pub fn weights(&self) -> &[f32] {
+    pub fn weights(&self) -> &[f64] {
         &self.weight
     }
 
@@ -113,7 +144,6 @@ impl Moments {
         let values = positions.start * row_len..positions.end * row_len;
         Block {
             dimension: self.dimension,
-            centres: &self.centre[values.clone()],
             weights: &mut self.weight[positions],
             sums: &mut self.sum[values],
             scatter: &mut self.scatter[b * triangle..][..triangle],
@@ -126,17 +156,16 @@ impl Moments {
     /// [`Status::OutOfMemory`](crate::error::Status::OutOfMemory).
     pub fn blocks_mut(&mut self) -> Result<impl IndexedParallelIterator<Item = Block<'_>>> {
         let (dimension, row_len) = (self.dimension, padded(self.dimension));
-        let (mut centres, mut weights, mut sums) = (&self.centre[..], &mut self.weight[..], &mut self.sum[..]);
+        let (mut weights, mut sums) = (&mut self.weight[..], &mut self.sum[..]);
         let mut blocks = Vec::new();
         try_reserve(&mut blocks, self.starts.len())?;
         let scatters = self.scatter.chunks_exact_mut(blocked_len(dimension));
         for (bounds, scatter) in self.starts.windows(2).zip(scatters) {
             let count = bounds[1] - bounds[0];
-            let (own_centres, own_weights, own_sums);
-            (own_centres, centres) = centres.split_at(count * row_len);
+            let (own_weights, own_sums);
             (own_weights, weights) = weights.split_at_mut(count);
             (own_sums, sums) = sums.split_at_mut(count * row_len);
-            blocks.push(Block { dimension, centres: own_centres, weights: own_weights, sums: own_sums, scatter });
+            blocks.push(Block { dimension, weights: own_weights, sums: own_sums, scatter });
         }
         Ok(blocks.into_par_iter())
     }
@@ -145,19 +174,19 @@ impl Moments {
     fn covariance(&self, b: usize, mut entry: impl FnMut(usize, usize, f64)) {
         let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
         let scatter = &self.scatter[b * triangle..][..triangle];
-        let total: f64 = self.block(b).map(|p| f64::from(self.weight[p])).sum();
-        // Columns of the positions' offsets from their centres, each times the root of its share of the weight.
-        let offsets: Vec<Vec<f64>> = self
+        let total: f64 = self.block(b).map(|p| self.weight[p]).sum();
+        // The positions' means, each times the root of its share of the weight.
+        let means: Vec<Vec<f64>> = self
             .block(b)
             .map(|p| {
-                let scale = 1.0 / (f64::from(self.weight[p]) * total).sqrt();
-                self.sum[p * row_len..][..d].iter().map(|s| f64::from(*s) * scale).collect()
+                let scale = 1.0 / (self.weight[p] * total).sqrt();
+                self.sum[p * row_len..][..d].iter().map(|sum| sum * scale).collect()
             })
             .collect();
         for j in 0..d {
             for i in j..d {
-                let product: f64 = offsets.iter().map(|offset| offset[i] * offset[j]).sum();
-                entry(i, j, f64::from(scatter[blocked_index(i, j)]) / total - product);
+                let product: f64 = means.iter().map(|mean| mean[i] * mean[j]).sum();
+                entry(i, j, scatter[blocked_index(i, j)] / total - product);
             }
         }
     }
@@ -175,29 +204,11 @@ impl Moments {
         Ok(pooled)
     }
 
-    /// Adds the statistics of other images; their centres may differ.
+    /// Adds the statistics of other images.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!((self.dimension, &self.starts), (other.dimension, &other.starts), "statistics of one kind");
-        let (d, row_len, triangle) = (self.dimension, padded(self.dimension), blocked_len(self.dimension));
-        for b in 0..self.blocks() {
-            let scatter = &mut self.scatter[b * triangle..][..triangle];
-            scatter.iter_mut().zip(&other.scatter[b * triangle..]).for_each(|(own, other)| *own += other);
-            for p in self.starts[b]..self.starts[b + 1] {
-                let row = p * row_len..p * row_len + row_len;
-                let moved: Vec<f32> =
-                    other.centre[row.clone()].iter().zip(&self.centre[row.clone()]).map(|(a, b)| a - b).collect();
-                let (weight, sum) = (other.weight[p], &other.sum[row.clone()]);
-                for i in 0..d {
-                    for j in 0..d.min(padded(i + 1)) {
-                        scatter[blocked_index(i, j)] +=
-                            sum[i] * moved[j] + moved[i] * sum[j] + weight * moved[i] * moved[j];
-                    }
-                }
-                self.weight[p] += weight;
-                for ((out, sum), moved) in self.sum[row].iter_mut().zip(sum).zip(&moved) {
-                    *out += sum + weight * moved;
-                }
-            }
+        for (own, other) in [&mut self.weight, &mut self.sum, &mut self.scatter].into_iter().zip(other.parts()) {
+            own.iter_mut().zip(other).for_each(|(own, other)| *own += other);
         }
     }
 }

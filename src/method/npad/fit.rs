@@ -1,27 +1,21 @@
-//! Fitting N-pad: select channels from a sample, accumulate moments image by image, estimate Gaussians, and score the
-//! sample held out.
-
-use rayon::prelude::*;
+//! Fitting N-pad: select channels, add up moments image by image, estimate Gaussians, and score the sample held out.
 
 use super::centroids::{Centroids, PatchSample};
-use super::gaussians::{self, ALONE, GROUP, Gaussians, Window};
+use super::channels::ChannelSpread;
+use super::gaussians::Gaussians;
 use super::hold_out::{HoldOut, fuse};
 use super::layout::Layout;
 use super::score::{Fusion, Levels, NpadScorer, Spread, cells_of};
-use super::{LEVELS, NpadConfig, Selection};
+use super::statistics::Statistics;
+use super::{LEVELS, NpadConfig, Selection, out_of_order};
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::try_vec;
 use crate::exec::progress::Progress;
 use crate::exec::scratch::Pool;
 use crate::math::gaussian::Moments;
 use crate::math::random::Random;
-use crate::method::features::{patch_mean, select};
-use crate::method::{Accumulator, FitOutcome, Fitter, Sample, check_shape};
-
-/// Number of values per task.
-const CHUNK: usize = 16 * 1024;
+use crate::method::{Accumulator, FitOutcome, Fitter, Leaving, Sample, SampleImage, State};
 
 /// A relative variation of distances below this is caused by rounding.
 const LEAST_DEVIATION: f64 = 1e-3;
@@ -34,22 +28,8 @@ pub struct NpadFitter {
     prior_images: usize,
     /// The scorer of the fit that this one resumes.
     prior: Option<NpadScorer>,
+    /// Those of the images that are not in the sample; none before the first.
     statistics: Option<Statistics>,
-}
-
-/// Decisions of `prepare` and the statistics that depend on them.
-pub struct Statistics {
-    pub shape: (usize, usize, usize),
-    pub channels: Vec<u32>,
-    /// Positions of the pixel level, each with a covariance of its own.
-    pixel_layout: Layout,
-    pixel: Option<Moments>,
-    pub patch_layout: Layout,
-    pub patch: Option<Moments>,
-    /// Number of images observed, including those of the prior fit.
-    pub images: usize,
-    /// Images not yet added to the moments.
-    pending: Vec<FeatureMap>,
 }
 
 impl NpadFitter {
@@ -61,62 +41,48 @@ impl NpadFitter {
     pub fn resume(config: NpadConfig, seed: u64, prior: NpadScorer, images: usize) -> Self {
         Self { config, seed, prior_images: images, prior: Some(prior), statistics: None }
     }
-
-    pub fn window(&self) -> Window {
-        Window { radius: self.config.radius, power: self.config.power }
-    }
-}
-
-impl Statistics {
-    /// Adds the pending images to the statistics. On failure they stay pending.
-    fn flush(&mut self, window: Window, patch: usize, threads: &Threads) -> Result<()> {
-        if let Some(moments) = &mut self.patch {
-            let means = self.pending.iter().map(|map| mean_of(map, patch, threads)).collect::<Result<Vec<_>>>()?;
-            gaussians::observe(moments, &self.patch_layout, &means, ALONE, threads)?;
-        }
-        if let Some(moments) = &mut self.pixel {
-            gaussians::observe(moments, &self.pixel_layout, &self.pending, window, threads)?;
-        }
-        self.pending.clear();
-        Ok(())
-    }
-}
-
-pub fn mean_of(map: &FeatureMap, patch: usize, threads: &Threads) -> Result<FeatureMap> {
-    let mut out = FeatureMap::default();
-    patch_mean(map, patch, threads, &mut out)?;
-    Ok(out)
-}
-
-pub fn selected(features: &FeatureMap, channels: &[u32], threads: &Threads) -> Result<FeatureMap> {
-    let mut out = FeatureMap::default();
-    select(features, channels, threads, &mut out)?;
-    Ok(out)
 }
 
 impl Accumulator for NpadFitter {
-    fn prepare(&mut self, sample: &Sample, threads: &Threads) -> Result<()> {
-        self.statistics = Some(match &self.prior {
-            Some(prior) => self.recovered(prior, threads)?,
-            None => self.empty(sample, threads)?,
-        });
-        Ok(())
+    fn observe(&mut self, image: Leaving<'_>, sample: &Sample, threads: &Threads) -> Result<()> {
+        let statistics = match &mut self.statistics {
+            Some(statistics) => statistics,
+            None => {
+                let started = self.start(sample, threads)?;
+                self.statistics.insert(started)
+            }
+        };
+        statistics.add(image.features, &self.config, threads)
     }
 
-    fn observe(&mut self, features: &FeatureMap, threads: &Threads) -> Result<()> {
-        let (window, patch) = (self.window(), self.config.patch);
-        let statistics = self.statistics.as_mut().ok_or_else(out_of_order)?;
-        check_shape(statistics.shape, features)?;
-        if statistics.pixel.is_some() || statistics.patch.is_some() {
-            statistics.pending.push(selected(features, &statistics.channels, threads)?);
+    fn save(&mut self, threads: &Threads) -> Result<State> {
+        let Some(statistics) = &mut self.statistics else { return Ok(State::default()) };
+        statistics.flush(&self.config, threads)?;
+        statistics.save()
+    }
+
+    fn merge(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()> {
+        let mut added = (!state.arrays.is_empty()).then(|| Statistics::load(state, &self.config)).transpose()?;
+        if let (Some(own), Some(added)) = (&self.statistics, &added) {
+            own.check_same_kind(added)?;
         }
-        if statistics.pending.len() >= GROUP
-            && let Err(error) = statistics.flush(window, patch, threads)
-        {
-            statistics.pending.pop();
-            return Err(error);
+        if !leaving.is_empty() && added.is_none() {
+            added = Some(match &self.statistics {
+                Some(own) => Statistics::empty(own.shape, own.channels.clone(), &self.config)?,
+                None => self.start(sample, threads)?,
+            });
         }
-        statistics.images += 1;
+        let Some(mut added) = added else { return Ok(()) };
+        let mut features = FeatureMap::default();
+        for image in leaving {
+            image.maps[0].read(&mut features)?;
+            added.add(&features, &self.config, threads)?;
+        }
+        added.flush(&self.config, threads)?;
+        match &mut self.statistics {
+            Some(own) => own.merge(&added),
+            None => self.statistics = Some(added),
+        }
         Ok(())
     }
 }
@@ -128,9 +94,7 @@ impl Fitter for NpadFitter {
 
     fn finish(&mut self, sample: &Sample, threads: &Threads, progress: &Progress) -> Result<FitOutcome> {
         progress.report("statistics", 0, 1)?;
-        let (window, patch) = (self.window(), self.config.patch);
-        self.statistics.as_mut().ok_or_else(out_of_order)?.flush(window, patch, threads)?;
-        let statistics = self.statistics.as_ref().ok_or_else(out_of_order)?;
+        let statistics = &self.all(sample, threads)?;
         let estimate = |moments: &Option<Moments>, layout: &Layout| {
             let estimate = |m: &Moments| {
                 Gaussians::new(m, layout, &m.pooled()?, statistics.images, self.config.regularisation, threads)
@@ -172,35 +136,40 @@ impl Fitter for NpadFitter {
 }
 
 impl NpadFitter {
-    /// Decides from the sample and creates empty statistics.
-    fn empty(&self, sample: &Sample, threads: &Threads) -> Result<Statistics> {
-        let spread = ChannelSpread::of(sample, threads)?;
+    /// The statistics of all images.
+    fn all(&mut self, sample: &Sample, threads: &Threads) -> Result<Statistics> {
+        let mut all = match &mut self.statistics {
+            Some(others) => {
+                others.flush(&self.config, threads)?;
+                others.try_clone()?
+            }
+            None => self.start(sample, threads)?,
+        };
+        let mut features = FeatureMap::default();
+        for image in sample.images() {
+            image.maps[0].read(&mut features)?;
+            all.add(&features, &self.config, threads)?;
+        }
+        all.flush(&self.config, threads)?;
+        Ok(all)
+    }
+
+    /// Statistics of no images but those of the prior fit. What they depend on is decided from the sample.
+    fn start(&self, sample: &Sample, threads: &Threads) -> Result<Statistics> {
+        if let Some(prior) = &self.prior {
+            return self.recovered(prior, threads);
+        }
+        let shape = sample.shape().ok_or_else(out_of_order)?;
         let channels = match self.config.selection {
-            Selection::WithinPosition => spread.most_within(self.config.channels),
+            Selection::WithinPosition => ChannelSpread::of(sample, threads)?.most_within(self.config.channels),
             Selection::Random => {
-                let chosen = Random::new(self.seed).choose(self.config.channels, spread.mean.channels())?;
+                let chosen = Random::new(self.seed).choose(self.config.channels, shape.2)?;
                 let mut channels: Vec<u32> = chosen.into_iter().map(|c| c as u32).collect();
                 channels.sort_unstable();
                 channels
             }
         };
-        let centre = selected(&spread.mean, &channels, threads)?;
-        let moments = |wanted: bool, layout: &Layout, centre: &FeatureMap| {
-            wanted.then(|| gaussians::moments(layout, channels.len(), centre)).transpose()
-        };
-        let (rows, cols, _) = spread.mean.shape();
-        let layout = |block| Layout::new(rows, cols, block);
-        let (pixel_layout, patch_layout) = (layout((1, 1))?, layout(self.config.block)?);
-        Ok(Statistics {
-            shape: spread.mean.shape(),
-            pixel: moments(self.config.uses(0), &pixel_layout, &centre)?,
-            patch: moments(self.config.uses(1), &patch_layout, &mean_of(&centre, self.config.patch, threads)?)?,
-            pixel_layout,
-            patch_layout,
-            channels,
-            images: 0,
-            pending: Vec::new(),
-        })
+        Statistics::empty(shape, channels, &self.config)
     }
 
     /// The statistics that a scorer was estimated from.
@@ -256,80 +225,4 @@ impl NpadFitter {
         }
         Centroids::new(patches, statistics.shape.2, self.config.centroids, &mut random, threads)
     }
-}
-
-/// Variance of each channel within and between positions.
-struct ChannelSpread {
-    mean: FeatureMap,
-    within: Vec<f64>,
-    between: Vec<f64>,
-}
-
-impl ChannelSpread {
-    fn of(sample: &Sample, threads: &Threads) -> Result<Self> {
-        let first = sample.images().first().ok_or_else(out_of_order)?;
-        let (mut mean, mut map) = (FeatureMap::default(), FeatureMap::default());
-        let mut base = FeatureMap::default();
-        first.maps[0].read(&mut base)?;
-        mean.reshape(base.shape())?;
-        mean.as_mut_slice().fill(0.0);
-        let mut square = try_vec(mean.as_slice().len(), 0.0f32)?;
-        // Relative to the first image: a raw sum of squares would lose small variances.
-        for image in sample.images() {
-            image.maps[0].read(&mut map)?;
-            check_shape(base.shape(), &map)?;
-            threads.run(|| {
-                let sums = mean.as_mut_slice().par_chunks_mut(CHUNK).zip(square.par_chunks_mut(CHUNK));
-                sums.zip(map.as_slice().par_chunks(CHUNK).zip(base.as_slice().par_chunks(CHUNK))).for_each(
-                    |((sum, square), (x, base))| {
-                        for (((sum, square), x), base) in sum.iter_mut().zip(square).zip(x).zip(base) {
-                            let x = x - base;
-                            *sum += x;
-                            *square += x * x;
-                        }
-                    },
-                );
-            });
-        }
-        let count = sample.images().len() as f32;
-        let channels = mean.channels();
-        let mut within = vec![0.0; channels];
-        for ((sum, square), base) in mean.as_mut_slice().iter_mut().zip(&mut square).zip(base.as_slice()) {
-            let offset = *sum / count;
-            *square = (*square / count - offset * offset).max(0.0);
-            *sum = base + offset;
-        }
-        let positions = mean.positions() as f64;
-        for row in square.chunks_exact(channels) {
-            within.iter_mut().zip(row).for_each(|(w, v)| *w += f64::from(*v) / positions);
-        }
-        let mut overall = vec![0.0; channels];
-        for row in mean.as_slice().chunks_exact(channels) {
-            overall.iter_mut().zip(row).for_each(|(o, v)| *o += f64::from(*v) / positions);
-        }
-        let mut between = vec![0.0; channels];
-        for row in mean.as_slice().chunks_exact(channels) {
-            for ((b, v), o) in between.iter_mut().zip(row).zip(&overall) {
-                *b += (f64::from(*v) - o).powi(2) / positions;
-            }
-        }
-        Ok(Self { mean, within, between })
-    }
-
-    /// The `count` channels with the largest share of variance within a position, in ascending order.
-    fn most_within(&self, count: usize) -> Vec<u32> {
-        let share = |c: u32| {
-            let (within, between) = (self.within[c as usize], self.between[c as usize]);
-            within / (within + between + 1e-12)
-        };
-        let mut order: Vec<u32> = (0..self.mean.channels() as u32).collect();
-        order.sort_by(|a, b| share(*b).total_cmp(&share(*a)));
-        order.truncate(count);
-        order.sort_unstable();
-        order
-    }
-}
-
-fn out_of_order() -> Error {
-    Error::new(Status::Internal, "a fitter's functions were called in the wrong order")
 }

@@ -10,9 +10,9 @@ use super::layout::Layout;
 use crate::backbone::FeatureMap;
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
-use crate::exec::memory::{try_copy, try_reserve, try_resize, try_vec};
+use crate::exec::memory::{try_collect, try_copy, try_reserve, try_resize, try_vec};
 use crate::math::gaussian::{
-    Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation, Samples,
+    Estimate, Estimator, FittedGaussians, Gaussian, LeaveOut, Moments, Regularisation, Samples, on_grid,
 };
 use crate::math::kernels::{blocked_index, blocked_len, narrow, padded, scatter_add, squared_mahalanobis, widen};
 use crate::math::rows::try_zeros;
@@ -37,16 +37,7 @@ pub const GROUP: usize = 8;
 /// Number of positions per task.
 const CHUNK: usize = 16;
 
-/// Empty statistics about the positions' values in `centre`.
-pub fn moments(layout: &Layout, dimension: usize, centre: &FeatureMap) -> Result<Moments> {
-    let mut values = try_vec(centre.as_slice().len(), 0.0)?;
-    for (row, &p) in values.chunks_exact_mut(centre.channels()).zip(layout.grid()) {
-        row.copy_from_slice(centre.at(p));
-    }
-    Moments::new(dimension, values, try_copy(layout.starts())?)
-}
-
-/// Adds images, as padded maps, to the statistics.
+/// Adds images, as padded maps, to the statistics, without any rounding of the sums: see [`on_grid`].
 ///
 /// # Errors
 /// [`Status::OutOfMemory`].
@@ -60,8 +51,8 @@ pub fn observe(
     #[derive(Default)]
     struct Scratch {
         neighbours: Neighbours,
-        rows: Vec<f32>,
-        roots: Vec<f32>,
+        rows: Vec<f64>,
+        roots: Vec<f64>,
         owners: Vec<usize>,
     }
     let blocks = moments.blocks_mut()?;
@@ -73,12 +64,11 @@ pub fn observe(
             owners.clear();
             for (owner, &p) in layout.block(b).iter().enumerate() {
                 for map in maps {
-                    let centre = &block.centres[owner * map.channels()..][..map.channels()];
                     neighbours.collect(map, p, window.radius, window.power);
                     for (row, weight) in neighbours.rows.chunks_exact(map.channels()).zip(&neighbours.weights) {
                         let root = weight.sqrt();
-                        rows.extend(row.iter().zip(centre).map(|(x, c)| root * (x - c)));
-                        roots.push(root);
+                        rows.extend(row.iter().map(|x| on_grid(root * x)));
+                        roots.push(on_grid(root));
                         owners.push(owner);
                     }
                 }
@@ -124,7 +114,7 @@ impl Gaussians<f32> {
             mean: try_vec(positions * row_len, 0.0)?,
             whitener: try_vec(layout.blocks() * triangle, 0.0)?,
             kept: try_vec(layout.blocks(), 0.0)?,
-            weight: try_copy(moments.weights())?,
+            weight: try_collect(moments.weights().iter().map(|weight| *weight as f32))?,
             pooled: try_vec(dimension * dimension, 0.0)?,
         };
         for (i, row) in level.pooled.chunks_exact_mut(dimension).enumerate() {
@@ -306,7 +296,7 @@ impl Gaussians {
         widen(&self.whitener, &mut whitener);
         let fitted = FittedGaussians {
             dimension: self.dimension,
-            mean: try_copy(&self.mean)?,
+            mean: &self.mean,
             starts: self.layout.starts(),
             whitener: &whitener,
             kept: &self.kept,
@@ -369,25 +359,25 @@ pub fn pooled_without(
 ) -> Result<DMatrix<f64>> {
     let (d, row_len, positions) = (level.dimension, padded(level.dimension), level.layout.grid().len());
     let rest = (images - left_out.len()) as f64;
-    let mut scatter = try_vec(blocked_len(d), 0.0f32)?;
+    let mut scatter = try_vec(blocked_len(d), 0.0)?;
     let mut rows = Vec::new();
     for (&p, mean) in level.layout.grid().iter().zip(level.mean.chunks_exact(row_len)) {
         rows.clear();
-        rows.resize(row_len, 0.0f32);
+        rows.resize(row_len, 0.0);
         for maps in left_out {
-            rows.extend(maps[0].at(p).iter().zip(mean).map(|(x, m)| x - m));
+            rows.extend(maps[0].at(p).iter().zip(mean).map(|(x, m)| f64::from(x - m)));
         }
         // The mean of the rest differs from that of all by the sum of those left out.
         let (shift, own) = rows.split_at_mut(row_len);
         for row in own.chunks_exact(row_len) {
-            shift.iter_mut().zip(row).for_each(|(s, x)| *s += x / (rest as f32).sqrt());
+            shift.iter_mut().zip(row).for_each(|(s, x)| *s += x / rest.sqrt());
         }
         scatter_add(&rows, d, &mut scatter);
     }
     let mut out = pooled * images as f64;
     for j in 0..d {
         for i in j..d {
-            out[(i, j)] -= f64::from(scatter[blocked_index(i, j)]) / positions as f64;
+            out[(i, j)] -= scatter[blocked_index(i, j)] / positions as f64;
         }
     }
     Ok(out / rest)
@@ -406,14 +396,14 @@ mod tests {
     fn maps(count: u64) -> Vec<FeatureMap> {
         let map = |seed| {
             let mut random = Random::new(seed);
-            let mut value = |c: usize| if c < DIMENSION { random.below(1000) as f32 / 100.0 } else { 0.0 };
+            let mut value = |c: usize| if c < DIMENSION { random.below(1000) as f32 / 128.0 } else { 0.0 };
             FeatureMap::from(Array3::from_shape_fn((3, 5, padded(DIMENSION)), |(_, _, c)| value(c)))
         };
         (0..count).map(map).collect()
     }
 
     fn statistics(layout: &Layout, maps: &[FeatureMap], threads: &Threads) -> Moments {
-        let mut moments = moments(layout, DIMENSION, &maps[0]).unwrap();
+        let mut moments = Moments::new(DIMENSION, layout.starts().to_vec()).unwrap();
         observe(&mut moments, layout, maps, ALONE, threads).unwrap();
         moments
     }

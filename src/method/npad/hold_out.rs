@@ -3,9 +3,10 @@
 use ndarray::{Array2, ArrayView1, ArrayViewMut1};
 
 use super::centroids::{Centroids, PatchSample};
-use super::fit::{NpadFitter, Statistics, mean_of, selected};
+use super::fit::NpadFitter;
 use super::gaussians::{ALONE, Gaussians, pooled_without};
 use super::score::{Fusion, Levels, Spread, cells_of};
+use super::statistics::{Statistics, mean_of, selected};
 use crate::backbone::FeatureMap;
 use crate::error::Result;
 use crate::exec::Threads;
@@ -62,7 +63,7 @@ impl HoldOut<'_> {
                 }
             }
             if let Some(level) = self.levels.pixel.as_ref().filter(|_| is_wanted(0)) {
-                distances[0] = columns(level.held_out(&maps, self.fitter.window(), self.threads)?)?;
+                distances[0] = columns(level.held_out(&maps, config.window(), self.threads)?)?;
             }
             if let Some(level) = self.levels.patch.as_ref().filter(|_| is_wanted(1)) {
                 distances[1] = columns(level.held_out(&self.means(&maps)?, ALONE, self.threads)?)?;

@@ -23,16 +23,19 @@
 //! identity would not. Accuracy with few or unaligned images depends on it.
 
 mod centroids;
+mod channels;
 mod fit;
 mod gaussians;
 mod graph;
 mod hold_out;
 mod layout;
 mod score;
+mod statistics;
 
+use self::gaussians::Window;
 use super::parameters::{Kind, Parameter, Parameters, Preset};
 use super::{Environment, Fitter, Method, Scorer, State};
-use crate::error::Result;
+use crate::error::{Error, Result, Status};
 use crate::math::gaussian::{Regularisation, Share, Target};
 
 /// Names of the levels, in the order of the weights in [`Levels`].
@@ -324,8 +327,17 @@ impl NpadConfig {
         }
     }
 
+    /// The samples of an image for a position of the pixel level.
+    fn window(&self) -> Window {
+        Window { radius: self.radius, power: self.power }
+    }
+
     /// Whether a level is used.
     fn uses(&self, level: usize) -> bool {
         self.map_levels[level] || self.image_levels[level]
     }
+}
+
+fn out_of_order() -> Error {
+    Error::new(Status::Internal, "a fitter's functions were called in the wrong order")
 }

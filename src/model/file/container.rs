@@ -18,10 +18,46 @@ use crate::exec::huge_pages;
 use crate::exec::memory::try_reserve;
 use crate::method::Array;
 
-/// Name of the format in the file.
-const FORMAT: &str = "npad-model";
-/// Version of the format. Files of a later version are refused. Version 2 has one scale for score and map.
-const VERSION: u32 = 2;
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// A model, or the checkpoint of a training.
+    Model,
+    /// The state of a trainer.
+    TrainerState,
+}
+
+impl Content {
+    const ALL: [Self; 2] = [Self::Model, Self::TrainerState];
+
+    /// Name of the format in the file.
+    fn format(self) -> &'static str {
+        match self {
+            Self::Model => "npad-model",
+            Self::TrainerState => "npad-trainer-state",
+        }
+    }
+
+    /// Version of the format. Files of a later version are refused. Version 2 of models has one scale for score and map.
+    fn version(self) -> u32 {
+        match self {
+            Self::Model => 2,
+            Self::TrainerState => 1,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Model => "model",
+            Self::TrainerState => "trainer state",
+        }
+    }
+
+    fn invalid(self, what: &str) -> Error {
+        Error::new(Status::InvalidModel, format!("this is not an intact npad {}: {what}", self.name()))
+    }
+}
+
 /// Fields of the header that are computed over the file with zeros in their place.
 const CHECKSUM: Digits = Digits { name: "checksum", count: 8 };
 const SIGNATURE: Digits = Digits { name: "signature", count: SIGNATURE_DIGITS };
@@ -77,9 +113,10 @@ impl Container {
     /// # Errors
     /// [`Status::Internal`] when the arrays' shapes and lengths disagree; [`Status::InvalidArgument`] when the metadata are too long to be
     /// read again; [`Status::OutOfMemory`].
-    pub fn to_bytes(&self, key: Option<&SecretKey>) -> Result<Vec<u8>> {
-        let internal =
-            |e: &dyn std::fmt::Display| Error::new(Status::Internal, format!("the model cannot be written: {e}"));
+    pub fn to_bytes(&self, content: Content, key: Option<&SecretKey>) -> Result<Vec<u8>> {
+        let internal = |e: &dyn std::fmt::Display| {
+            Error::new(Status::Internal, format!("the {} cannot be written: {e}", content.name()))
+        };
         // The order of safetensors' own writer, which copies all arrays once more: larger types first, then by name.
         let mut arrays: Vec<(&String, &Array)> = self.arrays.iter().collect();
         arrays.sort_by_key(|(_, array)| std::cmp::Reverse(dtype(array)));
@@ -93,7 +130,7 @@ impl Container {
         }
         // One entry, so that the header's text does not depend on a hash map's order.
         let mut metadata = serde_json::json!({
-            "format": FORMAT, "version": VERSION, CHECKSUM.name: CHECKSUM.zeros(), "settings": self.metadata
+            "format": content.format(), "version": content.version(), CHECKSUM.name: CHECKSUM.zeros(), "settings": self.metadata
         });
         if let Some(key) = key {
             metadata[SIGNER] = key.public().to_string().into();
@@ -106,9 +143,9 @@ impl Container {
         header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
         if header.len() as u64 > MAX_HEADER {
             let message = format!(
-                "the model's settings take {} bytes, but a model file has room for {MAX_HEADER}: use shorter values of the \
-                 method's parameters",
-                header.len()
+                "the settings take {} bytes, but a {} has room for {MAX_HEADER}: use shorter values of the method's parameters",
+                header.len(),
+                content.name()
             );
             return Err(Error::new(Status::InvalidArgument, message));
         }
@@ -120,6 +157,8 @@ impl Container {
         for (_, array) in arrays {
             match array {
                 Array::U8(_, data) => bytes.extend_from_slice(data),
+                Array::F64(_, data) => append(&mut bytes, data, f64::to_le_bytes),
+                Array::I64(_, data) => append(&mut bytes, data, i64::to_le_bytes),
                 Array::F32(_, data) => append(&mut bytes, data, f32::to_le_bytes),
                 Array::F16(_, data) => append(&mut bytes, data, f16::to_le_bytes),
                 Array::U32(_, data) => append(&mut bytes, data, u32::to_le_bytes),
@@ -142,7 +181,8 @@ impl Container {
     /// # Errors
     /// [`Status::InvalidModel`] for anything that is not an intact npad model, [`Status::UnsupportedModel`] for one of a
     /// newer npad, [`Status::UntrustedModel`] for one that is not signed with a trusted key.
-    pub fn from_bytes(bytes: &[u8], trusted: &TrustedKeys) -> Result<(Self, Option<PublicKey>)> {
+    pub fn from_bytes(bytes: &[u8], content: Content, trusted: &TrustedKeys) -> Result<(Self, Option<PublicKey>)> {
+        let invalid = |what: &str| content.invalid(what);
         if !is_plausible(bytes) {
             return Err(invalid("it does not begin as one"));
         }
@@ -156,19 +196,23 @@ impl Container {
             .and_then(|m| m.get("npad"))
             .ok_or_else(|| invalid("it is a safetensors file, but was not written by npad"))?;
         let own: Own = serde_json::from_str(own).map_err(|e| invalid(&e.to_string()))?;
-        if own.format != FORMAT {
-            return Err(invalid("its header names another format"));
+        if own.format != content.format() {
+            let found = Content::ALL.into_iter().find(|content| content.format() == own.format);
+            return Err(match found {
+                Some(Content::Model) => invalid("it is a model"),
+                Some(_) => invalid("it is a trainer state; npad merge and npad_trainer_load() read it"),
+                None => invalid("its header names another format"),
+            });
         }
+        let known = content.version();
         match own.version {
-            Some(version) if (1..=u64::from(VERSION)).contains(&version) => {}
+            Some(version) if (1..=u64::from(known)).contains(&version) => {}
             Some(version) => {
-                return Err(Error::new(
-                    Status::UnsupportedModel,
-                    format!(
-                        "the model has format version {version}, but this npad reads versions up to {VERSION}; use \
-                             a newer npad"
-                    ),
-                ));
+                let message = format!(
+                    "the {} has format version {version}, but this npad reads versions up to {known}; use a newer npad",
+                    content.name()
+                );
+                return Err(Error::new(Status::UnsupportedModel, message));
             }
             None => return Err(invalid("its header has no version")),
         }
@@ -189,6 +233,8 @@ impl Container {
             let (shape, data) = (view.shape().to_vec(), view.data());
             let array = match view.dtype() {
                 Dtype::U8 => Array::U8(shape, values(data, u8::from_le_bytes)?),
+                Dtype::F64 => Array::F64(shape, values(data, f64::from_le_bytes)?),
+                Dtype::I64 => Array::I64(shape, values(data, i64::from_le_bytes)?),
                 Dtype::F32 => Array::F32(shape, values(data, f32::from_le_bytes)?),
                 Dtype::F16 => Array::F16(shape, values(data, f16::from_le_bytes)?),
                 Dtype::U32 => Array::U32(shape, values(data, u32::from_le_bytes)?),
@@ -200,17 +246,13 @@ impl Container {
     }
 }
 
-fn invalid(what: &str) -> Error {
-    Error::new(Status::InvalidModel, format!("this is not an intact npad model: {what}"))
-}
-
 /// The key of a file's signature, which must be right; none for a file that was not signed.
 fn signer(bytes: &[u8], own: &Own, checksum: &Range<usize>) -> Result<Option<PublicKey>> {
     let (signer, signature) = (own.signer.as_deref(), own.signature.as_deref());
     if signer.is_none() && signature.is_none() {
         return Ok(None);
     }
-    let damaged = || invalid("its signature does not match; the file was changed after it was signed");
+    let damaged = || Content::Model.invalid("its signature does not match; the file was changed after it was signed");
     let key: PublicKey = signer.and_then(|key| key.parse().ok()).ok_or_else(damaged)?;
     let at = SIGNATURE.find(bytes).ok_or_else(damaged)?;
     if at.start < checksum.end && checksum.start < at.end {
@@ -241,6 +283,8 @@ fn check_trust(signer: Option<&PublicKey>, trusted: &TrustedKeys) -> Result<()> 
 fn dtype(array: &Array) -> Dtype {
     match array {
         Array::U8(..) => Dtype::U8,
+        Array::F64(..) => Dtype::F64,
+        Array::I64(..) => Dtype::I64,
         Array::F32(..) => Dtype::F32,
         Array::F16(..) => Dtype::F16,
         Array::U32(..) => Dtype::U32,
@@ -250,6 +294,8 @@ fn dtype(array: &Array) -> Dtype {
 fn byte_len(array: &Array) -> usize {
     match array {
         Array::U8(_, data) => data.len(),
+        Array::F64(_, data) => size_of_val(&data[..]),
+        Array::I64(_, data) => size_of_val(&data[..]),
         Array::F32(_, data) => size_of_val(&data[..]),
         Array::F16(_, data) => size_of_val(&data[..]),
         Array::U32(_, data) => size_of_val(&data[..]),
@@ -315,6 +361,8 @@ mod tests {
             ("b", Array::F16(vec![3], vec![f16::ONE; 3])),
             ("c", Array::U32(vec![1], vec![7])),
             ("d", Array::U8(vec![3], vec![1, 2, 3])),
+            ("e", Array::F64(vec![2], vec![1e300, -0.5])),
+            ("f", Array::I64(vec![1, 2], vec![i64::MIN, 7])),
         ];
         let arrays = arrays.map(|(name, array)| (name.to_owned(), array)).into();
         Container { metadata: "{\"name\":\"\\\"quoted\\\"\"}".to_owned(), arrays }
@@ -322,15 +370,15 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_and_always_the_same() {
-        let bytes = container().to_bytes(None).unwrap();
-        assert_eq!(Container::from_bytes(&bytes, &[]).unwrap(), (container(), None));
-        assert_eq!(bytes, container().to_bytes(None).unwrap());
+        let bytes = container().to_bytes(Content::Model, None).unwrap();
+        assert_eq!(Container::from_bytes(&bytes, Content::Model, &[]).unwrap(), (container(), None));
+        assert_eq!(bytes, container().to_bytes(Content::Model, None).unwrap());
     }
 
     /// Files are those of safetensors' own writer, but for the checksum.
     #[test]
     fn arrays_stand_where_safetensors_puts_them() {
-        let bytes = container().to_bytes(None).unwrap();
+        let bytes = container().to_bytes(Content::Model, None).unwrap();
         let (header, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
         let tensors = SafeTensors::deserialize(&bytes).unwrap();
         let views = tensors.iter().map(|(name, view)| (name.to_owned(), view));
@@ -341,33 +389,35 @@ mod tests {
 
     #[test]
     fn what_could_not_be_read_again_is_not_written() {
-        let long = |length: usize| Container { metadata: "x".repeat(length), arrays: BTreeMap::new() }.to_bytes(None);
+        let long = |length: usize| {
+            Container { metadata: "x".repeat(length), arrays: BTreeMap::new() }.to_bytes(Content::Model, None)
+        };
         let bytes = long(MAX_HEADER as usize - 1000).unwrap();
-        assert!(Container::from_bytes(&bytes, &[]).is_ok());
+        assert!(Container::from_bytes(&bytes, Content::Model, &[]).is_ok());
         assert_eq!(long(MAX_HEADER as usize).unwrap_err().status(), Status::InvalidArgument);
     }
 
     #[test]
     fn a_file_cut_anywhere_is_refused() {
-        let bytes = container().to_bytes(None).unwrap();
+        let bytes = container().to_bytes(Content::Model, None).unwrap();
         for length in 0..bytes.len() {
             assert_eq!(
-                Container::from_bytes(&bytes[..length], &[]).unwrap_err().status(),
+                Container::from_bytes(&bytes[..length], Content::Model, &[]).unwrap_err().status(),
                 Status::InvalidModel,
                 "{length}"
             );
         }
-        assert!(Container::from_bytes(&[&bytes[..], &[0]].concat(), &[]).is_err());
+        assert!(Container::from_bytes(&[&bytes[..], &[0]].concat(), Content::Model, &[]).is_err());
     }
 
     #[test]
     fn any_changed_byte_is_noticed() {
-        let bytes = container().to_bytes(None).unwrap();
+        let bytes = container().to_bytes(Content::Model, None).unwrap();
         let mut random = Random::new(1);
         for at in 0..bytes.len() {
             let mut changed = bytes.clone();
             changed[at] ^= 1 << random.below(8);
-            let status = Container::from_bytes(&changed, &[]).unwrap_err().status();
+            let status = Container::from_bytes(&changed, Content::Model, &[]).unwrap_err().status();
             assert!(matches!(status, Status::InvalidModel | Status::UnsupportedModel), "byte {at}");
         }
     }
@@ -383,7 +433,7 @@ mod tests {
             let checksum = format!("{:08x}", crc32fast::hash(&bytes));
             let at = CHECKSUM.find(&bytes).unwrap();
             bytes[at].copy_from_slice(checksum.as_bytes());
-            Container::from_bytes(&bytes, &[])
+            Container::from_bytes(&bytes, Content::Model, &[])
         };
         let one = |shape: &str, start: u64, end: u64| {
             format!(r#""a":{{"dtype":"F32","shape":[{shape}],"data_offsets":[{start},{end}]}}"#)
@@ -405,7 +455,11 @@ mod tests {
         }
         for length in [u64::MAX, u64::MAX - 7, 1 << 40, MAX_HEADER + 1] {
             let bytes = [&length.to_le_bytes()[..], b"{}"].concat();
-            assert_eq!(Container::from_bytes(&bytes, &[]).unwrap_err().status(), Status::InvalidModel, "{length}");
+            assert_eq!(
+                Container::from_bytes(&bytes, Content::Model, &[]).unwrap_err().status(),
+                Status::InvalidModel,
+                "{length}"
+            );
         }
     }
 
@@ -413,7 +467,7 @@ mod tests {
     #[test]
     fn a_signature_over_the_checksum_is_refused() {
         let own = serde_json::json!({
-            "a": "", "format": FORMAT, "version": VERSION, "settings": "{}", "signer": SecretKey::new(&[1; 32]).public().to_string()
+            "a": "", "format": Content::Model.format(), "version": Content::Model.version(), "settings": "{}", "signer": SecretKey::new(&[1; 32]).public().to_string()
         });
         let fields = format!(r#""signature":"ab","checksum":"00000000","pad":"{}""#, "x".repeat(SIGNATURE_DIGITS));
         let own = own.to_string().replace(r#""a":"""#, &fields);
@@ -423,37 +477,41 @@ mod tests {
         assert!(signature.start < checksum.start && checksum.end < signature.end);
         let right = format!("{:08x}", crc32fast::hash(&bytes));
         bytes[checksum].copy_from_slice(right.as_bytes());
-        let error = Container::from_bytes(&bytes, &[]).unwrap_err();
+        let error = Container::from_bytes(&bytes, Content::Model, &[]).unwrap_err();
         assert!(error.status() == Status::InvalidModel && error.message().contains("signature"), "{error}");
     }
 
     #[test]
     fn foreign_and_newer_files_are_told_apart() {
         let foreign = serialize([("x", TensorView::new(Dtype::U8, vec![1], &[1]).unwrap())], None).unwrap();
-        let error = Container::from_bytes(&foreign, &[]).unwrap_err();
+        let error = Container::from_bytes(&foreign, Content::Model, &[]).unwrap_err();
         assert!(error.message().contains("not written by npad"), "{error}");
-        let bytes = container().to_bytes(None).unwrap();
+        let bytes = container().to_bytes(Content::Model, None).unwrap();
         let text = b"\\\"version\\\":2";
         let at = bytes.windows(text.len()).position(|w| w == text).unwrap() + text.len() - 1;
         let mut newer = bytes;
         newer[at] = b'3';
-        assert_eq!(Container::from_bytes(&newer, &[]).unwrap_err().status(), Status::UnsupportedModel);
+        assert_eq!(Container::from_bytes(&newer, Content::Model, &[]).unwrap_err().status(), Status::UnsupportedModel);
     }
 
     #[test]
     fn a_signature_says_whose_a_file_is() {
         let (key, other) = (SecretKey::new(&[1; 32]), SecretKey::new(&[2; 32]));
-        let signed = container().to_bytes(Some(&key)).unwrap();
+        let signed = container().to_bytes(Content::Model, Some(&key)).unwrap();
         let trusted = [key.public()];
-        assert_eq!(Container::from_bytes(&signed, &[]).unwrap(), (container(), Some(key.public())));
-        assert_eq!(Container::from_bytes(&signed, &[other.public(), key.public()]).unwrap().1, Some(key.public()));
-        let refusal = |bytes: &[u8], trusted: &TrustedKeys| Container::from_bytes(bytes, trusted).unwrap_err();
+        assert_eq!(Container::from_bytes(&signed, Content::Model, &[]).unwrap(), (container(), Some(key.public())));
+        assert_eq!(
+            Container::from_bytes(&signed, Content::Model, &[other.public(), key.public()]).unwrap().1,
+            Some(key.public())
+        );
+        let refusal =
+            |bytes: &[u8], trusted: &TrustedKeys| Container::from_bytes(bytes, Content::Model, trusted).unwrap_err();
         let error = refusal(&signed, &[other.public()]);
         assert!(
             error.status() == Status::UntrustedModel && error.message().contains(&key.public().to_string()),
             "{error}"
         );
-        let error = refusal(&container().to_bytes(None).unwrap(), &trusted);
+        let error = refusal(&container().to_bytes(Content::Model, None).unwrap(), &trusted);
         assert!(error.status() == Status::UntrustedModel && error.message().contains("not signed"), "{error}");
         // The checksum is no secret: whoever changes a file computes it anew.
         let checksum = CHECKSUM.find(&signed).unwrap();

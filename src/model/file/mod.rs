@@ -17,7 +17,7 @@ pub(super) use self::atomic::{are_one, check_target, write_files};
 pub use self::atomic::{replace_file, write_file};
 pub use self::signature::{KEY_BYTES, PublicKey, SecretKey};
 
-use self::container::Container;
+use self::container::{Container, Content};
 use super::defects::MOST;
 use super::device::announce;
 use super::image_ids::ImageIds;
@@ -46,7 +46,7 @@ const SCORES: &str = "good_scores.image";
 const LEARNT: &str = "learnt_images";
 
 /// Maximum number of images of a fit: their tensors add up without overflow.
-const MOST_IMAGES: usize = 1 << 23;
+pub(super) const MOST_IMAGES: usize = 1 << 23;
 
 /// The metadata as the file stores them.
 #[derive(Serialize, Deserialize)]
@@ -90,7 +90,7 @@ impl Model {
         put(LEARNT, Array::U32(vec![words.len() / 2, 2], words));
         let header = Header { metadata: self.metadata.clone(), normalisation };
         let metadata = serde_json::to_string(&header).map_err(|e| Error::new(Status::Internal, e.to_string()))?;
-        Container { metadata, arrays }.to_bytes(self.key.as_ref())
+        Container { metadata, arrays }.to_bytes(Content::Model, self.key.as_ref())
     }
 
     /// Returns the model, to be signed with a key whenever it is saved. A copy with other thresholds is not signed.
@@ -147,7 +147,8 @@ impl Model {
     }
 
     fn on_device(bytes: &[u8], options: &Options, device: &ChosenDevice) -> Result<Self> {
-        let (Container { metadata, arrays }, signer) = Container::from_bytes(bytes, &options.trusted_keys)?;
+        let (Container { metadata, arrays }, signer) =
+            Container::from_bytes(bytes, Content::Model, &options.trusted_keys)?;
         let (mut state, mut own) = (State::default(), State::default());
         for (name, array) in arrays {
             match name.strip_prefix(STATE) {
@@ -308,10 +309,10 @@ impl Metadata {
 /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read; [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when it
 /// is not an intact model of this npad.
 pub fn sign(path: &Path, key: &SecretKey) -> Result<Vec<u8>> {
-    let signed = Container::from_bytes(&read(path)?, &[]).and_then(|(container, _)| {
+    let signed = Container::from_bytes(&read(path)?, Content::Model, &[]).and_then(|(container, _)| {
         serde_json::from_str::<Header>(&container.metadata)
             .map_err(|e| Error::new(Status::InvalidModel, format!("this is not an npad model: its metadata: {e}")))?;
-        container.to_bytes(Some(key))
+        container.to_bytes(Content::Model, Some(key))
     });
     signed.map_err(|e| e.context(path.display()))
 }
@@ -349,20 +350,22 @@ mod tests {
     /// A model file with one entry of the metadata replaced, and a right checksum.
     fn damaged(key: &str, value: Value) -> Vec<u8> {
         let bytes = include_bytes!("../../../tests/fixtures/model-0.1.0.npad");
-        let mut container = Container::from_bytes(bytes, &[]).unwrap().0;
+        let mut container = Container::from_bytes(bytes, Content::Model, &[]).unwrap().0;
         let mut metadata: Value = serde_json::from_str(&container.metadata).unwrap();
         metadata[key] = value;
         container.metadata = metadata.to_string();
-        container.to_bytes(None).unwrap()
+        container.to_bytes(Content::Model, None).unwrap()
     }
 
     #[test]
     fn a_damaged_record_of_the_images_learnt_is_refused() {
         let with = |array: Array| {
             let mut container =
-                Container::from_bytes(include_bytes!("../../../tests/fixtures/model-0.1.0.npad"), &[]).unwrap().0;
+                Container::from_bytes(include_bytes!("../../../tests/fixtures/model-0.1.0.npad"), Content::Model, &[])
+                    .unwrap()
+                    .0;
             container.arrays.insert(LEARNT.to_owned(), array);
-            Model::from_bytes(&container.to_bytes(None).unwrap(), &Options::default())
+            Model::from_bytes(&container.to_bytes(Content::Model, None).unwrap(), &Options::default())
         };
         let words = |words: Vec<u32>| with(Array::U32(vec![words.len()], words));
         assert!(words(vec![1, 0, 2, 0]).err().is_none_or(|error| error.status() == Status::Runtime));

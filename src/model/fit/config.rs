@@ -38,7 +38,7 @@ pub struct FitConfig {
 pub struct Input {
     pub(super) size: InputSize,
     /// Columns and rows of the first image.
-    first: (usize, usize),
+    pub(super) first: (usize, usize),
     /// The backbone's coarsest stride.
     stride: usize,
     pub(super) roi: Option<InputRoi>,
@@ -46,32 +46,33 @@ pub struct Input {
 }
 
 impl FitConfig {
-    /// The pixels that the mask and the rectangle of the fit include, for images of this size.
-    fn mask_of(&self, image: &ImageView<'_>, threads: &Threads) -> Result<Option<Mask>> {
+    /// The pixels that the mask and the rectangle of the fit include, for images of so many columns and rows.
+    fn mask_of(&self, image: (usize, usize)) -> Result<Option<Mask>> {
         let mask = self.mask.as_deref();
         mask.map_or(Ok(()), |mask| InputRoi::check_mask(mask, image))?;
         let Some(roi) = self.roi else { return Ok(mask.cloned()) };
-        let view = image.with_roi(roi).map_err(|error| error.context("the fit's region of interest"))?;
-        let mut both = Mask::unset();
-        both.assign(&view, mask, threads)?;
-        Ok(Some(both))
+        let rectangle = Mask::rectangle(image.0, image.1, roi);
+        let rectangle = rectangle.map_err(|error| error.context("the fit's region of interest"))?;
+        Ok(Some(match mask {
+            Some(mask) => rectangle.and(mask)?,
+            None => rectangle,
+        }))
     }
 
-    /// The state for a first image like this one.
-    pub fn input(&self, image: &ImageView<'_>, backbone: &dyn FeatureExtractor, threads: &Threads) -> Result<Input> {
+    /// The state for a first image of so many columns and rows.
+    pub fn input(&self, first: (usize, usize), backbone: &dyn FeatureExtractor, threads: &Threads) -> Result<Input> {
         let stride = stride(self.geometry, backbone)?;
-        let mut size = self.geometry.resolve(image.width(), image.height(), stride)?;
+        let mut size = self.geometry.resolve(first.0, first.1, stride)?;
         if self.enlarge {
             size = self.scales.enlarged(size);
         }
-        let mask = self.mask_of(image, threads)?;
+        let mask = self.mask_of(first)?;
         let roi = mask.map(|mask| InputRoi::fixed(mask, size, threads)).transpose()?;
         // Checks now, not at the first batch, that a dynamic first dimension really works.
         let max_batch = backbone.max_batch(size);
         if max_batch > 1 {
             backbone.extract(&try_vec(max_batch * 3 * size.height * size.width, 0.0)?, size, &mut |_, _| Ok(()))?;
         }
-        let first = (image.width(), image.height());
         Ok(Input { size, first, stride, roi, extraction: Extraction::new(backbone, size, self.grid_step) })
     }
 }

@@ -1,6 +1,8 @@
 //! Fitting a model to good images, one image at a time.
 
 mod config;
+mod merge;
+mod state;
 mod trainer;
 
 pub use trainer::Trainer;
@@ -12,6 +14,7 @@ use half::f16;
 use rayon::prelude::*;
 
 use self::config::{FitConfig, Input};
+use self::state::Settings;
 use crate::backbone::{BackboneSpec, ChosenDevice, FeatureExtractor, FeatureMap};
 use crate::error::{Error, Result, Status};
 use crate::exec::Threads;
@@ -21,12 +24,13 @@ use crate::exec::rows::RowsOut;
 use crate::exec::scratch::Pool;
 use crate::exec::semaphore::{Semaphore, Wait};
 use crate::image::ImageView;
-use crate::method::{FitOutcome, Fitter, GridScore, HalfMap, Parameters, Sample, SampleImage};
+use crate::method::{FitOutcome, Fitter, GridScore, HalfMap, Leaving, Parameters, Sample, SampleImage};
 use crate::model::combiner::Combiner;
 use crate::model::decision::Calibration;
 use crate::model::defects::{DefectImages, KnownDefects};
 use crate::model::device::{Reference, announce, prepare_backbone};
-use crate::model::extraction::{Pipeline, Target};
+use crate::model::extraction::Pipeline;
+use crate::model::file::MOST_IMAGES;
 use crate::model::graph::Scoring;
 use crate::model::image_ids::ImageIds;
 use crate::model::image_map::{decisive_score, image_map};
@@ -57,8 +61,8 @@ struct Fit {
     fitter: Box<dyn Fitter>,
     sample: Sample,
     defects: DefectImages,
-    /// Whether the fitter's statistics have been started.
-    prepared: bool,
+    /// The options that the model depends on; none for a resumed fit, whose state cannot be saved.
+    settings: Option<Settings>,
     /// Hash of all images learnt, those of a resumed fit included; none if it is not known.
     images_hash: Option<ImagesHash>,
     /// The images learnt, those of a resumed fit included as far as its model records them.
@@ -69,8 +73,12 @@ struct Fit {
     input: Option<Input>,
     /// The sum of all tensors in units of 1 / [`SUM_UNITS`]: integers add up to the same sum in any order.
     sum: Vec<i64>,
+    /// Number of tensors in `sum`.
+    summed: usize,
     /// The maps of the latest image, at each displacement.
     features: Vec<FeatureMap>,
+    /// The map of the image that leaves the sample.
+    leaving: FeatureMap,
     /// Number of images that were not learnt because they equal images learnt before.
     copies: usize,
     /// Whether the warning about different proportions has been logged.
@@ -90,8 +98,8 @@ impl Fit {
         if image.mask().is_some() || image.roi().is_some() {
             return Err(own_mask_in_a_fit());
         }
-        if self.sample.is_full() {
-            self.prepare()?;
+        if self.summed >= MOST_IMAGES {
+            return Err(merge::too_many());
         }
         // The first image's geometry is stored only after the image has been learnt.
         let mut first = None;
@@ -104,12 +112,12 @@ impl Fit {
                 input
             }
             None => {
-                let input = first.insert(self.config.input(image, &*self.backbone, &self.threads)?);
+                let input = self.config.input((image.width(), image.height()), &*self.backbone, &self.threads)?;
                 let (device, FitConfig { tile, scales, .. }) = (&self.device.device, &self.config);
                 announce(device, &self.progress)?;
                 let reference = Reference { spec: &self.spec, tile: *tile, scales, threads: &self.threads };
                 prepare_backbone(&*self.backbone, &reference, input.size, device, &self.progress)?;
-                input
+                first.insert(input)
             }
         };
         let mut pipeline = Pipeline {
@@ -120,20 +128,7 @@ impl Fit {
             mean: &[],
             threads: &self.threads,
         };
-        if self.sample.is_full() && pipeline.displacements.len() > 1 {
-            // Displaced features are only needed of an image that is stored.
-            input.extraction.load(0, image, pipeline)?;
-            if !self.sample.would_store(self.sample.hash(input.extraction.tensor())) {
-                pipeline.displacements = &self.config.shifts[..1];
-            }
-        }
-        self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
-        let maps = &mut self.features[..pipeline.displacements.len()];
-        input
-            .extraction
-            .run(std::slice::from_ref(image), pipeline, None, Target::Features(maps))
-            .map_err(|(_, error)| error)?;
-        self.sample.check_shape(&maps[0])?;
+        input.extraction.load(0, image, pipeline)?;
         let tensor = input.extraction.tensor();
         let (hash, image_hash) = (self.sample.hash(tensor), ImageHash::of(tensor));
         if self.defects.contains(image_hash.id()) {
@@ -144,21 +139,36 @@ impl Fit {
             self.copies += 1;
             return Ok(());
         }
+        if !self.sample.would_store(hash) {
+            // Displaced features are only needed of an image that is stored.
+            pipeline.displacements = &self.config.shifts[..1];
+        }
+        self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
+        let maps = &mut self.features[..pipeline.displacements.len()];
+        input.extraction.features(pipeline, maps)?;
+        self.sample.check_shape(&maps[0])?;
+        let tensor = input.extraction.tensor();
         try_resize(&mut self.sum, tensor.len(), 0)?;
         self.learnt.reserve()?;
         let offer = self.sample.offer(bytes(&maps[0], &self.config), hash);
+        let halves = maps.iter().map(HalfMap::new).collect::<Result<_>>()?;
         let size = (image.width(), image.height());
-        let halves = || Ok(SampleImage { maps: maps.iter().map(HalfMap::new).collect::<Result<_>>()?, size });
-        let kept = offer.place.is_some().then(halves).transpose()?;
-        if let Some(accumulator) = self.fitter.accumulator().filter(|_| self.prepared) {
-            accumulator.observe(&maps[0], &self.threads)?;
+        let new = SampleImage { maps: halves, size, hash, content: image_hash.bits() };
+        if let Some(leaving) = if offer.place.is_some() { self.sample.leaving(&offer) } else { Some(&new) }
+            && let Some(accumulator) = self.fitter.accumulator()
+        {
+            leaving.maps[0].read(&mut self.leaving)?;
+            let image = Leaving { features: &self.leaving, hash: leaving.hash };
+            accumulator.observe(image, &self.sample, &self.threads)?;
         }
         // Nothing can fail from here on.
         self.sum.iter_mut().zip(tensor).for_each(|(sum, v)| *sum = sum.wrapping_add(fixed(*v)));
+        self.summed += 1;
         if let Some(hash) = &mut self.images_hash {
             hash.add(image_hash);
         }
         self.learnt.insert(image_hash.id());
+        let kept = offer.place.is_some().then_some(new);
         self.sample.accept(offer, kept);
         self.input = self.input.take().or(first);
         Ok(())
@@ -182,33 +192,20 @@ impl Fit {
             mean: &[],
             threads: &self.threads,
         };
-        self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
-        let maps = &mut self.features[..];
-        self.defects.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
-        input
-            .extraction
-            .run(std::slice::from_ref(image), pipeline, None, Target::Features(maps))
-            .map_err(|(_, error)| error)?;
-        self.sample.check_shape(&maps[0])?;
+        input.extraction.load(0, image, pipeline)?;
         let id = ImageHash::of(input.extraction.tensor()).id();
+        if self.defects.contains(id) {
+            return Ok(());
+        }
         if self.learnt.contains(id) {
             return Err(good_and_defective("good images learnt", "it is not added"));
         }
+        self.features.resize_with(self.config.shifts.len(), FeatureMap::default);
+        let maps = &mut self.features[..];
+        self.defects.check_room(maps.iter().map(|map| map.as_slice().len()).sum())?;
+        input.extraction.features(pipeline, maps)?;
+        self.sample.check_shape(&maps[0])?;
         self.defects.add(maps, (image.width(), image.height()), id)
-    }
-
-    /// Starts the statistics with the images of the sample, unless they have been started.
-    fn prepare(&mut self) -> Result<()> {
-        if let Some(accumulator) = self.fitter.accumulator().filter(|_| !self.prepared) {
-            accumulator.prepare(&self.sample, &self.threads)?;
-            let mut features = FeatureMap::default();
-            for image in self.sample.images() {
-                image.maps[0].read(&mut features)?;
-                accumulator.observe(&features, &self.threads)?;
-            }
-        }
-        self.prepared = true;
-        Ok(())
     }
 
     fn check_enough(&self) -> Result<()> {
@@ -233,12 +230,7 @@ impl Fit {
 
     fn finish<T>(&mut self, make: impl FnOnce(Model) -> Result<T>) -> Result<T> {
         self.check_enough()?;
-        let result = self.prepare().and_then(|()| self.model()).and_then(make);
-        if result.is_err() && !self.sample.is_full() {
-            // Later images affect all decisions, as if this call had not been made.
-            self.prepared = false;
-        }
-        result
+        self.model().and_then(make)
     }
 
     fn model(&mut self) -> Result<Model> {
@@ -296,7 +288,7 @@ impl Fit {
             mask: roi.map(|roi| roi.mask.size()),
             plugin: config.method.plugin().map(str::to_owned),
         };
-        let units = SUM_UNITS * metadata.images as f64;
+        let units = SUM_UNITS * self.summed as f64;
         let mut core = Core {
             network: None,
             scoring: self.scoring,

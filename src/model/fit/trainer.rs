@@ -1,18 +1,21 @@
 //! The trainer: starts, continues and finishes a fit.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::config::FitConfig;
+use super::state::{Saved, Settings};
 use super::{Fit, PriorFit, fixed};
-use crate::backbone::{MultiScale, Tiled};
+use crate::backbone::{FeatureMap, MultiScale, Tiled};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_collect;
 use crate::exec::{Threads, check_process};
 use crate::image::ImageView;
 use crate::method::{Sample, method, scales};
 use crate::model::defects::DefectImages;
+use crate::model::file::read_if_plausible;
 use crate::model::image_ids::ImageIds;
-use crate::model::{ImagesHash, Model, Options};
+use crate::model::{ImagesHash, Model, Options, write_file};
 use crate::preprocess::Geometry;
 
 /// Learns good images and computes a [`Model`]. Only one thread may use it at a time.
@@ -20,10 +23,11 @@ use crate::preprocess::Geometry;
 /// Memory use is bounded, whatever the number of images: each is added to the method's statistics, and a sample of
 /// bounded size serves the selection of channels, the centroids and the threshold.
 ///
-/// The same images in any order give the same model, to the last bit, as long as they fit in the sample: 4096 images, or
-/// as many as 384 MiB hold. Further images are added to the statistics in the order of arrival, which affects rounding
-/// and the choice of the images that decisions are made from. Where images differ in their proportions, the first one
-/// determines the size of the network's input.
+/// The same images in any order give the same model, to the last bit, and so do images that are divided among trainers whose
+/// states are merged ([`Trainer::merge`]). There are four exceptions. Where images differ in their proportions, the first one
+/// determines the size of the network's input. Beyond the images that the sample holds (4096, or as many as 384 MiB hold), methods
+/// that select channels by their variance choose them from the first ones, plug-ins learn in the order of arrival, and the sums of
+/// a resumed fit and those whose squares exceed 2^33 are rounded.
 ///
 /// A failed call leaves the trainer unchanged. After a successful [`Trainer::finish`], every call returns
 /// [`Status::WrongState`].
@@ -48,6 +52,7 @@ impl Trainer {
         let backbone = device.open(|chosen| spec.open(&chosen.device, Threads::resolve(options.threads)))?;
         let backbone = Tiled::over(backbone, options.tile);
         let backbone = MultiScale::over(backbone, &options.scales, &threads);
+        let backbone_identity = backbone.identity().to_owned();
         let parameters = options.parameters();
         let method = options.method();
         let fit = Fit {
@@ -86,12 +91,14 @@ impl Trainer {
             wait: options.wait(),
             sample: Sample::new(options.seed),
             defects: DefectImages::default(),
-            prepared: false,
+            settings: Some(Settings::of(options, &backbone_identity)?),
             images_hash: Some(ImagesHash::default()),
             learnt: ImageIds::default(),
             prior: None,
             input: None,
             sum: Vec::new(),
+            summed: 0,
+            leaving: FeatureMap::default(),
             features: Vec::new(),
             copies: 0,
             warned: false,
@@ -153,7 +160,7 @@ impl Trainer {
             wait: core.wait,
             sample: Sample::new(seed),
             defects: DefectImages::default(),
-            prepared: false,
+            settings: None,
             images_hash: metadata.images_hash,
             learnt: core.learnt.try_clone()?,
             prior: Some(PriorFit {
@@ -163,11 +170,80 @@ impl Trainer {
             }),
             input: None,
             sum: try_collect(core.mean.iter().map(|mean| fixed(*mean).wrapping_mul(metadata.images as i64)))?,
+            summed: metadata.images,
+            leaving: FeatureMap::default(),
             features: Vec::new(),
             copies: 0,
             warned: false,
         };
         Ok(Self { fit: Some(fit) })
+    }
+
+    /// Goes on from the bytes of a saved state. The options that a model depends on, mask and region of interest are those of the state;
+    /// of `options`, those of the machine are used: the device, threads, the path of a backbone that is not built in, an extractor,
+    /// the date and the progress callback.
+    ///
+    /// # Errors
+    /// [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not a state that this npad can use;
+    /// [`Status::InvalidOption`] when `options` sets an option to another value than the state has; [`Status::InvalidArgument`] when
+    /// the backbone is another one; as [`Trainer::new`].
+    pub fn from_bytes(bytes: &[u8], options: &Options) -> Result<Self> {
+        check_process()?;
+        let saved = Saved::from_bytes(bytes)?;
+        let mut trainer = Self::new(&saved.options(options)?)?;
+        trainer.fit()?.merge(saved)?;
+        Ok(trainer)
+    }
+
+    /// Goes on from a file with a saved state, see [`Trainer::from_bytes`].
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Trainer::from_bytes`].
+    pub fn load(path: &Path, options: &Options) -> Result<Self> {
+        check_process()?;
+        Self::from_bytes(&read_state(path)?, options).map_err(|e| e.context(path.display()))
+    }
+
+    /// Returns the state: what the trainer has learnt so far, with which another trainer goes on. It holds the sample's feature maps
+    /// and, of further images, sums: up to 384 MiB and a few times the size of a model. A resumed fit has none.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] for a resumed fit, and for the method of a plug-in with more images than the sample holds;
+    /// [`Status::OutOfMemory`]; [`Status::WrongState`] once finished.
+    pub fn to_bytes(&mut self) -> Result<Vec<u8>> {
+        self.fit()?.save()
+    }
+
+    /// Writes the state to a file atomically: on failure, an existing file is unchanged.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] when the folder does not exist, [`Status::Io`] when the file cannot be written; as [`Trainer::to_bytes`].
+    pub fn save(&mut self, path: &Path) -> Result<()> {
+        let what = || format!("cannot write the trainer state to {}; an existing file is unchanged", path.display());
+        write_file(path, &self.to_bytes()?).map_err(|e| Error::io(what(), &e))
+    }
+
+    /// Adds what another trainer with the same options has learnt, given by the bytes of its state. The model is that of one fit of all
+    /// images, to the last bit, in whatever order states are merged and however the images were divided, with the exceptions that
+    /// [`Trainer`] names. An image that several have learnt counts once as long as one of their samples has it, but for the mean image
+    /// that fills masked pixels; of further images, whose sums alone are known, a warning tells how many count twice.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when the state is of a fit with other options, another backbone or another size of the network's input,
+    /// when all of its images have been learnt already, when an image is good in one and a known defect in the other, and for a resumed
+    /// fit; [`Status::InvalidModel`] or [`Status::UnsupportedModel`] when the bytes are not a state that this npad can use;
+    /// [`Status::WrongState`] when there are more known defects than can be kept; [`Status::Cancelled`] by the progress callback.
+    pub fn merge(&mut self, bytes: &[u8]) -> Result<()> {
+        self.fit()?.merge(Saved::from_bytes(bytes)?)
+    }
+
+    /// Adds what another trainer has learnt, from the file of its state, see [`Trainer::merge`].
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] or [`Status::Io`] when the file cannot be read, else as [`Trainer::merge`].
+    pub fn merge_file(&mut self, path: &Path) -> Result<()> {
+        self.fit()?;
+        self.merge(&read_state(path)?).map_err(|e| e.context(path.display()))
     }
 
     /// Sets the total number of images for the progress callback.
@@ -203,7 +279,7 @@ impl Trainer {
 
     /// Adds an image with a known defect, which is never learnt. [`Trainer::finish`] scores it as the model will, reports
     /// what thresholds find ([`Metadata::known_defects`]) and, with the option `operating_point`, sets the threshold
-    /// accordingly. The order of the known defects does not matter.
+    /// accordingly. The order of the known defects does not matter, and one that equals another counts once.
     ///
     /// A fit keeps as many as 384 MiB hold, but 16 at least and 1024 at most.
     ///
@@ -242,4 +318,9 @@ impl Trainer {
         let finished = || Error::new(Status::WrongState, "the trainer has already finished; start a new one");
         self.fit.as_mut().ok_or_else(finished)
     }
+}
+
+fn read_state(path: &Path) -> Result<Vec<u8>> {
+    let failed = |e: std::io::Error| Error::io(format_args!("cannot read the trainer state {}", path.display()), &e);
+    read_if_plausible(path).map_err(failed)
 }

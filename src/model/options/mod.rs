@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use safer_ffi::prelude::*;
 
-use self::table::option;
 pub(super) use self::table::{ALARM_RATES, MAX_GRID_STEP, MAX_MISS_COST, MAX_SMOOTHING, REVIEW_RATES};
 pub use self::table::{OptionInfo, OptionKind, options};
+use self::table::{fit_options, option};
 
 use super::checkpoint::FileCheckpoint;
 use super::export::ExportOptions;
@@ -273,6 +273,51 @@ impl Options {
         self.values.contains_key(option)
     }
 
+    /// Names and values of the options that a fitted model depends on, with those of the method's parameters. Equal values have
+    /// equal texts.
+    pub(super) fn fit_values(&self) -> BTreeMap<String, String> {
+        let general = fit_options()
+            .map(|option| (option.name, self.values.get(option.name).map_or(option.default, String::as_str)));
+        let parameters = self.parameters();
+        let all = general.chain(parameters.values());
+        all.map(|(name, value)| (name.to_owned(), plain(value))).collect()
+    }
+
+    /// These options with other values of those that a fitted model depends on, all of which are given as [`Options::fit_values`] gives
+    /// them.
+    ///
+    /// # Errors
+    /// [`Status::InvalidOption`] when an option has been set here to another value; those of [`Options::set`].
+    pub(super) fn with_fit_values(&self, values: &BTreeMap<String, String>) -> Result<Self> {
+        let refused = |name: &str, own: &str, value: &str| {
+            let message = format!(
+                "the option {name} is {own}, but the trainer state has {value}: leave it unset, since a state brings its own \
+                 options, or start another fit"
+            );
+            Error::new(Status::InvalidOption, message)
+        };
+        let mut options = self.clone();
+        // The method first: it decides which parameters there are.
+        let method = values.get_key_value("method");
+        for (name, value) in method.into_iter().chain(values.iter().filter(|(name, _)| *name != "method")) {
+            if let Some(owner) = owner(name)? {
+                let default = Parameters::new(owner.parameters());
+                let own = plain(self.parameters.get(owner.name()).unwrap_or(&default).get(name)?);
+                if own != *value && own != plain(default.get(name)?) {
+                    return Err(refused(name, &own, value));
+                }
+                options.parameters_of(owner).restore(name, value)?;
+            } else {
+                let own = self.values.get(option(name)?.name).map(|own| plain(own));
+                if let Some(own) = own.filter(|own| own != value) {
+                    return Err(refused(name, &own, value));
+                }
+                options.set(name, value)?;
+            }
+        }
+        Ok(options)
+    }
+
     /// The chosen method's parameters.
     pub(super) fn parameters(&self) -> Parameters {
         let own = self.parameters.get(self.method.name()).cloned();
@@ -331,6 +376,15 @@ impl Options {
             .as_ref()
             .map_or(Ok(BackboneSpec::Builtin), |path| BackboneSpec::from_file(path, self.normalisation))
     }
+}
+
+/// One text for all texts of a number.
+fn plain(value: &str) -> String {
+    value
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite() && number.abs() < 1e15)
+        .map_or(value.to_owned(), |number| number.to_string())
 }
 
 /// The method that an option is a parameter of; none for a general option.

@@ -219,6 +219,30 @@ const OPTIONS: &[Parameter] = &[
     },
 ];
 
+/// The options of the machine, of a call or of an export. A fitted model depends on the others.
+const RUN_OPTIONS: &[&str] = &[
+    "device",
+    "device_cache",
+    "scoring",
+    "threads",
+    "max_calls",
+    "call_timeout",
+    "checkpoint",
+    "trusted_keys",
+    "foreign_backbones",
+    "date",
+    "export_opset",
+    "export_batch",
+    "export_size",
+    // The backbone is known by its identity.
+    "backbone",
+];
+
+/// The general options that a fitted model depends on.
+pub fn fit_options() -> impl Iterator<Item = &'static Parameter> {
+    OPTIONS.iter().filter(|option| !RUN_OPTIONS.contains(&option.name))
+}
+
 /// Type of an option's value. The numbers are part of the C ABI.
 #[derive_ReprC]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -113,10 +113,9 @@ impl Gaussians {
     }
 }
 
-/// Statistics about 0, with a covariance for each position.
+/// Empty statistics, with a covariance for each position.
 fn empty(plane: &Plane) -> Result<Moments> {
-    let positions = plane.rows * plane.cols;
-    Moments::new(plane.channels, try_vec(positions * padded(plane.channels), 0.0)?, (0..=positions).collect())
+    Moments::new(plane.channels, (0..=plane.rows * plane.cols).collect())
 }
 
 /// Adds the latent values of an image, channels x positions.
@@ -128,7 +127,7 @@ fn add(moments: &mut Moments, latent: &[f32], threads: &Threads) -> Result<()> {
             || vec![0.0; padded(channels)],
             |row, (position, mut block)| {
                 let values = latent.iter().skip(position).step_by(positions);
-                row.iter_mut().zip(values).for_each(|(row, value)| *row = *value);
+                row.iter_mut().zip(values).for_each(|(row, value)| *row = f64::from(*value));
                 block.add(row, &[1.0], &[0]);
             },
         );

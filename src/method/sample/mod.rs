@@ -4,16 +4,15 @@
 //! random as a draw, but depends on the images alone and not on the order in which they arrive. A fit offers each image
 //! once.
 
-use std::ops::Range;
-use std::sync::Arc;
+mod half_map;
+mod saved;
 
-use half::f16;
+pub use half_map::HalfMap;
 
 use super::check_shape;
-use crate::backbone::{FeatureMap, Tap};
+use crate::backbone::FeatureMap;
 use crate::error::Result;
-use crate::exec::memory::try_vec;
-use crate::math::kernels::{narrow, widen};
+use crate::exec::memory::try_reserve;
 use crate::math::random::Random;
 
 /// Maximum memory of a sample in bytes.
@@ -22,77 +21,6 @@ const BUDGET: usize = 384 << 20;
 const FEWEST: usize = 16;
 const MOST: usize = 4096;
 
-/// A feature map in f16. Parts of its channels share its memory.
-#[derive(Debug, Clone)]
-pub struct HalfMap {
-    shape: (usize, usize, usize),
-    taps: Vec<Tap>,
-    values: Arc<Vec<f16>>,
-    /// Number of channels in `values`, and those of this map.
-    stored: usize,
-    channels: Range<usize>,
-}
-
-impl HalfMap {
-    /// A copy of `map`, rounded.
-    ///
-    /// # Errors
-    /// [`crate::error::Status::OutOfMemory`].
-    pub fn new(map: &FeatureMap) -> Result<Self> {
-        let mut values = try_vec(map.as_slice().len(), f16::ZERO)?;
-        narrow(map.as_slice(), &mut values);
-        let channels = map.channels();
-        Ok(Self {
-            shape: map.shape(),
-            taps: map.taps().to_vec(),
-            values: Arc::new(values),
-            stored: channels,
-            channels: 0..channels,
-        })
-    }
-
-    /// Part `index` of `parts` equal parts of the channels.
-    fn part(&self, index: usize, parts: usize) -> Self {
-        let (rows, cols, channels) = self.shape;
-        let (own, taps) = (channels / parts, self.taps.len() / parts);
-        let first = self.channels.start + index * own;
-        Self {
-            shape: (rows, cols, own),
-            taps: self.taps[index * taps..][..taps].to_vec(),
-            values: self.values.clone(),
-            stored: self.stored,
-            channels: first..first + own,
-        }
-    }
-
-    /// Adds shape and values to a checksum.
-    pub fn add_to(&self, hasher: &mut blake3::Hasher) {
-        let (rows, cols, channels) = self.shape;
-        hasher.update(format!("{rows} {cols} {channels} {:?}", self.taps).as_bytes());
-        for position in self.values.chunks_exact(self.stored) {
-            position[self.channels.clone()].iter().for_each(|value| {
-                hasher.update(&value.to_le_bytes());
-            });
-        }
-    }
-
-    /// Writes it to `out` in f32.
-    ///
-    /// # Errors
-    /// [`crate::error::Status::OutOfMemory`].
-    pub fn read(&self, out: &mut FeatureMap) -> Result<()> {
-        out.reshape(self.shape)?;
-        out.set_taps(self.taps.iter().copied());
-        if self.channels.len() == self.stored {
-            widen(&self.values, out.as_mut_slice());
-            return Ok(());
-        }
-        let positions = self.values.chunks_exact(self.stored).zip(out.as_mut_slice().chunks_exact_mut(self.shape.2));
-        positions.for_each(|(stored, out)| widen(&stored[self.channels.clone()], out));
-        Ok(())
-    }
-}
-
 /// One image of the sample.
 #[derive(Debug, Clone)]
 pub struct SampleImage {
@@ -100,13 +28,17 @@ pub struct SampleImage {
     pub maps: Vec<HalfMap>,
     /// Columns and rows of the image.
     pub size: (usize, usize),
+    /// See [`Sample::hash`].
+    pub hash: u64,
+    /// A hash of the image that does not depend on the seed, by which its copies are recognised.
+    pub content: u128,
 }
 
-/// A uniform sample of bounded size from a stream of any length.
+/// A uniform sample of bounded size from a stream of any length. Copies share the maps.
+#[derive(Clone)]
 pub struct Sample {
+    /// In ascending order of their hashes.
     images: Vec<SampleImage>,
-    /// The images' hashes, in ascending order.
-    hashes: Vec<u64>,
     capacity: Option<usize>,
     seen: usize,
     seed: u64,
@@ -115,7 +47,7 @@ pub struct Sample {
 impl Sample {
     /// An empty sample.
     pub fn new(seed: u64) -> Self {
-        Self { images: Vec::new(), hashes: Vec::new(), capacity: None, seen: 0, seed }
+        Self { images: Vec::new(), capacity: None, seen: 0, seed }
     }
 
     /// The images, in ascending order of their hashes.
@@ -125,12 +57,12 @@ impl Sample {
 
     /// The same sample with part `index` of `parts` equal parts of the maps' channels.
     pub fn part(&self, index: usize, parts: usize) -> Self {
-        let part = |image: &SampleImage| image.maps.iter().map(|map| map.part(index, parts)).collect();
-        Self {
-            images: self.images.iter().map(|image| SampleImage { maps: part(image), size: image.size }).collect(),
-            hashes: self.hashes.clone(),
-            ..*self
-        }
+        Self { images: self.images.iter().map(|image| image.part(index, parts)).collect(), ..*self }
+    }
+
+    /// The shape of the maps; none without images.
+    pub fn shape(&self) -> Option<(usize, usize, usize)> {
+        self.images.first().and_then(|image| image.maps.first()).map(HalfMap::shape)
     }
 
     /// The hash of an image with such an input of the network. Fits are reproducible across versions only if it never
@@ -161,20 +93,24 @@ impl Sample {
     /// # Errors
     /// [`crate::error::Status::Backbone`] when it has another.
     pub fn check_shape(&self, features: &FeatureMap) -> Result<()> {
-        let Some(first) = self.images.first().and_then(|image| image.maps.first()) else { return Ok(()) };
-        check_shape(first.shape, features)
+        self.shape().map_or(Ok(()), |shape| check_shape(shape, features))
     }
 
     /// Whether an image with this hash would be stored.
     pub fn would_store(&self, hash: u64) -> bool {
-        !self.is_full() || self.hashes.last().is_some_and(|highest| hash < *highest)
+        !self.is_full() || self.images.last().is_some_and(|highest| hash < highest.hash)
     }
 
     /// Decides whether and where the next image, of `bytes` bytes, is stored. The sample is unchanged until `accept`.
     pub fn offer(&self, bytes: usize, hash: u64) -> Offer {
         let capacity = self.capacity.unwrap_or_else(|| (BUDGET / bytes.max(1)).clamp(FEWEST, MOST));
-        let place = self.hashes.partition_point(|other| *other <= hash);
-        Offer { place: (place < capacity).then_some(place), capacity, hash }
+        let place = self.images.partition_point(|other| other.hash <= hash);
+        Offer { place: (place < capacity).then_some(place), capacity }
+    }
+
+    /// The image that leaves the full sample if the offered one is stored.
+    pub fn leaving(&self, offer: &Offer) -> Option<&SampleImage> {
+        self.images.last().filter(|_| offer.place.is_some() && self.is_full())
     }
 
     /// Counts the offered image and stores it if the offer has a place. The image with the highest hash leaves a full
@@ -184,10 +120,38 @@ impl Sample {
         self.capacity = Some(offer.capacity);
         if let (Some(place), Some(image)) = (offer.place, image) {
             self.images.truncate(offer.capacity - 1);
-            self.hashes.truncate(offer.capacity - 1);
             self.images.insert(place, image);
-            self.hashes.insert(place, offer.hash);
         }
+    }
+
+    /// The sample of the images of two, of which none is in both, and the images that are in neither the result nor the
+    /// statistics of one of them.
+    ///
+    /// # Errors
+    /// [`crate::error::Status::OutOfMemory`].
+    pub fn merged<'a>(&'a self, other: &'a Self) -> Result<(Self, Vec<&'a SampleImage>)> {
+        let mut images = Vec::new();
+        try_reserve(&mut images, self.images.len() + other.images.len())?;
+        images.extend(self.images.iter().chain(&other.images));
+        images.sort_by_key(|image| image.hash);
+        let capacity = self.capacity.or(other.capacity);
+        let leaving = images.split_off(images.len().min(capacity.unwrap_or(usize::MAX)));
+        let images = images.into_iter().cloned().collect();
+        Ok((Self { images, capacity, seen: self.seen + other.seen, seed: self.seed }, leaving))
+    }
+
+    /// Takes out the images that `keep` refuses. They no longer count as seen.
+    pub fn retain(&mut self, keep: impl FnMut(&SampleImage) -> bool) {
+        let before = self.images.len();
+        self.images.retain(keep);
+        self.seen -= before - self.images.len();
+    }
+}
+
+impl SampleImage {
+    /// The same image with part `index` of `parts` equal parts of the maps' channels.
+    pub fn part(&self, index: usize, parts: usize) -> Self {
+        Self { maps: self.maps.iter().map(|map| map.part(index, parts)).collect(), ..*self }
     }
 }
 
@@ -196,7 +160,6 @@ pub struct Offer {
     /// The place of the image; none if it is not stored.
     pub place: Option<usize>,
     capacity: usize,
-    hash: u64,
 }
 
 #[cfg(test)]
@@ -204,13 +167,13 @@ mod tests {
     use super::*;
 
     /// An image whose map consists of `number`.
-    fn image(number: usize) -> SampleImage {
+    fn image(number: usize, hash: u64) -> SampleImage {
         let map = FeatureMap::from(ndarray::Array3::from_elem((1, 1, 1), number as f32));
-        SampleImage { maps: vec![HalfMap::new(&map).unwrap()], size: (1, 1) }
+        SampleImage { maps: vec![HalfMap::new(&map).unwrap()], size: (1, 1), hash, content: 0 }
     }
 
     fn numbers(sample: &Sample) -> Vec<usize> {
-        sample.images().iter().map(|image| image.maps[0].values[0].to_f32() as usize).collect()
+        sample.images().iter().map(|image| image.maps[0].values()[0].to_f32() as usize).collect()
     }
 
     fn sampled(seed: u64, stream: impl Iterator<Item = usize>) -> Vec<usize> {
@@ -220,11 +183,11 @@ mod tests {
             let hash = sample.hash(&[number as f32, 1.0, 2.0]);
             let offer = sample.offer(BUDGET / 50, hash);
             assert_eq!(offer.place.is_some(), sample.would_store(hash));
-            sample.accept(offer, Some(image(number)));
+            sample.accept(offer, Some(image(number, hash)));
             count += 1;
         }
         assert_eq!((sample.images().len(), sample.seen()), (50.min(count), count));
-        assert!(sample.hashes.is_sorted());
+        assert!(sample.images.is_sorted_by_key(|image| image.hash));
         numbers(&sample)
     }
 
@@ -257,21 +220,5 @@ mod tests {
             assert_ne!(hash, sample.hash(other), "{other:?}");
         }
         assert_ne!(hash, Sample::new(1).hash(&[0.5, -1.0, 2.0]));
-    }
-
-    #[test]
-    fn maps_survive_the_round_trip_to_f16() {
-        let mut map = FeatureMap::from(ndarray::array![[[0.1, -7.5], [1000.0, 0.0]]]);
-        map.set_taps([Tap { channels: 1, step: 1 }, Tap { channels: 1, step: 2 }]);
-        let mut back = FeatureMap::default();
-        HalfMap::new(&map).unwrap().read(&mut back).unwrap();
-        assert_eq!((map.shape(), map.taps()), (back.shape(), back.taps()));
-        for (a, b) in map.as_slice().iter().zip(back.as_slice()) {
-            assert!((a - b).abs() <= a.abs() * 5e-4);
-        }
-        let (mut part, mut expected) = (FeatureMap::default(), FeatureMap::default());
-        HalfMap::new(&map).unwrap().part(1, 2).read(&mut part).unwrap();
-        back.part(1, 2, &mut expected).unwrap();
-        assert_eq!(part, expected);
     }
 }
