@@ -42,7 +42,8 @@ export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
-.PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-packages lint check-backbone
+.PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-fleet test-packages lint
+.PHONY: check-backbone fleet
 .PHONY: check soak fuzz test-fuzz header clean tools python hosts
 all: $(NPAD)
 
@@ -181,6 +182,20 @@ peers: $(RUNTIME) | python tools
 	NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python \
 		$(FETCHED)/peers/bin/python -W ignore benches/peers/peers.py $(IMAGES)
 
+# What fits on Dask and Ray cost beside fits of one process: the numbers of docs/scale.md. IMAGES is a folder of good images.
+FLEET := $(FETCHED)/fleet
+FLEET_PYTHON = NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python:tests/fleet $(FLEET)/bin/python -B
+fleet: $(RUNTIME) $(FLEET) | tools
+	cargo build --release --lib
+	$(FLEET_PYTHON) benches/fleet/fleet.py $(IMAGES)
+
+$(FLEET): tests/fleet/requirements.txt | python
+	rm -rf $@ $@.unfinished
+	python3 -m venv $@.unfinished
+	$@.unfinished/bin/pip install --quiet --disable-pip-version-check -r tests/fleet/requirements.txt
+	mv $@.unfinished $@
+	touch $@
+
 # All methods on all data sets at hand (folders in DATA in MVTec AD's layout, and solar cells): benches/table.md. It takes
 # several hours; results are kept in target/table/, so that a run that was interrupted continues.
 DATA ?= ../shared/data
@@ -277,6 +292,13 @@ test-parity: $(RUNTIME) $(RUNTIME_OPENVINO) | python tools hosts
 	$(FETCHED)/parity/bin/pip install --quiet --disable-pip-version-check -r tests/parity/requirements.txt
 	NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python $(FETCHED)/parity/bin/python -B tests/parity/parity.py \
 		$(RUNTIME_OPENVINO) $(TARGET)/parity $(PARITY_METHODS) -- $(wildcard $(DATA)/*)
+
+# Fits, scores and evaluations on clusters of Dask and of Ray on this machine, with workers that are killed, on synthetic images
+# and those of DATA.
+test-fleet: export NPAD_TEST_DATA := $(abspath $(DATA))
+test-fleet: $(RUNTIME) $(FLEET) | tools
+	cargo build --release --lib
+	$(FLEET_PYTHON) -m pytest -q -p no:cacheprovider tests/fleet
 
 # What `make dist` has made, unpacked and used as its users do.
 test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)

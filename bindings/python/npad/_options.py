@@ -150,7 +150,7 @@ class Options:
     """Options for fitting and loading: Options(size=320, **{"npad.channels": 50}). Every option has a default.
 
     `options()` lists them. Values are read and changed by name, as text: options["size"]. Belongs to one thread at a time;
-    calls that take options copy them.
+    calls that take options copy them. Options can be copied and pickled, but not with a progress callback, which is left out.
     """
 
     def __init__(
@@ -164,6 +164,7 @@ class Options:
     ) -> None:
         self._handle = Handle(library.npad_options_new(), "npad_options_free")
         self._progress: object = None
+        self._values: dict[str, Any] = {}
         for key, value in values.items():
             self[key] = value
         if mask is not None:
@@ -178,20 +179,28 @@ class Options:
     def __setitem__(self, key: str, value: object) -> None:
         path = value if isinstance(value, (str, os.PathLike)) else str(value)
         call("npad_options_set", self._handle, text(key), text(path))
+        # A copy sets them in this order again: a preset sets other options.
+        self._values.pop(key, None)
+        self._values[key] = os.fspath(path)
 
     def __getitem__(self, key: str) -> str:
         value = ctypes.c_char_p()
         call("npad_options_get", self._handle, text(key), ctypes.byref(value))
         return (value.value or b"").decode()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _restored, (dict(self._values),)
+
     def set_mask(self, mask: Array | None) -> None:
         """Sets the mask (bool or uint8 [h, w]) that all images of a fit share; None for none. It is copied."""
         native, _kept = mask_view(mask) if mask is not None else (None, None)
         call("npad_options_set_mask", self._handle, native and ctypes.byref(native))
+        self._values["mask"] = None if mask is None else np.array(mask)
 
     def set_roi(self, roi: Roi | None) -> None:
         """Sets the rectangle (x, y, width, height) outside of which a fit ignores pixels; None for none."""
         call("npad_options_set_roi", self._handle, *rectangle(roi or (0, 0, 0, 0)))
+        self._values["roi"] = roi
 
     def set_progress(self, progress: Progress | None) -> None:
         """Sets the progress callback of fits and loads; None for none. An exception cancels the call, which raises it."""
@@ -232,6 +241,11 @@ class Options:
         except _library.Error:
             _extractors.pop(number)
             raise
+        self._values["extractor"] = extractor
+
+
+def _restored(values: dict[str, Any]) -> Options:
+    return Options(**values)
 
 
 def given(options: Options | None, values: dict[str, Any]) -> Options:

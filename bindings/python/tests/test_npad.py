@@ -1,5 +1,6 @@
 """The Python package against the installed library."""
 
+import copy
 import gc
 import json
 import os
@@ -380,6 +381,18 @@ def test_errors_can_be_pickled():
         npad.Model.load("none")
     error = pickle.loads(pickle.dumps(caught.value))
     assert type(error) is npad.Error and error.status is npad.Status.NOT_FOUND and str(error) == str(caught.value)
+
+
+def test_options_are_copied_and_pickled():
+    mask = np.ones((90, 120), bool)
+    mask[:, :30] = False
+    options = npad.Options(mask=mask, roi=(0, 10, 110, 70), progress=lambda *_: False, **QUICK)
+    images = [part(seed) for seed in range(5)]
+    expected = npad.fit(images, options=npad.Options(mask=mask, roi=(0, 10, 110, 70), **QUICK)).to_bytes()
+    for twin in copy.copy(options), pickle.loads(pickle.dumps(options)):
+        assert npad.fit(images, options=twin).to_bytes() == expected
+        twin["threads"] = 1
+        assert options["threads"] == "2"
 
 
 def test_images_and_results_are_compared_by_identity(model):

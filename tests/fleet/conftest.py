@@ -1,0 +1,81 @@
+"""Clusters on this machine, and images."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import poison
+import pytest
+from PIL import Image
+
+QUICK = {"size": "96x96", "npad.channels": 40, "date": "none"}
+DATA = Path(os.environ.get("NPAD_TEST_DATA", Path(__file__).parents[3] / "shared" / "data"))
+WORKERS = 3
+# A Dask worker with more is ended. Ray has no limit for one worker.
+WORKER_MEMORY = 2 << 30
+
+
+def part(seed, height=90, width=120):
+    """A grey part with rings and noise."""
+    y, x = np.mgrid[:height, :width]
+    noise = np.random.default_rng(seed).integers(-8, 9, x.shape)
+    values = 120 + 50 * np.cos(np.hypot(x - width / 2, y - height / 2) / 3) + x / 4 + noise
+    return values.clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def good(tmp_path_factory):
+    """A folder of 40 good images."""
+    folder = tmp_path_factory.mktemp("good")
+    for seed in range(40):
+        Image.fromarray(part(seed)).save(folder / f"{seed:03}.png")
+    return folder
+
+
+@pytest.fixture
+def poisoned(tmp_path):
+    """Copies of 40 good images whose paths are poison: the paths, and the folder for markers."""
+    for seed in range(40):
+        Image.fromarray(part(seed)).save(tmp_path / f"{seed:03}.png")
+    return [f"{poison.PREFIX}{tmp_path}/{seed:03}.png" for seed in range(40)], tmp_path
+
+
+@pytest.fixture(scope="session")
+def dask_client():
+    import dask
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.worker.preload": ["poison"],
+        "distributed.scheduler.allowed-failures": 2,
+        "distributed.nanny.environ.NPAD_TEST_MEMORY": str(WORKER_MEMORY + (512 << 20)),
+    }
+    with (
+        dask.config.set(settings),
+        LocalCluster(
+            processes=True, n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, memory_limit=WORKER_MEMORY
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(scope="session")
+def ray_module():
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    import ray
+
+    ray.init(
+        num_cpus=WORKERS,
+        object_store_memory=1_000_000_000,
+        include_dashboard=False,
+        log_to_driver=False,
+        runtime_env={"worker_process_setup_hook": "poison.install"},
+    )
+    yield ray
+    ray.shutdown()
+
+
+@pytest.fixture(params=["dask", "ray"])
+def client(request):
+    return request.getfixturevalue("dask_client" if request.param == "dask" else "ray_module")
