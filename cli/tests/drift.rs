@@ -56,12 +56,12 @@ fn recent_scores_are_compared_with_those_of_the_model() {
 
     // Later scores are higher.
     let risen: String = same.lines().map(|line| line.replace("\"score\":", "\"score\":9") + "\n").collect();
-    std::fs::write(folder.path().join("scores.jsonl"), same.clone() + &risen).unwrap();
+    std::fs::write(folder.path().join("scores.jsonl"), same.clone() + &risen + &risen).unwrap();
     let text = printed(&run(&["drift", "part.npad", "scores.jsonl", "--last", "15"], ""), 3);
     assert!(text.starts_with("DRIFT: recent scores are higher") && text.contains("+1.00 (large)"), "{text}");
-    let found = numbers(&run(&["drift", "part.npad", "scores.jsonl", "--json"], ""), 3);
+    let found = numbers(&run(&["drift", "part.npad", "scores.jsonl", "--json", "--last", "35"], ""), 3);
     assert!(
-        found["drifted"] == true && found["recent_count"] == 30 && found["above_count"].as_u64() >= Some(15),
+        found["drifted"] == true && found["recent_count"] == 35 && found["above_count"].as_u64() >= Some(15),
         "{found}"
     );
     assert!(
