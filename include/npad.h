@@ -2018,8 +2018,8 @@ npad_status npad_fit(const npad_image *images,
  * change and may learn further images.
  *
  * A state holds the feature maps of a bounded sample of the images, a few hundred kilobytes an image and up to 384 MiB, and of
- * further images only sums of a few times the size of a model. Known defects are part of it. Writing one takes up to three times
- * its size of memory.
+ * further images only sums of a few times the size of a model. Known defects are part of it. Writing, loading or merging one
+ * takes up to three times its size of memory.
  *
  * @param trainer  the trainer
  * @param path     the file; UTF-8 on Windows, any bytes elsewhere
@@ -2098,7 +2098,8 @@ npad_status npad_trainer_load_memory(const uint8_t *data,
  * @param error    receives the error, or null; may itself be null
  * @return NPAD_STATUS_NOT_FOUND, NPAD_STATUS_IO, NPAD_STATUS_INVALID_MODEL and NPAD_STATUS_UNSUPPORTED_MODEL as
  *         npad_trainer_load(); NPAD_STATUS_INVALID_ARGUMENT when the states are of fits with other options, another backbone or
- *         another size of the network's input, when all images of the state have been learnt already, when an image is good in
+ *         another size of the network's input, or of images of another size where they share a mask or a region of interest, when
+ *         one of the two has learnt all images of the other and their samples no longer have them, when an image is good in
  *         one and a known defect in the other, and for a trainer of npad_trainer_resume(); NPAD_STATUS_WRONG_STATE when the
  *         trainer has finished or there are more images or known defects than it can keep; NPAD_STATUS_BACKBONE;
  *         NPAD_STATUS_PLUGIN when a plug-in fails; NPAD_STATUS_CANCELLED when the progress callback returned false;

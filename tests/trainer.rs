@@ -212,9 +212,11 @@ impl Accumulator for StubbornFitter {
         Err(Error::new(Status::Plugin, "it never saves"))
     }
 
-    fn merge(&mut self, _: State, _: &[&SampleImage], _: &Sample, _: &Threads) -> Result<()> {
+    fn stage(&mut self, _: State, _: &[&SampleImage], _: &Sample, _: &Threads) -> Result<()> {
         Err(Error::new(Status::Plugin, "it never merges"))
     }
+
+    fn merge(&mut self) {}
 }
 
 impl Fitter for StubbornFitter {

@@ -55,7 +55,8 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let written = || written.into_iter().filter_map(|(what, path)| Some((what, path?)));
     written().try_for_each(|(what, path)| check_writable(what, path))?;
     let point = options.get("operating_point")?;
-    if point != "rate" && arguments.defects.is_none() {
+    // A state may have some.
+    if point != "rate" && arguments.defects.is_none() && !state.is_some_and(Path::exists) {
         let message = format!(
             "operating_point is {point}, but there are no known defects: give a folder of images of defective parts with \
              --defects, or leave operating_point at rate"
@@ -161,7 +162,7 @@ fn learn(options: &Options, images: &[PathBuf], defects: &[PathBuf], state: Opti
     };
     let mut saved = Instant::now();
     trainer.expect(images.len())?;
-    std::thread::scope(|scope| {
+    let learnt = std::thread::scope(|scope| {
         let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
         scope.spawn(move || {
             // Sending fails once the trainer has failed.
@@ -177,7 +178,8 @@ fn learn(options: &Options, images: &[PathBuf], defects: &[PathBuf], state: Opti
             }
         }
         Ok::<_, Error>(())
-    })?;
+    });
+    // What has been learnt before an image that cannot be read is kept.
     state.map_or(Ok(()), |state| trainer.save(state))?;
-    Ok(trainer)
+    learnt.map(|()| trainer)
 }

@@ -31,7 +31,6 @@ pub fn mann_whitney(first: &[f32], second: &[f32], level: f64) -> RankTest {
         ties += tie(equal.len() + others) - tie(others);
     }
     ties += first.chunk_by(|a, b| a == b).map(|equal| tie(equal.len())).sum::<f64>();
-    let effect = 2.0 * wins / pairs - 1.0;
     let null = if ties == 0.0 && counts.0.max(counts.1) <= EXACT {
         Null::exact(counts.0, counts.1)
     } else {
@@ -39,7 +38,10 @@ pub fn mann_whitney(first: &[f32], second: &[f32], level: f64) -> RankTest {
     };
     // The difference to the mean of the pairs that are won or lost.
     let lost = wins.min(pairs - wins);
-    let least_effect = 1.0 - 2.0 * null.most_lost(level) / pairs;
+    // Computed alike, so that the two can be compared.
+    let magnitude = |lost: f64| 1.0 - 2.0 * lost / pairs;
+    let (least_effect, effect) = (magnitude(null.most_lost(level)), magnitude(lost));
+    let effect = if wins < pairs - wins { -effect } else { effect };
     RankTest { effect, p_value: null.p_value(lost), least_effect }
 }
 

@@ -138,12 +138,15 @@ pub trait Accumulator {
     /// [`Status::InvalidArgument`] when the method cannot save them; [`Status::OutOfMemory`].
     fn save(&mut self, threads: &Threads) -> Result<State>;
 
-    /// Adds saved statistics of other images, and `leaving`, images that leave the sample as two are merged into `sample`. On failure
-    /// the statistics are unchanged.
+    /// Prepares to add saved statistics of other images, and `leaving`, images that leave the sample as two are merged into `sample`.
+    /// The statistics do not change until [`Accumulator::merge`]; what has been staged before is dropped.
     ///
     /// # Errors
     /// [`Status::InvalidModel`] when the state is inconsistent, [`Status::InvalidArgument`] when its statistics cannot be added to these.
-    fn merge(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()>;
+    fn stage(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()>;
+
+    /// Adds what has been staged.
+    fn merge(&mut self);
 }
 
 /// An image that is not in the sample.

@@ -63,6 +63,17 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// One text for all texts of a number.
+    pub fn plain(self, value: &str) -> String {
+        let number = match self {
+            Self::Number(..) | Self::NumberOr(..) => value.parse::<f64>().ok(),
+            _ => None,
+        };
+        number.map_or(value.to_owned(), |number| number.to_string())
+    }
+}
+
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -192,6 +203,16 @@ impl Parameters {
         let known: Vec<_> = self.table.iter().map(|p| p.name).collect();
         let message = format!("there is no parameter '{name}'; known are {}", known.join(", "));
         Error::new(Status::InvalidOption, message)
+    }
+
+    /// Whether the parameter has been set.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.set.contains_key(name)
+    }
+
+    /// The parameters.
+    pub fn table(&self) -> &'static [Parameter] {
+        self.table
     }
 
     /// Names and values of all, defaults included.

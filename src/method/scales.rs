@@ -232,17 +232,19 @@ impl Accumulator for ScalesFitter {
         Ok(state)
     }
 
-    fn merge(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()> {
+    fn stage(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()> {
         self.check_even()?;
         let scales = self.fitters.len();
         for ((scale, fitter), state) in self.fitters.iter_mut().enumerate().zip(split(state, scales)?) {
             let Some(accumulator) = fitter.accumulator() else { continue };
             let parts: Vec<SampleImage> = leaving.iter().map(|image| image.part(scale, scales)).collect();
-            accumulator
-                .merge(state, &parts.iter().collect::<Vec<_>>(), &sample.part(scale, scales), threads)
-                .inspect_err(|_| self.uneven = scale > 0)?;
+            accumulator.stage(state, &parts.iter().collect::<Vec<_>>(), &sample.part(scale, scales), threads)?;
         }
         Ok(())
+    }
+
+    fn merge(&mut self) {
+        self.fitters.iter_mut().filter_map(|fitter| fitter.accumulator()).for_each(Accumulator::merge);
     }
 }
 

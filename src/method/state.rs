@@ -127,8 +127,8 @@ pub fn unfit(name: &str) -> Error {
     Error::new(
         Status::InvalidModel,
         format!(
-            "the model's array '{name}' is missing or inconsistent with the others; save the model again with this \
-                 npad"
+            "the array '{name}' is missing, out of range or inconsistent with the others; save the model or the trainer state \
+             again with this npad"
         ),
     )
 }

@@ -12,6 +12,7 @@ use crate::backbone::{FeatureMap, Tap};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_reserve;
 use crate::exec::progress::Progress;
+use crate::image::MAX_SIDE;
 use crate::method::{Array, State, unfit};
 
 /// Maximum memory of the known defects of a fit in bytes.
@@ -279,7 +280,12 @@ impl DefectImages {
         let taps: Vec<Tap> = taps.collect();
         let all = taps.iter().try_fold(0usize, |sum, tap| sum.checked_add(tap.channels));
         let is_whole = count > 0 && maps > 0 && !values.is_empty() && all == Some(channels);
-        if !is_whole || sizes.len() != 2 * count || ids.len() != 2 * count || sizes.contains(&0) {
+        let sides = 1..=MAX_SIDE as u32;
+        if !is_whole
+            || sizes.len() != 2 * count
+            || ids.len() != 2 * count
+            || !sizes.iter().all(|side| sides.contains(side))
+        {
             return Err(unfit("maps"));
         }
         let (sizes, ids) = (sizes.as_chunks::<2>().0, ids.as_chunks::<2>().0);
@@ -297,6 +303,12 @@ impl DefectImages {
             defects.add(&features, (size[0] as usize, size[1] as usize), id).map_err(|_| unfit("maps"))?;
         }
         Ok(defects)
+    }
+
+    /// Whether all images have so many maps, of the shape and the taps of `map`.
+    pub fn fit(&self, map: &FeatureMap, maps: usize) -> bool {
+        let alike = |own: &FeatureMap| own.shape() == map.shape() && own.taps() == map.taps();
+        self.images.iter().all(|image| image.maps.len() == maps && image.maps.iter().all(alike))
     }
 
     /// Makes room for the images of another fit, those that equal own ones aside.

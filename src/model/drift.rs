@@ -95,8 +95,8 @@ impl Drift {
             p_value,
             good_count: good.len(),
             recent_count: recent.len(),
-            good_median: good[good.len() / 2],
-            recent_median: recent[recent.len() / 2],
+            good_median: median(&good),
+            recent_median: median(&recent),
             above_count,
             above_interval: share_interval(above_count, recent.len(), CONFIDENCE),
             false_alarm_rate,
@@ -119,6 +119,12 @@ fn check(scores: &[f32]) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The median of values in ascending order.
+fn median(ascending: &[f32]) -> f32 {
+    let middle = ascending.len() / 2;
+    if ascending.len() % 2 == 1 { ascending[middle] } else { ascending[middle - 1].midpoint(ascending[middle]) }
 }
 
 fn ascending(scores: &[f32]) -> Result<Vec<f32>> {
@@ -204,7 +210,7 @@ mod tests {
         let recent = [3.0, 1.0, 2.0, 9.0, 1.0, 2.0, 0.0, 2.5, 1.5, 8.0, 3.0];
         let found = Drift::between(&good, &recent, 3.0).unwrap();
         assert_eq!((found.good_count, found.recent_count), (20, 11));
-        assert_eq!((found.good_median, found.recent_median), (2.0, 2.0));
+        assert_eq!((found.good_median, found.recent_median), (1.95, 2.0));
         assert_eq!(found.above_count, 2, "a score that equals the threshold is not above it");
         assert_eq!(found.above_share(), 2.0 / 11.0);
         assert!((Drift::between(&good, &recent, threshold(&good)).unwrap().false_alarm_rate - 0.01).abs() < 1e-6);

@@ -102,6 +102,17 @@ impl Extraction {
         self.batches(1, |_, _| Ok(()), pipeline, Target::Features(maps)).map(drop).map_err(|(_, error)| error)
     }
 
+    /// Computes the features of an input of zeros, whose shape and taps are those of all images.
+    ///
+    /// # Errors
+    /// As [`Extraction::features`].
+    pub fn zeros(&mut self, pipeline: Pipeline<'_>, map: &mut FeatureMap) -> Result<()> {
+        let size = self.preprocessor.size();
+        self.tensor.clear();
+        try_resize(&mut self.tensor, 3 * size.height * size.width, 0.0)?;
+        self.features(pipeline, std::slice::from_mut(map))
+    }
+
     /// Runs the backbone for `count` images, each of which `load` makes the loaded one.
     fn batches<'a>(
         &mut self,

@@ -267,7 +267,13 @@ impl Method for PluginMethod {
 
     fn fitter(&self, parameters: &Parameters, seed: u64, _: &Environment) -> Result<Box<dyn Fitter>> {
         let start = Start { functions: self.functions.clone(), values: Values::new(parameters)?, seed };
-        Ok(Box::new(PluginFitter { fitter: start.fitter()?, start, has_others: false, learnt: BTreeSet::new() }))
+        Ok(Box::new(PluginFitter {
+            fitter: start.fitter()?,
+            start,
+            has_others: false,
+            learnt: BTreeSet::new(),
+            staged: Vec::new(),
+        }))
     }
 
     fn load(&self, parameters: &Parameters, mut state: State, _: &Environment) -> Result<Box<dyn Scorer>> {
@@ -352,6 +358,8 @@ struct PluginFitter {
     has_others: bool,
     /// Hashes of the images of the sample that the fitter has learnt.
     learnt: BTreeSet<u64>,
+    /// Hashes of the images that are about to leave the sample.
+    staged: Vec<u64>,
 }
 
 impl PluginFitter {
@@ -385,7 +393,8 @@ impl Accumulator for PluginFitter {
         Err(Error::new(Status::InvalidArgument, message))
     }
 
-    fn merge(&mut self, state: State, leaving: &[&SampleImage], _: &Sample, _: &Threads) -> Result<()> {
+    fn stage(&mut self, state: State, leaving: &[&SampleImage], _: &Sample, _: &Threads) -> Result<()> {
+        self.staged.clear();
         if let Some(name) = state.arrays.keys().next() {
             return Err(unfit(name));
         }
@@ -394,11 +403,15 @@ impl Accumulator for PluginFitter {
             image.maps[0].read(&mut features)?;
             self.learn(&features, image.hash)?;
         }
-        leaving.iter().for_each(|image| {
-            self.learnt.remove(&image.hash);
-        });
-        self.has_others |= !leaving.is_empty();
+        self.staged.extend(leaving.iter().map(|image| image.hash));
         Ok(())
+    }
+
+    fn merge(&mut self) {
+        self.has_others |= !self.staged.is_empty();
+        for hash in self.staged.drain(..) {
+            self.learnt.remove(&hash);
+        }
     }
 }
 

@@ -30,16 +30,18 @@ pub struct NpadFitter {
     prior: Option<NpadScorer>,
     /// Those of the images that are not in the sample; none before the first.
     statistics: Option<Statistics>,
+    /// Those that are about to be added.
+    staged: Option<Statistics>,
 }
 
 impl NpadFitter {
     pub fn new(config: NpadConfig, seed: u64) -> Self {
-        Self { config, seed, prior_images: 0, prior: None, statistics: None }
+        Self { config, seed, prior_images: 0, prior: None, statistics: None, staged: None }
     }
 
     /// Resumes the fit of a scorer that was fitted to `images` images.
     pub fn resume(config: NpadConfig, seed: u64, prior: NpadScorer, images: usize) -> Self {
-        Self { config, seed, prior_images: images, prior: Some(prior), statistics: None }
+        Self { config, seed, prior_images: images, prior: Some(prior), statistics: None, staged: None }
     }
 }
 
@@ -61,8 +63,11 @@ impl Accumulator for NpadFitter {
         statistics.save()
     }
 
-    fn merge(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()> {
-        let mut added = (!state.arrays.is_empty()).then(|| Statistics::load(state, &self.config)).transpose()?;
+    fn stage(&mut self, state: State, leaving: &[&SampleImage], sample: &Sample, threads: &Threads) -> Result<()> {
+        self.staged = None;
+        let shape = sample.shape().ok_or_else(out_of_order)?;
+        let is_there = !state.arrays.is_empty();
+        let mut added = is_there.then(|| Statistics::load(state, &self.config, shape)).transpose()?;
         if let (Some(own), Some(added)) = (&self.statistics, &added) {
             own.check_same_kind(added)?;
         }
@@ -79,11 +84,15 @@ impl Accumulator for NpadFitter {
             added.add(&features, &self.config, threads)?;
         }
         added.flush(&self.config, threads)?;
-        match &mut self.statistics {
-            Some(own) => own.merge(&added),
-            None => self.statistics = Some(added),
-        }
+        self.staged = Some(added);
         Ok(())
+    }
+
+    fn merge(&mut self) {
+        match (&mut self.statistics, self.staged.take()) {
+            (Some(own), Some(added)) => own.merge(&added),
+            (own, added) => *own = own.take().or(added),
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The sums over images that the Gaussians are estimated from.
 
+use std::ops::RangeInclusive;
+
 use super::gaussians::{self, ALONE, GROUP};
 use super::layout::Layout;
 use super::{LEVELS, NpadConfig};
@@ -25,6 +27,9 @@ pub struct Statistics {
     /// Images not yet added to the moments.
     pub pending: Vec<FeatureMap>,
 }
+
+/// Range of the weight of all images at a position, of which each has 49 samples at most.
+const WEIGHTS: RangeInclusive<f64> = 1e-6..=1e12;
 
 /// The sums of each level in a saved state.
 const SUMS: [&str; 3] = ["weight", "sum", "scatter"];
@@ -133,15 +138,14 @@ impl Statistics {
         Ok(state)
     }
 
-    /// Restores statistics that were saved.
+    /// Restores statistics that were saved, of maps of that shape.
     ///
     /// # Errors
     /// [`Status::InvalidModel`] when the state is inconsistent.
-    pub fn load(mut state: State, config: &NpadConfig) -> Result<Self> {
+    pub fn load(mut state: State, config: &NpadConfig, shape: (usize, usize, usize)) -> Result<Self> {
         let [rows, cols, channels, images] = state.take_u32("shape")?[..] else { return Err(unfit("shape")) };
         let chosen = state.take_u32("channels")?;
-        let side = 1..=u32::from(u16::MAX);
-        if !side.contains(&rows) || !side.contains(&cols) || images == 0 {
+        if (rows as usize, cols as usize, channels as usize) != shape || images == 0 {
             return Err(unfit("shape"));
         }
         let all = 1..=config.channels.min(channels as usize);
@@ -161,7 +165,7 @@ impl Statistics {
             let lengths = Moments::lengths(dimension, layout.starts());
             let mut take = |part: usize| state.take_f64(&format!("{}.{}", LEVELS[level], SUMS[part]), &[lengths[part]]);
             let parts = [take(0)?, take(1)?, take(2)?];
-            if !parts[0].iter().all(|weight| *weight > 0.0) {
+            if !parts[0].iter().all(|weight| WEIGHTS.contains(weight)) {
                 return Err(unfit(LEVELS[level]));
             }
             Ok(Some(Moments::of_parts(dimension, try_copy(layout.starts())?, parts)))

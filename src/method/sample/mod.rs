@@ -83,6 +83,12 @@ impl Sample {
         self.seen
     }
 
+    /// Whether all images have so many maps, of the shape and the taps of `map`.
+    pub fn fits(&self, map: &FeatureMap, maps: usize) -> bool {
+        let alike = |own: &HalfMap| own.shape() == map.shape() && own.taps() == map.taps();
+        self.images.iter().all(|image| image.maps.len() == maps && image.maps.iter().all(alike))
+    }
+
     /// Whether the sample is full.
     pub fn is_full(&self) -> bool {
         self.capacity.is_some_and(|capacity| self.images.len() >= capacity)

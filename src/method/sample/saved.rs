@@ -4,6 +4,7 @@ use super::{BUDGET, FEWEST, HalfMap, MOST, Sample, SampleImage};
 use crate::backbone::Tap;
 use crate::error::Result;
 use crate::exec::memory::{try_copy, try_reserve};
+use crate::image::MAX_SIDE;
 use crate::method::{Array, State, unfit};
 
 /// Words of a hash and of a content in an array.
@@ -96,7 +97,8 @@ impl Sample {
             });
         }
         let ascending = images.is_sorted_by_key(|image: &SampleImage| image.hash);
-        if !ascending || images.iter().any(|image| image.size.0 == 0 || image.size.1 == 0) {
+        let side = 1..=MAX_SIDE;
+        if !ascending || !images.iter().all(|image| side.contains(&image.size.0) && side.contains(&image.size.1)) {
             return Err(unfit("hashes"));
         }
         Ok(Self { images, capacity: Some(capacity), seen, seed })

@@ -7,6 +7,7 @@ use super::{Fit, MOST_IMAGES, good_and_defective};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_reserve;
 use crate::method::{Sample, unfit};
+use crate::model::extraction::Pipeline;
 use crate::model::image_ids::ImageIds;
 use crate::model::images_hash::ImageHash;
 
@@ -34,18 +35,28 @@ impl Fit {
             );
             return Err(Error::new(Status::InvalidArgument, message));
         }
+        if let Some(input) = self.input.as_ref().filter(|input| input.roi.is_some() && input.first != first) {
+            let ((width, height), (columns, rows)) = (input.first, first);
+            let message = format!(
+                "the images are of {width} x {height} pixels here and {columns} x {rows} in the trainer state, but a mask or a region \
+                 of interest is for images of one size"
+            );
+            return Err(Error::new(Status::InvalidArgument, message));
+        }
         let input = || self.config.input(first, &*self.backbone, &self.threads);
-        let started = self.input.is_none().then(input).transpose()?;
-        if let (Some(own), Some(other)) = (self.sample.shape(), sample.shape())
-            && own != other
-        {
-            return Err(Error::new(
-                Status::InvalidModel,
-                "the feature maps of the trainer states have different shapes",
-            ));
+        let mut started = self.input.is_none().then(input).transpose()?;
+        let displacements = &self.config.shifts[..1];
+        let (backbone, threads) = (&*self.backbone, &*self.threads);
+        if let Some(input) = self.input.as_mut().or(started.as_mut()) {
+            let pipeline = Pipeline { backbone, displacements, roi: None, margin: 0, mean: &[], threads };
+            input.extraction.zeros(pipeline, &mut self.leaving)?;
+        }
+        let maps = self.config.shifts.len();
+        if !sample.fits(&self.leaving, maps) || !defects.fit(&self.leaving, maps) {
+            return Err(unfit("sample.maps"));
         }
         if self.defects.ids().any(|id| learnt.contains(id)) || defects.ids().any(|id| self.learnt.contains(id)) {
-            return Err(good_and_defective("images of the other state", "the states are not merged"));
+            return Err(good_and_defective("images of the other trainer", "the states are not merged"));
         }
         if self.sample.seen() + sample.seen() > MOST_IMAGES || self.summed + summed > MOST_IMAGES {
             return Err(too_many());
@@ -61,7 +72,10 @@ impl Fit {
             if statistics.arrays.is_empty() && others.seen() > others.images().len() {
                 return Err(unfit("statistics"));
             }
-            accumulator.merge(statistics, &leaving, &merged, &self.threads)?;
+            accumulator.stage(statistics, &leaving, &merged, &self.threads)?;
+            accumulator.merge();
+        } else if let Some(name) = statistics.arrays.keys().next() {
+            return Err(unfit(name));
         }
         // Nothing can fail from here on.
         self.sum.resize(self.sum.len() + missing, 0);
@@ -89,10 +103,16 @@ fn remove_copies(own: (&mut Sample, &ImageIds), other: (&mut Sample, &ImageIds))
     let ids = |sample: &Sample| sample.images().iter().map(|image| image.content as u64).collect::<BTreeSet<_>>();
     let (ids_own, ids_other) = (ids(own.0), ids(other.0));
     let unknown = common.iter().filter(|id| !ids_own.contains(id) && !ids_other.contains(id)).count();
-    if unknown > 0 && (common.len() == own.1.len() || common.len() == other.1.len()) {
-        let message =
-            "all images of the trainer state have been learnt already, so it is not merged: merge each state once";
-        return Err(Error::new(Status::InvalidArgument, message));
+    let refused = |message| Err(Error::new(Status::InvalidArgument, message));
+    if unknown > 0 && common.len() == other.1.len() {
+        return refused(
+            "all images of the trainer state have been learnt already, so it is not merged: merge each state once",
+        );
+    }
+    if unknown > 0 && common.len() == own.1.len() {
+        return refused(
+            "the trainer state has all images that were learnt here, and more: load it instead of merging it",
+        );
     }
     if unknown > 0 {
         log::warn!(

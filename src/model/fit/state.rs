@@ -69,7 +69,7 @@ impl Settings {
         let names = self.options.keys().chain(other.options.keys());
         for name in names {
             let [own, others] =
-                [self, other].map(|settings| settings.options.get(name).map_or("not there", String::as_str));
+                [self, other].map(|settings| settings.options.get(name).map_or("not known", String::as_str));
             if own != others {
                 return refused(format!("the option {name} is {own} here and {others} there"));
             }
@@ -136,7 +136,7 @@ impl Saved {
             return Err(invalid("its numbers of images are out of range"));
         }
         let seed = settings.options.get("seed").and_then(|seed| seed.parse().ok());
-        let seed = seed.ok_or_else(|| invalid("its seed is missing"))?;
+        let seed = seed.ok_or_else(|| invalid("its seed is missing or no number"))?;
         let mask = match &settings.mask {
             None => None,
             Some((width, height, hash)) => {
@@ -231,4 +231,146 @@ pub fn resumed() -> Error {
     let message = "the state of a resumed fit cannot be saved or merged, since it goes on from a model: save the states of fits \
                    that start from images, and merge them with that of the first fit";
     Error::new(Status::InvalidArgument, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::backbone::{FeatureExtractor, TapMap};
+    use crate::image::{ImageView, PixelFormat};
+    use crate::model::Trainer;
+    use crate::preprocess::{InputSize, Normalisation};
+
+    /// The image itself as one tap.
+    struct Pixels;
+
+    impl FeatureExtractor for Pixels {
+        fn extract(
+            &self,
+            inputs: &[f32],
+            size: InputSize,
+            consume: &mut dyn FnMut(usize, &[TapMap<'_>]) -> Result<()>,
+        ) -> Result<()> {
+            consume(0, &[TapMap { channels: 3, rows: size.height, cols: size.width, data: inputs }])
+        }
+
+        fn normalisation(&self) -> Normalisation {
+            Normalisation { mean: [0.0; 3], std: [1.0; 3] }
+        }
+
+        fn identity(&self) -> &str {
+            "host/pixels"
+        }
+    }
+
+    const SIDE: usize = 32;
+
+    fn options(settings: &[(&str, &str)]) -> Options {
+        let mut options = Options::default();
+        options.set_extractor(Arc::new(Pixels));
+        settings.iter().for_each(|(key, value)| options.set(key, value).unwrap());
+        options
+    }
+
+    const QUICK: [(&str, &str); 3] = [("size", "32x32"), ("threads", "1"), ("date", "none")];
+
+    fn learn(trainer: &mut Trainer, numbers: std::ops::Range<usize>) {
+        for number in numbers {
+            let pixels: Vec<u8> = (0..SIDE * SIDE).map(|i| (i * (number + 3) % 251 + i % 7) as u8).collect();
+            trainer.add(&ImageView::new(&pixels, SIDE, SIDE, SIDE, PixelFormat::Gray8).unwrap()).unwrap();
+        }
+    }
+
+    /// A state with other contents and a right checksum.
+    fn changed(state: &[u8], change: impl FnOnce(&mut Value, &mut BTreeMap<String, Array>)) -> Vec<u8> {
+        let Container { metadata, mut arrays } = Container::from_bytes(state, Content::TrainerState, &[]).unwrap().0;
+        let mut metadata = serde_json::from_str(&metadata).unwrap();
+        change(&mut metadata, &mut arrays);
+        Container { metadata: metadata.to_string(), arrays }.to_bytes(Content::TrainerState, None).unwrap()
+    }
+
+    /// The state of a fit whose sample holds 16 images.
+    fn full(settings: &[(&str, &str)], numbers: std::ops::Range<usize>) -> Vec<u8> {
+        let mut trainer = Trainer::new(&options(&[&QUICK[..], settings].concat())).unwrap();
+        learn(&mut trainer, numbers.start..numbers.start + 16);
+        let small = changed(&trainer.to_bytes().unwrap(), |_, arrays| {
+            arrays.insert("sample.capacity".to_owned(), Array::U32(vec![1], vec![16]));
+        });
+        let mut trainer = Trainer::from_bytes(&small, &options(&QUICK[1..])).unwrap();
+        learn(&mut trainer, numbers);
+        trainer.to_bytes().unwrap()
+    }
+
+    #[test]
+    fn states_that_do_not_fit_are_refused_and_change_nothing() {
+        let state = full(&[], 0..20);
+        let mut trainer = Trainer::from_bytes(&full(&[], 40..60), &options(&QUICK)).unwrap();
+        let before = trainer.to_bytes().unwrap();
+        let mut refused = |what: &str, change: &dyn Fn(&mut Value, &mut BTreeMap<String, Array>)| {
+            let bytes = changed(&state, change);
+            let error = trainer.merge(&bytes).expect_err(what);
+            assert!(matches!(error.status(), Status::InvalidModel | Status::InvalidArgument), "{what}: {error}");
+            let error = Trainer::from_bytes(&bytes, &options(&QUICK)).err().expect(what);
+            assert!(matches!(error.status(), Status::InvalidModel | Status::UnsupportedModel), "{what}: {error}");
+            assert!(trainer.to_bytes().unwrap() == before, "{what}");
+        };
+        for (option, value) in
+            [("threads", "512"), ("backbone", "/dev/zero"), ("device", "cuda"), ("nothing", "1"), ("seed", "x")]
+        {
+            refused(option, &|metadata, _| metadata["settings"]["options"][option] = json!(value));
+        }
+        for (field, value) in
+            [("images", json!(1u64 << 40)), ("summed", json!(1)), ("first", json!([0, 9])), ("input", json!(null))]
+        {
+            refused(field, &|metadata, _| metadata[field] = value.clone());
+        }
+        let arrays = [
+            ("sample.taps", Array::U32(vec![1, 2], vec![2, 1])),
+            ("sample.taps", Array::U32(vec![2, 2], vec![1, 1, 2, 1])),
+            ("sample.sizes", Array::U32(vec![16, 2], vec![65536; 32])),
+            ("sample.hashes", Array::U32(vec![16, 2], (0..32).rev().collect())),
+            ("sample.capacity", Array::U32(vec![1], vec![3])),
+            ("statistics.shape", Array::U32(vec![4], vec![60_000, 60_000, 3, 4])),
+            ("statistics.channels", Array::U32(vec![3], vec![0, 0, 1])),
+            ("statistics.patch.weight", Array::F64(vec![256], vec![0.0; 256])),
+            ("statistics.patch.sum", Array::F64(vec![1], vec![0.0])),
+            ("sum", Array::I64(vec![3, 1, 1], vec![0; 3])),
+        ];
+        for (name, array) in arrays {
+            refused(name, &|_, arrays| drop(arrays.insert(name.to_owned(), array.clone())));
+            refused(name, &|_, arrays| drop(arrays.remove(name)));
+        }
+        refused("two maps an image", &|_, arrays| {
+            let Some(Array::F16(shape, values)) = arrays.get_mut("sample.maps") else { panic!("maps") };
+            (shape[0], shape[1]) = (shape[0] / 2, 2);
+            assert!(!values.is_empty());
+        });
+        learn(&mut trainer, 60..62);
+        trainer.finish().unwrap();
+    }
+
+    #[test]
+    fn a_refused_merge_changes_no_scale() {
+        let settings = [("scales", "1+2"), ("npad.selection", "variance"), ("npad.channels", "1")];
+        let mut trainer = Trainer::from_bytes(&full(&settings, 0..20), &options(&QUICK)).unwrap();
+        let before = trainer.to_bytes().unwrap();
+        let other = changed(&full(&settings, 40..60), |_, arrays| {
+            let Some(Array::U32(_, own)) = arrays.get("statistics.0.channels").cloned() else { panic!("channels") };
+            arrays.insert("statistics.1.channels".to_owned(), Array::U32(vec![1], vec![(own[0] + 1) % 3]));
+            arrays.insert("statistics.0.channels".to_owned(), Array::U32(vec![1], own));
+        });
+        if let Err(error) = trainer.merge(&other) {
+            assert!(error.message().contains("different channels"), "{error}");
+            assert!(trainer.to_bytes().unwrap() == before);
+        }
+        let damaged = changed(&full(&settings, 40..60), |_, arrays| drop(arrays.remove("statistics.1.patch.sum")));
+        let before = trainer.to_bytes().unwrap();
+        assert_eq!(trainer.merge(&damaged).unwrap_err().status(), Status::InvalidModel);
+        assert!(trainer.to_bytes().unwrap() == before);
+        trainer.finish().unwrap();
+    }
 }

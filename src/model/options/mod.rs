@@ -276,44 +276,52 @@ impl Options {
     /// Names and values of the options that a fitted model depends on, with those of the method's parameters. Equal values have
     /// equal texts.
     pub(super) fn fit_values(&self) -> BTreeMap<String, String> {
-        let general = fit_options()
-            .map(|option| (option.name, self.values.get(option.name).map_or(option.default, String::as_str)));
+        let general =
+            fit_options().map(|option| (option, self.values.get(option.name).map_or(option.default, String::as_str)));
         let parameters = self.parameters();
-        let all = general.chain(parameters.values());
-        all.map(|(name, value)| (name.to_owned(), plain(value))).collect()
+        let all =
+            general.chain(parameters.table().iter().map(|parameter| (parameter, parameters.text(parameter.name))));
+        all.map(|(option, value)| (option.name.to_owned(), option.kind.plain(value))).collect()
     }
 
-    /// These options with other values of those that a fitted model depends on, all of which are given as [`Options::fit_values`] gives
-    /// them.
+    /// These options with other values of those that a fitted model depends on, as [`Options::fit_values`] gives them.
     ///
     /// # Errors
-    /// [`Status::InvalidOption`] when an option has been set here to another value; those of [`Options::set`].
+    /// [`Status::InvalidOption`] when an option has been set here to another value; [`Status::UnsupportedModel`] when there is no such
+    /// option or it does not take the value.
     pub(super) fn with_fit_values(&self, values: &BTreeMap<String, String>) -> Result<Self> {
-        let refused = |name: &str, own: &str, value: &str| {
-            let message = format!(
-                "the option {name} is {own}, but the trainer state has {value}: leave it unset, since a state brings its own \
-                 options, or start another fit"
-            );
-            Error::new(Status::InvalidOption, message)
+        let unsupported = |what: &dyn std::fmt::Display| {
+            let message =
+                format!("the trainer state cannot be used: {what}; use the npad that saved it, or a newer one");
+            Error::new(Status::UnsupportedModel, message)
         };
         let mut options = self.clone();
-        // The method first: it decides which parameters there are.
-        let method = values.get_key_value("method");
-        for (name, value) in method.into_iter().chain(values.iter().filter(|(name, _)| *name != "method")) {
-            if let Some(owner) = owner(name)? {
-                let default = Parameters::new(owner.parameters());
-                let own = plain(self.parameters.get(owner.name()).unwrap_or(&default).get(name)?);
-                if own != *value && own != plain(default.get(name)?) {
-                    return Err(refused(name, &own, value));
-                }
-                options.parameters_of(owner).restore(name, value)?;
-            } else {
-                let own = self.values.get(option(name)?.name).map(|own| plain(own));
-                if let Some(own) = own.filter(|own| own != value) {
-                    return Err(refused(name, &own, value));
-                }
-                options.set(name, value)?;
+        if let Some(name) = values.get("method") {
+            options.method = method(name).map_err(|e| unsupported(&e))?;
+        }
+        let own = self.fit_values();
+        let table = options.parameters().table();
+        for (name, value) in values {
+            let is_general = fit_options().any(|option| option.name == name);
+            if !is_general && table.iter().all(|parameter| parameter.name != name) {
+                return Err(unsupported(&format_args!("no fit has an option '{name}'")));
             }
+            let is_set = match owner(name)? {
+                Some(owner) => self.parameters.get(owner.name()).is_some_and(|parameters| parameters.is_set(name)),
+                None => self.is_set(name),
+            };
+            if let Some(own) = own.get(name).filter(|own| is_set && *own != value) {
+                let message = format!(
+                    "the option {name} is {own}, but the trainer state has {value}: leave it unset, since a state brings its own \
+                     options, or start another fit"
+                );
+                return Err(Error::new(Status::InvalidOption, message));
+            }
+            match owner(name)? {
+                Some(owner) => options.parameters_of(owner).restore(name, value),
+                None => options.set(name, value),
+            }
+            .map_err(|e| unsupported(&e))?;
         }
         Ok(options)
     }
@@ -376,15 +384,6 @@ impl Options {
             .as_ref()
             .map_or(Ok(BackboneSpec::Builtin), |path| BackboneSpec::from_file(path, self.normalisation))
     }
-}
-
-/// One text for all texts of a number.
-fn plain(value: &str) -> String {
-    value
-        .parse::<f64>()
-        .ok()
-        .filter(|number| number.is_finite() && number.abs() < 1e15)
-        .map_or(value.to_owned(), |number| number.to_string())
 }
 
 /// The method that an option is a parameter of; none for a general option.
