@@ -182,7 +182,7 @@ peers: $(RUNTIME) | python tools
 	NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python \
 		$(FETCHED)/peers/bin/python -W ignore benches/peers/peers.py $(IMAGES)
 
-# What fits on Dask and Ray cost beside fits of one process: the numbers of docs/scale.md. IMAGES is a folder of good images.
+# What fits on Dask and Ray cost beside fits of one process. IMAGES is a folder of good images.
 FLEET := $(FETCHED)/fleet
 FLEET_PYTHON = NPAD_LIBRARY=$(TARGET)/release/libnpad.so PYTHONPATH=bindings/python:tests/fleet $(FLEET)/bin/python -B
 fleet: $(RUNTIME) $(FLEET) | tools

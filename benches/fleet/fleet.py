@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a fit on Dask and Ray costs beside the same fit in one process, as the tables of docs/scale.md.
+"""What a fit on Dask and Ray costs beside the same fit in one process, as tables.
 
     NPAD_LIBRARY=libnpad.so NPAD_ONNXRUNTIME=... PYTHONPATH=bindings/python ./fleet.py IMAGE_DIR [IMAGES] [ROUNDS]
 
