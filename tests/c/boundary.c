@@ -214,7 +214,7 @@ static void thresholds(void) {
 static void drift(void) {
   struct {
     npad_drift drift;
-    uint64_t later;
+    uint64_t later[3];
   } newer;
   npad_model *changed = NULL;
   float scores[PARTS], wrong[PARTS];
@@ -247,7 +247,7 @@ static void drift(void) {
   npad_model_free(changed);
 
   newer.drift.drifted = 7;
-  newer.later = 1;
+  newer.later[2] = 1;
   FAILS(npad_model_drift(model, scores, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "newer header");
   newer.drift.size = 3;
   FAILS(npad_model_drift(model, scores, PARTS, &newer.drift, &error), NPAD_STATUS_INVALID_ARGUMENT, "size of an npad_drift is 3");
