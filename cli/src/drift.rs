@@ -16,6 +16,9 @@ use crate::terminal::print_line;
 use npad::error::{Error, Result, Status};
 use npad::model::{Drift, Model};
 
+/// What some editors and shells put before UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Exit code for scores that have drifted.
 const DRIFTED: u8 = 3;
 
@@ -58,13 +61,17 @@ fn open(path: &Path) -> Result<Box<dyn BufRead>> {
     Ok(Box::new(BufReader::new(file)))
 }
 
-/// The scores of all lines, or of the last ones. Lines that are not used may hold anything, since the log of a line may have
-/// been cut off at some time.
+/// The scores of all lines, or of the last ones. Blank lines and a byte-order mark are skipped. Lines that are not used may hold
+/// anything, since the log of a line may have been cut off at some time.
 fn read(lines: impl BufRead, name: &str, last: Option<usize>) -> Result<Vec<f32>> {
     let mut scores = VecDeque::new();
     for (number, line) in lines.split(b'\n').enumerate() {
         let line = line.map_err(|e| Error::io(format_args!("cannot read {name}"), &e))?;
-        let score = score(&line).map_err(|wrong| {
+        let line = line.strip_prefix(BYTE_ORDER_MARK).filter(|_| number == 0).unwrap_or(&line);
+        if line.trim_ascii().is_empty() {
+            continue;
+        }
+        let score = score(line).map_err(|wrong| {
             let expected = "expected an object with a \"score\", as `npad score --json` prints it";
             Error::new(Status::InvalidArgument, format!("{name}, line {}: {wrong}; {expected}", number + 1))
         });
@@ -81,9 +88,6 @@ fn read(lines: impl BufRead, name: &str, last: Option<usize>) -> Result<Vec<f32>
 
 /// The raw score of a line, or what is wrong with it.
 fn score(line: &[u8]) -> std::result::Result<f32, String> {
-    if line.trim_ascii().is_empty() {
-        return Err("the line is empty".to_owned());
-    }
     let object: Value = serde_json::from_slice(line).map_err(|e| format!("this is not JSON ({e})"))?;
     let score = object.get("score").ok_or("there is no \"score\"")?;
     let number = score.as_f64().ok_or_else(|| format!("\"score\" is {score}, which is no number"))? as f32;
@@ -148,6 +152,9 @@ mod tests {
         let text = format!("{}\r\n{{\"score\": 3}}", json!({"path": "a.png", "score": score}));
         assert_eq!(lines(text.as_bytes(), None).unwrap(), [score, 3.0]);
         assert!(lines(b"", None).unwrap().is_empty());
+        let text = b"\xef\xbb\xbf{\"score\": 1}\n\r\n{\"score\": 2}\n\n";
+        assert_eq!(lines(text, None).unwrap(), [1.0, 2.0], "a byte-order mark and blank lines are skipped");
+        assert_eq!(lines(text, Some(1)).unwrap(), [2.0]);
     }
 
     #[test]
@@ -161,7 +168,6 @@ mod tests {
             (b"{\"score\": 1", "not JSON"),
             (b"good   0.12   0 regions", "not JSON"),
             (b"\xff\xfe", "not JSON"),
-            (b" ", "empty"),
             (b"[1]", "no \"score\""),
         ] {
             let text = [b"{\"score\": 1}\n", bad, b"\n{\"score\": 2}\n"].concat();

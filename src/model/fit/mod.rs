@@ -382,6 +382,11 @@ fn fixed(value: f32) -> i64 {
     (f64::from(value.clamp(-most, most)) * SUM_UNITS).round() as i64
 }
 
+/// The largest magnitude of a sum of so many values.
+fn most_sum(values: usize) -> u64 {
+    fixed(f32::MAX).unsigned_abs().saturating_mul(values as u64)
+}
+
 /// Bytes that the sample and the held-out scores need for an image with such feature maps.
 fn bytes(map: &FeatureMap, config: &FitConfig) -> usize {
     // Distances of up to three levels, and the map and the evidence that they are combined to.

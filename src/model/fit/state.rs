@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fit, MOST_IMAGES};
+use super::{Fit, MOST_IMAGES, most_sum};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_copy;
 use crate::image::{Mask, Rectangle};
@@ -153,7 +153,11 @@ impl Saved {
         let sum = match first {
             None if images == 0 => Vec::new(),
             Some(((width, height), input)) if side.contains(&width) && side.contains(&height) && images > 0 => {
-                own.take_i64(SUM, &[3, input.height, input.width])?
+                let sum = own.take_i64(SUM, &[3, input.height, input.width])?;
+                if sum.iter().any(|sum| sum.unsigned_abs() > most_sum(summed)) {
+                    return Err(invalid("its sums of images are out of range"));
+                }
+                sum
             }
             _ => return Err(invalid("the size of its images is missing or out of range")),
         };
@@ -349,6 +353,12 @@ mod tests {
             (shape[0], shape[1]) = (shape[0] / 2, 2);
             assert!(!values.is_empty());
         });
+        for sum in [i64::MIN, i64::MAX] {
+            refused("sum", &|_, arrays| {
+                let Some(Array::I64(_, values)) = arrays.get_mut("sum") else { panic!("sum") };
+                values[0] = sum;
+            });
+        }
         learn(&mut trainer, 60..62);
         trainer.finish().unwrap();
     }
