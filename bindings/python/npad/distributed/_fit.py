@@ -11,7 +11,7 @@ from typing import Any
 from .._library import Error, Status
 from .._model import Model, Trainer
 from .._options import Options, Progress
-from . import _work
+from . import _selection, _work
 from ._engines import SUBMITTED, Engine, Task, engine, failure
 from ._jobs import RETRIES, OnError, Reports, checked_bits, prepared, split
 from ._sources import Partition, Unreadable
@@ -152,11 +152,13 @@ def fit(
     reports, bits = Reports(on_error), checked_bits(significant_bits)
     Trainer(tasks).to_bytes()  # wrong options and methods without states are found before any work
     run = engine(client, images, threads, retries)
-    parts, total, _ = split(images, partition, run)
+    parts, total, count = split(images, partition, run)
     if "x" not in chosen["size"].lower():
         tasks["size"], parts = _fixed_size(run, parts, tasks, reports.strict)
         chosen = copy.copy(chosen)
         chosen["size"] = tasks["size"]
+    if count is not None:
+        _selection.check_count(count, chosen)
     trainer = Trainer(chosen)
 
     def told(learnt: int) -> None:
@@ -167,6 +169,7 @@ def fit(
         for state, unreadable in states:
             reports.add(unreadable)
             trainer.merge(state)
+            _selection.check_state(trainer, chosen)
     try:
         model = trainer.finish()
     except Error as error:

@@ -20,6 +20,7 @@ from .._arrays import Array
 from .._library import Error, Status
 from .._model import Model, Trainer
 from .._options import Options
+from . import _selection
 from ._sources import ImageError, Unreadable, read
 
 Bytes = NDArray[np.uint8]
@@ -90,6 +91,7 @@ def learn(name: str, content: Any, options: Options, significant_bits: int, stri
             trainer.add(pixels, significant_bits=bits)
         except (Error, ValueError) as error:
             unreadable.append(_refused(path, error, strict))
+    _selection.check_state(trainer, options)
     return packed(trainer.to_bytes()), unreadable
 
 
@@ -97,6 +99,7 @@ def merge(first: State, second: State, options: Options) -> State:
     """Merges two states."""
     trainer = Trainer.from_bytes(first[0].tobytes(), copy.copy(options))
     trainer.merge(second[0])
+    _selection.check_state(trainer, options)
     return packed(trainer.to_bytes()), first[1] + second[1]
 
 
