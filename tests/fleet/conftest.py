@@ -76,6 +76,51 @@ def ray_module():
     ray.shutdown()
 
 
+class Here:
+    """An engine that runs each task in this process when it is submitted."""
+
+    def slots(self):
+        return 1
+
+    def submit(self, name, function, *arguments, urgent=False):
+        results = [argument[0] if isinstance(argument, Task) else argument for argument in arguments]
+        try:
+            return Task((function(*results), None))
+        except Exception as error:
+            return Task((None, error))
+
+    def constant(self, name, value):
+        return Task((value, None))
+
+    def wait(self, tasks):
+        return tasks
+
+    def check(self, task):
+        if task[1] is not None:
+            raise task[1]
+
+    def fetch(self, task):
+        self.check(task)
+        return task[0]
+
+    def cancel(self, tasks):
+        pass
+
+
+class Task(tuple):
+    """A result and an exception, one of which is None."""
+
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+@pytest.fixture
+def here(monkeypatch):
+    """Runs jobs in this process, where an engine would not change what is tested."""
+    for module in ("_fit", "_score", "_evaluate"):
+        monkeypatch.setattr(f"npad.distributed.{module}.engine", lambda *_: Here())
+
+
 @pytest.fixture(params=["dask", "ray"])
 def client(request):
     return request.getfixturevalue("dask_client" if request.param == "dask" else "ray_module")

@@ -107,7 +107,7 @@ def test_unreadable_images_are_reported(client, good, expected, tmp_path):
     with pytest.raises(npad.Error, match="partition 0 .*cut.png.*decoded") as caught:
         distributed.fit(mixed, client=client, partition=8, on_error="raise", **QUICK)
     assert caught.value.status == npad.Status.INVALID_IMAGE
-    with pytest.raises(npad.Error, match="none of the images can be read"):
+    with pytest.raises(npad.Error, match="none of the images can be used"):
         distributed.fit(broken, client=client, **{**QUICK, "size": 96})
     with pytest.raises(npad.Error, match="too few"), warnings.catch_warnings():
         warnings.simplefilter("ignore")

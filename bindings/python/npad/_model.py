@@ -152,7 +152,8 @@ class Model:
         At least 10 scores in any order; 50 or more are recommended. Some defective products among them do not matter; do
         not leave out those that the model judged defective.
         """
-        values = np.ascontiguousarray(scores, np.float32)
+        with np.errstate(over="ignore"):  # npad refuses what becomes infinite
+            values = np.ascontiguousarray(scores, np.float32)
         if values.ndim != 1:
             raise ValueError(f"scores must be a sequence of numbers, but have {values.ndim} dimensions")
         native = _library.Drift()
@@ -377,17 +378,19 @@ class Trainer:
         """The bytes of the state, see save."""
         return _bytes(output("npad_trainer_save_memory", "npad_buffer_free", self._handle))
 
-    def merge(self, state: bytes | str | os.PathLike[str]) -> None:
+    def merge(self, state: bytes | bytearray | memoryview | NDArray[np.uint8] | str | os.PathLike[str]) -> None:
         """Adds what another trainer with the same options has learnt, from the bytes or the file of its state.
+
+        Bytes are any object that gives them as a buffer.
 
         The model is that of one fit of all images, to the last bit, however the images were divided and in whatever order
         states are merged: see npad_trainer_merge() in npad.h. On failure the trainer is unchanged.
         """
-        if isinstance(state, (bytes, bytearray, memoryview)):
-            data = bytes(state)
-            call("npad_trainer_merge_memory", self._handle, data, len(data))
-        else:
+        if isinstance(state, (str, os.PathLike)):
             call("npad_trainer_merge", self._handle, text(state))
+        else:
+            data = bytes(memoryview(state))
+            call("npad_trainer_merge_memory", self._handle, data, len(data))
 
     def expect(self, count: int) -> None:
         """Sets the number of images that will be added, for the progress callback; 0 means unknown."""

@@ -254,4 +254,6 @@ def given(options: Options | None, values: dict[str, Any]) -> Options:
         return Options(**values)
     if values:
         raise TypeError("options must be an Options object or keywords, not both")
+    if not isinstance(options, Options):
+        raise TypeError(f"options is {options!r}, but must be an Options object: write npad.Options(**{{...}}) or use keywords")
     return options

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import threading
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -158,7 +159,7 @@ def test_merged_states_give_the_model_of_one_fit(tmp_path):
     merged = npad.Trainer.from_bytes(rest.to_bytes(), date="none")
     merged.merge(tmp_path / "first.state")
     again = npad.Trainer.load(tmp_path / "first.state", date="none")
-    again.merge(rest.to_bytes())
+    again.merge(np.frombuffer(rest.to_bytes(), np.uint8))
     assert len(merged) == len(again) == 12
     assert merged.finish().to_bytes() == again.finish().to_bytes() == whole
     with pytest.raises(npad.Error, match="trainer state") as refusal:
@@ -168,6 +169,8 @@ def test_merged_states_give_the_model_of_one_fit(tmp_path):
         npad.Trainer.from_bytes(rest.to_bytes(), seed=7)
     with pytest.raises(npad.Error, match="none.state"):
         first.merge(tmp_path / "none.state")
+    with pytest.raises(TypeError, match="bytes-like object"):
+        first.merge(5)
 
 
 def test_a_signed_model_says_by_whom(model):
@@ -232,6 +235,9 @@ def test_drift_of_scores(model):
     assert caught.value.status == npad.Status.INVALID_ARGUMENT
     with pytest.raises(npad.Error, match="at least 10"):
         model.drift([])
+    with warnings.catch_warnings(), pytest.raises(npad.Error, match="score 0 is"):
+        warnings.simplefilter("error")
+        model.drift([1e39] * 10)
     with pytest.raises(ValueError, match="2 dimensions"):
         model.drift([good])
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import dask
 import distributed
+from dask.delayed import Delayed
 
 from ._sources import Partition
 
@@ -19,6 +20,8 @@ class DaskEngine:
     def __init__(self, client: distributed.Client, retries: int) -> None:
         if client.asynchronous:
             raise TypeError("the Dask client is asynchronous, but npad needs one with asynchronous=False")
+        if client.status in ("closing", "closed"):
+            raise ValueError("the Dask client is closed: create another dask.distributed.Client")
         self._client, self._retries = client, retries
         self._job = uuid.uuid4().hex[:8]
 
@@ -54,6 +57,8 @@ class DaskEngine:
         self._client.cancel(list(tasks))
 
     def partitions(self, images: Any) -> tuple[Iterator[Partition], int | None]:
+        if isinstance(images, Delayed):
+            raise TypeError("the images are one delayed object, but must be a list of them, each of a list of paths")
         parts = images if isinstance(images, (list, tuple)) else images.to_delayed()
         if not isinstance(parts, (list, tuple)):
             parts = parts.ravel().tolist()  # of a dask array

@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
-from .._library import Error, Status
-from ._sources import Partition
+from .._library import Error, Status, integer
+from ._sources import Partition, described
 
 Task = Any
 """An engine's reference to a task's result, which stays on a worker. Passed to another task, that task gets the result."""
@@ -74,6 +74,11 @@ def _current_dask() -> Any | None:
         return None
 
 
+def _is_dask_client(client: Any) -> bool:
+    # As in _current_dask: a subclass may be of any package.
+    return "distributed" in sys.modules and isinstance(client, sys.modules["distributed"].Client)
+
+
 def _ray_runs() -> bool:
     return "ray" in sys.modules and sys.modules["ray"].is_initialized()
 
@@ -90,37 +95,47 @@ def engine(client: Any, images: Any, threads: int, retries: int) -> Engine:
             "there is no Dask or Ray to run on: create a dask.distributed.Client or call ray.init() first, or pass the client as "
             "client="
         )
+    retries = integer(retries, "retries", 0, 1_000_000)
     if client == "ray" or getattr(client, "__name__", None) == "ray":
         from ._ray import RayEngine
 
         if of_dask:
             raise TypeError("the images are a Dask collection, but the client is Ray: pass a dask.distributed.Client")
         return RayEngine(threads, retries)
-    if type(client).__module__.partition(".")[0] == "distributed":
+    if _is_dask_client(client):
         from ._dask import DaskEngine
 
         if of_ray:
             raise TypeError("the images are a Ray dataset, but the client is Dask's: pass client='ray'")
         return DaskEngine(client, retries)
-    raise TypeError(f"client is {client!r}, but must be a dask.distributed.Client, 'ray' or None")
+    advice = ": pass Client(cluster)" if hasattr(client, "scheduler_address") else ""
+    raise TypeError(f"client is {client!r}, but must be a dask.distributed.Client, 'ray' or None{advice}")
+
+
+_KILLED = {"KilledWorker", "WorkerCrashedError", "OutOfMemoryError"}
+"""Exceptions of the engines for a task whose worker was ended."""
 
 
 def failure(name: str, error: BaseException) -> Error:
     """npad's error for a task that has failed for good."""
     if isinstance(error, Error):
         return Error(error.status, f"{name}: {error}")
-    memory = isinstance(error, MemoryError)
-    advice = (
-        "use fewer images per partition, or give the workers more memory"
-        if memory
-        else "if workers were killed, the usual cause is memory: give them more, or use smaller partitions"
-    )
-    status = Status.OUT_OF_MEMORY if memory else Status.INTERNAL
-    return Error(status, f"{name} failed on every attempt: {type(error).__name__}: {error}; {advice}")
+    message = f"{name} failed on every attempt: {described(error)}"
+    if isinstance(error, MemoryError):
+        advice = "use fewer images per partition, or give the workers more memory"
+        return Error(Status.OUT_OF_MEMORY, f"{message}; {advice}")
+    if any(kind.__name__ in _KILLED for kind in type(error).__mro__):
+        message += "; the usual cause of killed workers is memory: give them more, or use smaller partitions"
+    return Error(Status.INTERNAL, message)
 
 
-def ordered(run: Engine, tasks: Iterator[tuple[str, Callable[[], Task]]]) -> Iterator[Any]:
-    """The results of tasks in their order, of which a bounded number is in flight at a time."""
+def ordered(
+    run: Engine, tasks: Iterator[tuple[str, Callable[[], Task]]], failed: Callable[[Error], Any] | None = None
+) -> Iterator[Any]:
+    """The results of tasks in their order, of which a bounded number is in flight at a time.
+
+    The first task that fails for good ends them, unless `failed` makes a result of its error.
+    """
     pending: deque[tuple[str, Task]] = deque()
     tasks, more = iter(tasks), True
     try:
@@ -137,7 +152,9 @@ def ordered(run: Engine, tasks: Iterator[tuple[str, Callable[[], Task]]]) -> Ite
                 try:
                     result = run.fetch(task)
                 except Exception as error:
-                    raise failure(name, error) from error
+                    if failed is None:
+                        raise failure(name, error) from error
+                    result = failed(failure(name, error))
                 pending.popleft()
                 yield result
     finally:

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 import fsspec
@@ -16,8 +16,8 @@ from .._library import Error
 from .._model import Model, Trainer
 from .._options import Options
 from ._engines import engine, ordered
-from ._jobs import RETRIES
-from ._sources import ImageError, Source, base_name, listed, read
+from ._jobs import RETRIES, prepared
+from ._sources import ImageError, Source, absolute, base_name, described, listed, read
 
 
 def auroc(scores: Iterable[tuple[float, bool]]) -> float | None:
@@ -94,6 +94,32 @@ def _row(part: str, values: dict[str, Any]) -> dict[str, Any]:
         return {**measured(part, Options(**values)), "error": None}
     except (Error, ValueError) as error:
         return {"error": str(error)}
+    except (MemoryError, OSError):  # may be over when the task is run again
+        raise
+    except Exception as error:
+        return {"error": described(error)}
+
+
+def _failed(error: Error) -> dict[str, Any]:
+    return {"error": str(error)}
+
+
+def _checked(what: str, values: Iterable[Any]) -> list[Any]:
+    """A list of what every other one is combined with."""
+    if isinstance(values, (str, Mapping)) or not isinstance(values, Iterable):
+        raise ValueError(f"{what} is {values!r}, but must be a list: write [{values!r}]")
+    found = list(values)
+    if not found:
+        raise ValueError(f"{what} is empty, so that there is nothing to evaluate")
+    return found
+
+
+def _check_settings(what: str, values: Any) -> None:
+    if not isinstance(values, Mapping):
+        raise ValueError(f"{what} are {values!r}, but must be a dictionary of options")
+    for name in ("method", "seed"):
+        if name in values:
+            raise ValueError(f"{what} have the option {name!r}, which each row has of its own: use {name}s=[{values[name]!r}]")
 
 
 COLUMNS = (
@@ -116,22 +142,36 @@ def evaluate(
 
     Parts are folders in MVTec AD's layout that the workers reach. Settings are dictionaries of options, added to those of
     the keywords. Returns one row for each, in this order, with the columns of COLUMNS: rates and areas are in percent, as
-    those of `npad eval`, and "error" is None or says why a fit or an image failed. The times are those of a task with the
+    those of `npad eval`, and "error" is None or says why the row has no others. The times are those of a task with the
     option "threads", by default 1, beside whatever else its machine does.
     """
-    names = [os.fspath(part) for part in ([parts] if isinstance(parts, (str, os.PathLike)) else parts)]
-    values = {"threads": 1, **values}
-    run = engine(client, None, int(values["threads"]), retries)
+    names = [absolute(part) for part in _checked("parts", [parts] if isinstance(parts, (str, os.PathLike)) else parts)]
+    methods, settings, seeds = _checked("methods", methods), _checked("settings", settings), _checked("seeds", seeds)
+    _check_settings("the keywords", values)
+    for chosen in settings:
+        _check_settings("settings", chosen)
+    # Taken first, so that wrong ones are found before any work.
+    fits = [
+        (method, dict(chosen), seed, *_task_options({**values, **chosen, "method": method, "seed": seed}))
+        for method, chosen, seed in product(methods, settings, seeds)
+    ]
+    engines = {threads: engine(client, None, threads, retries) for threads in {fit[-1] for fit in fits}}
     table = [
-        {"part": base_name(part), "method": method, "settings": dict(chosen), "seed": seed, "path": part}
-        for part, method, chosen, seed in product(names, methods, settings, seeds)
+        {"part": base_name(part), "method": method, "settings": chosen, "seed": seed, "path": part}
+        for part, (method, chosen, seed, _, _) in product(names, fits)
     ]
 
     def calls() -> Iterator[tuple[str, Any]]:
-        for row in table:
-            options = {**values, **row["settings"], "method": row["method"], "seed": row["seed"]}
+        for row, (_, _, _, options, threads) in zip(table, cycle(fits)):
             name = f"{row['path']} with {row['method']}, {row['settings']}, seed {row['seed']}"
-            yield name, partial(run.submit, "evaluate", _row, row["path"], options)
+            yield name, partial(engines[threads].submit, "evaluate", _row, row["path"], options)
 
-    rows = [{**row, **result} for row, result in zip(table, ordered(run, calls()))]
+    most = engines[min(engines)]  # of which the most tasks run at a time
+    rows = [{**row, **result} for row, result in zip(table, ordered(most, calls(), _failed))]
     return [{column: row.get(column) for column in COLUMNS} for row in rows]
+
+
+def _task_options(values: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """The options of a task, and its threads."""
+    _, tasks, threads = prepared(None, values)
+    return {**values, "threads": tasks["threads"]}, threads

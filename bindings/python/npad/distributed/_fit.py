@@ -11,10 +11,10 @@ from typing import Any
 from .._library import Error, Status
 from .._model import Model, Trainer
 from .._options import Options, Progress
-from . import _work
+from . import _selection, _work
 from ._engines import SUBMITTED, Engine, Task, engine, failure
-from ._jobs import RETRIES, OnError, Reports, prepared, split
-from ._sources import Partition
+from ._jobs import RETRIES, OnError, Reports, checked_bits, prepared, split
+from ._sources import Partition, Unreadable
 
 # Partitions of a round, for each task that runs at a time. The driver holds the state of all finished rounds, so that
 # the loss of a worker costs no more than its share of one round, and the engine forgets the tasks of the others.
@@ -95,22 +95,29 @@ class _Fit:
             raise failure("the state of a round", error) from error
 
 
-def _fixed_size(run: Engine, parts: Iterator[Partition], options: Options) -> tuple[str, Iterator[Partition]]:
+def _fixed_size(
+    run: Engine, parts: Iterator[Partition], options: Options, strict: bool
+) -> tuple[str, Iterator[Partition]]:
     """The network's input size, by the first readable image of the job, and the partitions again.
 
     Else each partition would take the size of its own first image.
     """
-    seen = []
+    seen: list[Partition] = []
+    first: Unreadable | None = None
     for part in parts:
         seen.append(part)
-        task = run.submit("size", _work.size_of_first, part.content, options, urgent=True)
+        task = run.submit("size", _work.size_of_first, part.content, options, strict, urgent=True)
         try:
-            size = run.fetch(task)
+            size, unreadable = run.fetch(task)
         except Exception as error:
             raise failure(part.name, error) from error
         if size is not None:
             return size, chain(seen, parts)
-    raise Error(Status.NOT_ENOUGH_IMAGES, f"none of the images can be read, in {len(seen)} partitions; at least 3 are needed")
+        first = first or unreadable
+    message = f"none of the images can be used, in {len(seen)} partitions, but at least 3 are needed"
+    if first is not None:
+        message += f"; the first is {first.path}: {first.reason}"
+    raise Error(Status.NOT_ENOUGH_IMAGES, message)
 
 
 def fit(
@@ -142,24 +149,32 @@ def fit(
     chosen, tasks, threads = prepared(options, values)
     if chosen["operating_point"] != "rate":
         raise ValueError("operating_point needs known defects, which a fit on a cluster does not take: leave it at 'rate'")
-    reports = Reports(on_error)
+    reports, bits = Reports(on_error), checked_bits(significant_bits)
     Trainer(tasks).to_bytes()  # wrong options and methods without states are found before any work
     run = engine(client, images, threads, retries)
-    parts, total = split(images, partition, run)
+    parts, total, count = split(images, partition, run)
     if "x" not in chosen["size"].lower():
-        tasks["size"], parts = _fixed_size(run, parts, tasks)
+        tasks["size"], parts = _fixed_size(run, parts, tasks, reports.strict)
         chosen = copy.copy(chosen)
         chosen["size"] = tasks["size"]
+    if count is not None:
+        _selection.check_count(count, chosen)
     trainer = Trainer(chosen)
 
     def told(learnt: int) -> None:
         if progress is not None and not progress("learning", learnt, total or 0):
             raise Error(Status.CANCELLED, "the fit was cancelled by its progress callback")
 
-    with closing(_Fit(run, tasks, told).states(parts, significant_bits, reports.strict)) as states:
+    with closing(_Fit(run, tasks, told).states(parts, bits, reports.strict)) as states:
         for state, unreadable in states:
             reports.add(unreadable)
-            trainer.merge(state.tobytes())
-    model = trainer.finish()
+            trainer.merge(state)
+            _selection.check_state(trainer, chosen)
+    try:
+        model = trainer.finish()
+    except Error as error:
+        if error.status != Status.NOT_ENOUGH_IMAGES or not reports.summary():
+            raise
+        raise Error(error.status, f"{error}; {reports.summary()}") from error
     reports.warn()
     return model

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, Union
 
+from .._library import integer
 from .._options import Options, given
 from ._engines import Engine, is_collection
 from ._sources import Partition, Unreadable, partitions, paths
@@ -29,14 +30,22 @@ def prepared(options: Options | None, values: dict[str, Any]) -> tuple[Options, 
     return chosen, tasks, int(tasks["threads"])
 
 
-def split(images: Any, size: int | None, run: Engine) -> tuple[Iterator[Partition], int | None]:
-    """The partitions of a job, and their number where it is known."""
-    if size is not None and size < 1:
-        raise ValueError(f"partition is {size}, but must be at least 1 image")
+def checked_bits(significant_bits: int) -> int:
+    """The significant bits of images, where wrong ones would make every image unreadable."""
+    bits = integer(significant_bits, "significant_bits", 0, 16)
+    if 0 < bits < 8:
+        raise ValueError(f"significant_bits is {bits}, but must be 0 or from 8 to 16")
+    return bits
+
+
+def split(images: Any, size: int | None, run: Engine) -> tuple[Iterator[Partition], int | None, int | None]:
+    """The partitions of a job, their number and that of the images where they are known."""
+    if size is not None and not (hasattr(size, "__index__") and size.__index__() >= 1):
+        raise ValueError(f"partition is {size!r}, but must be at least 1 image, a whole number")
     if is_collection(images):
         if size is not None:
             raise ValueError("partition is set, but the collection has partitions of its own: repartition the collection")
-        return run.partitions(images)
+        return *run.partitions(images), None
     names, count = paths(images)
     if count == 0:
         raise ValueError("there are no images: expected paths or URLs of image files, folders or globs")
@@ -44,7 +53,7 @@ def split(images: Any, size: int | None, run: Engine) -> tuple[Iterator[Partitio
         size = _UNKNOWN
     elif size is None:
         size = min(max(-(-count // (_SHARE * run.slots())), _SMALLEST), _LARGEST)
-    return partitions(names, size), None if count is None else -(-count // size)
+    return partitions(names, size), None if count is None else -(-count // size), count
 
 
 class Reports:
@@ -67,11 +76,13 @@ class Reports:
             if callable(self._on_error):
                 self._on_error(image)
 
+    def summary(self) -> str:
+        """How many images were left out, and why the first of them was. Empty without any."""
+        if self._first is None:
+            return ""
+        left_out = f"{self._count} images were" if self._count > 1 else "1 image was"
+        return f"{left_out} left out, the first of them {self._first.path}: {self._first.reason}"
+
     def warn(self) -> None:
         if self._first is not None and not callable(self._on_error):
-            left_out = f"{self._count} images were" if self._count > 1 else "1 image was"
-            warnings.warn(
-                f"{left_out} left out, the first of them {self._first.path}: {self._first.reason}; "
-                "on_error= takes a function that gets them all",
-                stacklevel=3,
-            )
+            warnings.warn(f"{self.summary()}; on_error= takes a function that gets them all", stacklevel=3)

@@ -25,6 +25,9 @@ class RayEngine:
     def __init__(self, threads: int, retries: int) -> None:
         if not ray.is_initialized():
             raise ValueError("Ray is not running in this process: call ray.init() first")
+        largest = max((int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]), default=0)
+        if 0 < largest < threads:  # Ray would wait for such a node without end
+            raise ValueError(f"threads is {threads}, but no node of the cluster has more than {largest} CPUs: lower it")
         self._threads, self._retries = threads, retries
 
     def slots(self) -> int:

@@ -14,13 +14,13 @@ import pyarrow.dataset
 import pyarrow.parquet
 from fsspec.implementations.local import LocalFileSystem
 
-from .._library import Error, Status
+from .._library import Error, Status, integer
 from .._model import Model
 from .._options import Options, Progress
 from . import _work
 from ._engines import engine, ordered
-from ._jobs import RETRIES, OnError, Reports, prepared, split
-from ._sources import Unreadable
+from ._jobs import RETRIES, OnError, Reports, checked_bits, prepared, split
+from ._sources import Unreadable, absolute
 
 _REGION = pyarrow.struct(
     [
@@ -90,13 +90,23 @@ def _write(folder: str, name: str, data: bytes) -> None:
 
 def _made(folder: str) -> None:
     files, root = fsspec.core.url_to_fs(folder)
+    if files.isfile(root):
+        raise ValueError(f"output is {folder}, which is a file, but must be a folder: choose another")
     if files.exists(root) and any(name.endswith(".parquet") for name in files.ls(root, detail=False)):
         raise ValueError(f"the folder {folder} has Parquet files already: choose another, or delete them")
     files.makedirs(root, exist_ok=True)
 
 
-def _opened(folder: str) -> pyarrow.dataset.Dataset:
+def _opened(folder: str, count: int) -> pyarrow.dataset.Dataset:
     files, root = fsspec.core.url_to_fs(folder)
+    files.invalidate_cache()
+    found = sum(name.endswith(".parquet") for name in files.ls(root, detail=False))
+    if found < count:
+        raise Error(
+            Status.NOT_FOUND,
+            f"the folder {folder} has {found} of the {count} files that the tasks have written: choose one that all workers "
+            "and this process reach",
+        )
     return pyarrow.dataset.dataset(root, SCHEMA, format="parquet", filesystem=files)
 
 
@@ -124,19 +134,24 @@ def score(
     The columns are those of SCHEMA; `regions` has at most `max_regions` of an image's regions, highest peak first.
     """
     chosen, tasks, threads = prepared(options, values)
+    reports, bits = Reports(on_error), checked_bits(significant_bits)
+    regions = integer(max_regions, "max_regions", 0, 1_000_000)
+    folder = None if output is None else os.fspath(output)
+    if folder == "":
+        raise ValueError("output is empty, but must be the path or URL of a folder, or None for tables")
+    folder = folder and absolute(folder)
     if isinstance(model, (str, os.PathLike)):
         with fsspec.open(os.fspath(model), "rb") as file:
             data = file.read()
     else:
         data = model.to_bytes() if isinstance(model, Model) else bytes(model)
     Model.from_bytes(data, chosen).close()  # a wrong file or option is found before any work
-    reports = Reports(on_error)
     run = engine(client, images, threads, retries)
-    parts, total = split(images, partition, run)
-    folder = None if output is None else os.fspath(output)
+    parts, total, _ = split(images, partition, run)
     if folder is not None:
         _made(folder)
-    settings = {"significant_bits": significant_bits, "max_regions": max_regions, "strict": reports.strict}
+    settings = {"significant_bits": bits, "max_regions": regions, "strict": reports.strict}
+    written = 0
 
     def tables() -> Iterator[pyarrow.Table]:
         key, shipped = _work.digest(data), run.constant("model", _work.packed(data))
@@ -144,7 +159,9 @@ def score(
             (part.name, partial(run.submit, "score", _score, part.number, part.name, part.content, shipped, key, tasks, folder, settings))
             for part in parts
         )
+        nonlocal written
         for number, (table, unreadable) in enumerate(ordered(run, calls)):
+            written += table is None
             reports.add(unreadable)
             if progress is not None and not progress("scoring", number + 1, total or 0):
                 raise Error(Status.CANCELLED, "the job was cancelled by its progress callback")
@@ -156,4 +173,4 @@ def score(
         return tables()
     for _ in tables():
         pass
-    return _opened(folder)
+    return _opened(folder, written)

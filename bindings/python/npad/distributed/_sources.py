@@ -15,6 +15,8 @@ from typing import Any, Union
 
 import fsspec
 import numpy as np
+from fsspec.core import split_protocol
+from fsspec.implementations.local import make_path_posix
 from PIL import Image as Pillow
 from PIL import UnidentifiedImageError
 
@@ -28,6 +30,9 @@ Source = Union[str, "os.PathLike[str]"]
 # Enough that a task computes while it waits for object storage, few enough that a worker's memory does not notice.
 _READERS, _AHEAD = 4, 8
 _ATTEMPTS, _PAUSE = 3, 0.5
+
+# What can stand before a URL and "::", which leaves the names of files to that URL.
+_CACHES = ("blockcache", "cached", "filecache", "simplecache")
 
 
 @dataclass(frozen=True)
@@ -58,29 +63,56 @@ def is_image(path: str) -> bool:
     return path.lower().endswith(EXTENSIONS)
 
 
+def _chain(path: str) -> tuple[list[str], str, list[str]]:
+    """The parts of a chained URL: caches, the part that names files, and what that part lies in."""
+    links = path.split("::")
+    caches = next((i for i, link in enumerate(links[:-1]) if link not in _CACHES), len(links) - 1)
+    return links[:caches], links[caches], links[caches + 1 :]
+
+
 def is_glob(path: str) -> bool:
-    web = path.startswith(("http://", "https://"))  # where a question mark begins a query
-    return "*" in path or ("?" in path and not web)
+    _, name, _ = _chain(path)
+    web = name.startswith(("http://", "https://"))  # where a question mark begins a query
+    return "*" in name or ("?" in name and not web)
+
+
+def absolute(source: Source) -> str:
+    """A path or URL that does not depend on the working directory, in which workers differ."""
+    path = os.fspath(source)
+    if not path:
+        raise ValueError("a path is empty: expected the path or URL of an image file, a folder or a glob")
+    before, colons, last = path.rpartition("::")
+    return before + colons + (last if split_protocol(last)[0] else make_path_posix(last))
 
 
 def listed(source: Source) -> list[str]:
     """The images of a path or URL: those of a glob or directly in a folder, by name, else the path itself."""
-    path = os.fspath(source)
-    if is_image(path) and not is_glob(path):
+    path = absolute(source)
+    glob = is_glob(path)
+    if is_image(path) and not glob:
         return [path]  # without a request: there may be millions
     try:
         files, root = fsspec.core.url_to_fs(path)
-    except (ImportError, ValueError) as error:
-        raise ValueError(f"{path!r} cannot be opened: {error}") from error
-    if is_glob(path):
-        found = [name for name in files.glob(root) if is_image(name)]
-    elif files.isdir(root):
-        found = [name for name in files.ls(root, detail=False) if is_image(name)]
-    else:
-        return [path]
-    if not found:
+        if glob and not (_is_local(files) and files.exists(root)):  # a file may be named like a glob
+            found = files.glob(root)
+        elif files.isdir(root):
+            found = files.ls(root, detail=False)
+        else:
+            return [path]
+    except Exception as error:
+        raise ValueError(f"{path!r} cannot be opened: {described(error)}") from error
+    names = sorted(name for name in found if is_image(name))
+    if not names:
         raise ValueError(f"{path!r} has no images; expected files that end in {', '.join(EXTENSIONS)}")
-    return sorted(name if _is_local(files) else files.unstrip_protocol(name) for name in found)
+    if _is_local(files):
+        return names
+    caches, _, rest = _chain(path)
+    return ["::".join([*caches, files.unstrip_protocol(name), *rest]) for name in names]
+
+
+def described(error: BaseException) -> str:
+    """An exception of another package in a message."""
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _is_local(files: fsspec.AbstractFileSystem) -> bool:
@@ -90,12 +122,26 @@ def _is_local(files: fsspec.AbstractFileSystem) -> bool:
 def paths(images: Source | Iterable[Source]) -> tuple[Iterable[str], int | None]:
     """The paths of images, and their number where it is known in advance."""
     if isinstance(images, (str, os.PathLike)):
-        found = listed(images)
+        found, path = listed(images), absolute(images)
+        if found == [path]:
+            _check_exists(path)
         return found, len(found)
     if isinstance(images, Sized):
         found = [path for source in images for path in listed(source)]
         return found, len(found)
     return (path for source in images for path in listed(source)), None
+
+
+def _check_exists(path: str) -> None:
+    try:
+        files, root = fsspec.core.url_to_fs(path)
+        exists = files.exists(root)
+    except Exception as error:
+        raise ValueError(f"{path!r} cannot be opened: {described(error)}") from error
+    if not exists:
+        raise ValueError(
+            f"{path!r} does not exist or cannot be reached: expected the path or URL of an image file, a folder or a glob"
+        )
 
 
 def partitions(names: Iterable[str], size: int) -> Iterator[Partition]:
@@ -113,10 +159,12 @@ def _fetch(path: str) -> bytes:
             files, name = fsspec.core.url_to_fs(path)
             return files.cat_file(name)
         except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, ImportError, ValueError) as error:
-            raise ImageError(f"{type(error).__name__}: {error}") from error
-        except OSError as error:  # perhaps the network's, and over soon
+            raise ImageError(described(error)) from error
+        except MemoryError:  # of this worker, not of this image
+            raise
+        except Exception as error:  # perhaps the network's, and over soon; every file system has classes of its own
             if attempt == _ATTEMPTS - 1:
-                raise ImageError(f"{type(error).__name__}: {error}, {_ATTEMPTS} times") from error
+                raise ImageError(f"{described(error)}, {_ATTEMPTS} times") from error
             time.sleep(_PAUSE * 2**attempt)
     raise AssertionError
 

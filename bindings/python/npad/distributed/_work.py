@@ -20,6 +20,7 @@ from .._arrays import Array
 from .._library import Error, Status
 from .._model import Model, Trainer
 from .._options import Options
+from . import _selection
 from ._sources import ImageError, Unreadable, read
 
 Bytes = NDArray[np.uint8]
@@ -37,33 +38,46 @@ def images(content: Any) -> Iterator[tuple[str, Array | ImageError]]:
     """The images of a partition: a list of paths, or a block of a table with the column "image" or "path"."""
     if isinstance(content, (list, tuple)):
         return read(str(path) for path in content)
+    if not hasattr(content, "columns"):
+        raise TypeError(f"a partition is {content!r:.200}, but must be a list of paths")
     from ._ray import rows  # nothing else has blocks
 
     return rows(content)
 
 
-def size_of_first(content: Any, options: Options) -> str | None:
-    """The network's input size that a fit whose first image is the first readable one takes; None if none is readable.
+def size_of_first(content: Any, options: Options, strict: bool) -> tuple[str | None, Unreadable | None]:
+    """The network's input size that a fit whose first image is the first readable one takes, None if none is readable; and
+    the first image that is not.
 
     It is the size of a model of three images of noise, so that nothing here repeats how npad computes it.
     """
     options = copy.copy(options)
-    options["method"] = "padim"
-    for _, pixels in images(content):
-        if isinstance(pixels, ImageError):
-            continue
-        trainer = Trainer(options)
+    options["method"], options["checkpoint"] = "padim", ""  # which keeps none
+    unreadable = None
+    for path, pixels in images(content):
         random = np.random.default_rng(0)
         try:
+            if isinstance(pixels, ImageError):
+                raise Error(Status.INVALID_IMAGE, str(pixels))
+            trainer = Trainer(options)
             for _ in range(3):
                 trainer.add(random.integers(0, 256, pixels.shape[:2], np.uint8))
-        except Error as error:
-            if error.status == Status.INVALID_IMAGE:
-                continue
-            raise
+        except (Error, ValueError) as error:
+            refused = _refused(path, error, strict)
+            unreadable = unreadable or refused
+            continue
         height, width = trainer.finish().input_size
-        return f"{height}x{width}"
-    return None
+        return f"{height}x{width}", unreadable
+    return None, unreadable
+
+
+def _refused(path: str, error: Error | ValueError, strict: bool) -> Unreadable:
+    """What is reported of an image that npad does not take. Raises where the job, or more than the image, has failed."""
+    if isinstance(error, Error) and error.status not in _REFUSED:
+        raise Error(error.status, f"{path}: {error}") from error
+    if strict:
+        raise Error(Status.INVALID_IMAGE, f"{path}: {error}") from error
+    return Unreadable(path, str(error))
 
 
 def learn(name: str, content: Any, options: Options, significant_bits: int, strict: bool) -> State:
@@ -76,18 +90,16 @@ def learn(name: str, content: Any, options: Options, significant_bits: int, stri
             bits = significant_bits if pixels.dtype == np.uint16 else 0
             trainer.add(pixels, significant_bits=bits)
         except (Error, ValueError) as error:
-            if isinstance(error, Error) and error.status not in _REFUSED:
-                raise Error(error.status, f"{path}: {error}") from error
-            if strict:
-                raise Error(Status.INVALID_IMAGE, f"{path}: {error}") from error
-            unreadable.append(Unreadable(path, str(error)))
+            unreadable.append(_refused(path, error, strict))
+    _selection.check_state(trainer, options)
     return packed(trainer.to_bytes()), unreadable
 
 
 def merge(first: State, second: State, options: Options) -> State:
     """Merges two states."""
     trainer = Trainer.from_bytes(first[0].tobytes(), copy.copy(options))
-    trainer.merge(second[0].tobytes())
+    trainer.merge(second[0])
+    _selection.check_state(trainer, options)
     return packed(trainer.to_bytes()), first[1] + second[1]
 
 
@@ -126,11 +138,7 @@ def rows_of(
             bits = significant_bits if pixels.dtype == np.uint16 else 0
             result = model.score_into(pixels, max_regions=max_regions, significant_bits=bits)
         except (Error, ValueError) as error:
-            if isinstance(error, Error) and error.status not in _REFUSED:
-                raise Error(error.status, f"{path}: {error}") from error
-            if strict:
-                raise Error(Status.INVALID_IMAGE, f"{path}: {error}") from error
-            row["error"] = str(error)
+            row["error"] = _refused(path, error, strict).reason
         else:
             row.update(
                 score=result.score,
