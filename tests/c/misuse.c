@@ -178,12 +178,12 @@ int main(void) {
     enum { TOO_LONG = (64 << 10) + 1 };
     static char text[TOO_LONG + 1];
     memset(text, 'a', TOO_LONG);
-    FAILS(npad_options_set(options, "backbone", text, &error), NPAD_STATUS_INVALID_ARGUMENT, "value has 65537 bytes");
+    FAILS(npad_options_set(options, "device_cache", text, &error), NPAD_STATUS_INVALID_ARGUMENT, "value has 65537 bytes");
     FAILS(npad_options_set(options, text, "64", &error), NPAD_STATUS_INVALID_ARGUMENT, "key has 65537 bytes");
     FAILS(npad_model_load(text, NULL, &model, &error), NPAD_STATUS_INVALID_ARGUMENT, "path has 65537 bytes");
     text[TOO_LONG - 1] = 0;
-    WORKS(npad_options_set(options, "backbone", text, &error));
-    WORKS(npad_options_set(options, "backbone", "", &error));
+    WORKS(npad_options_set(options, "device_cache", text, &error));
+    WORKS(npad_options_set(options, "device_cache", "", &error));
   }
   FAILS(npad_options_set(options, "size", "\xff\xfe", &error), NPAD_STATUS_INVALID_ARGUMENT, "UTF-8");
   FAILS(npad_options_set(options, "sise", "64", &error), NPAD_STATUS_INVALID_OPTION, "known are method, size");

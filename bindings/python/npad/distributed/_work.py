@@ -21,6 +21,7 @@ from .._library import Error, Status
 from .._model import Model, Trainer
 from .._options import Options
 from . import _selection
+from ._allocator import keep_free_pages
 from ._sources import ImageError, Unreadable, read
 
 Bytes = NDArray[np.uint8]
@@ -36,6 +37,7 @@ def packed(data: bytes) -> Bytes:
 
 def images(content: Any) -> Iterator[tuple[str, Array | ImageError]]:
     """The images of a partition: a list of paths, or a block of a table with the column "image" or "path"."""
+    keep_free_pages()
     if isinstance(content, (list, tuple)):
         return read(str(path) for path in content)
     if not hasattr(content, "columns"):
