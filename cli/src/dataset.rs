@@ -42,6 +42,12 @@ impl GroundTruth {
     }
 }
 
+/// Whether a file has the name of an image.
+pub fn is_image(path: &Path) -> bool {
+    let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
+    ending.is_some_and(|e| EXTENSIONS.contains(&e.as_str()))
+}
+
 /// The images directly in a folder, by name.
 ///
 /// # Errors
@@ -51,8 +57,7 @@ pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut images = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let ending = path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase);
-        if path.is_file() && ending.is_some_and(|e| EXTENSIONS.contains(&e.as_str())) {
+        if is_image(&path) && path.is_file() {
             images.push(path);
         }
     }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::FitOptions;
 use crate::dataset::images_in;
 use crate::output::{check_not_read, check_writable, same_file};
-use crate::picture::{self, Picture};
+use crate::picture::{self, Picture, read_ahead};
 use crate::terminal::{fit_progress, note};
 use npad::error::{Error, Result, Status};
 use npad::image::{Mask, MaskView};
@@ -140,9 +140,6 @@ fn report(known: &KnownDefects, typical: f32) -> String {
     line
 }
 
-/// Maximum number of decoded images that wait for the trainer.
-const AHEAD: usize = 4;
-
 /// Time between two savings of a state.
 const SAVED_EVERY: Duration = Duration::from_secs(60);
 
@@ -162,22 +159,14 @@ fn learn(options: &Options, images: &[PathBuf], defects: &[PathBuf], state: Opti
     };
     let mut saved = Instant::now();
     trainer.expect(images.len())?;
-    let learnt = std::thread::scope(|scope| {
-        let (sender, receiver) = std::sync::mpsc::sync_channel(AHEAD);
-        scope.spawn(move || {
-            // Sending fails once the trainer has failed.
-            let all = images.iter().chain(defects);
-            all.map(|path| (path, Picture::read(path))).all(|picture| sender.send(picture).is_ok())
-        });
-        for (number, (path, picture)) in receiver.into_iter().enumerate() {
-            let add = if number < images.len() { Trainer::add } else { Trainer::add_defect };
-            picture?.view().and_then(|view| add(&mut trainer, &view)).map_err(|e| e.context(path.display()))?;
-            if let Some(state) = state.filter(|_| saved.elapsed() >= SAVED_EVERY) {
-                trainer.save(state)?;
-                saved = Instant::now();
-            }
+    let learnt = read_ahead(images.iter().chain(defects), |number, path, picture| {
+        let add = if number < images.len() { Trainer::add } else { Trainer::add_defect };
+        picture?.view().and_then(|view| add(&mut trainer, &view)).map_err(|e| e.context(path.display()))?;
+        if let Some(state) = state.filter(|_| saved.elapsed() >= SAVED_EVERY) {
+            trainer.save(state)?;
+            saved = Instant::now();
         }
-        Ok::<_, Error>(())
+        Ok(())
     });
     // What has been learnt before an image that cannot be read is kept.
     state.map_or(Ok(()), |state| trainer.save(state))?;

@@ -1,4 +1,4 @@
-//! The command-line tool: `npad fit|merge|score|drift|eval|bench|info|export|key|sign|devices`.
+//! The command-line tool: `npad fit|merge|score|drift|eval|studio|bench|info|export|key|sign|devices`.
 
 mod bench;
 pub mod dataset;
@@ -17,7 +17,10 @@ mod output;
 pub mod picture;
 mod score;
 mod sign;
+#[cfg(feature = "studio")]
+mod studio;
 mod terminal;
+mod thumbnail;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +51,9 @@ enum Command {
     Drift(drift::Arguments),
     /// Evaluate methods on data sets in MVTec AD's layout
     Eval(eval::Arguments),
+    /// Teach, look, decide and watch a line on a page in the browser
+    #[cfg(feature = "studio")]
+    Studio(studio::Arguments),
     /// Measure the speed of a model on this machine
     Bench(bench::Arguments),
     /// Show the metadata of a model or, without one, all options
@@ -173,6 +179,8 @@ pub fn main() -> ExitCode {
         Command::Score(arguments) => score::run(&arguments),
         Command::Drift(arguments) => return exit_code(drift::run(&arguments)),
         Command::Eval(arguments) => eval::run(&arguments),
+        #[cfg(feature = "studio")]
+        Command::Studio(arguments) => studio::run(&arguments),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Info(arguments) => info::run(&arguments),
         Command::Export(arguments) => export::run(&arguments),

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io::{BufReader, Cursor, Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 
 use image::{DynamicImage, GrayImage, ImageFormat, ImageReader};
 use tiff::decoder::{Decoder, DecodingResult, Limits};
@@ -90,6 +91,27 @@ impl Picture {
 /// [`Status::NotFound`] when there is no such file, [`Status::Io`] when it cannot be read or decoded.
 pub fn read_gray8(path: &Path) -> Result<GrayImage> {
     Ok(decode(path)?.standard(path)?.into_luma8())
+}
+
+/// Maximum number of decoded images that wait.
+const AHEAD: usize = 4;
+
+/// Decodes files in their order and hands each to `each` with its number; the next ones are decoded in parallel.
+///
+/// # Errors
+/// The first one of `each`.
+pub fn read_ahead<'a>(
+    files: impl Iterator<Item = &'a PathBuf> + Send,
+    mut each: impl FnMut(usize, &Path, Result<Picture>) -> Result<()>,
+) -> Result<()> {
+    std::thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(AHEAD);
+        scope.spawn(move || {
+            // Sending fails once `each` has failed.
+            files.map(|path| (path, Picture::read(path))).all(|picture| sender.send(picture).is_ok())
+        });
+        receiver.into_iter().enumerate().try_for_each(|(number, (path, picture))| each(number, path, picture))
+    })
 }
 
 enum Decoded {

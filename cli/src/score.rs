@@ -70,7 +70,7 @@ fn score(model: &Model, path: &Path, json: bool, heatmap: Option<&Path>) -> Resu
     heatmap.map_or(Ok(()), |target| heatmap::write(target, &picture, model, &inspection))
 }
 
-fn to_json(path: &Path, inspection: &Inspection, ms: f64) -> Value {
+pub fn to_json(path: &Path, inspection: &Inspection, ms: f64) -> Value {
     let regions: Vec<Value> = inspection
         .regions
         .iter()

@@ -55,9 +55,13 @@ pub fn note(line: &str) {
 }
 
 /// Receives the library's warnings and writes each distinct one to standard error once.
-struct Warnings(Mutex<BTreeSet<String>>);
+struct Warnings {
+    written: Mutex<BTreeSet<String>>,
+    /// Those of the work that collects them.
+    collected: Mutex<Vec<String>>,
+}
 
-static WARNINGS: Warnings = Warnings(Mutex::new(BTreeSet::new()));
+static WARNINGS: Warnings = Warnings { written: Mutex::new(BTreeSet::new()), collected: Mutex::new(Vec::new()) };
 
 impl Log for Warnings {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
@@ -68,7 +72,15 @@ impl Log for Warnings {
         let message = record.args().to_string();
         let is_new =
             |written: &Mutex<BTreeSet<String>>| written.lock().is_ok_and(|mut all| all.insert(message.clone()));
-        if self.enabled(record.metadata()) && is_new(&self.0) {
+        if !self.enabled(record.metadata()) {
+            return;
+        }
+        if let Ok(mut collected) = self.collected.lock()
+            && !collected.contains(&message)
+        {
+            collected.push(message.clone());
+        }
+        if is_new(&self.written) {
             note(&format!("npad: warning: {message}"));
         }
     }
@@ -82,4 +94,23 @@ pub fn show_warnings() {
     if log::set_logger(&WARNINGS).is_ok() {
         log::set_max_level(LevelFilter::Warn);
     }
+}
+
+#[cfg(feature = "studio")]
+/// Does work, of which one runs at a time, and returns the library's warnings in the meantime.
+pub fn collecting_warnings<T>(work: impl FnOnce() -> T) -> (T, Vec<String>) {
+    take_warnings();
+    let done = work();
+    (done, take_warnings())
+}
+
+#[cfg(feature = "studio")]
+fn take_warnings() -> Vec<String> {
+    WARNINGS.collected.lock().map(|mut collected| std::mem::take(&mut *collected)).unwrap_or_default()
+}
+
+#[cfg(feature = "studio")]
+/// The warnings of the work so far.
+pub fn collected_warnings() -> Vec<String> {
+    WARNINGS.collected.lock().map(|collected| collected.clone()).unwrap_or_default()
 }

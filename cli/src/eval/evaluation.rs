@@ -109,9 +109,28 @@ impl Evaluation {
         let start = Instant::now();
         let model = fit::fit(options, &train, &[])?;
         let fit_seconds = start.elapsed().as_secs_f64();
+        let bar = progress(dataset.test.len(), &dataset.name);
+        let evaluation = Self::measure(&model, dataset, fit_seconds, protocol, keep, &mut |done, _| {
+            bar.set_position(done as u64);
+            Ok(())
+        });
+        bar.finish_and_clear();
+        evaluation
+    }
+
+    /// Scores the test images with a fitted model. `report` is told how many have been scored, of how many.
+    pub fn measure(
+        model: &Model,
+        dataset: &Dataset,
+        fit_seconds: f64,
+        protocol: &Protocol,
+        keep: bool,
+        report: &mut dyn FnMut(usize, usize) -> Result<()>,
+    ) -> Result<Self> {
+        let seed = model.metadata().seed;
         let mut evaluation = Self {
             dataset: dataset.name.clone(),
-            seed: options.seed(),
+            seed,
             settings: model.metadata().clone(),
             images: Vec::with_capacity(dataset.test.len()),
             pixel_auroc: None,
@@ -124,19 +143,17 @@ impl Evaluation {
         };
         let mut pixel = dataset.has_masks.then(PixelMetrics::default);
         let mut times = Vec::with_capacity(dataset.test.len());
-        let bar = progress(dataset.test.len(), &dataset.name);
-        for test in &dataset.test {
-            times.push(evaluation.score(&model, test, protocol.eval_size, pixel.as_mut())?);
-            bar.inc(1);
+        for (number, test) in dataset.test.iter().enumerate() {
+            report(number, dataset.test.len())?;
+            times.push(evaluation.score(model, test, protocol.eval_size, pixel.as_mut())?);
         }
-        bar.finish_and_clear();
         evaluation.score_ms = quantile(&mut times, 0.5);
         evaluation.pixel_auroc = pixel.as_ref().and_then(PixelMetrics::auroc);
         evaluation.aupro = pixel.as_ref().and_then(PixelMetrics::aupro);
         let known = &protocol.known_defects;
-        evaluation.known_defects = defects::measure(&model, &evaluation.scores(), known, options.seed())?;
+        evaluation.known_defects = defects::measure(model, &evaluation.scores(), known, seed)?;
         if keep {
-            evaluation.show(&model, dataset)?;
+            evaluation.show(model, dataset)?;
         }
         Ok(evaluation)
     }

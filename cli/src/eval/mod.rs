@@ -6,7 +6,6 @@ mod evaluation;
 mod measures;
 mod report;
 mod series;
-mod thumbnail;
 
 use std::path::{Path, PathBuf};
 
@@ -18,8 +17,12 @@ use crate::dataset::Dataset;
 use crate::output::{check_not_read, check_writable, same_file, write};
 use crate::picture;
 use crate::terminal::print_line;
+#[cfg(feature = "studio")]
+use evaluation::Evaluation;
 use evaluation::Protocol;
 use npad::error::{Error, Result, Status};
+#[cfg(feature = "studio")]
+use npad::model::Model;
 use npad::preprocess::Geometry;
 use series::Series;
 
@@ -131,6 +134,22 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let files = write_files(arguments, &series, &text);
     print_line(&text)?;
     files
+}
+
+/// The report of a fitted model on a data set whose test images it has not learnt. `report` is told how many have been scored.
+///
+/// # Errors
+/// Those of reading and scoring the images, and of `report`.
+#[cfg(feature = "studio")]
+pub fn page(
+    model: &Model,
+    dataset: &Dataset,
+    fit_seconds: f64,
+    report: &mut dyn FnMut(usize, usize) -> Result<()>,
+) -> Result<String> {
+    let protocol = Protocol { shots: None, shuffle: None, known_defects: Vec::new(), eval_size: None };
+    let evaluation = Evaluation::measure(model, dataset, fit_seconds, &protocol, true, report)?;
+    report::page(&[Series::of(evaluation)])
 }
 
 fn write_files(arguments: &Arguments, series: &[Series], text: &str) -> Result<()> {

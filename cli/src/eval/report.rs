@@ -6,8 +6,8 @@ use super::charts;
 use super::defects;
 use super::evaluation::{Evaluation, Scored, Shown};
 use super::series::Series;
-use super::thumbnail::{data_uri, outline};
 use crate::metrics::Statistics;
+use crate::thumbnail::{data_uri, outline};
 use npad::error::Result;
 
 const STYLE: &str = include_str!("report.css");

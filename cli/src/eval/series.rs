@@ -40,6 +40,12 @@ impl Series {
         Ok(Self { fits: (first..=last).map(fit).collect::<Result<_>>()? })
     }
 
+    /// A single outcome.
+    #[cfg(feature = "studio")]
+    pub fn of(evaluation: Evaluation) -> Self {
+        Self { fits: vec![evaluation] }
+    }
+
     /// The fit with the options' seed.
     pub fn first(&self) -> &Evaluation {
         &self.fits[0]

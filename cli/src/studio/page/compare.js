@@ -1,0 +1,138 @@
+// @ts-check
+// Two versions side by side: their counts, and the images on which they differ.
+
+import { badge } from "./badge.js";
+import { button, field, fill, h, options, select } from "./dom.js";
+import { calibrated, plural, ratio, score } from "./format.js";
+import { calibrate, count, decide, savedThresholds } from "./judge.js";
+import { attempt } from "./message.js";
+
+/** @import { Store } from "./store.js" */
+/** @import { Images, ScoredImage, Version } from "./types.js" */
+
+/** Largest number of images that are listed. */
+const LISTED = 200;
+
+export class Comparison {
+  #store;
+  #first = select([], "", () => {}, { id: "compare-first" });
+  #second = select([], "", () => {}, { id: "compare-second" });
+  #result = h("div", { id: "comparison", "aria-live": "polite" });
+
+  element = h(
+    "section",
+    { class: "panel", hidden: true },
+    h("h2", {}, "Compare two versions"),
+    h(
+      "div",
+      { class: "row" },
+      field("First", this.#first),
+      field("Second", this.#second),
+      button("Compare", () => this.#compare(), { id: "compare" }),
+    ),
+    this.#result,
+  );
+
+  /** @param {Store} store */
+  constructor(store) {
+    this.#store = store;
+  }
+
+  /** @param {Version[]} versions newest first */
+  fill(versions) {
+    this.element.hidden = versions.length < 2;
+    /** @type {[string, string][]} */
+    const choices = versions.map(({ number }) => [String(number), `Version ${number}`]);
+    for (const [at, list] of [this.#second, this.#first].entries()) {
+      const kept = list.value;
+      fill(list, ...options(choices));
+      list.value = choices.some(([value]) => value === kept) ? kept : (choices[at]?.[0] ?? "");
+    }
+  }
+
+  async #compare() {
+    const numbers = [Number(this.#first.value), Number(this.#second.value)];
+    const answers = await attempt(() => Promise.all(numbers.map((number) => this.#store.images(number))));
+    if (!answers) return;
+    const [first, second] = answers;
+    if (first.version === second.version) return fill(this.#result, h("p", {}, "Choose two different versions."));
+    fill(this.#result, counts(answers), ...differences(first, second));
+  }
+}
+
+/** @param {Images[]} answers */
+function counts(answers) {
+  /** @type {[string, (answer: Images) => string][]} */
+  const lines = [
+    ["Threshold", ({ threshold }) => score(threshold)],
+    ["False alarms", (answer) => falseAlarms(answer)],
+    ["Misses", (answer) => misses(answer)],
+  ];
+  const head = ["", ...answers.map(({ version }) => `Version ${version}`)].map((text) =>
+    h("th", { scope: "col" }, text),
+  );
+  const rows = lines.map(([name, text]) =>
+    h("tr", {}, h("th", { scope: "row" }, name), ...answers.map((answer) => h("td", {}, text(answer)))),
+  );
+  return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows));
+}
+
+/** @param {Images} answer */
+function falseAlarms(answer) {
+  const counted = count(answer.images, savedThresholds(answer));
+  return ratio(counted.falseAlarms, counted.good);
+}
+
+/** @param {Images} answer */
+function misses(answer) {
+  const counted = count(answer.images, savedThresholds(answer));
+  return ratio(counted.misses, counted.defective);
+}
+
+/**
+ * @param {Images} first
+ * @param {Images} second
+ */
+function differences(first, second) {
+  const before = new Map(first.images.map((image) => [image.path, image]));
+  const found = second.images.flatMap((image) => {
+    const other = before.get(image.path);
+    if (!other || other.score === null || image.score === null) return [];
+    const verdicts = [decide(other, savedThresholds(first)), decide(image, savedThresholds(second))];
+    return verdicts[0] === verdicts[1] ? [] : [{ other, image }];
+  });
+  const head = ["Image", "Label", `Version ${first.version}`, `Version ${second.version}`];
+  const rows = found
+    .slice(0, LISTED)
+    .map(({ other, image }) =>
+      h(
+        "tr",
+        {},
+        h("td", { class: "path" }, image.path),
+        h("td", {}, image.label ?? "none"),
+        decision(first, other),
+        decision(second, image),
+      ),
+    );
+  const sentence =
+    found.length === 0 ? "No verdict differs." : `${plural(found.length, "verdict differs", "verdicts differ")}.`;
+  const columns = head.map((text) => h("th", { scope: "col" }, text));
+  return [
+    h("p", {}, sentence, found.length > LISTED && ` The first ${LISTED} are listed.`),
+    rows.length > 0 &&
+      h(
+        "div",
+        { class: "scroll", tabindex: "0" },
+        h("table", {}, h("thead", {}, h("tr", {}, ...columns)), h("tbody", {}, ...rows)),
+      ),
+  ];
+}
+
+/**
+ * @param {Images} answer
+ * @param {ScoredImage} image
+ */
+function decision(answer, image) {
+  const value = calibrated(calibrate(image.score ?? 0, answer.typical, answer.threshold));
+  return h("td", {}, badge(decide(image, savedThresholds(answer))), " ", value);
+}

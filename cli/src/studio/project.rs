@@ -1,0 +1,248 @@
+//! The folder of a project: its images, by paths that cannot leave it.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::dataset::{images_in, is_image};
+use crate::output::file_error;
+use npad::error::{Error, Result, Status};
+
+/// Subfolder that the studio writes to.
+pub const OWN: &str = "npad-studio";
+
+/// Folders of images are found down to this depth.
+const DEPTH: usize = 5;
+
+/// What an image shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Label {
+    /// A good part.
+    Good,
+    /// A defective part.
+    Defective,
+}
+
+impl Label {
+    /// What the name of an image's folder says: `good`, `test/KIND` as in MVTec AD's layout, or a usual word for defective parts.
+    pub fn of_folder(folder: &str) -> Option<Self> {
+        let lower = folder.to_lowercase();
+        match lower.split('/').collect::<Vec<_>>()[..] {
+            [.., "good" | "ok"] => Some(Self::Good),
+            [.., "test", _] | [.., "bad" | "defect" | "defects" | "defective" | "ng"] => Some(Self::Defective),
+            _ => None,
+        }
+    }
+}
+
+/// A folder with images.
+#[derive(Debug, Clone, Serialize)]
+pub struct Folder {
+    /// Path in the project; `.` for the project's folder itself.
+    pub path: String,
+    /// Number of images directly in it.
+    pub images: usize,
+    /// What its name says about them.
+    pub label: Option<Label>,
+}
+
+/// A folder whose images are taught and looked at. Paths in it are relative and joined by `/`.
+#[derive(Debug)]
+pub struct Project {
+    root: PathBuf,
+}
+
+impl Project {
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] or [`Status::Io`] when there is none.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let root = folder.canonicalize().map_err(|e| file_error("cannot open the project", folder, &e))?;
+        if root.is_dir() {
+            return Ok(Self { root });
+        }
+        let message = format!("cannot open the project {}: this is a file; give a folder of images", root.display());
+        Err(Error::new(Status::Io, message))
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// A file or folder of the studio itself, in a folder that exists.
+    ///
+    /// # Errors
+    /// [`Status::Io`] when the folder cannot be made.
+    pub fn own(&self, name: &str) -> Result<PathBuf> {
+        let path = self.root.join(OWN).join(name);
+        let folder = path.parent().unwrap_or(&self.root);
+        std::fs::create_dir_all(folder).map_err(|e| file_error("cannot make the folder", folder, &e))?;
+        Ok(path)
+    }
+
+    /// All folders with images, by path. Masks and the studio's own files are left out, and so are links to folders, which may lead
+    /// out of the project or back into it.
+    pub fn folders(&self) -> Vec<Folder> {
+        let mut found = Vec::new();
+        self.search(&self.root, 0, &mut found);
+        found.sort_by(|a, b| a.path.cmp(&b.path));
+        found
+    }
+
+    fn search(&self, folder: &Path, depth: usize, found: &mut Vec<Folder>) {
+        if let (Some(path), Ok(images)) = (self.relative(folder), images_in(folder)) {
+            let path = if path.is_empty() { ".".to_owned() } else { path };
+            found.push(Folder { images: images.len(), label: Label::of_folder(&path), path });
+        }
+        let Ok(entries) = std::fs::read_dir(folder) else { return };
+        for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
+            let name = entry.file_name();
+            let skipped =
+                name == OWN || name == "ground_truth" || name.to_str().is_none_or(|name| name.starts_with('.'));
+            if depth < DEPTH && !skipped {
+                self.search(&entry.path(), depth + 1, found);
+            }
+        }
+    }
+
+    /// The images directly in a folder, by name. There may be none.
+    ///
+    /// # Errors
+    /// As [`Project::folder`].
+    pub fn images(&self, folder: &str) -> Result<Vec<String>> {
+        let images = images_in(&self.folder(folder)?).unwrap_or_default();
+        Ok(images.iter().filter_map(|path| self.relative(path)).collect())
+    }
+
+    /// The images of all folders.
+    pub fn all_images(&self) -> Vec<String> {
+        self.folders().iter().flat_map(|folder| self.images(&folder.path).unwrap_or_default()).collect()
+    }
+
+    /// A path as the page names it; none where it is not in the project or not Unicode.
+    pub fn relative(&self, path: &Path) -> Option<String> {
+        let parts: Option<Vec<_>> = path.strip_prefix(&self.root).ok()?.iter().map(|part| part.to_str()).collect();
+        Some(parts?.join("/"))
+    }
+
+    /// An image file.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when the path leaves the project or is not that of an image, [`Status::NotFound`].
+    pub fn file(&self, path: &str) -> Result<PathBuf> {
+        let file = self.inside(path)?;
+        if is_image(&file) {
+            return Ok(file);
+        }
+        Err(Error::new(Status::InvalidArgument, format!("{path} is not an image file")))
+    }
+
+    /// A folder.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when the path leaves the project or is not that of a folder, [`Status::NotFound`].
+    pub fn folder(&self, path: &str) -> Result<PathBuf> {
+        let folder = self.inside(path)?;
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        Err(Error::new(Status::InvalidArgument, format!("{path} is not a folder")))
+    }
+
+    /// Follows links, so that none leads out of the project.
+    fn inside(&self, path: &str) -> Result<PathBuf> {
+        let outside = || {
+            let message = format!("{path:?} is not a path inside the project's folder");
+            Error::new(Status::InvalidArgument, message)
+        };
+        let mut steps = Path::new(path).components();
+        let harmless = |step| matches!(step, Component::Normal(_) | Component::CurDir);
+        if path.is_empty() || path.contains(['\0', '\\']) || !steps.all(harmless) {
+            return Err(outside());
+        }
+        let joined = self.root.join(path);
+        let real = joined.canonicalize().map_err(|e| file_error("cannot open", Path::new(path), &e))?;
+        if real.starts_with(&self.root) { Ok(real) } else { Err(outside()) }
+    }
+
+    /// The mask of a defective image in MVTec AD's layout, if there is one.
+    pub fn mask(&self, path: &str) -> Option<PathBuf> {
+        let (folder, name) = path.rsplit_once('/')?;
+        let (base, kind) = folder.rsplit_once('/').map_or(("", folder), |(base, kind)| (base, kind));
+        let base = base.strip_suffix("test")?;
+        let stem = Path::new(name).file_stem()?.to_str()?;
+        let mask = self.root.join(format!("{base}ground_truth/{kind}/{stem}_mask.png"));
+        (kind != "good" && mask.is_file()).then_some(mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project(files: &[&str]) -> (tempfile::TempDir, Project) {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = folder.path().join(file);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        }
+        let project = Project::open(folder.path()).unwrap();
+        (folder, project)
+    }
+
+    #[test]
+    fn folders_of_images_have_the_label_of_their_name() {
+        let (_folder, project) = project(&[
+            "a.png",
+            "train/good/b.png",
+            "test/crack/c.jpg",
+            "test/good/d.bmp",
+            "ground_truth/crack/c_mask.png",
+            "npad-studio/frames/e.png",
+            ".hidden/f.png",
+            "notes/readme.txt",
+        ]);
+        let found: Vec<_> = project.folders().into_iter().map(|folder| (folder.path, folder.label)).collect();
+        let expected = [
+            (".", None),
+            ("test/crack", Some(Label::Defective)),
+            ("test/good", Some(Label::Good)),
+            ("train/good", Some(Label::Good)),
+        ];
+        assert_eq!(found, expected.map(|(path, label)| (path.to_owned(), label)));
+        assert_eq!(project.all_images(), ["a.png", "test/crack/c.jpg", "test/good/d.bmp", "train/good/b.png"]);
+        assert!(project.mask("test/crack/c.jpg").is_some());
+        assert!(["test/good/d.bmp", "train/good/b.png", "a.png"].iter().all(|path| project.mask(path).is_none()));
+    }
+
+    #[test]
+    fn no_path_leaves_the_project() {
+        let (folder, project) = project(&["in/a.png", "in/notes.txt"]);
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("secret.png"), "").unwrap();
+        #[cfg(unix)]
+        for (target, link) in [("secret.png", "link.png"), ("", "linked")] {
+            std::os::unix::fs::symlink(outside.path().join(target), folder.path().join(link)).unwrap();
+        }
+        let absolute = outside.path().join("secret.png").display().to_string();
+        for path in
+            ["", "..", "in/../../x.png", "/etc/passwd", "in\\a.png", "in/\0.png", "link.png", "linked/secret.png"]
+        {
+            assert!(project.file(path).is_err(), "{path:?}");
+        }
+        assert!(
+            project.file(&absolute).is_err()
+                && project.folder("linked").is_err()
+                && project.folder("in/a.png").is_err()
+        );
+        assert_eq!(project.file("in/none.png").unwrap_err().status(), Status::NotFound);
+        assert_eq!(project.file("in/notes.txt").unwrap_err().status(), Status::InvalidArgument);
+        assert!(project.file("in/a.png").is_ok() && project.file("./in/a.png").is_ok() && project.folder(".").is_ok());
+        assert_eq!(project.folders().len(), 1, "links to folders are not followed");
+        drop(folder);
+    }
+}

@@ -1,0 +1,132 @@
+//! Images that come into the project: uploaded ones, and those of a camera.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use serde::Deserialize;
+
+use super::project::OWN;
+use super::state::Studio;
+use crate::dataset::is_image;
+use crate::output::file_error;
+use crate::picture::Picture;
+use npad::error::{Error, Result, Status};
+use npad::image::PixelFormat;
+
+/// Largest upload in bytes.
+pub const LARGEST: usize = 64 << 20;
+
+/// Number of frames of a camera that stay for the page.
+const FRAMES: usize = 200;
+
+/// Where images go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// Good images to learn from.
+    Good,
+    /// Images to look at.
+    Inspect,
+    /// What a camera has shown live, of which the last ones stay.
+    #[serde(skip)]
+    Frames,
+}
+
+impl Target {
+    fn folder(self) -> String {
+        match self {
+            Self::Good => "good".to_owned(),
+            Self::Inspect => "inspect".to_owned(),
+            Self::Frames => format!("{OWN}/frames"),
+        }
+    }
+}
+
+/// Saves an uploaded image under its name, or a similar one if another image has it, and returns its path.
+///
+/// # Errors
+/// [`Status::InvalidArgument`] when the name is not that of an image, [`Status::Io`] when the image cannot be read or written.
+pub fn save(studio: &Studio, target: Target, name: &str, bytes: &[u8]) -> Result<String> {
+    let valid = !name.starts_with('.') && !name.contains(['/', '\\', '\0', ':']) && name.len() <= 200;
+    if !valid || !is_image(Path::new(name)) {
+        let message = format!("{name:?} is not the name of an image file that npad reads, such as part.png");
+        return Err(Error::new(Status::InvalidArgument, message));
+    }
+    let folder = studio.project.root().join(target.folder());
+    let failed = |e: std::io::Error| file_error("cannot write the image to", &folder, &e);
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    // Only what can be read comes in. The message names the image instead of the temporary file.
+    Picture::read(file.path())
+        .map_err(|e| Error::new(e.status(), e.message().replace(&*file.path().to_string_lossy(), name)))?;
+    for path in candidates(&folder, name) {
+        if fs::read(&path).is_ok_and(|old| old == bytes) {
+            return Ok(studio.project.relative(&path).unwrap_or_default());
+        }
+        match file.persist_noclobber(&path) {
+            Ok(kept) => {
+                make_readable(&kept);
+                studio.changed();
+                return Ok(studio.project.relative(&path).unwrap_or_default());
+            }
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => file = error.file,
+            Err(error) => return Err(failed(error.error)),
+        }
+    }
+    Err(Error::new(Status::Io, format!("there are too many images named {name}: give it another name")))
+}
+
+/// Temporary files are for their owner alone, images are not.
+fn make_readable(_file: &fs::File) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let _ = _file.set_permissions(fs::Permissions::from_mode(0o644));
+    }
+}
+
+/// The name itself, and then with a number.
+fn candidates(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "png"));
+    let numbered = (2..10_000).map(move |number| format!("{stem}-{number}.{ending}"));
+    std::iter::once(name.to_owned()).chain(numbered).map(|name| folder.join(name))
+}
+
+/// Saves an image of a camera as PNG and returns its path.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_frame(studio: &Studio, target: Target, frame: &Picture) -> Result<String> {
+    let (pixels, colour) = match frame.format {
+        PixelFormat::Gray8 => (frame.pixels.clone(), ExtendedColorType::L8),
+        PixelFormat::Gray16 => {
+            let values = frame.pixels.chunks_exact(2).flat_map(|v| u16::from_ne_bytes([v[0], v[1]]).to_be_bytes());
+            (values.collect(), ExtendedColorType::L16)
+        }
+        _ => (frame.view()?.to_rgb()?, ExtendedColorType::Rgb8),
+    };
+    let mut png = Vec::new();
+    let (width, height) = (frame.width as u32, frame.height as u32);
+    let encoded = PngEncoder::new(&mut png).write_image(&pixels, width, height, colour);
+    encoded.map_err(|e| Error::new(Status::Internal, format!("an image of the camera: {e}")))?;
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let path = save(studio, target, &format!("camera-{time}.png"), &png)?;
+    if target == Target::Frames {
+        forget_old(&studio.project.root().join(target.folder()));
+    }
+    Ok(path)
+}
+
+/// Deletes all but the last frames.
+fn forget_old(folder: &Path) {
+    let Ok(mut frames) = crate::dataset::images_in(folder) else { return };
+    frames.truncate(frames.len().saturating_sub(FRAMES));
+    for frame in frames {
+        let _ = fs::remove_file(frame);
+    }
+}

@@ -1,0 +1,234 @@
+//! The versions of a project's model. Each has a folder that never changes once it is there; only which one is current does.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::project::Project;
+use crate::output::{file_error, write};
+use npad::error::{Error, Result, Status};
+use npad::image::Rectangle;
+use npad::model::{Model, Options};
+
+/// Number of models that stay loaded: the current one, and those that it is compared with.
+const LOADED: usize = 3;
+
+/// A region of interest as the page names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Roi {
+    x: usize,
+    y: usize,
+    width: usize,
+    height: usize,
+}
+
+impl From<Roi> for Rectangle {
+    fn from(Roi { x, y, width, height }: Roi) -> Self {
+        Self { x, y, width, height }
+    }
+}
+
+/// How a version came about.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Origin {
+    /// The version that it was made from.
+    pub parent: Option<u32>,
+    /// What changed, in a sentence.
+    pub change: String,
+    /// The good images learnt.
+    pub learnt: Vec<String>,
+    /// The known defects.
+    pub defects: Vec<String>,
+    /// The options that were set.
+    pub settings: BTreeMap<String, String>,
+    /// The region of interest.
+    pub roi: Option<Roi>,
+    /// Warnings of the library.
+    pub warnings: Vec<String>,
+    /// Time that making it took.
+    pub seconds: f64,
+}
+
+/// A version.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Version {
+    /// Counts from 1.
+    pub number: u32,
+    /// Time in UTC.
+    created: String,
+    /// How it came about.
+    pub origin: Origin,
+    /// The model's metadata.
+    metadata: Value,
+    model_bytes: u64,
+}
+
+impl Version {
+    /// The description for the page, without what is long.
+    pub fn describe(&self, scored: bool) -> Value {
+        let Self { number, created, origin, metadata, model_bytes } = self;
+        let known = metadata["known_defects"].as_object().map(|known| {
+            let (count, missed) = (known["count"].as_u64(), known["in_use"]["missed"].as_u64());
+            let found = count.unwrap_or_default() - missed.unwrap_or_default();
+            json!({"count": count, "found": found, "false_alarm_rate": known["in_use"]["false_alarm_rate"]})
+        });
+        let mut object = json!({
+            "number": number, "created": created, "model_bytes": model_bytes, "scored": scored, "known_defects": known,
+            "threshold": metadata["image"]["threshold"], "typical": metadata["image"]["typical"],
+            "parent": origin.parent, "change": origin.change, "roi": origin.roi, "settings": origin.settings,
+            "warnings": origin.warnings,
+        });
+        for name in [
+            "method",
+            "images",
+            "held_out",
+            "review",
+            "threshold_interval",
+            "threshold_source",
+            "false_alarm_rate",
+            "review_rate",
+            "operating_point",
+        ] {
+            object[name] = metadata[name].clone();
+        }
+        object
+    }
+}
+
+/// All versions of a project.
+pub struct Versions {
+    folder: PathBuf,
+    current_file: PathBuf,
+    all: BTreeMap<u32, Version>,
+    current: Option<u32>,
+    /// Held while the project is open, so that no other studio numbers versions at the same time.
+    _lock: File,
+}
+
+impl Versions {
+    /// Reads the versions of a project.
+    ///
+    /// # Errors
+    /// [`Status::WrongState`] when another studio has the project open, [`Status::Io`] when something is damaged or cannot be read.
+    pub fn open(project: &Project) -> Result<Self> {
+        let lock = lock(&project.own("lock")?)?;
+        let (folder, current_file) = (project.own("versions")?, project.own("current")?);
+        fs::create_dir_all(&folder).map_err(|e| file_error("cannot make the folder", &folder, &e))?;
+        let mut all = BTreeMap::new();
+        for entry in fs::read_dir(&folder).map_err(|e| file_error("cannot read the folder", &folder, &e))?.flatten() {
+            // What a studio that was killed had not finished has another name.
+            let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+            let file = entry.path().join("version.json");
+            let bytes = fs::read(&file).map_err(|e| file_error("cannot read", &file, &e))?;
+            let version: Version = serde_json::from_slice(&bytes).map_err(|e| {
+                let message = format!("{} is damaged ({e}): restore it, or move its folder away", file.display());
+                Error::new(Status::Io, message)
+            })?;
+            all.insert(number, Version { number, ..version });
+        }
+        let written = fs::read_to_string(&current_file).ok().and_then(|text| text.trim().parse().ok());
+        let current = written.filter(|number| all.contains_key(number)).or(all.keys().next_back().copied());
+        Ok(Self { folder, current_file, all, current, _lock: lock })
+    }
+
+    /// All, by number.
+    pub fn all(&self) -> impl Iterator<Item = &Version> {
+        self.all.values()
+    }
+
+    /// The number of the current one.
+    pub fn current(&self) -> Option<u32> {
+        self.current
+    }
+
+    /// A version.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`].
+    pub fn get(&self, number: u32) -> Result<&Version> {
+        let missing = || Error::new(Status::NotFound, format!("there is no version {number} of the model"));
+        self.all.get(&number).ok_or_else(missing)
+    }
+
+    /// A file of a version.
+    pub fn file(&self, number: u32, name: &str) -> PathBuf {
+        self.folder.join(format!("{number:04}")).join(name)
+    }
+
+    /// Adds a version, which becomes the current one. On failure, a full disk for example, nothing is left of it.
+    ///
+    /// # Errors
+    /// [`Status::Io`].
+    pub fn add(&mut self, model: &Model, origin: Origin) -> Result<u32> {
+        let number = self.all.keys().next_back().map_or(1, |last| last + 1);
+        let failed = |e: &std::io::Error| file_error("cannot write a version to", &self.folder, e);
+        let unfinished = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.folder).map_err(|e| failed(&e))?;
+        let file = unfinished.path().join("model.npad");
+        model.save(&file)?;
+        let model_bytes = fs::metadata(&file).map_err(|e| failed(&e))?.len();
+        let internal = |e: serde_json::Error| Error::new(Status::Internal, e.to_string());
+        let metadata = serde_json::to_value(model.metadata()).map_err(internal)?;
+        let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let version = Version { number, created, origin, metadata, model_bytes };
+        let text = serde_json::to_vec_pretty(&version).map_err(internal)?;
+        write(&unfinished.path().join("version.json"), &text)?;
+        write(&unfinished.path().join("card.txt"), model.card().as_bytes())?;
+        fs::rename(unfinished.path(), self.folder.join(format!("{number:04}"))).map_err(|e| failed(&e))?;
+        // Nothing is there any more that dropping it would delete.
+        let _ = unfinished.keep();
+        self.all.insert(number, version);
+        self.set_current(number)?;
+        Ok(number)
+    }
+
+    /// Makes a version the current one.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] when there is none of that number, [`Status::Io`].
+    pub fn set_current(&mut self, number: u32) -> Result<()> {
+        self.get(number)?;
+        write(&self.current_file, number.to_string().as_bytes())?;
+        self.current = Some(number);
+        Ok(())
+    }
+}
+
+fn lock(file: &Path) -> Result<File> {
+    let failed = |e: std::io::Error| file_error("cannot write", file, &e);
+    let lock = File::create(file).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => {
+            let message = format!("another npad studio has this project open ({}): use its page", file.display());
+            Err(Error::new(Status::WrongState, message))
+        }
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Models that have been loaded, the last one used at the end.
+#[derive(Default)]
+pub struct Models(Mutex<Vec<(u32, Arc<Model>)>>);
+
+impl Models {
+    /// The model of a version, loaded from its file at the first use.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`].
+    pub fn get(&self, number: u32, file: &Path, options: &Options) -> Result<Arc<Model>> {
+        let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let model = match loaded.iter().position(|(of, _)| *of == number) {
+            Some(index) => loaded.remove(index).1,
+            None => Arc::new(Model::load(file, options)?),
+        };
+        loaded.push((number, model.clone()));
+        let most = loaded.len().saturating_sub(LOADED);
+        loaded.drain(..most);
+        Ok(model)
+    }
+}
