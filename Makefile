@@ -42,7 +42,7 @@ export NPAD_ONNXRUNTIME := $(RUNTIME)
 export CARGO_INCREMENTAL := 0
 
 .PHONY: all demo install wheel dist bench peers table test test-install test-dotnet test-growth test-minimal
-.PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-fleet test-packages lint
+.PHONY: test-cpu-levels test-arm64 test-windows test-cuda test-parity test-backbones test-dist test-fleet test-studio test-packages lint
 .PHONY: check-backbone fleet
 .PHONY: check soak fuzz test-fuzz header clean tools python hosts
 all: $(NPAD)
@@ -299,6 +299,20 @@ test-fleet: export NPAD_TEST_DATA := $(abspath $(DATA))
 test-fleet: $(RUNTIME) $(FLEET) | tools
 	cargo build --release --lib
 	$(FLEET_PYTHON) -m pytest -q -p no:cacheprovider tests/fleet
+
+# npad studio: its server, its page in a browser, and cameras that are programs.
+STUDIO := $(FETCHED)/studio
+test-studio: $(NPAD) $(RUNTIME) $(ELPV) $(STUDIO) | tools hosts
+	$(call need,mosquitto_sub,mosquitto mosquitto-clients)
+	$(call need,arv-fake-gv-camera-0.8,aravis-tools libaravis-0.8-0)
+	NPAD_TOOL=$(NPAD) NPAD_SOLAR_CELLS=$(ELPV) $(STUDIO)/bin/python -B -m pytest -q -p no:cacheprovider tests/studio
+
+$(STUDIO): tests/studio/requirements.txt | python
+	rm -rf $@ $@.unfinished
+	python3 -m venv $@.unfinished
+	$@.unfinished/bin/pip install --quiet --disable-pip-version-check -r tests/studio/requirements.txt
+	mv $@.unfinished $@
+	touch $@
 
 # What `make dist` has made, unpacked and used as its users do.
 test-dist: dist $(DOTNET_8) $(DOTNET_WINDOWS)

@@ -1,0 +1,212 @@
+"""The page in a browser: teach, look, decide, revert, watch."""
+
+import json
+import re
+import subprocess
+
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from conftest import NPAD, parts, solar_cells
+from test_server import MANY, scores_of, until
+
+
+def number(page, selector):
+    """The first number of a text."""
+    return int(re.search(r"\d+", page.inner_text(selector))[0])
+
+
+def contrast(page, selector):
+    """The contrast of a text against what lies behind it, as WCAG defines it."""
+    return page.eval_on_selector(
+        selector,
+        """element => {
+          const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+          const luminance = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+            .map((v) => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+          let behind = element;
+          while (behind && parse(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
+          const back = behind ? parse(getComputedStyle(behind).backgroundColor) : [255, 255, 255];
+          const [a, b] = [luminance(parse(getComputedStyle(element).color)), luminance(back)].sort((x, y) => y - x);
+          return (a + 0.05) / (b + 0.05);
+        }""",
+    )
+
+
+def test_teach_look_decide_and_revert(studio, tmp_path, page):
+    project = tmp_path / "cells"
+    solar_cells(project)
+    server = studio(project)
+    page.goto(server.url)
+    # Teach, with a region of interest.
+    page.click("#tab-teach")
+    page.fill("#roi-x", "10")
+    page.fill("#roi-y", "10")
+    page.fill("#roi-width", "280")
+    page.fill("#roi-height", "280")
+    page.keyboard.press("Tab")
+    page.click("#teach")
+    until(lambda: server.get("api/project")["current"] == 1 and server.get("api/status")["job"] is None)
+    version = server.get("api/project")["versions"][0]
+    assert version["roi"] == {"x": 10, "y": 10, "width": 280, "height": 280} and version["images"] == 40
+
+    # Look: counts follow the slider at once, and are those of the scores.
+    page.click("#tab-review")
+    page.wait_for_selector("[data-path]")
+    images = server.get("api/images", version=1)
+
+    def expected(threshold):
+        scored = [image for image in images["images"] if image["score"] is not None and image["label"] and not image["learnt"]]
+        alarms = sum(image["score"] > threshold for image in scored if image["label"] == "good")
+        misses = sum(image["score"] <= threshold for image in scored if image["label"] == "defective")
+        return alarms, misses
+
+    counts = lambda: (number(page, "#false-alarms"), number(page, "#misses"))
+    assert counts() == expected(images["threshold"])
+    before = counts()
+    page.focus("#threshold")
+    page.keyboard.press("Home")
+    lowest = counts()
+    assert lowest[0] >= before[0] and lowest[1] <= before[1] and lowest != before
+    page.keyboard.press("End")
+    assert counts()[0] == 0 and counts()[1] > 0
+    slider = float(page.eval_on_selector("#threshold", "element => element.value"))
+    if slider > images["typical"]:
+        assert counts() == expected(slider)
+
+    # Save it as a version.
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    page.click("#save-thresholds")
+    until(lambda: server.get("api/project")["current"] == 2)
+
+    # Mark two images and update.
+    page.click("#tab-review")
+    for path in ("test/good", "test/broken"):
+        button = "#mark-good" if path.endswith("good") else "#mark-defective"
+        page.fill("#find", path)  # only the cards in view are there
+        page.locator(f'[data-path^="{path}"]').first.click()
+        page.click(button)
+    page.fill("#find", "")
+    until(lambda: server.get("api/project")["marks"] == 2)
+    page.click("#update")
+    until(lambda: server.get("api/project")["current"] == 3 and server.get("api/status")["job"] is None)
+    third = server.get("api/project")["versions"][2]
+    assert third["images"] == 41 and third["known_defects"]["count"] == 1
+
+    # Revert.
+    page.click("#tab-versions")
+    page.click('[data-version="1"] .make-current')
+    until(lambda: server.get("api/project")["current"] == 1)
+    assert [version["number"] for version in server.get("api/project")["versions"]] == [1, 2, 3]
+
+    # The model that is downloaded gives the same scores.
+    with page.expect_download() as download:
+        page.click('[data-version="3"] .download')
+    model = tmp_path / "model.npad"
+    download.value.save_as(model)
+    files = sorted((project / "test/broken").iterdir())
+    output = subprocess.run([NPAD, "score", model, "--json", *files], capture_output=True, text=True, check=True).stdout
+    scores = scores_of(server.get("api/images", version=3))
+    assert {str(Path(line["path"]).relative_to(project)): line["score"] for line in map(json.loads, output.splitlines())} == {
+        str(path.relative_to(project)): scores[str(path.relative_to(project))] for path in files
+    }
+
+    # Watch a folder.
+    (project / "incoming").mkdir()
+    parts(project / "incoming", 1, first=5)
+    page.reload()
+    page.click("#tab-live")
+    page.fill("#live-folder", "incoming")
+    page.click("#live-start")
+    until(lambda: server.get("api/live")["running"])
+    for path in files[:3]:
+        (project / "incoming" / path.name).write_bytes(path.read_bytes())
+    page.wait_for_function("document.querySelectorAll('#live-rows > *').length >= 3")
+    page.click("#live-stop")
+    until(lambda: not server.get("api/live")["running"])
+
+
+def test_thousands_of_images_and_hostile_names(studio, tmp_path, page):
+    parts(tmp_path / "good", 12)
+    many = tmp_path / "many"
+    many.mkdir()
+    data = (tmp_path / "good/003.png").read_bytes()
+    for index in range(MANY):
+        (many / f"{index:05}.png").write_bytes(data)
+    hostile = ["<img src=x onerror=alert(1)>.png", "a'b\"c#d?e%f&g.png", "größe 検査.png"]
+    for name in hostile:
+        (tmp_path / "good" / name).write_bytes(data + name.encode())
+    (many / "broken.png").write_bytes(b"not an image")
+    server = studio()
+    finished = server.teach(["good"])
+    assert [skipped["path"] for skipped in finished["skipped"]] == ["many/broken.png"]
+    page.goto(server.url)
+    page.click("#tab-review")
+    page.wait_for_selector("[data-path]")
+    assert page.locator("[data-path]").count() < 200
+    scrolled = page.evaluate(
+        """async () => {
+          const start = performance.now();
+          let most = 0;
+          for (let step = 0; step < 40; step++) {
+            const scroller = [...document.querySelectorAll('*')].filter((e) => e.scrollHeight > 5000 && e.scrollHeight > e.clientHeight)
+              .sort((a, b) => b.scrollHeight - a.scrollHeight);
+            for (const element of [document.scrollingElement, ...scroller]) element.scrollTop += element.scrollHeight / 40;
+            await new Promise(requestAnimationFrame);
+            most = Math.max(most, document.querySelectorAll('[data-path]').length);
+          }
+          return most;
+        }"""
+    )
+    assert scrolled < 200
+    for name in hostile:
+        answer = server.request("GET", "api/picture?size=240&path=" + quote("good/" + name))
+        assert answer[0] == 200 and answer[1]["content-type"] == "image/jpeg"
+    assert page.evaluate("document.querySelectorAll('img[src=\"x\"]').length") == 0
+
+
+def test_two_browsers_see_the_same(studio, tmp_path, browser):
+    parts(tmp_path / "good", 12)
+    parts(tmp_path / "test/spot", 3, defective=True)
+    server = studio()
+    first, second = (browser.new_context().new_page() for _ in range(2))
+    for page in (first, second):
+        page.goto(server.url)
+        page.click("#tab-versions")
+    server.teach(["good"])
+    for page in (first, second):
+        page.wait_for_selector('[data-version="1"]')
+    threshold = server.get("api/images", version=1)["threshold"]
+    server.post("api/thresholds", {"version": 1, "threshold": 1.5 * threshold, "review": threshold})
+    for page in (first, second):
+        page.wait_for_selector('[data-version="2"]')
+        page.context.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_desktop_and_a_phone(studio, tmp_path, browser, width, height, scheme):
+    parts(tmp_path / "good", 12)
+    parts(tmp_path / "test/good", 4, first=30)
+    parts(tmp_path / "test/spot", 3, defective=True)
+    server = studio()
+    server.teach(["good"])
+    page = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme).new_page()
+    page.goto(server.url)
+    for tab in ("teach", "review", "versions", "live", "use"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_timeout(300)
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+        texts = page.locator("button:visible, h1:visible, h2:visible, label:visible, td:visible, p:visible")
+        for index in range(min(texts.count(), 60)):
+            texts.nth(index).evaluate("element => element.setAttribute('data-checked', '')")
+            assert contrast(page, "[data-checked]") >= 4.5 or texts.nth(index).is_disabled(), texts.nth(index).inner_text()
+            texts.nth(index).evaluate("element => element.removeAttribute('data-checked')")
+    # Every tab by keyboard.
+    page.focus("#tab-teach")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-review"
+    page.context.close()
