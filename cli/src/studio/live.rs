@@ -16,7 +16,6 @@ use super::scores::Stamp;
 use super::state::{Studio, lock};
 use super::upload::{self, Target};
 use crate::bench::quantile;
-use crate::dataset::images_in;
 use crate::picture::Picture;
 use crate::score::to_json;
 use npad::error::{Error, Result, Status};
@@ -181,7 +180,7 @@ impl Line<'_> {
     fn watch(&self, folder: &str) {
         let list = || -> Result<Vec<(Stamp, PathBuf)>> {
             let folder = self.studio.project.folder(folder)?;
-            let files = images_in(&folder).unwrap_or_default();
+            let files = self.studio.project.image_files(&folder);
             Ok(files.into_iter().map(|file| (Stamp::of(&file), file)).collect())
         };
         let mut done: HashMap<_, _> =

@@ -93,7 +93,8 @@ impl Project {
     }
 
     fn search(&self, folder: &Path, depth: usize, found: &mut Vec<Folder>) {
-        if let (Some(path), Ok(images)) = (self.relative(folder), images_in(folder)) {
+        let images = self.image_files(folder);
+        if let Some(path) = self.relative(folder).filter(|_| !images.is_empty()) {
             let path = if path.is_empty() { ".".to_owned() } else { path };
             found.push(Folder { images: images.len(), label: Label::of_folder(&path), path });
         }
@@ -108,12 +109,20 @@ impl Project {
         }
     }
 
+    /// The image files directly in a folder, by name, without links that lead out of the project.
+    pub fn image_files(&self, folder: &Path) -> Vec<PathBuf> {
+        let mut images = images_in(folder).unwrap_or_default();
+        let is_inside = |path: &Path| path.canonicalize().is_ok_and(|real| real.starts_with(&self.root));
+        images.retain(|path| !path.is_symlink() || is_inside(path));
+        images
+    }
+
     /// The images directly in a folder, by name. There may be none.
     ///
     /// # Errors
     /// As [`Project::folder`].
     pub fn images(&self, folder: &str) -> Result<Vec<String>> {
-        let images = images_in(&self.folder(folder)?).unwrap_or_default();
+        let images = self.image_files(&self.folder(folder)?);
         Ok(images.iter().filter_map(|path| self.relative(path)).collect())
     }
 
