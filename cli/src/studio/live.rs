@@ -86,14 +86,15 @@ impl Live {
             Source::Camera(id) => format!("camera {id}"),
         };
         let live = &studio.live;
-        let outputs = Arc::new(Outputs::open(&studio.project, &live.targets)?);
         let stop = Arc::new(AtomicBool::new(false));
+        let outputs;
         {
             let mut state = lock(&live.state);
             if state.stop.is_some() {
                 let message = "an inspection runs already: stop it before you start another one";
                 return Err(Error::new(Status::WrongState, message));
             }
+            outputs = Arc::new(Outputs::open(&studio.project, &live.targets)?);
             let stop = Some(stop.clone());
             *state = State { stop, source: Some(name), outputs: Some(outputs.clone()), ..State::default() };
         }
@@ -279,7 +280,11 @@ impl Line<'_> {
             Err(error) => {
                 let message = error.message();
                 let line = json!({"time": time, "path": path, "error": message});
-                (line, json!({"time": time, "path": path, "verdict": "error", "error": message}), None)
+                let shown = json!({
+                    "time": time, "path": path, "score": null, "calibrated": null, "verdict": "error", "regions": null,
+                    "ms": null, "error": message
+                });
+                (line, shown, None)
             }
         };
         self.outputs.send(&line);

@@ -21,6 +21,8 @@ use npad::error::{Error, Result, Status};
 
 /// Results that wait for a host; further ones are dropped and counted.
 const WAITING: usize = 256;
+/// Largest packet of MQTT in bytes. A result has about 120 bytes for each region.
+const LARGEST_PACKET: usize = 64 << 20;
 /// Time that a host has to take a result.
 const TIMEOUT: Duration = Duration::from_secs(5);
 /// The file in the project's folder.
@@ -173,6 +175,7 @@ type Report = Box<dyn Fn(Option<String>) + Send>;
 
 async fn publish(broker: Broker, lines: Receiver<String>, report: Report) {
     let mut options = MqttOptions::new(format!("npad-studio-{}", std::process::id()), &broker.host, broker.port);
+    options.set_max_packet_size(LARGEST_PACKET, LARGEST_PACKET);
     if let Some((name, password)) = &broker.user {
         options.set_credentials(name, password);
     }

@@ -211,7 +211,13 @@ impl Update {
             Ok(trainer) => (trainer, "Learnt", Vec::new()),
             Err(error) if error.status() == Status::InvalidArgument => {
                 options.set("method", &model.metadata().method)?;
-                parent.settings.iter().try_for_each(|(name, value)| options.set(name, value))?;
+                // What this update sets is not that of its parent.
+                let kept = |name: &str| !["operating_point", "miss_cost"].contains(&name);
+                parent
+                    .settings
+                    .iter()
+                    .filter(|(name, _)| kept(name))
+                    .try_for_each(|(name, value)| options.set(name, value))?;
                 options.set_roi(parent.roi.map(Into::into));
                 (Trainer::new(&options)?, "Taught anew with", parent.learnt.clone())
             }

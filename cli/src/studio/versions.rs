@@ -160,7 +160,8 @@ impl Versions {
         self.folder.join(format!("{number:04}")).join(name)
     }
 
-    /// Adds a version, which becomes the current one. On failure, a full disk for example, nothing is left of it.
+    /// Adds a version, which becomes the current one. On failure nothing is left of it, unless it fails to become the
+    /// current one, which a full disk may also cause.
     ///
     /// # Errors
     /// [`Status::Io`].

@@ -171,7 +171,7 @@ class LivePanel {
       ["Defective", live.defective],
       ["Unreadable", live.unreadable],
       ["Images per second", live.per_second.toFixed(1)],
-      ["Median time per image", `${live.ms_median.toFixed(1)} ms`],
+      ["Median time per image", milliseconds(live.ms_median)],
     ];
     fill(this.#counts, ...figures.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
     this.#chart.show(live.history, this.#reviewLine(version));
@@ -214,6 +214,11 @@ class LivePanel {
   }
 }
 
+/** @param {number | null} value */
+function milliseconds(value) {
+  return value === null ? "" : `${value.toFixed(1)} ms`;
+}
+
 /** @param {LiveImage} image */
 function row(image) {
   const cells = [
@@ -222,7 +227,7 @@ function row(image) {
     badge(image.verdict),
     image.calibrated === null ? "" : calibrated(image.calibrated),
     image.verdict === "error" ? "" : plural(image.regions, "region"),
-    `${image.ms.toFixed(1)} ms`,
+    milliseconds(image.ms),
     image.error ? `${image.path}: ${image.error}` : image.path,
   ];
   return h("tr", {}, ...cells.map((cell) => h("td", {}, cell)));
