@@ -14,6 +14,8 @@ from . import _library
 from ._library import integer
 
 Array = NDArray[Any]
+Buffer = Union[bytes, bytearray, memoryview, NDArray[np.uint8]]
+"""Any object that gives its bytes as a buffer."""
 Roi = tuple[int, int, int, int]
 """A rectangle: left edge, upper edge, width, height."""
 
@@ -40,6 +42,14 @@ class Image:
 
 
 Pixels = Union[Array, Image]
+
+
+def content(data: Buffer) -> tuple[bytes | ctypes.c_char_p, int]:
+    """The bytes of a buffer, which must outlive the call, and their number. Only what could change meanwhile is copied."""
+    view = memoryview(data)
+    if isinstance(data, bytes) or not (view.readonly and view.c_contiguous and view.nbytes):
+        return bytes(view), view.nbytes
+    return ctypes.c_char_p(np.frombuffer(view, np.uint8).ctypes.data), view.nbytes
 
 
 def rows(array: Array, pixel: int) -> int | None:

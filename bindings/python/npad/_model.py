@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import _library
-from ._arrays import BGR8, MAX_SIDE, RGB8, Array, Image, Pixels, Roi, view, views, writable
+from ._arrays import BGR8, MAX_SIDE, RGB8, Array, Buffer, Image, Pixels, Roi, content, view, views, writable
 from ._library import Handle, call, integer, library, output, text
 from ._options import Options, Progress, given
 from ._results import Decision, Drift, KnownDefects, Result, decision, drift, known_defects, result
@@ -64,10 +64,10 @@ class Model:
         return cls(output("npad_model_load", "npad_model_free", text(path), chosen._handle))
 
     @classmethod
-    def from_bytes(cls, data: bytes, options: Options | None = None, **values: Any) -> Model:
+    def from_bytes(cls, data: Buffer, options: Options | None = None, **values: Any) -> Model:
         """Loads a model from the bytes of a model file, see load."""
-        chosen, data = given(options, values), bytes(data)
-        return cls(output("npad_model_load_memory", "npad_model_free", data, len(data), chosen._handle))
+        chosen = given(options, values)
+        return cls(output("npad_model_load_memory", "npad_model_free", *content(data), chosen._handle))
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the model file atomically."""
@@ -358,10 +358,9 @@ class Trainer:
         return cls._loaded(given(options, values), "npad_trainer_load", text(path))
 
     @classmethod
-    def from_bytes(cls, data: bytes, options: Options | None = None, **values: Any) -> Trainer:
+    def from_bytes(cls, data: Buffer, options: Options | None = None, **values: Any) -> Trainer:
         """Goes on with a fit from the bytes of a trainer's state, see load."""
-        data = bytes(data)
-        return cls._loaded(given(options, values), "npad_trainer_load_memory", data, len(data))
+        return cls._loaded(given(options, values), "npad_trainer_load_memory", *content(data))
 
     @classmethod
     def _loaded(cls, options: Options, name: str, *source: Any) -> Trainer:
@@ -378,7 +377,7 @@ class Trainer:
         """The bytes of the state, see save."""
         return _bytes(output("npad_trainer_save_memory", "npad_buffer_free", self._handle))
 
-    def merge(self, state: bytes | bytearray | memoryview | NDArray[np.uint8] | str | os.PathLike[str]) -> None:
+    def merge(self, state: Buffer | str | os.PathLike[str]) -> None:
         """Adds what another trainer with the same options has learnt, from the bytes or the file of its state.
 
         Bytes are any object that gives them as a buffer.
@@ -389,8 +388,7 @@ class Trainer:
         if isinstance(state, (str, os.PathLike)):
             call("npad_trainer_merge", self._handle, text(state))
         else:
-            data = bytes(memoryview(state))
-            call("npad_trainer_merge_memory", self._handle, data, len(data))
+            call("npad_trainer_merge_memory", self._handle, *content(state))
 
     def expect(self, count: int) -> None:
         """Sets the number of images that will be added, for the progress callback; 0 means unknown."""

@@ -173,6 +173,26 @@ def test_merged_states_give_the_model_of_one_fit(tmp_path):
         first.merge(5)
 
 
+def test_models_and_states_load_from_any_buffer(model):
+    data = model.to_bytes()
+    spaced = np.zeros(2 * len(data), np.uint8)
+    spaced[::2] = np.frombuffer(data, np.uint8)
+    spaced.flags.writeable = False
+    score = model.score(part(7)).score
+    buffers = [bytearray(data), memoryview(data), memoryview(data).cast("c"), np.frombuffer(data, np.uint8), spaced[::2]]
+    for buffer in buffers:
+        assert npad.Model.from_bytes(buffer).score(part(7)).score == score
+    for empty in (b"", memoryview(b""), np.empty(0, np.uint8)):
+        with pytest.raises(npad.Error) as refusal:
+            npad.Model.from_bytes(empty)
+        assert refusal.value.status == npad.Status.INVALID_MODEL
+    for wrong in (5, "model.npad", None):
+        with pytest.raises(TypeError, match="bytes-like object"):
+            npad.Model.from_bytes(wrong)
+        with pytest.raises(TypeError, match="bytes-like object"):
+            npad.Trainer.from_bytes(wrong)
+
+
 def test_a_signed_model_says_by_whom(model):
     signed = model.with_signature(bytes(range(32)))
     assert len(signed.signer) == 64 and model.signer == "" and signed.info["signed_by"] == signed.signer

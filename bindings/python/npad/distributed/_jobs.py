@@ -52,7 +52,9 @@ def split(images: Any, size: int | None, run: Engine) -> tuple[Iterator[Partitio
     if size is None and count is None:
         size = _UNKNOWN
     elif size is None:
-        size = min(max(-(-count // (_SHARE * run.slots())), _SMALLEST), _LARGEST)
+        slots = run.slots()
+        share = _SHARE if slots > 1 else 2  # one worker alone has nothing to balance, and merges cost it most
+        size = min(max(-(-count // (share * slots)), _SMALLEST), _LARGEST)
     return partitions(names, size), None if count is None else -(-count // size), count
 
 

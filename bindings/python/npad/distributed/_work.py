@@ -99,7 +99,7 @@ def learn(name: str, content: Any, options: Options, significant_bits: int, stri
 
 def merge(first: State, second: State, options: Options) -> State:
     """Merges two states."""
-    trainer = Trainer.from_bytes(first[0].tobytes(), copy.copy(options))
+    trainer = Trainer.from_bytes(first[0], copy.copy(options))
     trainer.merge(second[0])
     _selection.check_state(trainer, options)
     return packed(trainer.to_bytes()), first[1] + second[1]
@@ -120,7 +120,7 @@ def model_of(data: Bytes, key: str, options: Options) -> Model:
     chosen = (key, repr(sorted((name, str(value)) for name, value in options._values.items())))
     with _lock:
         if chosen not in _models:
-            _models[chosen] = Model.from_bytes(data.tobytes(), copy.copy(options))
+            _models[chosen] = Model.from_bytes(data, copy.copy(options))
         _models.move_to_end(chosen)
         while len(_models) > _KEPT:
             _models.popitem(last=False)
