@@ -179,6 +179,25 @@ fn the_report_follows_other_thresholds_other_good_images_and_the_file() {
 }
 
 #[test]
+fn defects_that_become_known_later_move_the_thresholds_as_in_a_fit() {
+    let images = defects();
+    let plain = fit(&options(&[]), &good_images(24)).unwrap();
+    let given = plain.with_thresholds(Thresholds { review: 1.0, defective: 1e6 }).unwrap();
+    for point in ["rate", "catch_all", "cost"] {
+        let settings = options(&[("operating_point", point), ("miss_cost", "0.3")]);
+        let known_before = fit_with(&settings, &images).unwrap().to_bytes().unwrap();
+        let known_later = given.with_known_defects(&scores(&given, &images), &settings).unwrap();
+        assert!(known_later.to_bytes().unwrap() == known_before, "{point}");
+        // And stay in force where nothing else is asked for.
+        let again = known_later.with_known_defects(&scores(&given, &images), &options(&[])).unwrap();
+        assert!(again.to_bytes().unwrap() == known_before, "{point}");
+    }
+    assert_eq!(plain.with_known_defects(&[], &options(&[])).err().unwrap().status(), Status::InvalidArgument);
+    let hidden = plain.with_known_defects(&[0.0], &options(&[("operating_point", "catch_all")]));
+    assert_eq!(hidden.err().unwrap().status(), Status::WrongState);
+}
+
+#[test]
 fn operating_points_without_usable_defects_are_refused_and_the_trainer_goes_on() {
     for point in ["catch_all", "cost"] {
         let mut trainer = Trainer::new(&options(&[("operating_point", point)])).unwrap();

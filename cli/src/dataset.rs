@@ -53,6 +53,19 @@ pub fn is_image(path: &Path) -> bool {
 /// # Errors
 /// [`Status::NotFound`] when there is no such folder, [`Status::Io`] when it cannot be read or has no images.
 pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
+    let images = any_images_in(folder)?;
+    if images.is_empty() {
+        let message = format!("there are no images in the folder {} ({})", folder.display(), EXTENSIONS.join(", "));
+        return Err(Error::new(Status::Io, message));
+    }
+    Ok(images)
+}
+
+/// The images directly in a folder, by name, of which there may be none.
+///
+/// # Errors
+/// [`Status::NotFound`] when there is no such folder, [`Status::Io`] when it cannot be read.
+pub fn any_images_in(folder: &Path) -> Result<Vec<PathBuf>> {
     let failed = |e: std::io::Error| file_error("cannot read the folder", folder, &e);
     let mut images = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(failed)? {
@@ -60,10 +73,6 @@ pub fn images_in(folder: &Path) -> Result<Vec<PathBuf>> {
         if is_image(&path) && path.is_file() {
             images.push(path);
         }
-    }
-    if images.is_empty() {
-        let message = format!("there are no images in the folder {} ({})", folder.display(), EXTENSIONS.join(", "));
-        return Err(Error::new(Status::Io, message));
     }
     images.sort();
     Ok(images)

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::decision::GoodScores;
-use super::{Metadata, Model};
+use super::{Metadata, Model, Options, ThresholdSource};
 use crate::backbone::{FeatureMap, Tap};
 use crate::error::{Error, Result, Status};
 use crate::exec::memory::try_reserve;
@@ -189,17 +189,36 @@ impl Model {
     /// # Errors
     /// [`Status::InvalidArgument`] when there are no scores or one is not finite.
     pub fn assess_defects(&self, scores: &[f32]) -> Result<KnownDefects> {
-        if scores.is_empty() || !scores.iter().all(|score| score.is_finite()) {
-            return Err(Error::new(
-                Status::InvalidArgument,
-                "scores of known defects must be finite, and one at least",
-            ));
-        }
+        check_scores(scores)?;
         let mut metadata = self.metadata.clone();
         metadata.known_defects = Some(KnownDefects::unmeasured(scores.to_vec()));
         metadata.measure_defects(&self.good_scores)?;
         Ok(metadata.known_defects.unwrap_or_default())
     }
+
+    /// Returns the model with the thresholds that its fit would have computed if defects with these raw scores had been known, by the
+    /// operating point and the cost of a miss of its fit or, where they have been set, of `options`.
+    ///
+    /// # Errors
+    /// [`Status::InvalidArgument`] when there are no scores or one is not finite, [`Status::WrongState`] when no usable threshold
+    /// finds all defects and the operating point asks for it.
+    pub fn with_known_defects(&self, scores: &[f32], options: &Options) -> Result<Self> {
+        check_scores(scores)?;
+        let mut metadata = self.metadata.clone();
+        metadata.threshold_rule = options.threshold_rule_over(metadata.threshold_rule);
+        metadata.known_defects = Some(KnownDefects::unmeasured(scores.to_vec()));
+        metadata.calibrate(&self.good_scores)?;
+        metadata.threshold_source =
+            ThresholdSource::computed(metadata.recalibration.as_ref(), metadata.images_hash.as_ref());
+        Ok(self.with_settings(metadata, self.good_scores.clone()))
+    }
+}
+
+fn check_scores(scores: &[f32]) -> Result<()> {
+    if scores.is_empty() || !scores.iter().all(|score| score.is_finite()) {
+        return Err(Error::new(Status::InvalidArgument, "scores of known defects must be finite, and one at least"));
+    }
+    Ok(())
 }
 
 /// The known defects of a fit in progress. Their features stay in f32: the model will score those of the same image, and

@@ -33,6 +33,18 @@ pub enum ThresholdSource {
     Given,
 }
 
+impl ThresholdSource {
+    /// That of a threshold computed from a model's scores of good images. An earlier npad has not recorded whether the scores of
+    /// the fit were replaced.
+    pub(super) fn computed(recalibration: Option<&Recalibration>, images: Option<&ImagesHash>) -> Option<Self> {
+        match (recalibration, images) {
+            (Some(_), _) => Some(Self::Recalibrated),
+            (None, Some(_)) => Some(Self::HeldOut),
+            (None, None) => None,
+        }
+    }
+}
+
 /// A record of the good images, not among those of the fit, that [`Model::recalibrate`] computed thresholds from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recalibration {

@@ -1,10 +1,12 @@
 """Projects, servers and browsers."""
 
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -32,6 +34,12 @@ def part(seed, defective=False, height=90, width=120):
     return Image.fromarray(values.clip(0, 255).astype(np.uint8))
 
 
+def png(seed, defective=False):
+    file = io.BytesIO()
+    part(seed, defective).save(file, "png")
+    return file.getvalue()
+
+
 def parts(folder, count, defective=False, first=0):
     folder.mkdir(parents=True, exist_ok=True)
     for number in range(first, first + count):
@@ -51,6 +59,23 @@ def solar_cells(folder):
             (folder / name).mkdir(parents=True)
             for path in paths:
                 (folder / name / Path(path).name).write_bytes(archive.read(f"elpv_dataset/data/{path}"))
+
+
+def scores_of(images):
+    return {image["path"]: image["score"] for image in images["images"]}
+
+
+def until(true):
+    """Waits for something, and for a hang not without end."""
+    end = time.monotonic() + 600
+    while not (value := true()):
+        assert time.monotonic() < end, "it has not happened within ten minutes"
+        time.sleep(0.05)
+    return value
+
+
+# Soon taught.
+LESSON = {"folders": ["good"], "method": "npad", "options": {"size": "96x96", "npad.channels": "40"}, "roi": None}
 
 
 class Studio:
@@ -88,14 +113,15 @@ class Studio:
 
     def wait(self, job):
         """Waits until a job has ended and returns how."""
-        while True:
-            status = self.get("api/status")
-            if status["job"] is None and (status["finished"] or {}).get("id", 0) >= job["job"]:
-                return status["finished"]
 
-    def teach(self, folders, **options):
-        settings = {"size": "96x96", "npad.channels": "40", **options}
-        finished = self.wait(self.post("api/teach", {"folders": folders, "method": "npad", "options": settings, "roi": None}))
+        def ended():
+            status = self.get("api/status")
+            return status["job"] is None and (status["finished"] or {}).get("id", 0) >= job["job"] and status["finished"]
+
+        return until(ended)
+
+    def teach(self, folders):
+        finished = self.wait(self.post("api/teach", {**LESSON, "folders": folders}))
         assert finished["error"] is None, finished
         return finished
 

@@ -4,8 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import parts
-from test_server import until
+from conftest import parts, until
 
 FAKE = {"NPAD_STUDIO_FAKE_CAMERA": "1"}
 

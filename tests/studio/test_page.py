@@ -8,8 +8,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from conftest import NPAD, parts, solar_cells
-from test_server import MANY, scores_of, until
+from conftest import NPAD, parts, scores_of, solar_cells, until
+
+
+MANY = 5000
 
 
 def number(page, selector):

@@ -24,6 +24,8 @@ pub struct Skipped {
 pub struct Outcome {
     /// The version that it made.
     pub version: Option<u32>,
+    /// What is to be said although it has succeeded.
+    pub remark: Option<String>,
 }
 
 /// The job that runs, and how the last one ended.
@@ -99,8 +101,9 @@ impl Jobs {
     fn end(&self, result: Result<Outcome>, warnings: &[String]) {
         let mut state = self.state();
         let Some(Running { id, kind, skipped, .. }) = state.running.take() else { return };
-        let error = result.as_ref().err().map(Error::message);
-        let version = result.as_ref().ok().and_then(|outcome| outcome.version);
+        let error = result.as_ref().err().map(|error| error.message().to_owned());
+        let Outcome { version, remark } = result.unwrap_or_default();
+        let warnings: Vec<&String> = warnings.iter().chain(&remark).collect();
         state.finished = json!({
             "id": id, "kind": kind, "error": error, "warnings": warnings, "version": version, "skipped": skipped
         });
@@ -188,7 +191,7 @@ mod tests {
             while steps.recv().is_ok() {
                 job.report("working", 1, 4)?;
             }
-            Ok(Outcome { version: Some(1) })
+            Ok(Outcome { version: Some(1), remark: None })
         };
         let id = jobs.start("teach", work, move || end.send(()).unwrap()).unwrap();
         let second = jobs.start("score", |_| Ok(Outcome::default()), || ()).unwrap_err();

@@ -10,11 +10,13 @@ mod marks;
 mod outputs;
 mod pictures;
 mod project;
+mod recent;
 mod report;
 mod scores;
 mod server;
 mod state;
 mod teach;
+mod token;
 mod upload;
 mod versions;
 
@@ -43,10 +45,10 @@ pub struct Arguments {
     #[arg(long, default_value_t = 7690)]
     port: u16,
     /// Also publish each live result to a topic of an MQTT broker: mqtt://[USER:PASSWORD@]HOST[:PORT]/TOPIC
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "NPAD_STUDIO_MQTT", hide_env_values = true)]
     mqtt: Option<String>,
     /// Also post each live result to a web address: http://HOST[:PORT]/PATH
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", env = "NPAD_STUDIO_POST", hide_env_values = true)]
     post: Option<String>,
     #[command(flatten)]
     run: RunOptions,
@@ -56,8 +58,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { folder, address, port, mqtt, post, run } = arguments;
     let targets = Targets::new(mqtt.as_deref(), post.as_deref())?;
     let studio = Studio::open(folder, run.options()?, targets)?;
+    let instance = studio.instance.clone();
     server::serve(studio, SocketAddr::new(*address, *port), |bound| {
-        let access = Access::new(bound)?;
+        let access = Access::new(bound, &instance)?;
         note(&format!("npad studio: {}", access.url()));
         if address.is_unspecified() {
             note("On another machine, put the name of this one in place of localhost.");

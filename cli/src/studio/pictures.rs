@@ -2,7 +2,7 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::project::OWN;
+use super::project::{OWN, Project};
 use super::scores::Stamp;
 use super::state::Studio;
 use crate::dataset::GroundTruth;
@@ -14,6 +14,10 @@ use npad::model::Thresholds;
 
 /// Longest side of a thumbnail, which is kept in a file.
 const THUMBNAIL: u32 = 240;
+const FOLDER: &str = "thumbnails";
+
+/// Thumbnails that stay, about 10 KB each.
+const KEPT: usize = 20_000;
 
 /// What is to be shown of an image.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,35 +35,42 @@ pub struct Request {
 }
 
 impl Request {
-    /// Identifies the picture as long as the image's file does not change.
+    /// Identifies the picture as long as none of its files changes.
     ///
     /// # Errors
     /// Those of [`Project::file`](super::project::Project::file).
     pub fn tag(&self, studio: &Studio) -> Result<String> {
         let Self { path, size, version, thresholds, mask } = self;
-        let stamp = Stamp::of(&studio.project.file(path)?);
+        let file = Stamp::of(&studio.project.file(path)?);
+        let model = version.map(|number| Stamp::of(&studio.versions().file(number, "model.npad")));
+        let outline = studio.project.mask(path).filter(|_| *mask).map(|mask| Stamp::of(&mask));
         let thresholds = thresholds.map(|(review, defective)| (review.to_bits(), defective.to_bits()));
         let mut hasher = DefaultHasher::new();
-        (env!("CARGO_PKG_VERSION"), path, size, version, thresholds, mask, stamp).hash(&mut hasher);
+        (env!("CARGO_PKG_VERSION"), path, size, version, thresholds, file, model, outline).hash(&mut hasher);
         Ok(format!("{:016x}", hasher.finish()))
     }
 
-    /// The picture as a JPEG file. Thumbnails are made once.
+    /// The file of a thumbnail in the studio's folder; none for other pictures.
+    fn file(&self, tag: &str) -> Option<String> {
+        let kept = self.size == Some(THUMBNAIL) && self.thresholds.is_none();
+        kept.then(|| format!("{FOLDER}/{tag}.jpg"))
+    }
+
+    /// The picture that was made before, if it is a thumbnail.
+    pub fn made(&self, studio: &Studio, tag: &str) -> Option<Vec<u8>> {
+        std::fs::read(studio.project.root().join(OWN).join(self.file(tag)?)).ok()
+    }
+
+    /// The picture as a JPEG file. Thumbnails are kept.
     ///
     /// # Errors
     /// Those of [`Picture::read`] and of scoring.
-    pub fn make(&self, studio: &Studio) -> Result<Vec<u8>> {
-        let kept = self.size == Some(THUMBNAIL) && self.thresholds.is_none();
-        if !kept {
-            return self.draw(studio);
-        }
-        let name = format!("thumbnails/{}.jpg", self.tag(studio)?);
-        if let Ok(bytes) = std::fs::read(studio.project.root().join(OWN).join(&name)) {
-            return Ok(bytes);
-        }
+    pub fn make(&self, studio: &Studio, tag: &str) -> Result<Vec<u8>> {
         let bytes = self.draw(studio)?;
-        // A full disk costs time, not the page.
-        let _ = studio.project.own(&name).and_then(|file| write(&file, &bytes));
+        if let Some(name) = self.file(tag) {
+            // A full disk costs time, not the page.
+            let _ = studio.project.own(&name).and_then(|file| write(&file, &bytes));
+        }
         Ok(bytes)
     }
 
@@ -80,5 +91,17 @@ impl Request {
             outline(&mut pixels, &GroundTruth::read(&mask, picture.width, picture.height)?);
         }
         jpeg(pixels, picture.width, picture.height, self.size)
+    }
+}
+
+/// Deletes the oldest thumbnails where there are very many.
+pub fn forget_old(project: &Project) {
+    let Ok(entries) = std::fs::read_dir(project.root().join(OWN).join(FOLDER)) else { return };
+    let files = entries.flatten().filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())));
+    let mut files: Vec<_> = files.collect();
+    files.sort();
+    files.truncate(files.len().saturating_sub(KEPT));
+    for (_, file) in files {
+        let _ = std::fs::remove_file(file);
     }
 }

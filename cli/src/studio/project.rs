@@ -4,12 +4,15 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::dataset::{images_in, is_image};
+use crate::dataset::{any_images_in, is_image};
 use crate::output::file_error;
 use npad::error::{Error, Result, Status};
 
 /// Subfolder that the studio writes to.
 pub const OWN: &str = "npad-studio";
+
+/// How names of files begin that are not complete yet. What a studio that was killed has left is deleted by the next one.
+pub const UNFINISHED: &str = ".npad-studio-";
 
 /// Folders of images are found down to this depth.
 const DEPTH: usize = 5;
@@ -93,7 +96,7 @@ impl Project {
     }
 
     fn search(&self, folder: &Path, depth: usize, found: &mut Vec<Folder>) {
-        let images = self.image_files(folder);
+        let images = self.image_files(folder).unwrap_or_default();
         if let Some(path) = self.relative(folder).filter(|_| !images.is_empty()) {
             let path = if path.is_empty() { ".".to_owned() } else { path };
             found.push(Folder { images: images.len(), label: Label::of_folder(&path), path });
@@ -109,12 +112,15 @@ impl Project {
         }
     }
 
-    /// The image files directly in a folder, by name, without links that lead out of the project.
-    pub fn image_files(&self, folder: &Path) -> Vec<PathBuf> {
-        let mut images = images_in(folder).unwrap_or_default();
+    /// The image files directly in a folder, by name, without links that lead out of the project. There may be none.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] or [`Status::Io`] when the folder cannot be read.
+    pub fn image_files(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let mut images = any_images_in(folder)?;
         let is_inside = |path: &Path| path.canonicalize().is_ok_and(|real| real.starts_with(&self.root));
         images.retain(|path| !path.is_symlink() || is_inside(path));
-        images
+        Ok(images)
     }
 
     /// The images directly in a folder, by name. There may be none.
@@ -122,7 +128,7 @@ impl Project {
     /// # Errors
     /// As [`Project::folder`].
     pub fn images(&self, folder: &str) -> Result<Vec<String>> {
-        let images = self.image_files(&self.folder(folder)?);
+        let images = self.image_files(&self.folder(folder)?)?;
         Ok(images.iter().filter_map(|path| self.relative(path)).collect())
     }
 
@@ -159,6 +165,27 @@ impl Project {
             return Ok(folder);
         }
         Err(Error::new(Status::InvalidArgument, format!("{path} is not a folder")))
+    }
+
+    /// The one name of a path, as lists of images have it: without `.` and doubled separators.
+    pub fn normal(path: &str) -> String {
+        let parts = path.split('/').filter(|part| !["", "."].contains(part));
+        parts.collect::<Vec<_>>().join("/")
+    }
+
+    /// Deletes what a studio that was killed has left unfinished.
+    pub fn tidy(&self, folders: &[&str]) {
+        let own = ["", "frames", "thumbnails", "versions"].map(|name| self.root.join(OWN).join(name));
+        for folder in folders.iter().map(|name| self.root.join(name)).chain(own) {
+            let Ok(entries) = std::fs::read_dir(folder) else { continue };
+            for path in entries.flatten().map(|entry| entry.path()) {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                if name.starts_with(UNFINISHED) {
+                    // What cannot be deleted is in nobody's way.
+                    let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+                }
+            }
+        }
     }
 
     /// Follows links, so that none leads out of the project.
@@ -252,6 +279,7 @@ mod tests {
         assert_eq!(project.file("in/notes.txt").unwrap_err().status(), Status::InvalidArgument);
         assert!(project.file("in/a.png").is_ok() && project.file("./in/a.png").is_ok() && project.folder(".").is_ok());
         assert_eq!(project.folders().len(), 1, "links to folders are not followed");
+        assert_eq!(["./in/a.png", "in//./a.png", "in/a.png"].map(Project::normal), ["in/a.png"; 3]);
         drop(folder);
     }
 }

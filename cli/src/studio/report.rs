@@ -39,7 +39,7 @@ pub fn make(studio: &Studio, job: &Job, number: u32) -> Result<Outcome> {
     let page = eval::page(&model, &dataset, origin.seconds, &mut |done, total| job.report("measuring", done, total))?;
     let file = studio.versions().file(number, FILE);
     write(&file, page.as_bytes())?;
-    Ok(Outcome { version: Some(number) })
+    Ok(Outcome { version: Some(number), remark: None })
 }
 
 fn test_image(studio: &Studio, path: &str) -> Option<TestImage> {

@@ -61,9 +61,9 @@ impl Scores {
         write(file, &text)
     }
 
-    /// The outcome of an image.
-    pub fn get(&self, path: &str) -> Option<&Scored> {
-        self.0.get(path)
+    /// The outcome of an image, as long as its file is the one that was scored.
+    pub fn get(&self, path: &str, stamp: Stamp) -> Option<&Scored> {
+        self.0.get(path).filter(|scored| scored.stamp == stamp)
     }
 
     /// Whether nothing has been scored.
@@ -77,13 +77,11 @@ impl Scores {
         self
     }
 
-    /// The images that have no score yet, or another file than the one that was scored.
-    pub fn missing(&self, project: &Project, paths: &[String]) -> Vec<String> {
-        let is_missing = |path: &&String| {
-            let stamp = Stamp::of(&project.root().join(path));
-            self.get(path).is_none_or(|scored| scored.stamp != stamp)
-        };
-        paths.iter().filter(is_missing).cloned().collect()
+    /// The images that have no score yet, or another file than the one that was scored, with what their files are before they are
+    /// read.
+    fn missing(&self, project: &Project, paths: &[String]) -> Vec<(String, Stamp)> {
+        let stamped = paths.iter().map(|path| (path.clone(), Stamp::of(&project.root().join(path))));
+        stamped.filter(|(path, stamp)| self.get(path, *stamp).is_none()).collect()
     }
 
     /// Scores the images that are missing, and forgets those that are gone. Images that cannot be read have an error.
@@ -92,12 +90,11 @@ impl Scores {
     /// [`Status::Cancelled`], and what says that no image can be scored.
     pub fn complete(&mut self, project: &Project, model: &Model, paths: &[String], job: &Job) -> Result<()> {
         let missing = self.missing(project, paths);
-        let files: Vec<_> = missing.iter().map(|path| project.root().join(path)).collect();
-        read_ahead(files.iter(), |number, file, picture| {
+        let files: Vec<_> = missing.iter().map(|(path, _)| project.root().join(path)).collect();
+        read_ahead(files.iter(), |number, _, picture| {
             job.report("scoring", number, missing.len())?;
-            let path = &missing[number];
-            let mut scored =
-                Scored { stamp: Stamp::of(file), score: None, regions: None, width: 0, height: 0, error: None };
+            let (path, stamp) = &missing[number];
+            let mut scored = Scored { stamp: *stamp, score: None, regions: None, width: 0, height: 0, error: None };
             let inspected = picture.and_then(|picture| {
                 (scored.width, scored.height) = (picture.width, picture.height);
                 model.score(&picture.view()?)

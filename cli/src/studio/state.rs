@@ -1,6 +1,7 @@
 //! What the page shows and changes: a project with its versions, marks, scores and the work that goes on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,10 +14,16 @@ use super::live::Live;
 use super::marks::Marks;
 use super::outputs::Targets;
 use super::project::{Label, Project};
-use super::scores::Scores;
-use super::versions::{Models, Origin, Versions};
+use super::recent::Recent;
+use super::scores::{Scores, Stamp};
+use super::versions::{Origin, Unfinished, Version, Versions};
+use super::{pictures, token, upload};
 use npad::error::{Error, Result, Status};
 use npad::model::{Model, Options};
+
+/// Number of models that stay loaded: the current one, and those that it is compared with. Of scores more stay, since they are small.
+const MODELS: usize = 3;
+const SCORES: usize = 8;
 
 /// An open project.
 pub struct Studio {
@@ -28,10 +35,12 @@ pub struct Studio {
     pub live: Live,
     /// The options that were given on the command line.
     pub options: Options,
+    /// The name of this run, by which a page notices that it belongs to another one.
+    pub instance: String,
     versions: Mutex<Versions>,
-    models: Models,
+    models: Recent<Model>,
     marks: Mutex<Marks>,
-    scores: Mutex<HashMap<u32, Arc<Scores>>>,
+    scores: Recent<Scores>,
     revision: AtomicU64,
 }
 
@@ -48,13 +57,17 @@ impl Studio {
     pub fn open(folder: &Path, options: Options, targets: Targets) -> Result<Arc<Self>> {
         let project = Project::open(folder)?;
         let (versions, marks) = (Versions::open(&project)?, Marks::open(&project)?);
+        // Nobody else writes, now that the versions are locked.
+        project.tidy(&upload::FOLDERS);
+        pictures::forget_old(&project);
         Ok(Arc::new(Self {
             live: Live::new(targets),
             jobs: Arc::default(),
             versions: Mutex::new(versions),
-            models: Models::default(),
+            instance: token::random()?,
+            models: Recent::new(MODELS),
             marks: Mutex::new(marks),
-            scores: Mutex::default(),
+            scores: Recent::new(SCORES),
             revision: AtomicU64::new(1),
             project,
             options,
@@ -94,13 +107,14 @@ impl Studio {
         versions.get(number)?;
         let file = versions.file(number, "model.npad");
         drop(versions);
-        self.models.get(number, &file, &self.options)
+        self.models.get(number, || Model::load(&file, &self.options))
     }
 
     /// The scores of a version.
     pub fn scores(&self, number: u32) -> Arc<Scores> {
         let file = self.versions().file(number, "scores.json");
-        lock(&self.scores).entry(number).or_insert_with(|| Arc::new(Scores::read(&file))).clone()
+        let Ok(scores) = self.scores.get(number, || Ok::<_, Infallible>(Scores::read(&file)));
+        scores
     }
 
     /// Keeps the scores of a version.
@@ -109,7 +123,7 @@ impl Studio {
     /// [`Status::Io`]; the scores are kept in memory then.
     pub fn set_scores(&self, number: u32, scores: Scores) -> Result<()> {
         let scores = Arc::new(scores);
-        lock(&self.scores).insert(number, scores.clone());
+        self.scores.set(number, scores.clone());
         self.changed();
         let file = self.versions().file(number, "scores.json");
         scores.write(&file)
@@ -120,7 +134,8 @@ impl Studio {
     /// # Errors
     /// [`Status::Io`].
     pub fn add_version(&self, model: &Model, origin: Origin) -> Result<u32> {
-        let number = self.versions().add(model, origin)?;
+        let unfinished = Unfinished::write(&self.project, model)?;
+        let number = self.versions().add(unfinished, origin)?;
         self.changed();
         Ok(number)
     }
@@ -157,36 +172,33 @@ impl Studio {
         (marked.or_else(|| Label::of_folder(folder)), marked.is_some())
     }
 
-    /// How many marks the current version does not know.
-    fn unknown_marks(&self) -> usize {
-        let (versions, marks) = (self.versions(), self.marks());
-        let version = versions.current().and_then(|number| versions.get(number).ok());
-        let unknown = |label, known: &[String]| marks.of(label).filter(|path| !known.contains(path)).count();
-        version.map_or(0, |version| {
-            let Origin { learnt, defects, .. } = &version.origin;
-            unknown(Label::Good, learnt) + unknown(Label::Defective, defects)
-        })
+    /// How many marks a version does not know.
+    fn unknown_marks(&self, version: &Version) -> usize {
+        let marks = self.marks();
+        let Origin { learnt, defects, .. } = &version.origin;
+        let unknown = |label, known: &[String]| {
+            let known: HashSet<&String> = known.iter().collect();
+            marks.of(label).filter(|path| !known.contains(path)).count()
+        };
+        unknown(Label::Good, learnt) + unknown(Label::Defective, defects)
     }
 
     /// What changes by the second.
     pub fn status(&self) -> Value {
         let (job, finished) = self.jobs.describe();
-        json!({"revision": self.revision.load(Ordering::Relaxed), "job": job, "finished": finished})
+        json!({"instance": self.instance, "revision": self.revision.load(Ordering::Relaxed), "job": job, "finished": finished})
     }
 
     /// The project and its versions.
     pub fn describe(&self) -> Value {
         let revision = self.revision.load(Ordering::Relaxed);
         let root = self.project.root();
-        let (folders, marks) = (self.project.folders(), self.unknown_marks());
-        let numbers: Vec<u32> = self.versions().all().map(|version| version.number).collect();
-        let scored: Vec<bool> = numbers.iter().map(|number| !self.scores(*number).is_empty()).collect();
+        let folders = self.project.folders();
         let versions = self.versions();
-        let described: Vec<Value> =
-            versions.all().zip(scored).map(|(version, scored)| version.describe(scored)).collect();
+        let described: Vec<Value> = versions.all().map(Version::describe).collect();
         json!({
             "name": root.file_name().unwrap_or_default().to_string_lossy(), "folder": root.to_string_lossy(),
-            "npad": env!("CARGO_PKG_VERSION"), "revision": revision, "folders": folders, "marks": marks,
+            "npad": env!("CARGO_PKG_VERSION"), "instance": self.instance, "revision": revision, "folders": folders,
             "current": versions.current(), "versions": described, "cameras": camera::is_available(),
         })
     }
@@ -198,13 +210,16 @@ impl Studio {
     pub fn images(&self, number: Option<u32>) -> Result<Value> {
         let version = number.map(|number| self.versions().get(number).cloned()).transpose()?;
         let scores = number.map(|number| self.scores(number)).unwrap_or_default();
-        let model = version.as_ref().map(|version| version.describe(true)).unwrap_or_default();
+        let model = version.as_ref().map(Version::describe).unwrap_or_default();
+        let marks = version.as_ref().map_or(0, |version| self.unknown_marks(version));
         let learnt: HashSet<&String> = version.iter().flat_map(|version| &version.origin.learnt).collect();
         let threshold = |name: &str| model[name].as_f64().unwrap_or_default();
         let (limit, typical) = (threshold("threshold"), threshold("typical"));
+        let mut unscored = 0;
         let images = self.project.all_images().into_iter().map(|path| {
             let (label, marked) = self.label(&path);
-            let scored = scores.get(&path);
+            let scored = scores.get(&path, Stamp::of(&self.project.root().join(&path)));
+            unscored += usize::from(scored.is_none());
             let score = scored.and_then(|scored| scored.score);
             let calibrated = score.map(|score| 0.5 * (f64::from(score) - typical) / (limit - typical));
             json!({
@@ -217,7 +232,7 @@ impl Studio {
         let images: Vec<Value> = images.collect();
         Ok(json!({
             "version": number, "threshold": model["threshold"], "review": model["review"], "typical": model["typical"],
-            "scored": !scores.is_empty(), "images": images,
+            "scored": !scores.is_empty(), "unscored": unscored, "marks": marks, "images": images,
         }))
     }
 }

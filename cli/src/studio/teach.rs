@@ -11,9 +11,9 @@ use super::project::Label;
 use super::state::Studio;
 use super::upload;
 use super::versions::{Origin, Roi};
-use crate::picture::{Picture, read_ahead};
+use crate::picture::read_ahead;
 use npad::error::{Error, Result, Status};
-use npad::model::{KnownDefects, Model, Options, ThresholdEffect, Thresholds, Trainer};
+use npad::model::{Model, Options, Trainer};
 
 /// What is to be taught.
 #[derive(Debug, Clone, Deserialize)]
@@ -35,10 +35,12 @@ pub enum Point {
     Cost,
 }
 
-/// An update of the model with what the operator has marked.
+/// An update of a version with what the operator has marked.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Update {
+    /// The version that it starts from.
+    pub version: u32,
     operating_point: Point,
     miss_cost: Option<f64>,
 }
@@ -140,47 +142,62 @@ fn learn(
 fn finish(studio: &Studio, job: &Job, model: &Model, mut origin: Origin) -> Result<Outcome> {
     origin.warnings = crate::terminal::collected_warnings();
     let number = studio.add_version(model, origin)?;
-    match studio.complete_scores(number, job) {
-        // The version is there; the page offers to score the rest.
-        Err(error) if error.status() != Status::Cancelled => Err(error),
-        _ => Ok(Outcome { version: Some(number) }),
-    }
+    // The version is there, whatever follows; the page offers to score the rest.
+    let remark = match studio.complete_scores(number, job) {
+        Err(error) if error.status() != Status::Cancelled => Some(format!("not all images are scored: {error}")),
+        _ => None,
+    };
+    Ok(Outcome { version: Some(number), remark })
 }
 
 impl Update {
-    /// Makes a version that also knows what the operator has marked: good images are learnt, defects choose the threshold.
+    /// Makes a version that also knows what the operator has marked: good images are learnt, defective ones that had been learnt are
+    /// forgotten, and all defective ones choose the threshold.
     ///
     /// # Errors
-    /// [`Status::WrongState`] when nothing has been marked that the version does not know; as [`Lesson::teach`].
+    /// [`Status::WrongState`] when that would change nothing; as [`Lesson::teach`].
     pub fn make(self, studio: &Studio, job: &Job) -> Result<Outcome> {
         let start = Instant::now();
-        let number = studio.current()?;
+        let number = self.version;
         let (model, parent) = (studio.model(number)?, studio.versions().get(number)?.origin.clone());
-        let marked = |label| studio.marks().of(label).cloned().collect::<Vec<_>>();
-        let exists = |path: &String| studio.project.file(path).is_ok();
-        let (mut good, mut defects) = (marked(Label::Good), marked(Label::Defective));
-        good.retain(|path| exists(path) && !parent.learnt.contains(path));
-        defects.retain(exists);
-        if good.is_empty() && defects.is_empty() {
-            let message = "there is nothing to update the model with: mark images as good or defective first";
-            return Err(Error::new(Status::WrongState, message));
+        let marked = |label| {
+            let marked: Vec<String> = studio.marks().of(label).cloned().collect();
+            marked.into_iter().filter(|path| studio.project.file(path).is_ok()).collect::<Vec<_>>()
+        };
+        let (mut good, defects) = (marked(Label::Good), marked(Label::Defective));
+        let learnt: BTreeSet<&String> = parent.learnt.iter().collect();
+        good.retain(|path| !learnt.contains(path));
+        let wrong: BTreeSet<&String> = defects.iter().filter(|path| learnt.contains(path)).collect();
+        let mut options = studio.options.clone();
+        options.set_progress(job.progress());
+        // Without known defects only the rate can set the threshold.
+        options.set("operating_point", if defects.is_empty() { "rate" } else { self.point() })?;
+        if let Some(cost) = self.miss_cost {
+            options.set("miss_cost", &cost.to_string())?;
         }
-        let (model, how, good, defects) = if good.is_empty() {
-            let (model, how) = self.move_threshold(studio, job, &model, &defects)?;
-            (model, how, good, defects)
+        let resumed = if wrong.is_empty() { resume(&model, &options)? } else { None };
+        let (model, change, learnt, defects) = if good.is_empty() && wrong.is_empty() {
+            let (model, change, defects) = move_threshold(studio, job, &model, &options, &defects)?;
+            (model, change, parent.learnt.clone(), defects)
+        } else if let Some(mut trainer) = resumed {
+            let good = learn(studio, job, &mut trainer, &good, Trainer::add)?;
+            let defects = learn(studio, job, &mut trainer, &defects, Trainer::add_defect)?;
+            let change = format!("Learnt {} more good images; {} known defects", good.len(), defects.len());
+            (trainer.finish()?, change, parent.learnt.iter().cloned().chain(good).collect(), defects)
         } else {
-            self.learn_more(studio, job, &model, &parent, (good, defects))?
+            let kept = parent.learnt.iter().filter(|path| !wrong.contains(path));
+            let images: Vec<String> = kept.chain(&good).cloned().collect();
+            let mut trainer = Trainer::new(&parent.fit_options(&model, options)?)?;
+            let learnt = learn(studio, job, &mut trainer, &images, Trainer::add)?;
+            let defects = learn(studio, job, &mut trainer, &defects, Trainer::add_defect)?;
+            let without = if wrong.is_empty() { String::new() } else { format!(", without {} of before", wrong.len()) };
+            let change = format!("Taught anew from {} images{without}; {} known defects", learnt.len(), defects.len());
+            (trainer.finish()?, change, learnt, defects)
         };
         let seconds = parent.seconds + start.elapsed().as_secs_f64();
-        let learnt = parent.learnt.into_iter().chain(good).collect();
-        let (settings, roi) = (parent.settings, parent.roi);
-        let warnings = Vec::new();
-        finish(
-            studio,
-            job,
-            &model,
-            Origin { parent: Some(number), change: how, learnt, defects, settings, roi, warnings, seconds },
-        )
+        let (settings, roi, warnings) = (parent.settings, parent.roi, Vec::new());
+        let origin = Origin { parent: Some(number), change, learnt, defects, settings, roi, warnings, seconds };
+        finish(studio, job, &model, origin)
     }
 
     fn point(self) -> &'static str {
@@ -190,92 +207,73 @@ impl Update {
             Point::Cost => "cost",
         }
     }
+}
 
-    /// Resumes the fit with more good images, or repeats it where the method cannot resume one.
-    fn learn_more(
-        self,
-        studio: &Studio,
-        job: &Job,
-        model: &Model,
-        parent: &Origin,
-        (good, defects): (Vec<String>, Vec<String>),
-    ) -> Result<(Model, String, Vec<String>, Vec<String>)> {
-        let mut options = studio.options.clone();
-        options.set_progress(job.progress());
-        // Without known defects only the rate can set the threshold.
-        options.set("operating_point", if defects.is_empty() { "rate" } else { self.point() })?;
-        if let Some(cost) = self.miss_cost {
-            options.set("miss_cost", &cost.to_string())?;
+/// Goes on with the fit of a model; none where its method cannot.
+fn resume(model: &Model, options: &Options) -> Result<Option<Trainer>> {
+    match Trainer::resume(model, options) {
+        Ok(trainer) => Ok(Some(trainer)),
+        Err(error) if error.status() == Status::InvalidArgument => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl Origin {
+    /// The options to repeat the fit with, where `options` has those of an update.
+    fn fit_options(&self, model: &Model, mut options: Options) -> Result<Options> {
+        options.set("method", &model.metadata().method)?;
+        // What the update sets is not that of its parent.
+        let kept = self.settings.iter().filter(|(name, _)| !["operating_point", "miss_cost"].contains(&name.as_str()));
+        for (name, value) in kept {
+            options.set(name, value)?;
         }
-        let (mut trainer, how, again) = match Trainer::resume(model, &options) {
-            Ok(trainer) => (trainer, "Learnt", Vec::new()),
-            Err(error) if error.status() == Status::InvalidArgument => {
-                options.set("method", &model.metadata().method)?;
-                // What this update sets is not that of its parent.
-                let kept = |name: &str| !["operating_point", "miss_cost"].contains(&name);
-                parent
-                    .settings
-                    .iter()
-                    .filter(|(name, _)| kept(name))
-                    .try_for_each(|(name, value)| options.set(name, value))?;
-                options.set_roi(parent.roi.map(Into::into));
-                (Trainer::new(&options)?, "Taught anew with", parent.learnt.clone())
+        options.set_roi(self.roi.map(Into::into));
+        Ok(options)
+    }
+}
+
+/// Without other good images, known defects choose the threshold.
+fn move_threshold(
+    studio: &Studio,
+    job: &Job,
+    model: &Model,
+    options: &Options,
+    defects: &[String],
+) -> Result<(Model, String, Vec<String>)> {
+    let nothing =
+        |what: &str| Error::new(Status::WrongState, format!("there is nothing to update the model with: {what}"));
+    if defects.is_empty() {
+        return Err(nothing("mark images as good or defective first"));
+    }
+    let files: Vec<_> = defects.iter().map(|path| studio.project.root().join(path)).collect();
+    let (mut scores, mut scored) = (Vec::new(), Vec::new());
+    read_ahead(files.iter(), |number, _, picture| {
+        job.report("known defects", number, defects.len())?;
+        match picture.and_then(|picture| model.score(&picture.view()?)) {
+            Ok(inspection) => {
+                scores.push(inspection.score);
+                scored.push(defects[number].clone());
             }
-            Err(error) => return Err(error),
-        };
-        learn(studio, job, &mut trainer, &again, Trainer::add)?;
-        let good = learn(studio, job, &mut trainer, &good, Trainer::add)?;
-        let defects = learn(studio, job, &mut trainer, &defects, Trainer::add_defect)?;
-        let how = format!("{how} {} more good images; {} known defects", good.len(), defects.len());
-        Ok((trainer.finish()?, how, good, defects))
-    }
-
-    /// Without new good images, the defects choose the threshold.
-    fn move_threshold(self, studio: &Studio, job: &Job, model: &Model, defects: &[String]) -> Result<(Model, String)> {
-        let mut scores = Vec::new();
-        for (number, path) in defects.iter().enumerate() {
-            job.report("known defects", number, defects.len())?;
-            let picture = Picture::read(&studio.project.file(path)?)?;
-            scores.push(model.score(&picture.view()?).map_err(|e| e.context(path))?.score);
+            Err(error) => job.skip(&defects[number], error)?,
         }
-        let KnownDefects { rate, catch_all, .. } = model.assess_defects(&scores)?;
-        let ThresholdEffect { threshold, missed, false_alarm_rate } = match self.operating_point {
-            Point::Rate => rate,
-            Point::CatchAll => catch_all,
-            Point::Cost => self.least_cost(model, &scores)?,
-        };
-        let review = model.thresholds().review.min(threshold);
-        let review = if model.thresholds().review == model.thresholds().defective { threshold } else { review };
-        let model = model.with_thresholds(Thresholds { review, defective: threshold })?;
-        let how = format!(
-            "Threshold {threshold:.4} finds {} of {} marked defects; estimated false alarms {:.1} %",
-            scores.len() - missed,
-            scores.len(),
-            100.0 * false_alarm_rate
-        );
-        Ok((model, how))
+        Ok(())
+    })?;
+    if scores.is_empty() {
+        return Err(nothing("none of the images that are marked as defective can be read"));
     }
-
-    /// The usable threshold with the least cost, among those that find one defect more each and that of the rate.
-    fn least_cost(self, model: &Model, scores: &[f32]) -> Result<ThresholdEffect> {
-        let weight = self.miss_cost.unwrap_or(1.0);
-        if !(weight.is_finite() && weight >= 0.0) {
-            let message = format!("the cost of a miss is {weight}, but must be a number from 0");
-            return Err(Error::new(Status::InvalidOption, message));
-        }
-        let cost = |e: &ThresholdEffect| weight * e.missed as f64 / scores.len() as f64 + e.false_alarm_rate;
-        let mut best = model.assess_defects(scores)?.rate;
-        for score in scores {
-            // Finding this one and all that score higher is catching all of those.
-            let higher: Vec<f32> = scores.iter().copied().filter(|other| other >= score).collect();
-            let effect = model.assess_defects(&higher)?.catch_all;
-            let effect = ThresholdEffect { missed: scores.len() - higher.len(), ..effect };
-            if effect.threshold > model.metadata().image.typical && cost(&effect) < cost(&best) {
-                best = effect;
-            }
-        }
-        Ok(best)
+    let updated = model.with_known_defects(&scores, options)?;
+    if updated.metadata() == model.metadata() {
+        return Err(nothing("it knows the marked defects, and its threshold is the one that they choose"));
     }
+    let effect = updated.metadata().known_defects.as_ref().map(|known| known.in_use).unwrap_or_default();
+    let change = format!(
+        "Threshold {:.4} finds {} of {} marked defects; estimated false alarms {:.1} %",
+        effect.threshold,
+        scores.len() - effect.missed,
+        scores.len(),
+        100.0 * effect.false_alarm_rate
+    );
+    Ok((updated, change, scored))
 }
 
 /// Time that a camera has for an image.

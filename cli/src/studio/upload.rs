@@ -9,10 +9,10 @@ use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use serde::Deserialize;
 
-use super::project::OWN;
+use super::project::{OWN, UNFINISHED};
 use super::state::Studio;
 use crate::dataset::is_image;
-use crate::output::file_error;
+use crate::output::{file_error, write};
 use crate::picture::Picture;
 use npad::error::{Error, Result, Status};
 use npad::image::PixelFormat;
@@ -31,25 +31,22 @@ pub enum Target {
     Good,
     /// Images to look at.
     Inspect,
-    /// What a camera has shown live, of which the last ones stay.
-    #[serde(skip)]
-    Frames,
 }
 
+/// The folders that images come into.
+pub const FOLDERS: [&str; 2] = ["good", "inspect"];
+
 impl Target {
-    fn folder(self) -> String {
-        match self {
-            Self::Good => "good".to_owned(),
-            Self::Inspect => "inspect".to_owned(),
-            Self::Frames => format!("{OWN}/frames"),
-        }
+    fn folder(self) -> &'static str {
+        FOLDERS[self as usize]
     }
 }
 
 /// Saves an uploaded image under its name, or a similar one if another image has it, and returns its path.
 ///
 /// # Errors
-/// [`Status::InvalidArgument`] when the name is not that of an image, [`Status::Io`] when the image cannot be read or written.
+/// [`Status::InvalidArgument`] when the name is not that of an image, [`Status::InvalidImage`] when it cannot be read,
+/// [`Status::Io`] when it cannot be written.
 pub fn save(studio: &Studio, target: Target, name: &str, bytes: &[u8]) -> Result<String> {
     let valid = !name.starts_with('.') && !name.contains(['/', '\\', '\0', ':']) && name.len() <= 200;
     if !valid || !is_image(Path::new(name)) {
@@ -59,13 +56,14 @@ pub fn save(studio: &Studio, target: Target, name: &str, bytes: &[u8]) -> Result
     let folder = studio.project.root().join(target.folder());
     let failed = |e: std::io::Error| file_error("cannot write the image to", &folder, &e);
     fs::create_dir_all(&folder).map_err(failed)?;
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&folder).map_err(failed)?;
+    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     // Only what can be read comes in. The message names the image instead of the temporary file.
     Picture::read(file.path())
-        .map_err(|e| Error::new(e.status(), e.message().replace(&*file.path().to_string_lossy(), name)))?;
+        .map_err(|e| Error::new(Status::InvalidImage, e.message().replace(&*file.path().to_string_lossy(), name)))?;
     for path in candidates(&folder, name) {
-        if fs::read(&path).is_ok_and(|old| old == bytes) {
+        let is_as_long = fs::metadata(&path).is_ok_and(|old| old.len() == bytes.len() as u64);
+        if is_as_long && fs::read(&path).is_ok_and(|old| old == bytes) {
             return Ok(studio.project.relative(&path).unwrap_or_default());
         }
         match file.persist_noclobber(&path) {
@@ -93,7 +91,7 @@ fn make_readable(_file: &fs::File) {
 /// The name itself, and then with a number.
 fn candidates(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "png"));
-    let numbered = (2..10_000).map(move |number| format!("{stem}-{number}.{ending}"));
+    let numbered = (2..1000).map(move |number| format!("{stem}-{number}.{ending}"));
     std::iter::once(name.to_owned()).chain(numbered).map(|name| folder.join(name))
 }
 
@@ -102,6 +100,33 @@ fn candidates(folder: &Path, name: &str) -> impl Iterator<Item = PathBuf> {
 /// # Errors
 /// As [`save`].
 pub fn save_frame(studio: &Studio, target: Target, frame: &Picture) -> Result<String> {
+    save(studio, target, &frame_name(), &png(frame)?)
+}
+
+/// The path for the next image that a camera shows live.
+pub fn frame_path() -> String {
+    format!("{OWN}/frames/{}", frame_name())
+}
+
+/// Saves what a camera has shown live. Only the last frames stay.
+///
+/// # Errors
+/// [`Status::Io`].
+pub fn keep_frame(studio: &Studio, path: &str, frame: &Picture) -> Result<()> {
+    let file = studio.project.root().join(path);
+    let folder = file.parent().unwrap_or(&file);
+    fs::create_dir_all(folder).map_err(|e| file_error("cannot make the folder", folder, &e))?;
+    write(&file, &png(frame)?)?;
+    forget_old(folder);
+    Ok(())
+}
+
+fn frame_name() -> String {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    format!("camera-{time}.png")
+}
+
+fn png(frame: &Picture) -> Result<Vec<u8>> {
     let (pixels, colour) = match frame.format {
         PixelFormat::Gray8 => (frame.pixels.clone(), ExtendedColorType::L8),
         PixelFormat::Gray16 => {
@@ -114,12 +139,7 @@ pub fn save_frame(studio: &Studio, target: Target, frame: &Picture) -> Result<St
     let (width, height) = (frame.width as u32, frame.height as u32);
     let encoded = PngEncoder::new(&mut png).write_image(&pixels, width, height, colour);
     encoded.map_err(|e| Error::new(Status::Internal, format!("an image of the camera: {e}")))?;
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let path = save(studio, target, &format!("camera-{time}.png"), &png)?;
-    if target == Target::Frames {
-        forget_old(&studio.project.root().join(target.folder()));
-    }
-    Ok(path)
+    Ok(png)
 }
 
 /// Deletes all but the last frames.

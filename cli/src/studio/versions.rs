@@ -3,20 +3,20 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
-use super::project::Project;
+use super::project::{OWN, Project, UNFINISHED};
 use crate::output::{file_error, write};
 use npad::error::{Error, Result, Status};
 use npad::image::Rectangle;
-use npad::model::{Model, Options};
+use npad::model::Model;
 
-/// Number of models that stay loaded: the current one, and those that it is compared with.
-const LOADED: usize = 3;
+/// The folder of all versions.
+const FOLDER: &str = "versions";
 
 /// A region of interest as the page names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +70,7 @@ pub struct Version {
 
 impl Version {
     /// The description for the page, without what is long.
-    pub fn describe(&self, scored: bool) -> Value {
+    pub fn describe(&self) -> Value {
         let Self { number, created, origin, metadata, model_bytes } = self;
         let known = metadata["known_defects"].as_object().map(|known| {
             let (count, missed) = (known["count"].as_u64(), known["in_use"]["missed"].as_u64());
@@ -78,7 +78,7 @@ impl Version {
             json!({"count": count, "found": found, "false_alarm_rate": known["in_use"]["false_alarm_rate"]})
         });
         let mut object = json!({
-            "number": number, "created": created, "model_bytes": model_bytes, "scored": scored, "known_defects": known,
+            "number": number, "created": created, "model_bytes": model_bytes, "known_defects": known,
             "threshold": metadata["image"]["threshold"], "typical": metadata["image"]["typical"],
             "parent": origin.parent, "change": origin.change, "roi": origin.roi, "settings": origin.settings,
             "warnings": origin.warnings,
@@ -100,6 +100,35 @@ impl Version {
     }
 }
 
+/// The folder of a version that has no number yet.
+pub struct Unfinished {
+    folder: TempDir,
+    metadata: Value,
+    model_bytes: u64,
+}
+
+impl Unfinished {
+    /// Writes a model, which takes a while, to a folder in that of the versions. On failure nothing is left of it.
+    ///
+    /// # Errors
+    /// [`Status::Io`].
+    pub fn write(project: &Project, model: &Model) -> Result<Self> {
+        let versions = project.root().join(OWN).join(FOLDER);
+        let failed = |e: &std::io::Error| file_error("cannot write a version to", &versions, e);
+        let folder = tempfile::Builder::new().prefix(UNFINISHED).tempdir_in(&versions).map_err(|e| failed(&e))?;
+        let file = folder.path().join("model.npad");
+        model.save(&file)?;
+        let model_bytes = fs::metadata(&file).map_err(|e| failed(&e))?.len();
+        write(&folder.path().join("card.txt"), model.card().as_bytes())?;
+        let metadata = serde_json::to_value(model.metadata()).map_err(internal)?;
+        Ok(Self { folder, metadata, model_bytes })
+    }
+}
+
+fn internal(error: serde_json::Error) -> Error {
+    Error::new(Status::Internal, error.to_string())
+}
+
 /// All versions of a project.
 pub struct Versions {
     folder: PathBuf,
@@ -117,7 +146,7 @@ impl Versions {
     /// [`Status::WrongState`] when another studio has the project open, [`Status::Io`] when something is damaged or cannot be read.
     pub fn open(project: &Project) -> Result<Self> {
         let lock = lock(&project.own("lock")?)?;
-        let (folder, current_file) = (project.own("versions")?, project.own("current")?);
+        let (folder, current_file) = (project.own(FOLDER)?, project.own("current")?);
         fs::create_dir_all(&folder).map_err(|e| file_error("cannot make the folder", &folder, &e))?;
         let mut all = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(|e| file_error("cannot read the folder", &folder, &e))?.flatten() {
@@ -160,30 +189,28 @@ impl Versions {
         self.folder.join(format!("{number:04}")).join(name)
     }
 
-    /// Adds a version, which becomes the current one. On failure nothing is left of it, unless it fails to become the
-    /// current one, which a full disk may also cause.
+    /// Adds a version, which becomes the current one. On failure nothing is left of it.
     ///
     /// # Errors
     /// [`Status::Io`].
-    pub fn add(&mut self, model: &Model, origin: Origin) -> Result<u32> {
+    pub fn add(&mut self, unfinished: Unfinished, origin: Origin) -> Result<u32> {
+        let Unfinished { folder, metadata, model_bytes } = unfinished;
         let number = self.all.keys().next_back().map_or(1, |last| last + 1);
-        let failed = |e: &std::io::Error| file_error("cannot write a version to", &self.folder, e);
-        let unfinished = tempfile::Builder::new().prefix(".new-").tempdir_in(&self.folder).map_err(|e| failed(&e))?;
-        let file = unfinished.path().join("model.npad");
-        model.save(&file)?;
-        let model_bytes = fs::metadata(&file).map_err(|e| failed(&e))?.len();
-        let internal = |e: serde_json::Error| Error::new(Status::Internal, e.to_string());
-        let metadata = serde_json::to_value(model.metadata()).map_err(internal)?;
         let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let version = Version { number, created, origin, metadata, model_bytes };
         let text = serde_json::to_vec_pretty(&version).map_err(internal)?;
-        write(&unfinished.path().join("version.json"), &text)?;
-        write(&unfinished.path().join("card.txt"), model.card().as_bytes())?;
-        fs::rename(unfinished.path(), self.folder.join(format!("{number:04}"))).map_err(|e| failed(&e))?;
+        write(&folder.path().join("version.json"), &text)?;
+        let numbered = self.folder.join(format!("{number:04}"));
+        let failed = |e: std::io::Error| file_error("cannot write a version to", &numbered, &e);
+        fs::rename(folder.path(), &numbered).map_err(failed)?;
         // Nothing is there any more that dropping it would delete.
-        let _ = unfinished.keep();
+        let _ = folder.keep();
         self.all.insert(number, version);
-        self.set_current(number)?;
+        if let Err(error) = self.set_current(number) {
+            self.all.remove(&number);
+            fs::remove_dir_all(&numbered).map_err(failed)?;
+            return Err(error);
+        }
         Ok(number)
     }
 
@@ -209,27 +236,5 @@ fn lock(file: &Path) -> Result<File> {
             Err(Error::new(Status::WrongState, message))
         }
         Err(TryLockError::Error(error)) => Err(failed(error)),
-    }
-}
-
-/// Models that have been loaded, the last one used at the end.
-#[derive(Default)]
-pub struct Models(Mutex<Vec<(u32, Arc<Model>)>>);
-
-impl Models {
-    /// The model of a version, loaded from its file at the first use.
-    ///
-    /// # Errors
-    /// Those of [`Model::load`].
-    pub fn get(&self, number: u32, file: &Path, options: &Options) -> Result<Arc<Model>> {
-        let mut loaded = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let model = match loaded.iter().position(|(of, _)| *of == number) {
-            Some(index) => loaded.remove(index).1,
-            None => Arc::new(Model::load(file, options)?),
-        };
-        loaded.push((number, model.clone()));
-        let most = loaded.len().saturating_sub(LOADED);
-        loaded.drain(..most);
-        Ok(model)
     }
 }

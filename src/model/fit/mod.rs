@@ -275,12 +275,7 @@ impl Fit {
             known_defects: None,
             image: NO_THRESHOLD,
             threshold_interval: None,
-            // An earlier npad has not recorded whether the scores that the fit resumes with were replaced.
-            threshold_source: match (recalibration, self.images_hash) {
-                (Some(_), _) => Some(ThresholdSource::Recalibrated),
-                (None, Some(_)) => Some(ThresholdSource::HeldOut),
-                (None, None) => None,
-            },
+            threshold_source: ThresholdSource::computed(recalibration.as_ref(), self.images_hash.as_ref()),
             recalibration,
             review_given: false,
             review: NO_THRESHOLD.threshold,

@@ -59,6 +59,10 @@ struct State<F> {
     frame: Option<F>,
     /// What was wrong with the last frame, if it was damaged.
     damage: Option<String>,
+    /// When the last whole picture came.
+    last: Instant,
+    /// Number of frames that a newer one has replaced.
+    skipped: usize,
     error: Option<Error>,
     stopping: bool,
 }
@@ -69,7 +73,7 @@ impl<S: Source> Latest<S> {
     /// # Errors
     /// [`Status::Io`] when the system starts no more threads.
     pub fn start(source: S) -> Result<Self> {
-        let state = State { frame: None, damage: None, error: None, stopping: false };
+        let state = State { frame: None, damage: None, last: Instant::now(), skipped: 0, error: None, stopping: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), source });
         let of_thread = shared.clone();
         let thread = Builder::new().name("camera".into()).spawn(move || of_thread.run());
@@ -86,14 +90,24 @@ impl<S: Source> Latest<S> {
         let started = Instant::now();
         loop {
             let left = timeout.saturating_sub(started.elapsed());
-            let frame = self.shared.wait(left).ok_or_else(|| self.shared.timed_out(timeout))??;
+            let frame = self.shared.wait(left).ok_or_else(|| self.shared.timed_out())??;
             let picture = self.shared.source.picture(&frame);
             self.shared.source.release(frame);
             match picture? {
-                Taken::Whole(picture) => return Ok(picture),
+                Taken::Whole(picture) => {
+                    self.shared.lock().last = Instant::now();
+                    return Ok(picture);
+                }
                 Taken::Damaged(damage) => self.shared.lock().damage = Some(damage),
             }
         }
+    }
+}
+
+impl<S: Source> Latest<S> {
+    /// Number of frames that were never taken, since a newer one came.
+    pub fn skipped(&self) -> usize {
+        self.shared.lock().skipped
     }
 }
 
@@ -135,6 +149,7 @@ impl<S: Source> Shared<S> {
             drop(state);
             self.changed.notify_all();
             if let Some(frame) = superseded {
+                self.lock().skipped += 1;
                 self.source.release(frame);
             }
         }
@@ -151,15 +166,16 @@ impl<S: Source> Shared<S> {
         }
     }
 
-    fn timed_out(&self, timeout: Duration) -> Error {
-        let waited = timeout.as_secs_f32();
-        let message = match &self.lock().damage {
+    fn timed_out(&self) -> Error {
+        let state = self.lock();
+        let waited = state.last.elapsed().as_secs();
+        let message = match &state.damage {
             Some(damage) => format!(
-                "no whole picture came from the camera within {waited} s, the last one was damaged ({damage}): check \
+                "no whole picture has come from the camera for {waited} s, the last one was damaged ({damage}): check \
                  the cable and the network, and lower the frame rate"
             ),
             None => format!(
-                "no picture came from the camera within {waited} s: check its trigger, its exposure time and its cable"
+                "no picture has come from the camera for {waited} s: check its trigger, its exposure time and its cable"
             ),
         };
         Error::new(Status::TimedOut, message)

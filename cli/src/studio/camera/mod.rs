@@ -94,6 +94,15 @@ impl Camera {
             Source::V4l2(latest) => latest.grab(timeout),
         }
     }
+
+    /// Number of pictures that were skipped since the camera was opened.
+    pub fn skipped(&self) -> usize {
+        match &self.source {
+            Source::Aravis(latest) => latest.skipped(),
+            #[cfg(target_os = "linux")]
+            Source::V4l2(latest) => latest.skipped(),
+        }
+    }
 }
 
 fn not_found(id: &str) -> Error {

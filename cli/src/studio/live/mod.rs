@@ -1,38 +1,32 @@
 //! Inspection of images as they arrive, from a folder or a camera, with the current version of the model.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+mod arrivals;
+mod line;
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread::sleep;
-use std::time::{Duration, Instant, SystemTime};
+use std::thread::{JoinHandle, sleep};
+use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::camera::Camera;
+use self::line::{Line, files_of};
 use super::outputs::{Outputs, Targets};
-use super::scores::Stamp;
 use super::state::{Studio, lock};
-use super::upload::{self, Target};
 use crate::bench::quantile;
-use crate::picture::Picture;
-use crate::score::to_json;
 use npad::error::{Error, Result, Status};
-use npad::model::{Drift, Verdict};
+use npad::model::{Drift, Inspection, Verdict};
 
 /// Number of results that the page lists.
 const RECENT: usize = 60;
 /// Number of scores for the chart, and for what is said about drift.
 const HISTORY: usize = 500;
 const DRIFT: usize = 200;
-/// Time between two looks at the folder.
-const PAUSE: Duration = Duration::from_millis(150);
-/// A file that cannot be read is tried again for this long, since it may not be complete.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Time that a camera has for an image, and between two attempts to open it again.
-const FRAME_TIMEOUT: Duration = Duration::from_secs(5);
-const RECONNECT: Duration = Duration::from_secs(2);
+/// Time that an inspection has to end with the program.
+const FINISH: Duration = Duration::from_secs(10);
 
 /// Where images come from.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -54,15 +48,68 @@ pub struct Live {
 struct State {
     /// Ends the thread that runs.
     stop: Option<Arc<AtomicBool>>,
+    thread: Option<JoinHandle<()>>,
     source: Option<String>,
     outputs: Option<Arc<Outputs>>,
     version: Option<u32>,
     error: Option<String>,
     counts: [usize; 4],
+    /// Frames of a camera that newer ones have replaced before they were inspected.
+    skipped: usize,
     recent: VecDeque<Value>,
     /// Raw and calibrated scores, and the times that they took.
     history: VecDeque<(f32, f32, Duration)>,
     ends: VecDeque<Instant>,
+}
+
+/// A result for the page.
+struct Shown {
+    time: String,
+    path: String,
+    scored: Result<(u32, Inspection, Duration)>,
+}
+
+impl State {
+    fn add(&mut self, Shown { time, path, scored }: Shown) {
+        let (kind, mut shown) = match &scored {
+            Ok((_, inspection, taken)) => {
+                let verdict = inspection.verdict;
+                let kind = match verdict {
+                    Verdict::Good => 0,
+                    Verdict::Review => 1,
+                    Verdict::Defective => 2,
+                };
+                let shown = json!({
+                    "score": inspection.score, "calibrated": inspection.calibrated, "verdict": verdict.word().to_lowercase(),
+                    "regions": inspection.regions.len(), "ms": taken.as_secs_f64() * 1e3, "error": null
+                });
+                (kind, shown)
+            }
+            Err(error) => {
+                let shown = json!({
+                    "score": null, "calibrated": null, "verdict": "error", "regions": null, "ms": null, "error": error.message()
+                });
+                (3, shown)
+            }
+        };
+        self.counts[kind] += 1;
+        (shown["time"], shown["path"]) = (json!(time), json!(path));
+        shown["number"] = json!(self.counts.iter().sum::<usize>());
+        self.recent.push_front(shown);
+        self.recent.truncate(RECENT);
+        if let Ok((number, inspection, taken)) = scored {
+            // Scores of different versions cannot be compared.
+            if self.version.replace(number).is_some_and(|before| before != number) {
+                self.history.clear();
+            }
+            self.history.push_back((inspection.score, inspection.calibrated, taken));
+            let most = self.history.len().saturating_sub(HISTORY);
+            self.history.drain(..most);
+        }
+        self.ends.push_back(Instant::now());
+        let most = self.ends.len().saturating_sub(RECENT);
+        self.ends.drain(..most);
+    }
 }
 
 impl Live {
@@ -78,12 +125,10 @@ impl Live {
     pub fn start(studio: &Arc<Studio>, source: Source) -> Result<()> {
         let number = studio.current()?;
         studio.model(number)?;
-        let name = match &source {
-            Source::Folder(folder) => {
-                studio.project.folder(folder)?;
-                format!("folder {folder}")
-            }
-            Source::Camera(id) => format!("camera {id}"),
+        // The files that are there now are not new.
+        let (name, known) = match &source {
+            Source::Folder(folder) => (format!("folder {folder}"), files_of(&studio.project, folder)?),
+            Source::Camera(id) => (format!("camera {id}"), Vec::new()),
         };
         let live = &studio.live;
         let stop = Arc::new(AtomicBool::new(false));
@@ -101,17 +146,27 @@ impl Live {
         let of_thread = studio.clone();
         let run = move || {
             let line = Line { studio: &of_thread, outputs: &outputs, stop: &stop };
-            match source {
-                Source::Folder(folder) => line.watch(&folder),
+            let inspected = catch_unwind(AssertUnwindSafe(|| match source {
+                Source::Folder(folder) => line.watch(&folder, known),
                 Source::Camera(id) => line.film(&id),
+            }));
+            outputs.finish();
+            let mut state = lock(&of_thread.live.state);
+            state.stop = None;
+            if inspected.is_err() {
+                state.error = Some("the inspection panicked, which is a defect of npad: please report it".to_owned());
             }
-            lock(&of_thread.live.state).stop = None;
         };
         let spawned = std::thread::Builder::new().name("npad-live".to_owned()).spawn(run);
-        spawned.map(drop).map_err(|e| {
-            lock(&live.state).stop = None;
-            Error::io("cannot start a thread", &e)
-        })
+        let mut state = lock(&live.state);
+        match spawned {
+            Ok(thread) => state.thread = Some(thread),
+            Err(error) => {
+                state.stop = None;
+                return Err(Error::io("cannot start a thread", &error));
+            }
+        }
+        Ok(())
     }
 
     /// Ends the inspection, after the image that is in work.
@@ -119,6 +174,18 @@ impl Live {
         if let Some(stop) = &lock(&self.state).stop {
             stop.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Ends the inspection and waits until its camera is released and its results are delivered, for some seconds at most.
+    /// Returns what went wrong.
+    pub fn finish(&self) -> Vec<String> {
+        self.stop();
+        let thread = lock(&self.state).thread.take();
+        let start = Instant::now();
+        while thread.as_ref().is_some_and(|thread| !thread.is_finished()) && start.elapsed() < FINISH {
+            sleep(Duration::from_millis(20));
+        }
+        lock(&self.state).outputs.as_deref().map(Outputs::errors).unwrap_or_default()
     }
 
     /// What the page shows.
@@ -129,12 +196,12 @@ impl Live {
         let median = (!times.is_empty()).then(|| quantile(&mut times, 0.5));
         let span = state.ends.front().map_or(0.0, |first| first.elapsed().as_secs_f64());
         let outputs = state.outputs.as_deref();
-        let object = json!({
+        let mut object = json!({
             "running": state.stop.is_some(), "source": state.source, "version": state.version, "error": state.error,
             "outputs": outputs.map(Outputs::names).unwrap_or_default(),
             "output_errors": outputs.map(Outputs::errors).unwrap_or_default(),
             "count": good + review + defective + unreadable, "good": good, "review": review, "defective": defective,
-            "unreadable": unreadable, "ms_median": median, "recent": state.recent,
+            "unreadable": unreadable, "skipped": state.skipped, "ms_median": median, "recent": state.recent,
             "per_second": if span > 0.0 { state.ends.len() as f64 / span } else { 0.0 },
             "history": state.history.iter().map(|(_, calibrated, _)| *calibrated).collect::<Vec<_>>(),
         });
@@ -144,7 +211,6 @@ impl Live {
         drop(state);
         let model = version.and_then(|number| studio.model(number).ok());
         let drift = model.and_then(|model| model.drift(&scores).ok()).map(|drift| describe_drift(&drift));
-        let mut object = object;
         object["drift"] = drift.unwrap_or_default();
         object
     }
@@ -155,163 +221,4 @@ fn describe_drift(drift: &Drift) -> Value {
         "drifted": drift.drifted, "effect": drift.effect, "p_value": drift.p_value, "good_median": drift.good_median,
         "recent_median": drift.recent_median, "above_share": drift.above_share(), "recent_count": drift.recent_count,
     })
-}
-
-/// A running inspection.
-struct Line<'a> {
-    studio: &'a Studio,
-    outputs: &'a Outputs,
-    stop: &'a AtomicBool,
-}
-
-impl Line<'_> {
-    fn stopped(&self) -> bool {
-        self.stop.load(Ordering::Relaxed)
-    }
-
-    fn update(&self, change: impl FnOnce(&mut State)) {
-        change(&mut lock(&self.studio.live.state));
-    }
-
-    fn set_error(&self, error: Option<&Error>) {
-        self.update(|state| state.error = error.map(|error| error.message().to_owned()));
-    }
-
-    /// Inspects the files that come into a folder, or change. Those that are there at the start are not new.
-    fn watch(&self, folder: &str) {
-        let list = || -> Result<Vec<(Stamp, PathBuf)>> {
-            let folder = self.studio.project.folder(folder)?;
-            let files = self.studio.project.image_files(&folder);
-            Ok(files.into_iter().map(|file| (Stamp::of(&file), file)).collect())
-        };
-        let mut done: HashMap<_, _> =
-            list().unwrap_or_default().into_iter().map(|(stamp, file)| (file, stamp)).collect();
-        // Files whose writing may not have ended: their state, and since when they have it.
-        let mut seen = HashMap::new();
-        while !self.stopped() {
-            let files = match list() {
-                Ok(files) => files,
-                Err(error) => {
-                    self.set_error(Some(&error));
-                    sleep(RECONNECT);
-                    continue;
-                }
-            };
-            self.set_error(None);
-            let there: HashSet<&PathBuf> = files.iter().map(|(_, file)| file).collect();
-            done.retain(|file, _| there.contains(file));
-            seen.retain(|file, _| there.contains(file));
-            for (stamp, file) in files {
-                if self.stopped() {
-                    return;
-                }
-                if done.get(&file) == Some(&stamp) {
-                    continue;
-                }
-                let (last, since) = *seen.entry(file.clone()).or_insert((Stamp::default(), Instant::now()));
-                if last != stamp {
-                    seen.insert(file, (stamp, Instant::now()));
-                    continue;
-                }
-                match Picture::read(&file) {
-                    Err(_) if since.elapsed() < PATIENCE => continue,
-                    picture => self.inspect_file(&file, picture),
-                }
-                seen.remove(&file);
-                done.insert(file, stamp);
-            }
-            sleep(PAUSE);
-        }
-    }
-
-    fn inspect_file(&self, file: &Path, picture: Result<Picture>) {
-        let path = self.studio.project.relative(file).unwrap_or_default();
-        self.inspect(&path, picture);
-    }
-
-    /// Inspects a camera's images. A camera that disappears is opened again.
-    fn film(&self, id: &str) {
-        let mut camera = None;
-        while !self.stopped() {
-            let opened = match camera.take() {
-                Some(opened) => Ok(opened),
-                None => Camera::open(id),
-            };
-            let taken = opened.and_then(|mut opened| Ok((opened.grab(FRAME_TIMEOUT)?, opened)));
-            match taken {
-                Ok((frame, opened)) => {
-                    camera = Some(opened);
-                    self.set_error(None);
-                    match upload::save_frame(self.studio, Target::Frames, &frame) {
-                        Ok(path) => self.inspect(&path, Ok(frame)),
-                        Err(error) => self.set_error(Some(&error)),
-                    }
-                }
-                Err(error) => {
-                    self.set_error(Some(&error));
-                    sleep(RECONNECT);
-                }
-            }
-        }
-    }
-
-    fn inspect(&self, path: &str, picture: Result<Picture>) {
-        let studio = self.studio;
-        let scored = picture.and_then(|picture| {
-            let number = studio.current()?;
-            let model = studio.model(number)?;
-            let start = Instant::now();
-            let inspection = model.score(&picture.view()?)?;
-            Ok((number, inspection, start.elapsed()))
-        });
-        let time = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-        let (line, shown, result) = match scored {
-            Ok((number, inspection, taken)) => {
-                let ms = taken.as_secs_f64() * 1e3;
-                let mut line = to_json(Path::new(path), &inspection, ms);
-                (line["time"], line["version"]) = (json!(time), json!(number));
-                let verdict = inspection.verdict;
-                let shown = json!({
-                    "time": time, "path": path, "score": inspection.score, "calibrated": inspection.calibrated,
-                    "verdict": verdict.word().to_lowercase(), "regions": inspection.regions.len(), "ms": ms, "error": null
-                });
-                (line, shown, Some((number, verdict, (inspection.score, inspection.calibrated, taken))))
-            }
-            Err(error) => {
-                let message = error.message();
-                let line = json!({"time": time, "path": path, "error": message});
-                let shown = json!({
-                    "time": time, "path": path, "score": null, "calibrated": null, "verdict": "error", "regions": null,
-                    "ms": null, "error": message
-                });
-                (line, shown, None)
-            }
-        };
-        self.outputs.send(&line);
-        self.update(|state| {
-            let kind = match result {
-                Some((_, Verdict::Good, _)) => 0,
-                Some((_, Verdict::Review, _)) => 1,
-                Some((_, Verdict::Defective, _)) => 2,
-                None => 3,
-            };
-            state.counts[kind] += 1;
-            let mut shown = shown;
-            shown["number"] = json!(state.counts.iter().sum::<usize>());
-            state.recent.push_front(shown);
-            state.recent.truncate(RECENT);
-            if let Some((number, _, scores)) = result {
-                // Scores of different versions cannot be compared.
-                if state.version.replace(number).is_some_and(|before| before != number) {
-                    state.history.clear();
-                }
-                state.history.push_back(scores);
-                let most = state.history.len().saturating_sub(HISTORY);
-                state.history.drain(..most);
-            }
-            state.ends.push_back(Instant::now());
-            let most = state.ends.len().saturating_sub(RECENT);
-            state.ends.drain(..most);
-        });
-    }
 }

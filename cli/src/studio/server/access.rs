@@ -7,13 +7,14 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::{Html, IntoResponse, Response};
 
-use npad::error::{Error, Result, Status};
+use crate::studio::token;
+use npad::error::Result;
 
-/// Sent by the page with all that changes something. A form of another site cannot send it.
+/// Sent by the page with all that changes something: the name of the studio that it belongs to, or 1. A form of another site cannot
+/// send it.
 const OWN_HEADER: &str = "x-npad-studio";
-const COOKIE: &str = "npad-studio";
 
 /// Nothing but the studio's own files is loaded, no other site shows the page in a frame, and nobody guesses types of contents.
 const HEADERS: [(HeaderName, &str); 5] = [
@@ -34,16 +35,24 @@ pub struct Access {
     address: SocketAddr,
     /// Needed on any address but that of this machine alone.
     token: Option<String>,
+    /// Each studio of a machine has its own, since browsers send cookies to all ports.
+    cookie: String,
+    /// The name of the studio that runs.
+    instance: String,
 }
+
+/// Why a request is refused.
+type Refusal = (StatusCode, &'static str);
 
 impl Access {
     /// The rules for an address that is listened on, with a token of its own if it can be reached from other machines.
     ///
     /// # Errors
     /// [`Status::Io`] when the system has no random numbers.
-    pub fn new(address: SocketAddr) -> Result<Self> {
-        let token = (!address.ip().is_loopback()).then(random_token).transpose()?;
-        Ok(Self { address, token })
+    pub fn new(address: SocketAddr, instance: &str) -> Result<Self> {
+        let token = (!address.ip().is_loopback()).then(token::random).transpose()?;
+        let cookie = format!("npad-studio-{}", address.port());
+        Ok(Self { address, token, cookie, instance: instance.to_owned() })
     }
 
     /// Where the page is.
@@ -56,42 +65,54 @@ impl Access {
     }
 
     /// Why a request is refused; none if it is not.
-    fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
+    fn refusal(&self, method: &Method, headers: &HeaderMap) -> Option<Refusal> {
+        let forbidden = |why| Some((StatusCode::FORBIDDEN, why));
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let host = text("host").unwrap_or_default();
         let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
         let own = self.address.ip().to_string();
         if self.token.is_none() && !["localhost", "127.0.0.1", "[::1]", &own].contains(&name) {
-            return Some("open the page by the address that npad studio has printed");
+            return forbidden("open the page by the address that npad studio has printed");
         }
         // A proxy before the studio may speak https.
         let is_other = |origin: &str| origin.split_once("://").is_none_or(|(_, place)| place != host);
         if text("origin").is_some_and(is_other)
             || text("sec-fetch-site").is_some_and(|site| !["same-origin", "none"].contains(&site))
         {
-            return Some("requests of other sites are refused");
+            return forbidden("requests of other sites are refused");
         }
-        if self.token.as_ref().is_some_and(|token| !cookies(headers).any(|cookie| same(cookie, token))) {
-            return Some("open the page by the address with the token that npad studio has printed");
+        if self.token.as_ref().is_some_and(|token| !self.cookies(headers).any(|cookie| same(cookie, token))) {
+            return forbidden("open the page by the address with the token that npad studio has printed");
         }
-        (method != Method::GET && method != Method::HEAD && text(OWN_HEADER).is_none())
-            .then_some("the header x-npad-studio is missing")
+        if method == Method::GET || method == Method::HEAD {
+            return None;
+        }
+        match text(OWN_HEADER) {
+            None => forbidden("the header x-npad-studio is missing"),
+            Some(instance) if instance != "1" && instance != self.instance => {
+                Some((StatusCode::CONFLICT, "npad studio was started anew: load the page again"))
+            }
+            Some(_) => None,
+        }
     }
 
-    /// The answer to a request that brings the token: a cookie, and the page without the token in its address.
+    fn cookies<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+        let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
+        let pairs = all.flat_map(|value| value.split(';'));
+        pairs.filter_map(|pair| pair.trim().strip_prefix(&self.cookie)?.strip_prefix('='))
+    }
+
+    /// The answer to a request that brings the token: a cookie, and a page that goes on to the address without the token. A redirect
+    /// would not do, since a browser that comes from a link on another site would not send the cookie with it.
     fn admission(&self, request: &Request) -> Option<Response> {
         let query = request.uri().query().filter(|_| request.uri().path() == "/")?;
         let token = self.token.as_ref()?;
         let given = query.split('&').find_map(|pair| pair.strip_prefix("token="))?;
-        let cookie = format!("{COOKIE}={token}; HttpOnly; SameSite=Strict; Path=/");
+        let cookie = format!("{}={token}; HttpOnly; SameSite=Strict; Path=/", self.cookie);
         let cookie = HeaderValue::from_str(&cookie).ok().filter(|_| same(given, token))?;
-        Some(([(header::SET_COOKIE, cookie)], Redirect::to("/")).into_response())
+        let page = r#"<!doctype html><meta http-equiv="refresh" content="0;url=/"><title>npad studio</title>"#;
+        Some(([(header::SET_COOKIE, cookie)], Html(page)).into_response())
     }
-}
-
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
-    all.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
 /// Compares in a time that does not depend on where they differ.
@@ -99,20 +120,11 @@ fn same(a: &str, b: &str) -> bool {
     a.len() == b.len() && a.bytes().zip(b.bytes()).fold(0, |different, (a, b)| different | (a ^ b)) == 0
 }
 
-fn random_token() -> Result<String> {
-    let mut bytes = [0; 16];
-    getrandom::fill(&mut bytes)
-        .map_err(|e| Error::new(Status::Io, format!("the system has no random numbers for a token: {e}")))?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
 /// Refuses requests that break the rules, and adds the headers that browsers need.
 pub async fn guard(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
     let mut response = match (access.admission(&request), access.refusal(request.method(), request.headers())) {
         (Some(admission), _) => admission,
-        (None, Some(refusal)) => {
-            (StatusCode::FORBIDDEN, axum::Json(serde_json::json!({"error": refusal}))).into_response()
-        }
+        (None, Some((code, why))) => (code, axum::Json(serde_json::json!({"error": why}))).into_response(),
         (None, None) => next.run(request).await,
     };
     let headers = response.headers_mut();
@@ -133,7 +145,7 @@ mod tests {
 
     #[test]
     fn on_this_machine_the_page_alone_may_ask() {
-        let access = Access::new("127.0.0.1:7690".parse().unwrap()).unwrap();
+        let access = Access::new("127.0.0.1:7690".parse().unwrap(), "me").unwrap();
         assert_eq!(access.url(), "http://127.0.0.1:7690/");
         let refused =
             |method: Method, pairs: &[(&'static str, &str)]| access.refusal(&method, &headers(pairs)).is_some();
@@ -148,20 +160,30 @@ mod tests {
         for other in ["http://evil.example", "null", "http://127.0.0.1:80", "http://127.0.0.1:7690.evil.example"] {
             assert!(refused(Method::POST, &[host, ("x-npad-studio", "1"), ("origin", other)]), "{other}");
         }
+        let code = |instance: &str| {
+            access.refusal(&Method::POST, &headers(&[host, ("x-npad-studio", instance)])).map(|(code, _)| code)
+        };
+        assert_eq!(
+            (code("me"), code("1"), code("other")),
+            (None, None, Some(StatusCode::CONFLICT)),
+            "a page of another run"
+        );
         assert!(refused(Method::GET, &[host, ("sec-fetch-site", "cross-site")]));
         assert!(!refused(Method::GET, &[host, ("sec-fetch-site", "same-origin")]));
     }
 
     #[test]
     fn other_machines_need_the_token() {
-        let access = Access::new("192.168.1.5:7690".parse().unwrap()).unwrap();
+        let access = Access::new("192.168.1.5:7690".parse().unwrap(), "me").unwrap();
         let token = access.token.clone().unwrap();
         assert!(token.len() == 32 && access.url().ends_with(&format!("/?token={token}")));
-        assert_ne!(Access::new("0.0.0.0:1".parse().unwrap()).unwrap().token, Some(token.clone()));
+        assert_ne!(Access::new("0.0.0.0:1".parse().unwrap(), "me").unwrap().token, Some(token.clone()));
         let refused =
             |cookie: &str| access.refusal(&Method::GET, &headers(&[("host", "line3"), ("cookie", cookie)])).is_some();
-        assert!(refused("a=b") && refused("npad-studio=") && refused(&format!("npad-studio={}", "0".repeat(32))));
-        assert!(!refused(&format!("a=b; npad-studio={token}")));
+        assert!(
+            refused("a=b") && refused("npad-studio-7690=") && refused(&format!("npad-studio-7690={}", "0".repeat(32)))
+        );
+        assert!(!refused(&format!("npad-studio-7691=1; npad-studio-7690={token}")));
         let open = |path: &str| access.admission(&Request::get(path).body(axum::body::Body::empty()).unwrap());
         assert!(
             open("/").is_none()

@@ -12,10 +12,11 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::studio::jobs::Outcome;
 use crate::studio::live::{Live, Source};
-use crate::studio::project::Label;
+use crate::studio::project::{Label, Project};
 use crate::studio::state::Studio;
 use crate::studio::teach::{Lesson, Update, capture as capture_images, is_for_page};
 use crate::studio::upload::{LARGEST, Target, save};
@@ -148,6 +149,12 @@ pub struct Numbered {
     version: u32,
 }
 
+/// Versions are locked for moments while one is written.
+async fn check_version(studio: &Arc<Studio>, number: u32) -> Answer<()> {
+    let studio = studio.clone();
+    blocking(move || studio.versions().get(number).map(|_| ())).await
+}
+
 #[derive(Deserialize)]
 pub struct OfVersion {
     version: Option<u32>,
@@ -157,10 +164,13 @@ pub async fn images(State(studio): Shared, Asked(OfVersion { version }): Asked<O
     answer(move || studio.images(version)).await
 }
 
-pub async fn score(State(studio): Shared) -> Answer<(StatusCode, Json<Value>)> {
-    let number = studio.current()?;
+pub async fn score(
+    State(studio): Shared,
+    Body(Numbered { version }): Body<Numbered>,
+) -> Answer<(StatusCode, Json<Value>)> {
+    check_version(&studio, version).await?;
     started(studio.start_job("score", move |studio, job| {
-        studio.complete_scores(number, job)?;
+        studio.complete_scores(version, job)?;
         Ok(Outcome::default())
     }))
 }
@@ -173,6 +183,7 @@ pub struct Mark {
 
 pub async fn mark(State(studio): Shared, Body(Mark { path, label }): Body<Mark>) -> Answer<Json<Value>> {
     answer(move || {
+        let path = Project::normal(&path);
         // The mark of an image that is gone can be taken back.
         if label.is_some() {
             studio.project.file(&path)?;
@@ -185,6 +196,7 @@ pub async fn mark(State(studio): Shared, Body(Mark { path, label }): Body<Mark>)
 }
 
 pub async fn update(State(studio): Shared, Body(update): Body<Update>) -> Answer<(StatusCode, Json<Value>)> {
+    check_version(&studio, update.version).await?;
     started(studio.start_job("update", move |studio, job| update.make(studio, job)))
 }
 
@@ -207,7 +219,8 @@ pub async fn thresholds(State(studio): Shared, Body(new): Body<NewThresholds>) -
         };
         let scores = studio.scores(version).as_ref().clone().for_other_thresholds();
         let number = studio.add_version(&model, Origin { parent: Some(version), change, ..parent })?;
-        studio.set_scores(number, scores)?;
+        // They can be computed again where the disk is full.
+        let _ = studio.set_scores(number, scores);
         Ok(json!({"version": number}))
     })
     .await
@@ -226,7 +239,7 @@ pub async fn report(
     State(studio): Shared,
     Body(Numbered { version }): Body<Numbered>,
 ) -> Answer<(StatusCode, Json<Value>)> {
-    studio.versions().get(version)?;
+    check_version(&studio, version).await?;
     started(studio.start_job("report", move |studio, job| reports::make(studio, job, version)))
 }
 
@@ -236,8 +249,24 @@ pub struct Upload {
     name: String,
 }
 
+/// Uploads that are received at a time; further ones wait.
+static UPLOADS: Semaphore = Semaphore::const_new(2);
+
+/// A turn among the uploads, which comes before the body is read.
+pub struct Turn(#[expect(dead_code, reason = "held until the upload is done")] SemaphorePermit<'static>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Turn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(_: &mut Parts, _: &S) -> Answer<Self> {
+        let closed = |_| Error::new(Status::Internal, "uploads have ended");
+        Ok(Self(UPLOADS.acquire().await.map_err(closed)?))
+    }
+}
+
 pub async fn upload(
     State(studio): Shared,
+    _turn: Turn,
     Asked(Upload { folder, name }): Asked<Upload>,
     bytes: std::result::Result<Bytes, BytesRejection>,
 ) -> Answer<Json<Value>> {

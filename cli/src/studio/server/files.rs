@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::api::{Answer, Asked, Failure, blocking};
 use crate::studio::pictures::Request;
@@ -81,6 +82,9 @@ pub struct PictureQuery {
     mask: Option<u8>,
 }
 
+/// Pictures that are drawn at a time; each may decode an image of 512 MB.
+static DRAWING: Semaphore = Semaphore::const_new(2);
+
 /// A picture. The browser keeps it and asks whether it is still the same.
 pub async fn picture(
     State(studio): State<Arc<Studio>>,
@@ -96,16 +100,26 @@ pub async fn picture(
         mask: mask == Some(1),
     };
     let known = headers.get(header::IF_NONE_MATCH).cloned();
-    blocking(move || {
-        let tag = format!("\"{}\"", request.tag(&studio)?);
-        let cache = [(header::ETAG, tag.clone()), (header::CACHE_CONTROL, "private, no-cache".to_owned())];
-        if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-            return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
-        }
-        let jpeg = request.make(&studio)?;
-        Ok((cache, [(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
+    let (of_look, shared) = (request.clone(), studio.clone());
+    let (tag, made) = blocking(move || {
+        let tag = of_look.tag(&shared)?;
+        let made = of_look.made(&shared, &tag);
+        Ok((tag, made))
     })
-    .await
+    .await?;
+    let quoted = format!("\"{tag}\"");
+    let cache = [(header::ETAG, quoted.clone()), (header::CACHE_CONTROL, "private, no-cache".to_owned())];
+    if known.is_some_and(|known| known.as_bytes() == quoted.as_bytes()) {
+        return Ok((StatusCode::NOT_MODIFIED, cache).into_response());
+    }
+    let jpeg = match made {
+        Some(jpeg) => jpeg,
+        None => {
+            let _turn = DRAWING.acquire().await;
+            blocking(move || request.make(&studio, &tag)).await?
+        }
+    };
+    Ok((cache, [(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
 }
 
 #[derive(Deserialize)]

@@ -17,6 +17,7 @@ use tokio::net::TcpListener;
 use self::access::Access;
 use super::state::Studio;
 use super::upload::LARGEST;
+use crate::terminal::note;
 use npad::error::{Error, Result, Status};
 
 /// Largest body of a request that is no upload.
@@ -57,7 +58,7 @@ fn router(studio: Arc<Studio>, access: Access) -> Router {
         .layer(from_fn_with_state(Arc::new(access), access::guard))
 }
 
-/// Serves a project until Ctrl+C. `bound` is told the address and returns who may use it.
+/// Serves a project until Ctrl+C or the request to end. `bound` is told the address and returns who may use it.
 ///
 /// # Errors
 /// [`Status::Io`](npad::error::Status::Io) when the address cannot be listened on.
@@ -73,17 +74,27 @@ pub fn serve(studio: Arc<Studio>, address: SocketAddr, bound: impl FnOnce(Socket
             |e: std::io::Error| Error::io(format!("cannot listen on {address}; --port takes another port"), &e);
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let access = bound(listener.local_addr().map_err(failed)?)?;
-        let ended = async {
-            let _ = tokio::signal::ctrl_c().await;
-        };
         let server = axum::serve(listener, router(studio.clone(), access)).into_future();
         // Browsers keep connections open, which must not hold up the end.
         tokio::select! {
             served = server => served.map_err(|e| Error::io("the server has failed", &e)),
-            () = ended => Ok(()),
+            () = asked_to_end() => Ok(()),
         }
     });
-    studio.live.stop();
+    studio.live.finish().iter().for_each(|error| note(error));
     runtime.shutdown_background();
     served
+}
+
+async fn asked_to_end() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    if let Ok(mut terminated) = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+        tokio::select! {
+            _ = interrupted => {}
+            _ = terminated.recv() => {}
+        }
+        return;
+    }
+    let _ = interrupted.await;
 }
