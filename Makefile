@@ -337,7 +337,7 @@ check: $(RUNTIME) $(CARGO_DENY) | tools hosts
 	$(call need,abidiff,abigail-tools)
 	$(call need,valgrind,valgrind)
 	python3 tests/abi/abidiff.py $(TARGET)/abi
-	$(CARGO_DENY)/bin/cargo-deny check licenses bans sources
+	$(CARGO_DENY)/bin/cargo-deny --workspace check licenses bans sources
 	NPAD_TEST_VALGRIND=1 cargo test --release --test c
 	tests/check/address.sh $(CHECK)
 	tests/check/thread.sh $(CROSS)

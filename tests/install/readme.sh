@@ -50,3 +50,24 @@ HOME=$PWD/home NPAD=$root bash -euo pipefail commands.sh >out.txt 2>err.txt ||
   { cat out.txt err.txt && exit 1; }
 [ "$(grep -c ^DEFECTIVE out.txt)" = 4 ] || { echo "not every program finds the defect:" && cat out.txt && exit 1; }
 test -s overlay.png
+
+# The programs that npad studio's page shows, which load a model.
+mkdir page
+cp "$root"/cli/src/studio/page/score.cpp "$root"/cli/src/studio/page/Score.cs page
+export PKG_CONFIG_PATH=$prefix/lib/pkgconfig LD_LIBRARY_PATH=$prefix/lib
+"$prefix/bin/npad" fit good -o model.npad 2>err.txt
+"$prefix/bin/npad" score model.npad image.pgm --json >scores.txt 2>err.txt
+c++ -std=c++17 page/score.cpp $(pkg-config --cflags --libs npad opencv4) -o page/score
+mcs -r:NpadNet.dll -out:Score.exe page/Score.cs
+page/score model.npad image.pgm >page/cpp.txt
+mono Score.exe model.npad image.pgm >page/csharp.txt
+"$python/bin/python" - <<'END'
+import json
+from struct import pack, unpack
+
+single = lambda text: unpack("f", pack("f", float(text)))[0]
+expected = single(json.loads(open("scores.txt").read())["score"])
+for language, shown in ("cpp", single(f"{expected:.6g}")), ("csharp", expected):
+    line = open(f"page/{language}.txt").read()
+    assert line.startswith("image.pgm: DEFECTIVE, ") and single(line.split()[-1]) == shown, (line, expected)
+END

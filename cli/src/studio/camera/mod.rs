@@ -6,6 +6,8 @@
 //! `NPAD_STUDIO_FAKE_CAMERA=1`, which is for tests, Aravis' simulated camera `Fake_1` is there too.
 
 mod aravis;
+// V4L2 alone needs some of it.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code))]
 mod convert;
 mod latest;
 #[cfg(target_os = "linux")]
@@ -68,16 +70,11 @@ impl Camera {
     /// another program has it, [`Status::InvalidImage`] when its pixel format is not supported, [`Status::Runtime`]
     /// when Aravis' library lacks functions, [`Status::OutOfMemory`] when there is no memory for its frames.
     pub fn open(id: &str) -> Result<Self> {
-        let source = if id.starts_with("/dev/") {
-            #[cfg(target_os = "linux")]
-            let source = Source::V4l2(Latest::start(v4l2::Device::open(id)?)?);
-            #[cfg(not(target_os = "linux"))]
-            let source = return Err(not_found(id));
-            source
-        } else {
-            Source::Aravis(Latest::start(aravis::Device::open(id)?)?)
-        };
-        Ok(Self { source })
+        #[cfg(target_os = "linux")]
+        if id.starts_with("/dev/") {
+            return Ok(Self { source: Source::V4l2(Latest::start(v4l2::Device::open(id)?)?) });
+        }
+        Ok(Self { source: Source::Aravis(Latest::start(aravis::Device::open(id)?)?) })
     }
 
     /// The newest picture that was not grabbed before, for which this waits where there is none yet. Older pictures are
