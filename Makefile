@@ -231,6 +231,7 @@ test: lint check-backbone demo hosts $(RUNTIME) | tools
 	$(MAKE) --no-print-directory test-cpu-levels
 	$(MAKE) --no-print-directory test-growth
 	$(MAKE) --no-print-directory test-fuzz
+	$(MAKE) --no-print-directory test-studio
 	cargo test --release --doc
 	cargo test --release --all-targets
 

@@ -12,6 +12,7 @@ from conftest import NPAD, parts, scores_of, solar_cells, until
 
 
 MANY = 5000
+PAGE = Path(__file__).parents[2] / "cli/src/studio/page"
 
 
 def number(page, selector):
@@ -42,17 +43,24 @@ def test_teach_look_decide_and_revert(studio, tmp_path, page):
     solar_cells(project)
     server = studio(project)
     page.goto(server.url)
-    # Teach, with a region of interest.
+    # Teach, with a region of interest that is drawn and then corrected.
     page.click("#tab-teach")
-    page.fill("#roi-x", "10")
-    page.fill("#roi-y", "10")
+    page.wait_for_selector(".roi-overlay")
+    page.locator(".roi-overlay").scroll_into_view_if_needed()
+    box = page.locator(".roi-overlay").bounding_box()
+    at = lambda share: (box["x"] + share * box["width"], box["y"] + share * box["height"])
+    page.mouse.move(*at(0.05))
+    page.mouse.down()
+    page.mouse.move(*at(0.5))
+    page.mouse.move(*at(0.9))
+    page.mouse.up()
+    drawn = {side: int(page.input_value(f"#roi-{side}")) for side in ("x", "y", "width", "height")}
+    assert all(abs(drawn[side] - expected) <= 2 for side, expected in {"x": 15, "y": 15, "width": 255, "height": 255}.items()), drawn
     page.fill("#roi-width", "280")
-    page.fill("#roi-height", "280")
-    page.keyboard.press("Tab")
     page.click("#teach")
     until(lambda: server.get("api/project")["current"] == 1 and server.get("api/status")["job"] is None)
     version = server.get("api/project")["versions"][0]
-    assert version["roi"] == {"x": 10, "y": 10, "width": 280, "height": 280} and version["images"] == 40
+    assert version["roi"] == {**drawn, "width": 280} and version["images"] == 40
 
     # Look: counts follow the slider at once, and are those of the scores.
     page.click("#tab-review")
@@ -66,7 +74,7 @@ def test_teach_look_decide_and_revert(studio, tmp_path, page):
         return alarms, misses
 
     counts = lambda: (number(page, "#false-alarms"), number(page, "#misses"))
-    assert counts() == expected(images["threshold"])
+    until(lambda: counts() == expected(images["threshold"]))  # the page asks each second
     before = counts()
     page.focus("#threshold")
     page.keyboard.press("Home")
@@ -92,7 +100,7 @@ def test_teach_look_decide_and_revert(studio, tmp_path, page):
         page.locator(f'[data-path^="{path}"]').first.click()
         page.click(button)
     page.fill("#find", "")
-    until(lambda: server.get("api/project")["marks"] == 2)
+    until(lambda: server.get("api/images", version=2)["marks"] == 2)
     page.click("#update")
     until(lambda: server.get("api/project")["current"] == 3 and server.get("api/status")["job"] is None)
     third = server.get("api/project")["versions"][2]
@@ -126,9 +134,16 @@ def test_teach_look_decide_and_revert(studio, tmp_path, page):
     until(lambda: server.get("api/live")["running"])
     for path in files[:3]:
         (project / "incoming" / path.name).write_bytes(path.read_bytes())
-    page.wait_for_function("document.querySelectorAll('#live-rows > *').length >= 3")
+    until(lambda: page.locator("#live-rows > *").count() >= 3)
+    assert page.inner_text("#live-errors") == ""
     page.click("#live-stop")
     until(lambda: not server.get("api/live")["running"])
+
+    # The programs that use the model.
+    page.click("#tab-use")
+    page.wait_for_selector("#use-view code")
+    shown = page.locator("#use-view code").all_inner_texts()
+    assert [text.strip() for text in shown] == [(PAGE / name).read_text().strip() for name in ("score.cpp", "Score.cs")]
 
 
 def test_thousands_of_images_and_hostile_names(studio, tmp_path, page):
@@ -208,7 +223,8 @@ def test_it_fits_a_desktop_and_a_phone(studio, tmp_path, browser, width, height,
             assert contrast(page, "[data-checked]") >= 4.5 or texts.nth(index).is_disabled(), texts.nth(index).inner_text()
             texts.nth(index).evaluate("element => element.removeAttribute('data-checked')")
     # Every tab by keyboard.
-    page.focus("#tab-teach")
-    page.keyboard.press("ArrowRight")
-    assert page.evaluate("document.activeElement.id") == "tab-review"
+    page.focus("#tab-use")
+    for tab in ("teach", "review", "versions", "live", "use"):
+        page.keyboard.press("ArrowRight")
+        assert page.evaluate("document.activeElement.id") == f"tab-{tab}" and page.is_visible(f"#{tab}-view")
     page.context.close()

@@ -1,6 +1,7 @@
 //! The scores of a project's images with one version of the model. An image is scored once, unless its file changes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -23,6 +24,12 @@ impl Stamp {
         let Ok(facts) = std::fs::metadata(file) else { return Self::default() };
         let modified = facts.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         Self(facts.len(), modified.map_or(0, |time| time.as_nanos() as u64))
+    }
+}
+
+impl Display for Stamp {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{:x}-{:x}", self.0, self.1)
     }
 }
 

@@ -178,7 +178,8 @@ impl Studio {
         let Origin { learnt, defects, .. } = &version.origin;
         let unknown = |label, known: &[String]| {
             let known: HashSet<&String> = known.iter().collect();
-            marks.of(label).filter(|path| !known.contains(path)).count()
+            let is_there = |path: &&String| self.project.root().join(path).is_file();
+            marks.of(label).filter(|path| !known.contains(path)).filter(is_there).count()
         };
         unknown(Label::Good, learnt) + unknown(Label::Defective, defects)
     }
@@ -218,7 +219,8 @@ impl Studio {
         let mut unscored = 0;
         let images = self.project.all_images().into_iter().map(|path| {
             let (label, marked) = self.label(&path);
-            let scored = scores.get(&path, Stamp::of(&self.project.root().join(&path)));
+            let stamp = Stamp::of(&self.project.root().join(&path));
+            let scored = scores.get(&path, stamp);
             unscored += usize::from(scored.is_none());
             let score = scored.and_then(|scored| scored.score);
             let calibrated = score.map(|score| 0.5 * (f64::from(score) - typical) / (limit - typical));
@@ -226,7 +228,7 @@ impl Studio {
                 "label": label, "marked": marked, "learnt": learnt.contains(&path), "score": score, "calibrated": calibrated,
                 "regions": scored.and_then(|scored| scored.regions), "mask": self.project.mask(&path).is_some(),
                 "width": scored.map(|scored| scored.width), "height": scored.map(|scored| scored.height),
-                "error": scored.and_then(|scored| scored.error.as_ref()), "path": path,
+                "error": scored.and_then(|scored| scored.error.as_ref()), "stamp": stamp.to_string(), "path": path,
             })
         });
         let images: Vec<Value> = images.collect();

@@ -6,8 +6,11 @@
 /** Largest file that the server takes. */
 export const MAX_UPLOAD = 64e6;
 
+/** The run of npad studio that this page belongs to, which every change names; "" until it has answered. */
+let instance = "";
+
 /** What every request that changes anything carries: no other site can send it. */
-const CHANGE = { "x-npad-studio": "1" };
+const change = () => ({ "x-npad-studio": instance });
 
 /** What the server, or the lack of one, has to say; the message is shown as it is. */
 export class ApiError extends Error {
@@ -46,20 +49,35 @@ async function get(path) {
 }
 
 /**
+ * Asks for what names its instance. Another one, perhaps of another project, may have this address by now: then the
+ * page loads anew, and nobody here sees the answer.
+ * @template {{ instance: string }} T
+ * @param {string} path
+ * @returns {Promise<T>}
+ */
+async function getOwn(path) {
+  const answer = await get(path);
+  instance ||= answer.instance;
+  if (answer.instance === instance) return answer;
+  location.reload();
+  return new Promise(() => {});
+}
+
+/**
  * @param {string} path
  * @param {object} body
  * @returns {Promise<any>}
  */
 async function post(path, body) {
-  const headers = { ...CHANGE, "content-type": "application/json" };
+  const headers = { ...change(), "content-type": "application/json" };
   return (await request(path, { method: "POST", headers, body: JSON.stringify(body) })).json();
 }
 
 /** @returns {Promise<Project>} */
-export const project = () => get("/api/project");
+export const project = () => getOwn("/api/project");
 
 /** @returns {Promise<Status>} */
-export const status = () => get("/api/status");
+export const status = () => getOwn("/api/status");
 
 /** @returns {Promise<Options>} */
 export const options = () => get("/api/options");
@@ -77,7 +95,8 @@ export const LARGE = 1600;
  * The address of a picture.
  * @param {string} path
  * @param {number} size longest side; 0: the image's own size
- * @param {{ version?: number | null, threshold?: number, review?: number, mask?: boolean }} [over] what is drawn on it
+ * @param {{ version?: number | null, threshold?: number, review?: number, mask?: boolean, of?: unknown }} [over] what is
+ *   drawn on it; `of` tells a file from the one before it of that name, whose picture the browser would show again
  */
 export function picture(path, size, over = {}) {
   const query = new URLSearchParams({ path, size: String(size) });
@@ -85,6 +104,7 @@ export function picture(path, size, over = {}) {
   if (over.threshold !== undefined) query.set("threshold", String(over.threshold));
   if (over.review !== undefined) query.set("review", String(over.review));
   if (over.mask) query.set("mask", "1");
+  if (over.of) query.set("of", String(over.of));
   return `/api/picture?${query}`;
 }
 
@@ -97,7 +117,8 @@ export const teach = (request) => post("/api/teach", request);
 /** @param {number} job */
 export const cancel = (job) => post("/api/cancel", { job });
 
-export const score = () => post("/api/score", {});
+/** @param {number} version whose missing scores are computed */
+export const score = (version) => post("/api/score", { version });
 
 /**
  * @param {string} folder
@@ -106,7 +127,7 @@ export const score = () => post("/api/score", {});
  */
 export async function upload(folder, file) {
   const query = new URLSearchParams({ folder, name: file.name });
-  const headers = { ...CHANGE, "content-type": "application/octet-stream" };
+  const headers = { ...change(), "content-type": "application/octet-stream" };
   return (await request(`/api/upload?${query}`, { method: "PUT", headers, body: file })).json();
 }
 
@@ -117,7 +138,8 @@ export async function upload(folder, file) {
 export const mark = (path, label) => post("/api/mark", { path, label });
 
 /**
- * @param {{ operating_point: string, miss_cost?: number }} request
+ * Makes a new version from one, which learns the marks that it does not know.
+ * @param {{ version: number, operating_point: string, miss_cost?: number }} request
  * @returns {Promise<{ job: number }>}
  */
 export const update = (request) => post("/api/update", request);

@@ -3,8 +3,8 @@
 
 import { badge } from "./badge.js";
 import { button, field, fill, h, options, select } from "./dom.js";
-import { calibrated, plural, ratio, score } from "./format.js";
-import { calibrate, count, decide, savedThresholds } from "./judge.js";
+import { calibrated, plural, score } from "./format.js";
+import { calibrate, decide, describeCounts, isLearnt, savedThresholds } from "./judge.js";
 import { attempt } from "./message.js";
 
 /** @import { Store } from "./store.js" */
@@ -56,37 +56,28 @@ export class Comparison {
     if (!answers) return;
     const [first, second] = answers;
     if (first.version === second.version) return fill(this.#result, h("p", {}, "Choose two different versions."));
-    fill(this.#result, counts(answers), ...differences(first, second));
+    const note = h("p", { class: "note" }, "Images that either version has learnt are not counted.");
+    fill(this.#result, counts(answers), note, ...differences(first, second));
   }
 }
 
 /** @param {Images[]} answers */
 function counts(answers) {
-  /** @type {[string, (answer: Images) => string][]} */
+  // Both are counted on the same images.
+  const learnt = new Set(answers.flatMap(({ images }) => images.filter(isLearnt)).map(({ path }) => path));
+  const counted = answers.map((answer) => describeCounts(answer, ({ path }) => learnt.has(path)));
   const lines = [
-    ["Threshold", ({ threshold }) => score(threshold)],
-    ["False alarms", (answer) => falseAlarms(answer)],
-    ["Misses", (answer) => misses(answer)],
+    ["Threshold", ...answers.map(({ threshold }) => score(threshold))],
+    ["False alarms", ...counted.map(({ falseAlarms }) => falseAlarms)],
+    ["Misses", ...counted.map(({ misses }) => misses)],
   ];
   const head = ["", ...answers.map(({ version }) => `Version ${version}`)].map((text) =>
     h("th", { scope: "col" }, text),
   );
-  const rows = lines.map(([name, text]) =>
-    h("tr", {}, h("th", { scope: "row" }, name), ...answers.map((answer) => h("td", {}, text(answer)))),
+  const rows = lines.map(([name, ...texts]) =>
+    h("tr", {}, h("th", { scope: "row" }, name), ...texts.map((text) => h("td", {}, text))),
   );
   return h("table", {}, h("thead", {}, h("tr", {}, ...head)), h("tbody", {}, ...rows));
-}
-
-/** @param {Images} answer */
-function falseAlarms(answer) {
-  const counted = count(answer.images, savedThresholds(answer));
-  return ratio(counted.falseAlarms, counted.good);
-}
-
-/** @param {Images} answer */
-function misses(answer) {
-  const counted = count(answer.images, savedThresholds(answer));
-  return ratio(counted.misses, counted.defective);
 }
 
 /**

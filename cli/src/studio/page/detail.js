@@ -112,16 +112,17 @@ export class Detail {
   }
 
   /** @param {View} view */
-  #words({ image, calibrated: value }) {
+  #words({ image, calibrated: value, moved }) {
     if (image.error !== null) return [h("span", { class: "error" }, image.error)];
     const source = image.marked ? "marked" : "label";
     return [
       value !== null && h("strong", {}, calibrated(value)),
       image.score !== null && h("span", {}, `score ${score(image.score)}`),
-      image.score !== null && h("span", {}, plural(image.regions, "region")),
+      // They are counted at the thresholds of the version.
+      image.score !== null && image.regions !== null && !moved && h("span", {}, plural(image.regions, "region")),
       h("span", {}, image.label ? `${source} ${image.label}` : "no label"),
       image.learnt && h("span", {}, "learnt"),
-      h("span", {}, `${image.width} x ${image.height} pixels`),
+      image.width !== null && h("span", {}, `${image.width} x ${image.height} pixels`),
     ];
   }
 
@@ -130,8 +131,13 @@ export class Detail {
     const { image, version, at, moved } = this.#view;
     const drawn = this.#withMap && image.score !== null;
     const map = { version, ...(moved ? at : {}) };
-    const address = api.picture(image.path, api.LARGE, { ...(drawn ? map : {}), mask: this.#withMask && image.mask });
-    if (image.error !== null) return this.#loaded(false);
+    const mask = this.#withMask && image.mask;
+    const address = api.picture(image.path, api.LARGE, { ...(drawn ? map : {}), mask, of: image.stamp });
+    if (image.error !== null) {
+      // The picture before must neither arrive late nor count as shown.
+      this.#picture.removeAttribute("src");
+      return this.#loaded(false);
+    }
     if (this.#picture.getAttribute("src") === address) return;
     this.#picture.src = address;
     this.#picture.alt = drawn ? `${image.path} with its anomaly map` : image.path;

@@ -156,12 +156,12 @@ export class Grid {
 
   /** @param {ScoredImage} image */
   #make(image) {
-    const { path, error } = image;
+    const { path } = image;
     const pick = () => this.onpick(path);
     const card = h(
       "div",
       { class: "card", role: "option", "data-path": path, title: path, onclick: pick },
-      h("div", { class: "thumbnail" }, error === null && h("img", { alt: "" })),
+      h("div", { class: "thumbnail" }, h("img", { alt: "", hidden: true })),
       h("div", { class: "name" }, baseName(path)),
       h("div", { class: "facts" }),
     );
@@ -187,8 +187,10 @@ export class Grid {
     if (!facts) return;
     const label = image.label && h("span", { class: "label" }, `${image.marked ? "marked" : "label"} ${image.label}`);
     const thumbnail = card.querySelector("img");
-    const address = api.picture(image.path, 240, { version: image.score === null ? null : this.#version });
-    if (thumbnail && thumbnail.dataset.address !== address) {
+    const version = image.score === null ? null : this.#version;
+    const address = api.picture(image.path, 240, { version, of: image.stamp });
+    if (thumbnail) thumbnail.hidden = image.error !== null;
+    if (thumbnail && image.error === null && thumbnail.dataset.address !== address) {
       thumbnail.dataset.address = address;
       thumbnail.dataset.src = address;
       this.#loadSoon();

@@ -1,6 +1,8 @@
 // @ts-check
 // Verdicts and their counts at thresholds that the operator may still be moving.
 
+import { ratio } from "./format.js";
+
 /** @import { Images, Label, ScoredImage, Verdict } from "./types.js" */
 
 /** @typedef {{ threshold: number, review: number }} Thresholds */
@@ -37,16 +39,21 @@ export function isWrong(decision, label) {
   return label === "defective" && (decision === "good" || decision === "review");
 }
 
+/** @param {ScoredImage} image */
+export const isLearnt = ({ learnt }) => learnt;
+
 /**
- * Counts decisions on the labelled images that have a score.
+ * Counts decisions on the labelled images that have a score. Learnt ones are left out unless something else is asked
+ * for: a model rarely finds fault with what it has learnt, so they say little of the images to come.
  * @param {ScoredImage[]} images
  * @param {Thresholds} at
+ * @param {(image: ScoredImage) => boolean} [leaveOut]
  */
-export function count(images, at) {
+export function count(images, at, leaveOut = isLearnt) {
   const counts = { good: 0, defective: 0, falseAlarms: 0, misses: 0, goodForReview: 0, defectiveForReview: 0 };
   for (const image of images) {
     const decision = decide(image, at);
-    if (image.label === null || decision === "error" || decision === "unscored") continue;
+    if (image.label === null || decision === "error" || decision === "unscored" || leaveOut(image)) continue;
     const good = image.label === "good";
     const wrong = isWrong(decision, image.label);
     if (good) counts.good += 1;
@@ -57,6 +64,17 @@ export function count(images, at) {
     if (decision === "review" && !good) counts.defectiveForReview += 1;
   }
   return counts;
+}
+
+/**
+ * The counts of a version at its own thresholds, in words.
+ * @param {Images} answer
+ * @param {(image: ScoredImage) => boolean} [leaveOut]
+ */
+export function describeCounts(answer, leaveOut) {
+  if (!answer.scored) return { falseAlarms: "not scored", misses: "not scored" };
+  const counts = count(answer.images, savedThresholds(answer), leaveOut);
+  return { falseAlarms: ratio(counts.falseAlarms, counts.good), misses: ratio(counts.misses, counts.defective) };
 }
 
 /** What images can be narrowed down to. @type {[key: string, text: string][]} */

@@ -27,8 +27,8 @@ class LivePanel {
   #store;
   #timer = 0;
   #following = false;
-  /** @type {number | null} The number of the image that is shown */
-  #newest = null;
+  /** The image that is shown: its time and number, since each start counts anew */
+  #newest = "";
 
   #names = h("datalist", { id: "live-folders" });
   #folder = h("input", {
@@ -158,7 +158,7 @@ class LivePanel {
     this.#start.disabled = running;
     this.#startCamera.disabled = running;
     this.#stop.disabled = !running;
-    const watched = `Watching ${source} with version ${version}.`;
+    const watched = `Watching ${source}${version === null ? "" : ` with version ${version}`}.`;
     this.#state.textContent = running
       ? watched
       : "Nothing is being watched. Choose a folder or a camera, then press Start.";
@@ -170,6 +170,7 @@ class LivePanel {
       ["Review", live.review],
       ["Defective", live.defective],
       ["Unreadable", live.unreadable],
+      ...(live.skipped > 0 ? [["Frames skipped", live.skipped]] : []),
       ["Images per second", live.per_second.toFixed(1)],
       ["Median time per image", milliseconds(live.ms_median)],
     ];
@@ -183,7 +184,7 @@ class LivePanel {
 
   /**
    * Where images begin to need a review on the calibrated scale; null if there is no review.
-   * @param {number} number of the version
+   * @param {number | null} number of the version
    */
   #reviewLine(number) {
     const version = this.#store.find(number);
@@ -201,16 +202,19 @@ class LivePanel {
   /** @param {Live} live */
   #showNewest({ recent: [newest], version }) {
     if (!newest) {
-      this.#newest = null;
+      this.#newest = "";
       this.#picture.hidden = true;
       return fill(this.#verdict, h("p", { class: "empty" }, "No image has come yet."));
     }
-    if (newest.number === this.#newest) return;
-    this.#newest = newest.number;
+    const name = `${newest.time} ${newest.number}`;
+    if (name === this.#newest) return;
+    this.#newest = name;
     const value = newest.calibrated === null ? "" : calibrated(newest.calibrated);
     fill(this.#verdict, badge(newest.verdict), h("span", { class: "score" }, value));
     this.#picture.hidden = newest.verdict === "error";
-    if (newest.verdict !== "error") this.#picture.src = api.picture(newest.path, api.LARGE, { version });
+    if (newest.verdict !== "error") {
+      this.#picture.src = api.picture(newest.path, api.LARGE, { version, of: newest.time });
+    }
   }
 }
 
@@ -226,7 +230,7 @@ function row(image) {
     time(image.time),
     badge(image.verdict),
     image.calibrated === null ? "" : calibrated(image.calibrated),
-    image.verdict === "error" ? "" : plural(image.regions, "region"),
+    image.regions === null ? "" : plural(image.regions, "region"),
     milliseconds(image.ms),
     image.error ? `${image.path}: ${image.error}` : image.path,
   ];

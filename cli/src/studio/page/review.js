@@ -4,6 +4,7 @@
 import * as api from "./api.js";
 import { button, byId, checkbox, field, fill, h, notTaught, options, select } from "./dom.js";
 import { Detail } from "./detail.js";
+import { plural } from "./format.js";
 import { Grid } from "./grid.js";
 import { FILTERS, calibrate, decide, matches, savedThresholds, sorted } from "./judge.js";
 import { oneAtATime, startJob } from "./jobs.js";
@@ -34,6 +35,7 @@ export function showReview(store) {
 class Review {
   #store;
   #thresholds;
+  #update;
   #grid = new Grid((image) => this.#facts(image));
   #detail = new Detail();
 
@@ -73,12 +75,13 @@ class Review {
   constructor(store) {
     this.#store = store;
     this.#thresholds = new ThresholdPanel(store);
+    this.#update = updateBar(store);
     this.#score = oneAtATime(
       store,
-      button("Score new images", () => startJob(store, api.score), { id: "score" }),
+      button("Score new images", () => this.#scoreImages(), { id: "score" }),
     );
     fill(this.#news, this.#unscored, this.#score);
-    fill(this.#main, this.#thresholds.element, updateBar(store), this.#toolbar(), this.#cards);
+    fill(this.#main, this.#thresholds.element, this.#update.element, this.#toolbar(), this.#cards);
     fill(byId("review-view"), this.#empty, this.#body);
 
     this.#thresholds.onchange = () => this.#moved();
@@ -124,11 +127,13 @@ class Review {
     if (!version) return;
     this.#showVersions(project.versions, version);
     const answer = await attempt(() => this.#store.images(version.number));
-    if (!answer || this.#store.version?.number !== version.number) return;
+    // What has changed meanwhile is loaded anew.
+    if (!answer || this.#store.project !== project || this.#store.version?.number !== version.number) return;
     this.#answer = answer;
     this.#grid.setMaps(this.#maps ? answer.version : null);
     this.#thresholds.show(answer, version);
-    this.#showUnscored(answer, version.number === project.current);
+    this.#update.show(answer);
+    this.#showUnscored(answer);
     this.#sort();
     if (this.#chosen === null && WIDE.matches && this.#listed.length > 0) this.#choose(this.#listed[0].path);
   }
@@ -148,17 +153,15 @@ class Review {
     this.#version.value = String(shown.number);
   }
 
-  /**
-   * @param {Images} answer
-   * @param {boolean} current
-   */
-  #showUnscored({ images }, current) {
-    const count = images.filter((image) => image.score === null && image.error === null).length;
-    const are = count === 1 ? "1 image is" : `${count} images are`;
-    const advice = current ? "" : " Make this version the current one to score them.";
-    this.#unscored.textContent = `${are} not scored yet.${advice}`;
-    this.#news.hidden = count === 0;
-    this.#score.hidden = !current;
+  /** @param {Images} answer */
+  #showUnscored({ unscored }) {
+    this.#unscored.textContent = `${plural(unscored, "image has", "images have")} no score yet.`;
+    this.#news.hidden = unscored === 0;
+  }
+
+  #scoreImages() {
+    const { version } = this.#store;
+    if (version) return startJob(this.#store, () => api.score(version.number));
   }
 
   #sort() {

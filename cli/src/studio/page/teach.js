@@ -66,15 +66,20 @@ export function showTeach(store) {
     roi.setSamples(paths.filter((path) => chosen.some((folder) => inside(path, folder))));
   };
   folders.onchange = showSample;
+  const showTakeOver = () => {
+    const { version } = store;
+    takeOver.hidden = version === null;
+    if (version) takeOver.textContent = `Use the settings of version ${version.number}`;
+  };
   store.on("view", showSample);
+  store.on("view", showTakeOver);
   store.on("project", () => {
     const { project, version } = store;
     if (!project) return;
     intro.textContent = introduction(project.folders.length > 0, version !== null);
     folders.fill(project.folders);
     cameras.hidden = !project.cameras;
-    takeOver.hidden = version === null;
-    if (version) takeOver.textContent = `Use the settings of version ${version.number}`;
+    showTakeOver();
     showSample();
   });
 }

@@ -5,7 +5,7 @@ import * as api from "./api.js";
 import { button, checkbox, fill, h } from "./dom.js";
 import { plural, ratio, score } from "./format.js";
 import { Histogram, extentOf } from "./histogram.js";
-import { count, savedThresholds } from "./judge.js";
+import { count, isLearnt, savedThresholds } from "./judge.js";
 import { attempt, show } from "./message.js";
 
 /** @import { Thresholds } from "./judge.js" */
@@ -24,7 +24,8 @@ export class ThresholdPanel {
   /** @type {Images | null} */
   #images = null;
   #lowest = 0;
-  #withoutLearnt = true;
+  /** @type {typeof isLearnt} Which images are not counted */
+  #leftOut = isLearnt;
   #histogram = new Histogram((which, value) => this.#set(which, value));
   #threshold = this.#slider("threshold");
   #review = this.#slider("review");
@@ -36,7 +37,7 @@ export class ThresholdPanel {
     h("span", { title: "Learnt images rarely raise false alarms." }, "Leave out ", this.#learnt),
     true,
     (checked) => {
-      this.#withoutLearnt = checked;
+      this.#leftOut = checked ? isLearnt : () => false;
       this.#show();
     },
   );
@@ -95,18 +96,14 @@ export class ThresholdPanel {
     this.#show();
   }
 
-  /** The images that are counted. */
-  #counted() {
-    const all = this.#images?.images ?? [];
-    return this.#withoutLearnt ? all.filter((image) => !image.learnt) : all;
-  }
-
   #show() {
     if (!this.#images) return;
-    const learnt = this.#images.images.filter((image) => image.learnt && image.score !== null).length;
+    const { images } = this.#images;
+    const learnt = images.filter((image) => isLearnt(image) && image.score !== null).length;
     this.#leaveOut.hidden = learnt === 0;
     this.#learnt.textContent = plural(learnt, "learnt image");
-    this.#histogram.show(this.#counted(), extentOf(this.#images), this.#interval);
+    const counted = images.filter((image) => !this.#leftOut(image));
+    this.#histogram.show(counted, extentOf(this.#images), this.#interval);
     this.#showCounts();
   }
 
@@ -137,7 +134,7 @@ export class ThresholdPanel {
   }
 
   #showCounts() {
-    const counts = count(this.#counted(), this.at);
+    const counts = count(this.#images?.images ?? [], this.at, this.#leftOut);
     this.#falseAlarms.textContent = `false alarms ${ratio(counts.falseAlarms, counts.good)}`;
     this.#misses.textContent = `misses ${ratio(counts.misses, counts.defective)}`;
     this.#reviews.textContent = `for review ${counts.goodForReview} good, ${counts.defectiveForReview} defective`;

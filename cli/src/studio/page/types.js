@@ -33,6 +33,7 @@
 
 /**
  * @typedef {object} Project
+ * @property {string} instance the run of npad studio
  * @property {string} name
  * @property {string} folder
  * @property {string} npad
@@ -40,7 +41,6 @@
  * @property {Folder[]} folders
  * @property {number | null} current
  * @property {Version[]} versions
- * @property {number} marks
  * @property {boolean} cameras
  */
 
@@ -65,7 +65,7 @@
  * @property {{ path: string, error: string }[]} skipped
  */
 
-/** @typedef {{ revision: number, job: Job | null, finished: Finished | null }} Status */
+/** @typedef {{ instance: string, revision: number, job: Job | null, finished: Finished | null }} Status */
 
 /**
  * @typedef {object} Option
@@ -83,15 +83,16 @@
 /**
  * @typedef {object} ScoredImage
  * @property {string} path
+ * @property {string} stamp changes with the file
  * @property {Label} label
  * @property {boolean} marked
  * @property {boolean} learnt
  * @property {number | null} score
  * @property {number | null} calibrated
- * @property {number} regions
+ * @property {number | null} regions
  * @property {boolean} mask
- * @property {number} width
- * @property {number} height
+ * @property {number | null} width
+ * @property {number | null} height
  * @property {string | null} error
  */
 
@@ -101,7 +102,9 @@
  * @property {number} threshold
  * @property {number} review
  * @property {number} typical
- * @property {boolean} scored
+ * @property {boolean} scored whether any image is
+ * @property {number} unscored images without a score of their file as it is now
+ * @property {number} marks those that the version does not know
  * @property {ScoredImage[]} images
  */
 
@@ -113,8 +116,8 @@
  * @property {number | null} score
  * @property {number | null} calibrated
  * @property {Verdict} verdict
- * @property {number} regions
- * @property {number} ms
+ * @property {number | null} regions
+ * @property {number | null} ms
  * @property {string | null} error
  */
 
@@ -133,7 +136,7 @@
  * @typedef {object} Live
  * @property {boolean} running
  * @property {string | null} source
- * @property {number} version
+ * @property {number | null} version null before the first image
  * @property {string | null} error
  * @property {string[]} outputs
  * @property {string[]} output_errors
@@ -142,8 +145,9 @@
  * @property {number} review
  * @property {number} defective
  * @property {number} unreadable
+ * @property {number} skipped frames that gave way to a newer one
  * @property {number} per_second
- * @property {number} ms_median
+ * @property {number | null} ms_median
  * @property {LiveImage[]} recent
  * @property {number[]} history
  * @property {Drift | null} drift

@@ -3,9 +3,10 @@
 
 import * as api from "./api.js";
 import { button, field, h, select } from "./dom.js";
-import { oneAtATime, startJob } from "./jobs.js";
+import { startJob } from "./jobs.js";
 
 /** @import { Store } from "./store.js" */
+/** @import { Images } from "./types.js" */
 
 /** @type {[value: string, text: string][]} */
 const POINTS = [
@@ -16,7 +17,10 @@ const POINTS = [
 
 /** @param {Store} store */
 export function updateBar(store) {
-  const text = h("strong", { id: "marks", "aria-live": "polite" });
+  /** @type {Images | null} */
+  let images = null;
+  const text = h("strong", { id: "marks" });
+  const from = h("span", { class: "note", id: "update-from" });
   const cost = h("input", { type: "number", min: 0, step: "any", value: "10", id: "miss-cost" });
   const costField = field("A miss costs as much as this many false alarms", cost);
   costField.hidden = true;
@@ -25,25 +29,38 @@ export function updateBar(store) {
     "aria-label": "What sets the threshold",
   });
   const start = () => {
+    if (!images) return;
     const request = {
+      version: images.version,
       operating_point: point.value,
       ...(point.value === "cost" ? { miss_cost: Number(cost.value) } : {}),
     };
     return startJob(store, () => api.update(request));
   };
-  const update = button("Update model", start, { id: "update", class: "primary" });
-  store.on("project", () => {
-    const marks = store.project?.marks ?? 0;
-    if (marks === 0) text.textContent = "All marks are in the model.";
-    else
-      text.textContent = marks === 1 ? "1 mark is not in the model yet." : `${marks} marks are not in the model yet.`;
-  });
-  return h(
+  const update = button("Update model", start, { id: "update", class: "primary", disabled: true });
+  const enable = () => {
+    const known = store.find(images?.version ?? null)?.known_defects;
+    // Known defects can set another threshold by another rule.
+    update.disabled = store.job !== null || !images || (images.marks === 0 && !known);
+  };
+  store.on("job", enable);
+  /** @param {Images} shown those of the version that is looked at */
+  const show = (shown) => {
+    images = shown;
+    const { version, marks } = shown;
+    if (marks === 0) text.textContent = `All marks are in version ${version}.`;
+    else text.textContent = `${marks === 1 ? "1 mark is" : `${marks} marks are`} not in version ${version} yet.`;
+    const current = version === store.project?.current;
+    from.textContent = current ? "" : `The update starts from version ${version}, which is not the current one.`;
+    enable();
+  };
+  const element = h(
     "section",
     { class: "panel update", "aria-label": "Update of the model" },
-    text,
+    h("div", { class: "about", "aria-live": "polite" }, text, from),
     point,
-    oneAtATime(store, update),
+    update,
     costField,
   );
+  return { element, show };
 }

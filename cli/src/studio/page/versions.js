@@ -4,8 +4,8 @@
 import * as api from "./api.js";
 import { Comparison } from "./compare.js";
 import { button, byId, fill, h, notTaught } from "./dom.js";
-import { bytes, dateTime, ratio, score } from "./format.js";
-import { count, savedThresholds } from "./judge.js";
+import { bytes, dateTime, score } from "./format.js";
+import { describeCounts } from "./judge.js";
 import { startJob } from "./jobs.js";
 import { attempt, show } from "./message.js";
 
@@ -27,9 +27,10 @@ export function showVersions(store) {
     "Count false alarms and misses of all versions",
     async () => {
       countAll.disabled = true;
-      for (const [number, counter] of counters) {
+      for (const number of [...counters.keys()]) {
         counted.add(number);
-        await counter();
+        // A change meanwhile has made other rows.
+        await counters.get(number)?.();
       }
       countAll.disabled = false;
     },
@@ -37,7 +38,8 @@ export function showVersions(store) {
   );
   const head = h("tr", {}, ...COLUMNS.map((column) => h("th", { scope: "col" }, column)));
   const list = h("table", { class: "stacked" }, h("thead", {}, head), rows);
-  const table = h("div", { class: "panel", hidden: true }, list, h("div", {}, countAll));
+  const note = h("p", { class: "note" }, "Images that a version has learnt are not counted.");
+  const table = h("div", { class: "panel", hidden: true }, list, note, h("div", {}, countAll));
   const empty = h("div", { class: "panel" }, notTaught("There is no version yet."));
   fill(byId("versions-view"), empty, table, comparison.element, card.element);
 
@@ -95,9 +97,9 @@ function row(store, version, showCard) {
   const counter = async () => {
     const answer = await attempt(() => store.images(number));
     if (!answer) return;
-    const counts = count(answer.images, savedThresholds(answer));
-    falseAlarms.textContent = answer.scored ? ratio(counts.falseAlarms, counts.good) : "not scored";
-    misses.textContent = answer.scored ? ratio(counts.misses, counts.defective) : "not scored";
+    const counts = describeCounts(answer);
+    falseAlarms.textContent = counts.falseAlarms;
+    misses.textContent = counts.misses;
   };
   const makeCurrent = button(
     "Make current",

@@ -218,7 +218,9 @@ pub async fn thresholds(State(studio): Shared, Body(new): Body<NewThresholds>) -
             format!("Threshold set to {threshold:.4}, review from {review:.4}")
         };
         let scores = studio.scores(version).as_ref().clone().for_other_thresholds();
-        let number = studio.add_version(&model, Origin { parent: Some(version), change, ..parent })?;
+        // Warnings are about the threshold of before.
+        let origin = Origin { parent: Some(version), change, warnings: Vec::new(), ..parent };
+        let number = studio.add_version(&model, origin)?;
         // They can be computed again where the disk is full.
         let _ = studio.set_scores(number, scores);
         Ok(json!({"version": number}))
