@@ -4,7 +4,7 @@
 int main(int argc, char **argv) {  // program MODEL.npad IMAGE...
   const npad::Model model = npad::Model::load(argv[1]);
   for (int n = 2; n < argc; n++) {
-    const npad::Result result = model.score(npad::view(cv::imread(argv[n], cv::IMREAD_UNCHANGED)));
+    const npad::Result result = npad::opencv::score(model, cv::imread(argv[n], cv::IMREAD_UNCHANGED));
     std::cout << argv[n] << ": " << (result.is_anomalous() ? "DEFECTIVE" : "good") << ", " << result.score() << "\n";
   }
 }
