@@ -192,7 +192,8 @@ fn defects_that_become_known_later_move_the_thresholds_as_in_a_fit() {
         let again = known_later.with_known_defects(&scores(&given, &images), &options(&[])).unwrap();
         assert!(again.to_bytes().unwrap() == known_before, "{point}");
     }
-    assert_eq!(plain.with_known_defects(&[], &options(&[])).err().unwrap().status(), Status::InvalidArgument);
+    assert!(given.with_known_defects(&[], &options(&[])).unwrap().to_bytes().unwrap() == plain.to_bytes().unwrap());
+    assert_eq!(plain.with_known_defects(&[f32::NAN], &options(&[])).err().unwrap().status(), Status::InvalidArgument);
     let hidden = plain.with_known_defects(&[0.0], &options(&[("operating_point", "catch_all")]));
     assert_eq!(hidden.err().unwrap().status(), Status::WrongState);
 }

@@ -196,17 +196,20 @@ impl Model {
         Ok(metadata.known_defects.unwrap_or_default())
     }
 
-    /// Returns the model with the thresholds that its fit would have computed if defects with these raw scores had been known, by the
-    /// operating point and the cost of a miss of its fit or, where they have been set, of `options`.
+    /// Returns the model with the thresholds that its fit would have computed if defects with these raw scores had been known, of
+    /// which there may be none, by the operating point and the cost of a miss of its fit or, where they have been set, of `options`.
     ///
     /// # Errors
-    /// [`Status::InvalidArgument`] when there are no scores or one is not finite, [`Status::WrongState`] when no usable threshold
-    /// finds all defects and the operating point asks for it.
+    /// [`Status::InvalidArgument`] when a score is not finite, [`Status::WrongState`] when the operating point needs known defects
+    /// and there are none, or no usable threshold finds all of them and the operating point asks for it.
     pub fn with_known_defects(&self, scores: &[f32], options: &Options) -> Result<Self> {
-        check_scores(scores)?;
         let mut metadata = self.metadata.clone();
         metadata.threshold_rule = options.threshold_rule_over(metadata.threshold_rule);
-        metadata.known_defects = Some(KnownDefects::unmeasured(scores.to_vec()));
+        metadata.known_defects = None;
+        if !scores.is_empty() {
+            check_scores(scores)?;
+            metadata.known_defects = Some(KnownDefects::unmeasured(scores.to_vec()));
+        }
         metadata.calibrate(&self.good_scores)?;
         metadata.threshold_source =
             ThresholdSource::computed(metadata.recalibration.as_ref(), metadata.images_hash.as_ref());

@@ -153,14 +153,25 @@ def browser():
 
 
 @pytest.fixture
-def page(browser):
-    """A page on which nothing may go wrong."""
-    wrong = []
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, accept_downloads=True)
-    context.set_default_timeout(60_000)
-    page = context.new_page()
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
-    yield page
-    context.close()
+def new_page(browser):
+    """A function that opens pages, on which nothing may go wrong."""
+    wrong, contexts = [], []
+
+    def start(width=1440, height=900, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, accept_downloads=True, **options)
+        contexts.append(context)
+        context.set_default_timeout(600_000)
+        page = context.new_page()
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        return page
+
+    yield start
+    for context in contexts:
+        context.close()
     assert not wrong
+
+
+@pytest.fixture
+def page(new_page):
+    return new_page()

@@ -63,3 +63,4 @@ def test_a_camera_that_disappears_is_told_and_opened_again(studio, tmp_path, net
     network_camera()
     until(lambda: (now := server.get("api/live"))["error"] is None and now["count"] > live["count"])
     server.post("api/live", {"stop": True})
+    until(lambda: not server.get("api/live")["running"])

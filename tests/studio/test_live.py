@@ -3,8 +3,8 @@
 import contextlib
 import json
 import os
-import re
 import shutil
+import signal
 import socket
 import subprocess
 import threading
@@ -77,10 +77,13 @@ class Host:
 
     def __init__(self, port=0, statuses=()):
         self.posted, self.refused, statuses = [], [], list(statuses)
+        self.awake = threading.Event()
+        self.awake.set()
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(handler):
                 result = json.loads(handler.rfile.read(int(handler.headers["content-length"])))
+                self.awake.wait()
                 status = statuses.pop(0) if statuses else 204
                 (self.posted if status == 204 else self.refused).append(result)
                 handler.send_response(status)
@@ -178,6 +181,10 @@ def test_hosts_that_were_away_miss_nothing(studio, tmp_path, broker):
     while missing:
         missing -= {received(subscriber)["path"]}
     until(lambda: not errors("mqtt:"))
+    # What waits for a host stays while no inspection runs.
+    server.post("api/live", {"stop": True})
+    until(lambda: not server.get("api/live")["running"])
+    server.post("api/live", {"folder": "incoming"})
     # An overloaded host is asked again, what is refused is told, and the order stays.
     host = Host(port, [503, 429, 400])
     until(lambda: len(host.posted) == 5)
@@ -187,21 +194,38 @@ def test_hosts_that_were_away_miss_nothing(studio, tmp_path, broker):
     host.stop()
 
 
-@pytest.mark.parametrize("answers", [True, False])
-def test_what_waits_at_the_end_is_delivered_or_told(studio, tmp_path, answers):
-    project, port = tmp_path / "project", free_port()
-    server = watched(studio, project, "--post", f"http://127.0.0.1:{port}/in")
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_what_waits_is_delivered_when_the_studio_ends(studio, tmp_path, end):
+    project, host = tmp_path / "project", Host()
+    host.awake.clear()
+    server = watched(studio, project, "--post", host.url)
     parts(project / "incoming", 5)
     counted(server, 5)
-    host = Host(port) if answers else None
+    server.process.send_signal(end)
+    host.awake.set()
+    assert "delivered" not in server.process.stderr.read() and server.process.wait() == 0
+    assert host.posted == lines_of(project)
+    host.stop()
+
+
+def test_what_a_host_has_not_taken_is_told_at_the_end(studio, tmp_path):
+    server = watched(studio, tmp_path, "--post", f"http://127.0.0.1:{free_port()}/in")
+    parts(tmp_path / "incoming", 5)
+    counted(server, 5)
     server.process.terminate()
-    told = re.search(r"(\d+) results? not delivered", server.process.stderr.read())
-    server.process.wait()
-    assert server.process.returncode == 0
-    posted = host.posted if host else []
-    assert posted == lines_of(project)[: len(posted)] and len(posted) + (int(told[1]) if told else 0) == 5
-    if host:
-        host.stop()
+    assert "5 results not delivered" in server.process.stderr.read() and server.process.wait() == 0
+
+
+def test_counts_are_those_of_the_present_version(studio, tmp_path):
+    server = watched(studio, tmp_path)
+    parts(tmp_path / "incoming", 3)
+    counted(server, 3)
+    images = server.get("api/images", version=1)
+    server.post("api/thresholds", {"version": 1, "threshold": 2 * images["threshold"], "review": images["threshold"]})
+    parts(tmp_path / "incoming", 1, first=30)
+    live = until(lambda: (live := server.get("api/live"))["version"] == 2 and live)
+    assert (live["count"], len(live["history"])) == (1, 1)
+    assert [(row["number"], row["version"]) for row in live["recent"]] == [(4, 2), (3, 1), (2, 1), (1, 1)]
 
 
 def test_a_folder_that_is_away_for_a_moment_is_not_inspected_again(studio, tmp_path):

@@ -28,6 +28,15 @@ pub struct Outcome {
     pub remark: Option<String>,
 }
 
+/// What a job of some kind leaves where it is cancelled.
+fn left_by(kind: &str) -> &'static str {
+    match kind {
+        "capture" => "the images until then are kept",
+        "score" => "the scores until then are kept",
+        _ => "nothing has changed",
+    }
+}
+
 /// The job that runs, and how the last one ended.
 #[derive(Default)]
 pub struct Jobs(Mutex<State>);
@@ -101,7 +110,10 @@ impl Jobs {
     fn end(&self, result: Result<Outcome>, warnings: &[String]) {
         let mut state = self.state();
         let Some(Running { id, kind, skipped, .. }) = state.running.take() else { return };
-        let error = result.as_ref().err().map(|error| error.message().to_owned());
+        let error = result.as_ref().err().map(|error| match error.status() {
+            Status::Cancelled => format!("cancelled; {}", left_by(kind)),
+            _ => error.message().to_owned(),
+        });
         let Outcome { version, remark } = result.unwrap_or_default();
         let warnings: Vec<&String> = warnings.iter().chain(&remark).collect();
         state.finished = json!({
@@ -151,7 +163,7 @@ impl Job {
             (running.done, running.total) = (done, total);
         });
         if self.cancelled.load(Ordering::Relaxed) {
-            return Err(Error::new(Status::Cancelled, "cancelled; nothing has changed"));
+            return Err(Error::new(Status::Cancelled, "cancelled"));
         }
         Ok(())
     }
@@ -170,9 +182,14 @@ impl Job {
         if !matches!(error.status(), Status::InvalidImage | Status::Io | Status::NotFound) {
             return Err(error.context(path));
         }
+        self.leave_out(path, &error);
+        Ok(())
+    }
+
+    /// Records an image that is left out.
+    pub fn leave_out(&self, path: &str, error: &Error) {
         let skipped = Skipped { path: path.to_owned(), error: error.message().to_owned() };
         self.update(|running| running.skipped.push(skipped));
-        Ok(())
     }
 }
 

@@ -8,6 +8,7 @@ use crate::output::{file_error, write};
 use npad::error::{Error, Result, Status};
 
 /// Marks by the images' paths, in a file of the project.
+#[derive(Clone)]
 pub struct Marks {
     file: PathBuf,
     marks: BTreeMap<String, Label>,

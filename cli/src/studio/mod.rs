@@ -27,7 +27,7 @@ use clap::Args;
 
 use super::RunOptions;
 use crate::terminal::note;
-use npad::error::Result;
+use npad::error::{Error, Result, Status};
 use outputs::Targets;
 use server::access::Access;
 use state::Studio;
@@ -56,6 +56,11 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { folder, address, port, mqtt, post, run } = arguments;
+    if run.trusted_keys.is_some() {
+        let message = "npad studio makes models that nobody has signed, and so could not use them: leave --trusted-keys out, and sign \
+                       the model that is downloaded with npad sign";
+        return Err(Error::new(Status::InvalidOption, message));
+    }
     let targets = Targets::new(mqtt.as_deref(), post.as_deref())?;
     let studio = Studio::open(folder, run.options()?, targets)?;
     let instance = studio.instance.clone();

@@ -1,5 +1,6 @@
 //! The folder of a project: its images, by paths that cannot leave it.
 
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -78,12 +79,28 @@ impl Project {
     /// A file or folder of the studio itself, in a folder that exists.
     ///
     /// # Errors
-    /// [`Status::Io`] when the folder cannot be made.
+    /// As [`Project::made`].
     pub fn own(&self, name: &str) -> Result<PathBuf> {
-        let path = self.root.join(OWN).join(name);
-        let folder = path.parent().unwrap_or(&self.root);
-        std::fs::create_dir_all(folder).map_err(|e| file_error("cannot make the folder", folder, &e))?;
-        Ok(path)
+        let mut folder = self.made(OWN)?;
+        if let Some((inner, _)) = name.rsplit_once('/') {
+            folder = self.made(&format!("{OWN}/{inner}"))?;
+        }
+        Ok(folder.join(name.rsplit('/').next().unwrap_or(name)))
+    }
+
+    /// A folder of the project, which is made in a folder that exists if it is not there.
+    ///
+    /// # Errors
+    /// [`Status::NotFound`] or [`Status::Io`] when it cannot be made, [`Status::InvalidArgument`] when it is a link that leads out of
+    /// the project.
+    pub fn made(&self, path: &str) -> Result<PathBuf> {
+        let folder = self.root.join(path);
+        match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                Err(file_error("cannot make the folder", &folder, &error))
+            }
+            _ => self.inside(path),
+        }
     }
 
     /// All folders with images, by path. Masks and the studio's own files are left out, and so are links to folders, which may lead
@@ -99,7 +116,9 @@ impl Project {
         let images = self.image_files(folder).unwrap_or_default();
         if let Some(path) = self.relative(folder).filter(|_| !images.is_empty()) {
             let path = if path.is_empty() { ".".to_owned() } else { path };
-            found.push(Folder { images: images.len(), label: Label::of_folder(&path), path });
+            // Those with a name that is not Unicode cannot be told to the page.
+            let images = images.iter().filter(|image| self.relative(image).is_some()).count();
+            found.push(Folder { images, label: Label::of_folder(&path), path });
         }
         let Ok(entries) = std::fs::read_dir(folder) else { return };
         for entry in entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())) {
@@ -149,7 +168,7 @@ impl Project {
     /// [`Status::InvalidArgument`] when the path leaves the project or is not that of an image, [`Status::NotFound`].
     pub fn file(&self, path: &str) -> Result<PathBuf> {
         let file = self.inside(path)?;
-        if is_image(&file) {
+        if is_image(&file) && file.is_file() {
             return Ok(file);
         }
         Err(Error::new(Status::InvalidArgument, format!("{path} is not an image file")))
@@ -211,7 +230,8 @@ impl Project {
         let base = base.strip_suffix("test")?;
         let stem = Path::new(name).file_stem()?.to_str()?;
         let mask = self.root.join(format!("{base}ground_truth/{kind}/{stem}_mask.png"));
-        (kind != "good" && mask.is_file()).then_some(mask)
+        let is_there = || mask.is_file() && mask.canonicalize().is_ok_and(|real| real.starts_with(&self.root));
+        (kind != "good" && is_there()).then_some(mask)
     }
 }
 

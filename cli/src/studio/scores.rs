@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
+use std::fs::File;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -98,7 +99,7 @@ impl Scores {
     pub fn complete(&mut self, project: &Project, model: &Model, paths: &[String], job: &Job) -> Result<()> {
         let missing = self.missing(project, paths);
         let files: Vec<_> = missing.iter().map(|(path, _)| project.root().join(path)).collect();
-        read_ahead(files.iter(), |number, _, picture| {
+        read_ahead(files.iter(), |number, file, picture| {
             job.report("scoring", number, missing.len())?;
             let (path, stamp) = &missing[number];
             let mut scored = Scored { stamp: *stamp, score: None, regions: None, width: 0, height: 0, error: None };
@@ -113,13 +114,21 @@ impl Scores {
                 Err(error) => {
                     scored.error = Some(error.message().to_owned());
                     job.skip(path, error)?;
+                    // What cannot even be opened may be there again soon.
+                    if File::open(file).is_err() {
+                        self.0.remove(path);
+                        return Ok(());
+                    }
                 }
             }
             self.0.insert(path.clone(), scored);
             Ok(())
         })?;
-        let all: BTreeSet<_> = paths.iter().collect();
-        self.0.retain(|path, _| all.contains(path));
+        // None at all are there where the project's disk is away.
+        if !paths.is_empty() {
+            let all: BTreeSet<_> = paths.iter().collect();
+            self.0.retain(|path, _| all.contains(path));
+        }
         Ok(())
     }
 }

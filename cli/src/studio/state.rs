@@ -129,13 +129,13 @@ impl Studio {
         scores.write(&file)
     }
 
-    /// Adds a version.
+    /// Adds a version, which becomes the current one if that is still `before`.
     ///
     /// # Errors
     /// [`Status::Io`].
-    pub fn add_version(&self, model: &Model, origin: Origin) -> Result<u32> {
+    pub fn add_version(&self, model: &Model, origin: Origin, before: Option<u32>) -> Result<u32> {
         let unfinished = Unfinished::write(&self.project, model)?;
-        let number = self.versions().add(unfinished, origin)?;
+        let number = self.versions().add(unfinished, origin, before)?;
         self.changed();
         Ok(number)
     }
@@ -172,16 +172,19 @@ impl Studio {
         (marked.or_else(|| Label::of_folder(folder)), marked.is_some())
     }
 
-    /// How many marks a version does not know.
+    /// How many marks a version does not know, or knows and should not any more.
     fn unknown_marks(&self, version: &Version) -> usize {
-        let marks = self.marks();
-        let Origin { learnt, defects, .. } = &version.origin;
+        let marks = self.marks().clone();
+        let Origin { learnt, marked, defects, .. } = &version.origin;
         let unknown = |label, known: &[String]| {
             let known: HashSet<&String> = known.iter().collect();
             let is_there = |path: &&String| self.project.root().join(path).is_file();
             marks.of(label).filter(|path| !known.contains(path)).filter(is_there).count()
         };
-        unknown(Label::Good, learnt) + unknown(Label::Defective, defects)
+        let taken_back = |label, known: &[String]| known.iter().filter(|path| marks.get(path) != Some(label)).count();
+        // A good image that is defective now is a defect that the version does not know.
+        let gone = marked.iter().filter(|path| marks.get(path).is_none()).count();
+        unknown(Label::Good, learnt) + unknown(Label::Defective, defects) + taken_back(Label::Defective, defects) + gone
     }
 
     /// What changes by the second.

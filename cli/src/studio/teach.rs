@@ -13,7 +13,7 @@ use super::upload;
 use super::versions::{Origin, Roi};
 use crate::picture::read_ahead;
 use npad::error::{Error, Result, Status};
-use npad::model::{Model, Options, Trainer};
+use npad::model::{Model, Options, ThresholdSource, Trainer};
 
 /// What is to be taught.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,7 +64,8 @@ impl Lesson {
         options.set("method", &self.method)?;
         for (name, value) in &self.options {
             if !is_for_page(name) {
-                let message = format!("the option {name} is given on the command line of npad studio, not on its page");
+                let message =
+                    format!("the option {name} names files or devices of this machine, which the page cannot choose");
                 return Err(Error::new(Status::InvalidOption, message));
             }
             options.set(name, value)?;
@@ -96,7 +97,7 @@ impl Lesson {
     /// # Errors
     /// Those of the fit, [`Status::Cancelled`], and [`Status::Io`] when it cannot be saved.
     pub fn teach(self, studio: &Studio, job: &Job) -> Result<Outcome> {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), studio.versions().current());
         let (mut options, images) = (self.options(studio)?, self.images(studio)?);
         options.set_progress(job.progress());
         let mut trainer = Trainer::new(&options)?;
@@ -104,7 +105,7 @@ impl Lesson {
         let model = trainer.finish()?;
         let folders = self.folders.join(", ");
         let origin = Origin {
-            change: format!("Taught from {} images of {folders}", learnt.len()),
+            change: format!("Taught from {} images of {folders}{}", learnt.len(), without(images.len() - learnt.len())),
             parent: None,
             learnt,
             settings: self.options,
@@ -112,8 +113,13 @@ impl Lesson {
             seconds: start.elapsed().as_secs_f64(),
             ..Origin::default()
         };
-        finish(studio, job, &model, origin)
+        finish(studio, job, &model, origin, before)
     }
+}
+
+/// Says how many images are left out.
+fn without(unread: usize) -> String {
+    if unread == 0 { String::new() } else { format!(", without {unread} that could not be learnt") }
 }
 
 /// Adds images to a trainer and returns those that could be read.
@@ -131,6 +137,8 @@ fn learn(
         let added = picture.and_then(|picture| add(trainer, &picture.view()?));
         match added {
             Ok(()) => learnt.push(images[number].clone()),
+            // A copy of an image of the other kind.
+            Err(error) if error.status() == Status::InvalidArgument => job.leave_out(&images[number], &error),
             Err(error) => job.skip(&images[number], error)?,
         }
         Ok(())
@@ -139,65 +147,82 @@ fn learn(
 }
 
 /// Saves a version with the job's warnings and scores all images with it.
-fn finish(studio: &Studio, job: &Job, model: &Model, mut origin: Origin) -> Result<Outcome> {
+fn finish(studio: &Studio, job: &Job, model: &Model, mut origin: Origin, before: Option<u32>) -> Result<Outcome> {
     origin.warnings = crate::terminal::collected_warnings();
-    let number = studio.add_version(model, origin)?;
+    let number = studio.add_version(model, origin, before)?;
+    let current = studio.current()?;
+    let other = (current != number).then(|| {
+        format!("version {current} was made the current one meanwhile and stays it: version {number} is ready")
+    });
     // The version is there, whatever follows; the page offers to score the rest.
-    let remark = match studio.complete_scores(number, job) {
+    let unscored = match studio.complete_scores(number, job) {
         Err(error) if error.status() != Status::Cancelled => Some(format!("not all images are scored: {error}")),
         _ => None,
     };
-    Ok(Outcome { version: Some(number), remark })
+    let remarks: Vec<String> = other.into_iter().chain(unscored).collect();
+    Ok(Outcome { version: Some(number), remark: (!remarks.is_empty()).then(|| remarks.join("; ")) })
 }
 
 impl Update {
-    /// Makes a version that also knows what the operator has marked: good images are learnt, defective ones that had been learnt are
+    /// Makes a version that knows the marks as they are: good images are learnt, those that were learnt and are good no longer are
     /// forgotten, and all defective ones choose the threshold.
     ///
     /// # Errors
-    /// [`Status::WrongState`] when that would change nothing; as [`Lesson::teach`].
+    /// [`Status::WrongState`] when that would change nothing, the operating point needs defects and there are none, or most of the
+    /// images to learn again are gone; as [`Lesson::teach`].
     pub fn make(self, studio: &Studio, job: &Job) -> Result<Outcome> {
-        let start = Instant::now();
+        let (start, before) = (Instant::now(), studio.versions().current());
         let number = self.version;
         let (model, parent) = (studio.model(number)?, studio.versions().get(number)?.origin.clone());
-        let marked = |label| {
-            let marked: Vec<String> = studio.marks().of(label).cloned().collect();
-            marked.into_iter().filter(|path| studio.project.file(path).is_ok()).collect::<Vec<_>>()
+        let marks = studio.marks().clone();
+        let there = |label| -> Result<Vec<String>> {
+            let mut found = Vec::new();
+            for path in marks.of(label) {
+                match studio.project.file(path) {
+                    Ok(_) => found.push(path.clone()),
+                    Err(error) => job.leave_out(path, &error),
+                }
+            }
+            Ok(found)
         };
-        let (mut good, defects) = (marked(Label::Good), marked(Label::Defective));
+        let (mut good, defects) = (there(Label::Good)?, there(Label::Defective)?);
         let learnt: BTreeSet<&String> = parent.learnt.iter().collect();
         good.retain(|path| !learnt.contains(path));
-        let wrong: BTreeSet<&String> = defects.iter().filter(|path| learnt.contains(path)).collect();
+        let is_marked = |path: &String| parent.marked.contains(path);
+        let is_wrong = |path: &&String| match marks.get(path) {
+            Some(Label::Good) => false,
+            Some(Label::Defective) => true,
+            None => is_marked(path),
+        };
+        let wrong: BTreeSet<&String> = parent.learnt.iter().filter(is_wrong).collect();
+        let by_hand = model.metadata().threshold_source == Some(ThresholdSource::Given);
+        let options = self.options(studio, job, &defects)?;
+        let change = Change { studio, job, model: &model, options, good, defects };
+        let made = if wrong.is_empty() { change.go_on(&parent)? } else { change.repeat(&parent, &wrong)? };
+        let Made { model, mut change, learnt, new, defects } = made;
+        if by_hand {
+            change += "; the threshold of before had been set by hand";
+        }
+        let marked = parent.marked.iter().filter(|path| !wrong.contains(path)).cloned().chain(new).collect();
+        let seconds = parent.seconds + start.elapsed().as_secs_f64();
+        let (settings, roi, warnings) = (parent.settings.clone(), parent.roi, Vec::new());
+        let origin = Origin { parent: Some(number), change, learnt, marked, defects, settings, roi, warnings, seconds };
+        finish(studio, job, &model, origin, before)
+    }
+
+    fn options(self, studio: &Studio, job: &Job, defects: &[String]) -> Result<Options> {
         let mut options = studio.options.clone();
         options.set_progress(job.progress());
-        // Without known defects only the rate can set the threshold.
-        options.set("operating_point", if defects.is_empty() { "rate" } else { self.point() })?;
+        if defects.is_empty() && self.operating_point != Point::Rate {
+            let message = "there is no image that is marked as defective and can be read, by which the threshold could be chosen: \
+                           mark one, or keep the false-alarm rate";
+            return Err(Error::new(Status::WrongState, message));
+        }
+        options.set("operating_point", self.point())?;
         if let Some(cost) = self.miss_cost {
             options.set("miss_cost", &cost.to_string())?;
         }
-        let resumed = if wrong.is_empty() { resume(&model, &options)? } else { None };
-        let (model, change, learnt, defects) = if good.is_empty() && wrong.is_empty() {
-            let (model, change, defects) = move_threshold(studio, job, &model, &options, &defects)?;
-            (model, change, parent.learnt.clone(), defects)
-        } else if let Some(mut trainer) = resumed {
-            let good = learn(studio, job, &mut trainer, &good, Trainer::add)?;
-            let defects = learn(studio, job, &mut trainer, &defects, Trainer::add_defect)?;
-            let change = format!("Learnt {} more good images; {} known defects", good.len(), defects.len());
-            (trainer.finish()?, change, parent.learnt.iter().cloned().chain(good).collect(), defects)
-        } else {
-            let kept = parent.learnt.iter().filter(|path| !wrong.contains(path));
-            let images: Vec<String> = kept.chain(&good).cloned().collect();
-            let mut trainer = Trainer::new(&parent.fit_options(&model, options)?)?;
-            let learnt = learn(studio, job, &mut trainer, &images, Trainer::add)?;
-            let defects = learn(studio, job, &mut trainer, &defects, Trainer::add_defect)?;
-            let without = if wrong.is_empty() { String::new() } else { format!(", without {} of before", wrong.len()) };
-            let change = format!("Taught anew from {} images{without}; {} known defects", learnt.len(), defects.len());
-            (trainer.finish()?, change, learnt, defects)
-        };
-        let seconds = parent.seconds + start.elapsed().as_secs_f64();
-        let (settings, roi, warnings) = (parent.settings, parent.roi, Vec::new());
-        let origin = Origin { parent: Some(number), change, learnt, defects, settings, roi, warnings, seconds };
-        finish(studio, job, &model, origin)
+        Ok(options)
     }
 
     fn point(self) -> &'static str {
@@ -206,15 +231,6 @@ impl Update {
             Point::CatchAll => "catch_all",
             Point::Cost => "cost",
         }
-    }
-}
-
-/// Goes on with the fit of a model; none where its method cannot.
-fn resume(model: &Model, options: &Options) -> Result<Option<Trainer>> {
-    match Trainer::resume(model, options) {
-        Ok(trainer) => Ok(Some(trainer)),
-        Err(error) if error.status() == Status::InvalidArgument => Ok(None),
-        Err(error) => Err(error),
     }
 }
 
@@ -232,48 +248,108 @@ impl Origin {
     }
 }
 
-/// Without other good images, known defects choose the threshold.
-fn move_threshold(
-    studio: &Studio,
-    job: &Job,
-    model: &Model,
-    options: &Options,
-    defects: &[String],
-) -> Result<(Model, String, Vec<String>)> {
-    let nothing =
-        |what: &str| Error::new(Status::WrongState, format!("there is nothing to update the model with: {what}"));
-    if defects.is_empty() {
-        return Err(nothing("mark images as good or defective first"));
-    }
-    let files: Vec<_> = defects.iter().map(|path| studio.project.root().join(path)).collect();
-    let (mut scores, mut scored) = (Vec::new(), Vec::new());
-    read_ahead(files.iter(), |number, _, picture| {
-        job.report("known defects", number, defects.len())?;
-        match picture.and_then(|picture| model.score(&picture.view()?)) {
-            Ok(inspection) => {
-                scores.push(inspection.score);
-                scored.push(defects[number].clone());
-            }
-            Err(error) => job.skip(&defects[number], error)?,
+/// What an update brings.
+struct Change<'a> {
+    studio: &'a Studio,
+    job: &'a Job,
+    model: &'a Model,
+    options: Options,
+    good: Vec<String>,
+    defects: Vec<String>,
+}
+
+/// The model of an update, and what it was made from.
+struct Made {
+    model: Model,
+    change: String,
+    learnt: Vec<String>,
+    /// The further good images among those learnt.
+    new: Vec<String>,
+    defects: Vec<String>,
+}
+
+impl Change<'_> {
+    /// Resumes the fit where there are further good images, or repeats it where the method cannot resume one.
+    fn go_on(self, parent: &Origin) -> Result<Made> {
+        if self.good.is_empty() {
+            return self.move_threshold(parent, Vec::new());
         }
-        Ok(())
-    })?;
-    if scores.is_empty() {
-        return Err(nothing("none of the images that are marked as defective can be read"));
+        let mut trainer = match Trainer::resume(self.model, &self.options) {
+            Ok(trainer) => trainer,
+            Err(error) if error.status() == Status::InvalidArgument => return self.repeat(parent, &BTreeSet::new()),
+            Err(error) => return Err(error),
+        };
+        let new = learn(self.studio, self.job, &mut trainer, &self.good, Trainer::add)?;
+        if trainer.images() == 0 {
+            // None can be read, or all equal images learnt before.
+            return self.move_threshold(parent, new);
+        }
+        let defects = learn(self.studio, self.job, &mut trainer, &self.defects, Trainer::add_defect)?;
+        let left_out = without(self.good.len() - new.len());
+        let change = format!("Learnt {} more good images{left_out}; {} known defects", new.len(), defects.len());
+        let learnt = parent.learnt.iter().chain(&new).cloned().collect();
+        Ok(Made { model: trainer.finish()?, change, learnt, new, defects })
     }
-    let updated = model.with_known_defects(&scores, options)?;
-    if updated.metadata() == model.metadata() {
-        return Err(nothing("it knows the marked defects, and its threshold is the one that they choose"));
+
+    /// Repeats the fit of all good images but those that are wrong.
+    fn repeat(self, parent: &Origin, wrong: &BTreeSet<&String>) -> Result<Made> {
+        let mut trainer = Trainer::new(&parent.fit_options(self.model, self.options.clone())?)?;
+        let kept: Vec<String> = parent.learnt.iter().filter(|path| !wrong.contains(path)).cloned().collect();
+        let mut learnt = learn(self.studio, self.job, &mut trainer, &kept, Trainer::add)?;
+        if 2 * learnt.len() < kept.len() {
+            let message = format!(
+                "only {} of the {} images to learn again can be read: bring them back, or teach a model anew",
+                learnt.len(),
+                kept.len()
+            );
+            return Err(Error::new(Status::WrongState, message));
+        }
+        let left_out = kept.len() - learnt.len();
+        let new = learn(self.studio, self.job, &mut trainer, &self.good, Trainer::add)?;
+        let left_out = without(left_out + self.good.len() - new.len());
+        learnt.extend(new.iter().cloned());
+        let defects = learn(self.studio, self.job, &mut trainer, &self.defects, Trainer::add_defect)?;
+        let forgotten = if wrong.is_empty() { String::new() } else { format!(", {} forgotten", wrong.len()) };
+        let change =
+            format!("Taught anew from {} images{forgotten}{left_out}; {} known defects", learnt.len(), defects.len());
+        Ok(Made { model: trainer.finish()?, change, learnt, new, defects })
     }
-    let effect = updated.metadata().known_defects.as_ref().map(|known| known.in_use).unwrap_or_default();
-    let change = format!(
-        "Threshold {:.4} finds {} of {} marked defects; estimated false alarms {:.1} %",
-        effect.threshold,
-        scores.len() - effect.missed,
-        scores.len(),
-        100.0 * effect.false_alarm_rate
-    );
-    Ok((updated, change, scored))
+
+    /// Without further good images but copies of those learnt, known defects choose the threshold.
+    fn move_threshold(self, parent: &Origin, new: Vec<String>) -> Result<Made> {
+        let Self { studio, job, model, options, defects, .. } = self;
+        let files: Vec<_> = defects.iter().map(|path| studio.project.root().join(path)).collect();
+        let (mut scores, mut scored) = (Vec::new(), Vec::new());
+        read_ahead(files.iter(), |number, _, picture| {
+            job.report("known defects", number, defects.len())?;
+            match picture.and_then(|picture| model.score(&picture.view()?)) {
+                Ok(inspection) => {
+                    scores.push(inspection.score);
+                    scored.push(defects[number].clone());
+                }
+                Err(error) => job.skip(&defects[number], error)?,
+            }
+            Ok(())
+        })?;
+        let updated = model.with_known_defects(&scores, &options)?;
+        if updated.metadata() == model.metadata() {
+            let message = "there is nothing to update the model with: it knows all marks that can be used, and its threshold is \
+                           the one that they choose";
+            return Err(Error::new(Status::WrongState, message));
+        }
+        let threshold = updated.thresholds().defective;
+        let change = match &updated.metadata().known_defects {
+            None => format!("Threshold {threshold:.4}, without known defects"),
+            Some(known) => format!(
+                "Threshold {threshold:.4} finds {} of {} marked defects; estimated false alarms {:.1} %",
+                known.found(),
+                known.count,
+                100.0 * known.in_use.false_alarm_rate
+            ),
+        };
+        let learnt = parent.learnt.iter().chain(&new).cloned().collect();
+        Ok(Made { model: updated, change, learnt, new, defects: scored })
+    }
 }
 
 /// Time that a camera has for an image.
@@ -287,8 +363,8 @@ pub fn capture(studio: &Studio, job: &Job, camera: &str, count: usize) -> Result
     let mut camera = Camera::open(camera)?;
     for number in 0..count {
         job.report("capturing", number, count)?;
-        upload::save_frame(studio, upload::Target::Good, &camera.grab(FRAME_TIMEOUT)?)?;
-        studio.changed();
+        let kept = |error: Error| error.context(format!("after {number} of {count} images, which are kept"));
+        upload::save_frame(studio, upload::Target::Good, &camera.grab(FRAME_TIMEOUT).map_err(kept)?).map_err(kept)?;
     }
     Ok(Outcome::default())
 }

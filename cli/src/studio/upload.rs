@@ -1,17 +1,19 @@
 //! Images that come into the project: uploaded ones, and those of a camera.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use serde::Deserialize;
 
-use super::project::{OWN, UNFINISHED};
-use super::state::Studio;
-use crate::dataset::is_image;
+use super::project::{OWN, Project, UNFINISHED};
+use super::state::{Studio, lock};
+use crate::dataset::{any_images_in, is_image};
 use crate::output::{file_error, write};
 use crate::picture::Picture;
 use npad::error::{Error, Result, Status};
@@ -20,8 +22,9 @@ use npad::image::PixelFormat;
 /// Largest upload in bytes.
 pub const LARGEST: usize = 64 << 20;
 
-/// Number of frames of a camera that stay for the page.
-const FRAMES: usize = 200;
+/// The folder of a camera's live images in the studio's own, and how many of them stay for the page.
+const FRAMES: &str = "frames";
+const MOST_FRAMES: usize = 200;
 
 /// Where images go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -53,9 +56,8 @@ pub fn save(studio: &Studio, target: Target, name: &str, bytes: &[u8]) -> Result
         let message = format!("{name:?} is not the name of an image file that npad reads, such as part.png");
         return Err(Error::new(Status::InvalidArgument, message));
     }
-    let folder = studio.project.root().join(target.folder());
+    let folder = studio.project.made(target.folder())?;
     let failed = |e: std::io::Error| file_error("cannot write the image to", &folder, &e);
-    fs::create_dir_all(&folder).map_err(failed)?;
     let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&folder).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
     // Only what can be read comes in. The message names the image instead of the temporary file.
@@ -103,26 +105,48 @@ pub fn save_frame(studio: &Studio, target: Target, frame: &Picture) -> Result<St
     save(studio, target, &frame_name(), &png(frame)?)
 }
 
-/// The path for the next image that a camera shows live.
-pub fn frame_path() -> String {
-    format!("{OWN}/frames/{}", frame_name())
+/// What a camera has shown live, of which the last images stay.
+pub struct Frames {
+    kept: VecDeque<PathBuf>,
 }
 
-/// Saves what a camera has shown live. Only the last frames stay.
-///
-/// # Errors
-/// [`Status::Io`].
-pub fn keep_frame(studio: &Studio, path: &str, frame: &Picture) -> Result<()> {
-    let file = studio.project.root().join(path);
-    let folder = file.parent().unwrap_or(&file);
-    fs::create_dir_all(folder).map_err(|e| file_error("cannot make the folder", folder, &e))?;
-    write(&file, &png(frame)?)?;
-    forget_old(folder);
-    Ok(())
+impl Frames {
+    /// Those of earlier inspections, the oldest first.
+    pub fn new(project: &Project) -> Self {
+        let mut kept = any_images_in(&project.root().join(OWN).join(FRAMES)).unwrap_or_default();
+        kept.sort_by_cached_key(|file| fs::metadata(file).and_then(|facts| facts.modified()).ok());
+        Self { kept: kept.into() }
+    }
+
+    /// The path for the next image in the project.
+    pub fn next_path(&self) -> String {
+        format!("{OWN}/{FRAMES}/{}", frame_name())
+    }
+
+    /// Saves an image, and deletes the oldest one where there are many.
+    ///
+    /// # Errors
+    /// [`Status::Io`].
+    pub fn keep(&mut self, project: &Project, path: &str, frame: &Picture) -> Result<()> {
+        let file = project.own(path.trim_start_matches(OWN).trim_start_matches('/'))?;
+        write(&file, &png(frame)?)?;
+        self.kept.push_back(file);
+        while self.kept.len() > MOST_FRAMES {
+            if let Some(oldest) = self.kept.pop_front() {
+                let _ = fs::remove_file(oldest);
+            }
+        }
+        Ok(())
+    }
 }
 
+/// Each name is another one, also within a millisecond and when the clock goes back.
 fn frame_name() -> String {
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    static NEXT: Mutex<u128> = Mutex::new(0);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut next = lock(&NEXT);
+    let time = now.max(*next);
+    *next = time + 1;
     format!("camera-{time}.png")
 }
 
@@ -140,13 +164,4 @@ fn png(frame: &Picture) -> Result<Vec<u8>> {
     let encoded = PngEncoder::new(&mut png).write_image(&pixels, width, height, colour);
     encoded.map_err(|e| Error::new(Status::Internal, format!("an image of the camera: {e}")))?;
     Ok(png)
-}
-
-/// Deletes all but the last frames.
-fn forget_old(folder: &Path) {
-    let Ok(mut frames) = crate::dataset::images_in(folder) else { return };
-    frames.truncate(frames.len().saturating_sub(FRAMES));
-    for frame in frames {
-        let _ = fs::remove_file(frame);
-    }
 }

@@ -1,7 +1,7 @@
 //! The versions of a project's model. Each has a folder that never changes once it is there; only which one is current does.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -42,6 +42,9 @@ pub struct Origin {
     pub change: String,
     /// The good images learnt.
     pub learnt: Vec<String>,
+    /// Those of them that were learnt since they were marked as good.
+    #[serde(default)]
+    pub marked: Vec<String>,
     /// The known defects.
     pub defects: Vec<String>,
     /// The options that were set.
@@ -146,16 +149,19 @@ impl Versions {
     /// [`Status::WrongState`] when another studio has the project open, [`Status::Io`] when something is damaged or cannot be read.
     pub fn open(project: &Project) -> Result<Self> {
         let lock = lock(&project.own("lock")?)?;
-        let (folder, current_file) = (project.own(FOLDER)?, project.own("current")?);
-        fs::create_dir_all(&folder).map_err(|e| file_error("cannot make the folder", &folder, &e))?;
+        let (folder, current_file) = (project.made(&format!("{OWN}/{FOLDER}"))?, project.own("current")?);
         let mut all = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(|e| file_error("cannot read the folder", &folder, &e))?.flatten() {
             // What a studio that was killed had not finished has another name.
             let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
             let file = entry.path().join("version.json");
-            let bytes = fs::read(&file).map_err(|e| file_error("cannot read", &file, &e))?;
+            let advice = "restore it, or move its folder away";
+            let bytes = fs::read(&file).map_err(|e| {
+                let error = file_error("cannot read", &file, &e);
+                Error::new(error.status(), format!("{}: {advice}", error.message()))
+            })?;
             let version: Version = serde_json::from_slice(&bytes).map_err(|e| {
-                let message = format!("{} is damaged ({e}): restore it, or move its folder away", file.display());
+                let message = format!("{} is damaged ({e}): {advice}", file.display());
                 Error::new(Status::Io, message)
             })?;
             all.insert(number, Version { number, ..version });
@@ -189,11 +195,11 @@ impl Versions {
         self.folder.join(format!("{number:04}")).join(name)
     }
 
-    /// Adds a version, which becomes the current one. On failure nothing is left of it.
+    /// Adds a version, which becomes the current one if that is still `before`. On failure nothing is left of it.
     ///
     /// # Errors
     /// [`Status::Io`].
-    pub fn add(&mut self, unfinished: Unfinished, origin: Origin) -> Result<u32> {
+    pub fn add(&mut self, unfinished: Unfinished, origin: Origin, before: Option<u32>) -> Result<u32> {
         let Unfinished { folder, metadata, model_bytes } = unfinished;
         let number = self.all.keys().next_back().map_or(1, |last| last + 1);
         let created = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
@@ -206,6 +212,9 @@ impl Versions {
         // Nothing is there any more that dropping it would delete.
         let _ = folder.keep();
         self.all.insert(number, version);
+        if self.current != before {
+            return Ok(number);
+        }
         if let Err(error) = self.set_current(number) {
             self.all.remove(&number);
             fs::remove_dir_all(&numbered).map_err(failed)?;
@@ -228,7 +237,7 @@ impl Versions {
 
 fn lock(file: &Path) -> Result<File> {
     let failed = |e: std::io::Error| file_error("cannot write", file, &e);
-    let lock = File::create(file).map_err(failed)?;
+    let lock = OpenOptions::new().create(true).truncate(false).write(true).open(file).map_err(failed)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
         Err(TryLockError::WouldBlock) => {

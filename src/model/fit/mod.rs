@@ -90,6 +90,7 @@ struct PriorFit {
     images: usize,
     good_scores: Vec<f32>,
     recalibration: Option<Recalibration>,
+    known_defects: usize,
 }
 
 impl Fit {
@@ -246,7 +247,14 @@ impl Fit {
                 });
             held_out.collect()
         });
-        let PriorFit { images, mut good_scores, mut recalibration } = self.prior.clone().unwrap_or_default();
+        let PriorFit { images, mut good_scores, mut recalibration, known_defects } =
+            self.prior.clone().unwrap_or_default();
+        if known_defects > 0 && self.defects.len() == 0 {
+            log::warn!(
+                "the model knew {known_defects} defects before, which have not been added to the resumed fit again: they \
+                 determine no threshold any more"
+            );
+        }
         let mut new_scores = new_scores?;
         if new_scores.len() > images && new_scores.len() >= MIN_IMAGES {
             // The earlier scores are those of another model, which knew less than half of the images.

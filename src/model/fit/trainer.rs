@@ -117,12 +117,6 @@ impl Trainer {
     /// [`Status::InvalidArgument`] when the model's method cannot resume a fit.
     pub fn resume(model: &Model, options: &Options) -> Result<Self> {
         let Model { metadata, good_scores, core, .. } = model;
-        if let Some(known) = &metadata.known_defects {
-            log::warn!(
-                "the resumed fit does not know the {} known defects of the model; add their images again",
-                known.count
-            );
-        }
         core.threads.start()?;
         let method = method(&metadata.method)?;
         let parameters = metadata.parameters(method)?;
@@ -167,6 +161,7 @@ impl Trainer {
                 images: metadata.images,
                 good_scores: good_scores.clone(),
                 recalibration: metadata.recalibration,
+                known_defects: metadata.known_defects.as_ref().map_or(0, |known| known.count),
             }),
             input: None,
             sum: try_collect(core.mean.iter().map(|mean| fixed(*mean).wrapping_mul(metadata.images as i64)))?,

@@ -14,21 +14,32 @@ const REMEMBERED: usize = 100_000;
 /// The files that are known.
 pub struct Arrivals {
     done: HashMap<PathBuf, Stamp>,
-    /// Files whose writing may not have ended: their state, and since when they have it.
-    coming: HashMap<PathBuf, (Stamp, Instant)>,
+    /// Files whose writing may not have ended.
+    coming: HashMap<PathBuf, Coming>,
+    skipped: usize,
+}
+
+struct Coming {
+    stamp: Stamp,
+    /// Since when it has it.
+    since: Instant,
+    /// What tells a file from another one of its name, where the system says it.
+    inode: u64,
 }
 
 impl Arrivals {
     /// The files that are there at the start are not new.
     pub fn new(there: Vec<(PathBuf, Stamp)>) -> Self {
-        Self { done: there.into_iter().collect(), coming: HashMap::new() }
+        Self { done: there.into_iter().collect(), coming: HashMap::new(), skipped: 0 }
     }
 
     /// The files that are new or have changed, and are the same as at the last look.
     pub fn look(&mut self, there: Vec<(PathBuf, Stamp)>) -> Vec<(PathBuf, Stamp)> {
-        let Self { done, coming } = self;
+        let Self { done, coming, skipped } = self;
         let present: HashSet<&PathBuf> = there.iter().map(|(file, _)| file).collect();
+        let before = coming.len();
         coming.retain(|file, _| present.contains(file));
+        *skipped += before - coming.len();
         if done.len() > REMEMBERED + there.len() {
             done.retain(|file, _| present.contains(file));
         }
@@ -36,10 +47,12 @@ impl Arrivals {
             if done.get(file) == Some(stamp) {
                 return false;
             }
-            let now = (*stamp, Instant::now());
-            let settled = coming.get(file).is_some_and(|(last, _)| last == stamp);
+            let inode = inode_of(file);
+            let last = coming.get(file);
+            let settled = last.is_some_and(|last| last.stamp == *stamp);
             if !settled {
-                coming.insert(file.clone(), now);
+                *skipped += usize::from(last.is_some_and(|last| last.inode != inode));
+                coming.insert(file.clone(), Coming { stamp: *stamp, since: Instant::now(), inode });
             }
             settled
         };
@@ -48,7 +61,12 @@ impl Arrivals {
 
     /// Whether a file that cannot be read may still become readable.
     pub fn may_be_incomplete(&self, file: &Path) -> bool {
-        self.coming.get(file).is_some_and(|(_, since)| since.elapsed() < PATIENCE)
+        self.coming.get(file).is_some_and(|coming| coming.since.elapsed() < PATIENCE)
+    }
+
+    /// Number of files that were gone or replaced before they could be inspected.
+    pub fn skipped(&self) -> usize {
+        self.skipped
     }
 
     /// A file has been inspected.
@@ -56,6 +74,17 @@ impl Arrivals {
         self.coming.remove(&file);
         self.done.insert(file, stamp);
     }
+}
+
+#[cfg_attr(not(unix), expect(unused_variables, reason = "other systems have none"))]
+fn inode_of(file: &Path) -> u64 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        std::fs::metadata(file).map_or(0, |facts| facts.ino())
+    }
+    #[cfg(not(unix))]
+    0
 }
 
 #[cfg(test)]
@@ -87,8 +116,22 @@ mod tests {
         for _ in 0..3 {
             assert!(arrivals.look(files(folder.path())).is_empty());
         }
+        assert_eq!(arrivals.skipped(), 0);
+        // Gone, or replaced as a whole, too early.
+        write("short", "1");
+        arrivals.look(files(folder.path()));
+        std::fs::remove_file(folder.path().join("short")).unwrap();
+        arrivals.look(files(folder.path()));
+        assert_eq!(arrivals.skipped(), 1);
+        #[cfg(unix)]
+        for number in 0..4 {
+            write(".next", &"1".repeat(number + 1));
+            std::fs::rename(folder.path().join(".next"), folder.path().join("latest")).unwrap();
+            assert!(arrivals.look(files(folder.path())).is_empty());
+            assert_eq!(arrivals.skipped(), 1 + number);
+        }
         write("old", "changed");
         arrivals.look(files(folder.path()));
-        assert_eq!(arrivals.look(files(folder.path())).len(), 1);
+        assert!(arrivals.look(files(folder.path())).iter().any(|(file, _)| file.ends_with("old")));
     }
 }

@@ -16,7 +16,7 @@ use crate::studio::outputs::Outputs;
 use crate::studio::project::Project;
 use crate::studio::scores::Stamp;
 use crate::studio::state::{Studio, lock};
-use crate::studio::upload;
+use crate::studio::upload::Frames;
 use npad::error::{Error, Result, Status};
 
 /// Time between two looks at the folder, and the longest one before a request to stop is noticed.
@@ -80,15 +80,21 @@ impl Line<'_> {
     }
 
     fn inspect_files(&self, arrivals: &mut Arrivals, files: Vec<(PathBuf, Stamp)>) {
-        for (file, stamp) in arrivals.look(files) {
+        let settled = arrivals.look(files);
+        self.update(|state| state.skipped = arrivals.skipped());
+        for (file, stamp) in settled {
             if self.stopped() {
                 return;
             }
             match Picture::read(&file) {
                 Err(_) if arrivals.may_be_incomplete(&file) => continue,
                 picture => {
-                    let path = self.studio.project.relative(&file).unwrap_or_default();
-                    self.inspect(&path, picture.as_ref().map_err(Clone::clone), || Ok(()));
+                    let path = file.strip_prefix(self.studio.project.root()).unwrap_or(&file);
+                    self.inspect(
+                        &path.to_string_lossy().replace('\\', "/"),
+                        picture.as_ref().map_err(Clone::clone),
+                        || Ok(()),
+                    );
                 }
             }
             arrivals.finish(file, stamp);
@@ -97,7 +103,10 @@ impl Line<'_> {
 
     /// Inspects a camera's images. A camera that disappears is opened again; one that waits for its trigger stays open.
     pub fn film(&self, id: &str) {
+        let mut frames = Frames::new(&self.studio.project);
         let mut camera: Option<Camera> = None;
+        // Skipped by cameras that were opened before.
+        let mut skipped = 0;
         let mut last = Instant::now();
         while !self.stopped() {
             let opened = match camera.take() {
@@ -109,9 +118,9 @@ impl Line<'_> {
                 Ok((Ok(frame), opened)) => {
                     last = Instant::now();
                     self.set_error(None);
-                    self.update(|state| state.skipped = opened.skipped());
+                    self.update(|state| state.skipped = skipped + opened.skipped());
                     camera = Some(opened);
-                    self.inspect_frame(&frame);
+                    self.inspect_frame(&frame, &mut frames);
                     continue;
                 }
                 Ok((Err(error), opened)) if error.status() == Status::TimedOut => {
@@ -121,7 +130,11 @@ impl Line<'_> {
                     }
                     continue;
                 }
-                Ok((Err(error), _)) | Err(error) => error,
+                Ok((Err(error), opened)) => {
+                    skipped += opened.skipped();
+                    error
+                }
+                Err(error) => error,
             };
             self.set_error(Some(&error));
             self.pause(RECONNECT);
@@ -130,9 +143,9 @@ impl Line<'_> {
     }
 
     /// The verdict comes first. A frame that cannot be kept, on a full disk for example, is inspected all the same.
-    fn inspect_frame(&self, frame: &Picture) {
-        let path = upload::frame_path();
-        let keep = || upload::keep_frame(self.studio, &path, frame);
+    fn inspect_frame(&self, frame: &Picture, frames: &mut Frames) {
+        let path = frames.next_path();
+        let keep = || frames.keep(&self.studio.project, &path, frame);
         self.inspect(&path, Ok(frame), keep);
     }
 

@@ -10,11 +10,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{JoinHandle, sleep};
 use std::time::{Duration, Instant};
 
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::line::{Line, files_of};
 use super::outputs::{Outputs, Targets};
+use super::project::Project;
 use super::state::{Studio, lock};
 use crate::bench::quantile;
 use npad::error::{Error, Result, Status};
@@ -29,8 +29,7 @@ const DRIFT: usize = 200;
 const FINISH: Duration = Duration::from_secs(10);
 
 /// Where images come from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// New files in a folder of the project.
     Folder(String),
@@ -41,6 +40,8 @@ pub enum Source {
 /// The inspection, if one runs, and what it has found.
 pub struct Live {
     targets: Targets,
+    /// Opened by the first inspection.
+    outputs: Mutex<Option<Arc<Outputs>>>,
     state: Mutex<State>,
 }
 
@@ -50,11 +51,12 @@ struct State {
     stop: Option<Arc<AtomicBool>>,
     thread: Option<JoinHandle<()>>,
     source: Option<String>,
-    outputs: Option<Arc<Outputs>>,
     version: Option<u32>,
     error: Option<String>,
+    /// Of the version in use.
     counts: [usize; 4],
-    /// Frames of a camera that newer ones have replaced before they were inspected.
+    number: usize,
+    /// Images that were gone, or replaced by newer ones, before they were inspected.
     skipped: usize,
     recent: VecDeque<Value>,
     /// Raw and calibrated scores, and the times that they took.
@@ -92,16 +94,21 @@ impl State {
                 (3, shown)
             }
         };
+        // Verdicts and scores of different versions cannot be compared.
+        let version = scored.as_ref().ok().map(|(number, ..)| *number);
+        if let Some(number) = version
+            && self.version.replace(number).is_some_and(|before| before != number)
+        {
+            self.history.clear();
+            self.counts = Default::default();
+        }
         self.counts[kind] += 1;
+        self.number += 1;
         (shown["time"], shown["path"]) = (json!(time), json!(path));
-        shown["number"] = json!(self.counts.iter().sum::<usize>());
+        (shown["number"], shown["version"]) = (json!(self.number), json!(version));
         self.recent.push_front(shown);
         self.recent.truncate(RECENT);
-        if let Ok((number, inspection, taken)) = scored {
-            // Scores of different versions cannot be compared.
-            if self.version.replace(number).is_some_and(|before| before != number) {
-                self.history.clear();
-            }
+        if let Ok((_, inspection, taken)) = scored {
             self.history.push_back((inspection.score, inspection.calibrated, taken));
             let most = self.history.len().saturating_sub(HISTORY);
             self.history.drain(..most);
@@ -115,7 +122,15 @@ impl State {
 impl Live {
     /// Nothing runs yet.
     pub fn new(targets: Targets) -> Self {
-        Self { targets, state: Mutex::default() }
+        Self { targets, outputs: Mutex::default(), state: Mutex::default() }
+    }
+
+    fn outputs(&self, project: &Project) -> Result<Arc<Outputs>> {
+        let mut open = lock(&self.outputs);
+        if let Some(outputs) = &*open {
+            return Ok(outputs.clone());
+        }
+        Ok(open.insert(Arc::new(Outputs::open(project, &self.targets)?)).clone())
     }
 
     /// Starts an inspection on a thread of its own.
@@ -128,6 +143,12 @@ impl Live {
         // The files that are there now are not new.
         let (name, known) = match &source {
             Source::Folder(folder) => (format!("folder {folder}"), files_of(&studio.project, folder)?),
+            Source::Camera(id) if id.trim().is_empty() => {
+                return Err(Error::new(
+                    Status::InvalidArgument,
+                    "the camera has no name: look for cameras and choose one",
+                ));
+            }
             Source::Camera(id) => (format!("camera {id}"), Vec::new()),
         };
         let live = &studio.live;
@@ -139,9 +160,8 @@ impl Live {
                 let message = "an inspection runs already: stop it before you start another one";
                 return Err(Error::new(Status::WrongState, message));
             }
-            outputs = Arc::new(Outputs::open(&studio.project, &live.targets)?);
-            let stop = Some(stop.clone());
-            *state = State { stop, source: Some(name), outputs: Some(outputs.clone()), ..State::default() };
+            outputs = live.outputs(&studio.project)?;
+            *state = State { stop: Some(stop.clone()), source: Some(name), ..State::default() };
         }
         let of_thread = studio.clone();
         let run = move || {
@@ -150,7 +170,6 @@ impl Live {
                 Source::Folder(folder) => line.watch(&folder, known),
                 Source::Camera(id) => line.film(&id),
             }));
-            outputs.finish();
             let mut state = lock(&of_thread.live.state);
             state.stop = None;
             if inspected.is_err() {
@@ -185,17 +204,20 @@ impl Live {
         while thread.as_ref().is_some_and(|thread| !thread.is_finished()) && start.elapsed() < FINISH {
             sleep(Duration::from_millis(20));
         }
-        lock(&self.state).outputs.as_deref().map(Outputs::errors).unwrap_or_default()
+        let Some(outputs) = lock(&self.outputs).clone() else { return Vec::new() };
+        outputs.finish();
+        outputs.errors()
     }
 
     /// What the page shows.
     pub fn describe(&self, studio: &Studio) -> Value {
+        let outputs = lock(&self.outputs).clone();
         let state = lock(&self.state);
         let [good, review, defective, unreadable] = state.counts;
         let mut times: Vec<Duration> = state.history.iter().map(|(_, _, time)| *time).collect();
         let median = (!times.is_empty()).then(|| quantile(&mut times, 0.5));
         let span = state.ends.front().map_or(0.0, |first| first.elapsed().as_secs_f64());
-        let outputs = state.outputs.as_deref();
+        let outputs = outputs.as_deref();
         let mut object = json!({
             "running": state.stop.is_some(), "source": state.source, "version": state.version, "error": state.error,
             "outputs": outputs.map(Outputs::names).unwrap_or_default(),

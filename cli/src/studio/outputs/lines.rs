@@ -28,11 +28,14 @@ impl Lines {
         Ok(Self { path: path.to_owned(), file, largest })
     }
 
-    /// Appends a line. On failure the file ends with the line before it.
+    /// Appends a line. On failure the file ends with the line before it. A file that was moved away or deleted is made anew.
     ///
     /// # Errors
     /// When the line cannot be written, on a full disk for example.
     pub fn append(&mut self, line: &str) -> io::Result<()> {
+        if !self.is_in_place() {
+            *self = Self::open(&self.path, self.largest)?;
+        }
         let mut length = self.file.metadata()?.len();
         if length > 0 && length + line.len() as u64 >= self.largest && self.put_aside().is_ok() {
             *self = Self::open(&self.path, self.largest)?;
@@ -43,6 +46,18 @@ impl Lines {
             let _ = self.file.set_len(length);
         }
         written
+    }
+
+    fn is_in_place(&self) -> bool {
+        let Ok(there) = std::fs::metadata(&self.path) else { return false };
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::MetadataExt;
+            let identity = |file: &std::fs::Metadata| (file.dev(), file.ino());
+            self.file.metadata().is_ok_and(|own| identity(&own) == identity(&there))
+        }
+        #[cfg(not(unix))]
+        there.is_file()
     }
 
     /// Renames the files so that `live.jsonl` becomes `live.1.jsonl`, that one `live.2.jsonl`, and the last one is lost.
@@ -88,6 +103,25 @@ mod tests {
         // A line longer than the limit is written whole.
         lines.append("12345678901234567890").unwrap();
         assert_eq!(read_to_string(&path).unwrap(), "12345678901234567890\n");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_file_that_is_taken_away_is_made_anew_and_those_aside_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("live.jsonl");
+        let mut lines = Lines::open(&path, 10).unwrap();
+        for number in 100..106 {
+            lines.append(&format!("{number}")).unwrap();
+        }
+        let aside = || read_to_string(folder.path().join("live.1.jsonl")).unwrap();
+        assert_eq!((read_to_string(&path).unwrap(), aside()), ("104\n105\n".to_owned(), "102\n103\n".to_owned()));
+        std::fs::rename(&path, folder.path().join("mine")).unwrap();
+        lines.append("106").unwrap();
+        assert_eq!((read_to_string(&path).unwrap(), aside()), ("106\n".to_owned(), "102\n103\n".to_owned()));
+        std::fs::remove_file(&path).unwrap();
+        lines.append("107").unwrap();
+        assert_eq!((read_to_string(&path).unwrap(), aside()), ("107\n".to_owned(), "102\n103\n".to_owned()));
     }
 
     #[test]

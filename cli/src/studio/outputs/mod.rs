@@ -22,8 +22,8 @@ use super::token;
 use crate::output::file_error;
 use npad::error::{Error, Result, Status};
 
-/// Time that hosts have for what still waits at the end.
-const FINISH: Duration = Duration::from_secs(5);
+/// Time that hosts have for what still waits when the studio ends.
+const FINISH: Duration = Duration::from_secs(10);
 /// The file in the project's folder, and its largest size in bytes.
 const FILE: &str = "live.jsonl";
 const LARGEST: u64 = 64 << 20;
@@ -56,7 +56,7 @@ impl Targets {
     }
 }
 
-/// Open outputs.
+/// Open outputs, of all inspections until the studio ends.
 pub struct Outputs {
     file: Mutex<(Lines, Option<String>)>,
     hosts: Vec<(String, Arc<Queue>)>,
@@ -139,12 +139,26 @@ mod tests {
         assert!(!broker.name().contains("s:3"), "a password is not shown");
         assert_eq!(post::name(&targets.post.unwrap()), "http://host:8080/in", "nor is a key");
         assert_eq!(Targets::new(Some("mqtt://broker/t"), None).unwrap().mqtt.unwrap().port, 1883);
-        for wrong in
-            ["broker/t", "mqtt://broker", "mqtt://broker/", "mqtt:///t", "mqtt://broker:x/t", "mqtt://broker/a/#"]
-        {
+        for wrong in [
+            "broker/t",
+            "mqtt://broker",
+            "mqtt://broker/",
+            "mqtt:///t",
+            "mqtt://broker:x/t",
+            "mqtt://broker:0/t",
+            "mqtt://broker/a/#",
+        ] {
             assert_eq!(Targets::new(Some(wrong), None).unwrap_err().status(), Status::InvalidOption, "{wrong}");
         }
-        for wrong in ["host/x", "https://host/", "http://", "ftp://host/", "http://me:secret@host/"] {
+        for wrong in [
+            "host/x",
+            "https://host/",
+            "http://",
+            "ftp://host/",
+            "http://me:secret@host/",
+            "http://host:99999/",
+            "http://host:0/",
+        ] {
             assert_eq!(Targets::new(None, Some(wrong)).unwrap_err().status(), Status::InvalidOption, "{wrong}");
         }
     }

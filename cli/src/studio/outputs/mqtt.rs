@@ -37,7 +37,7 @@ impl Broker {
             None => (place, 1883),
         };
         let user = user.map(|(name, password)| (name.to_owned(), password.to_owned()));
-        let usable = !host.is_empty() && !topic.is_empty() && !topic.contains(['#', '+']);
+        let usable = !host.is_empty() && port > 0 && !topic.is_empty() && !topic.contains(['#', '+']);
         usable.then(|| Self { host: host.to_owned(), port, user, topic: topic.to_owned() })
     }
 
@@ -83,6 +83,8 @@ pub async fn publish(broker: Broker, client: String, queue: Arc<Queue>) {
     });
     let send = async |line: &str| client.publish(&broker.topic, QoS::AtLeastOnce, false, line).await.is_ok();
     let mut connected = false;
+    // Copies of a result that were asked for and have not been sent yet, which may follow its acknowledgement.
+    let mut copies = 0usize;
     'results: loop {
         let line = tokio::select! {
             line = queue.first() => line,
@@ -94,15 +96,29 @@ pub async fn publish(broker: Broker, client: String, queue: Arc<Queue>) {
         let Some(line) = line else { break };
         // A broker that has restarted does not know what it was sent, so this one is sent again.
         let mut sent = Vec::new();
-        if connected && !send(&line).await {
-            break;
+        if connected {
+            copies += 1;
+            if !send(&line).await {
+                break;
+            }
         }
         loop {
             let Some(event) = news.recv().await else { break 'results };
             connected = follow(&event, connected, &queue);
             match event {
-                News::Connected if !send(&line).await => break 'results,
-                News::Sent(id) => sent.push(id),
+                News::Connected => {
+                    copies = 1;
+                    if !send(&line).await {
+                        break 'results;
+                    }
+                }
+                News::Sent(id) => {
+                    // Of this result, where no copies of the one before are left.
+                    copies = copies.saturating_sub(1);
+                    if copies == 0 {
+                        sent.push(id);
+                    }
+                }
                 News::Acknowledged(id) if sent.contains(&id) => {
                     queue.taken();
                     break;

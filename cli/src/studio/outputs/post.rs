@@ -6,6 +6,7 @@ use std::time::Duration;
 use http_body_util::Full;
 use hyper::StatusCode;
 use hyper::body::Bytes;
+use hyper::http::uri::Authority;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
@@ -20,7 +21,12 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// Reads `http://HOST[:PORT]/PATH`.
 pub fn parse(url: &str) -> Option<hyper::Uri> {
     let uri = url.parse::<hyper::Uri>().ok()?;
-    let place = uri.authority().filter(|place| !place.host().is_empty() && !place.as_str().contains('@'));
+    let is_place = |place: &&Authority| {
+        let port = place.as_str().rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let is_port = port.is_none_or(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+        is_port && !place.host().is_empty() && !place.as_str().contains('@')
+    };
+    let place = uri.authority().filter(is_place);
     (uri.scheme_str() == Some("http") && place.is_some()).then_some(uri)
 }
 

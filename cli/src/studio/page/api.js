@@ -8,6 +8,8 @@ export const MAX_UPLOAD = 64e6;
 
 /** The run of npad studio that this page belongs to, which every change names; "" until it has answered. */
 let instance = "";
+/** Whether another instance has this address now; the page is about to load anew. */
+export let foreign = false;
 
 /** What every request that changes anything carries: no other site can send it. */
 const change = () => ({ "x-npad-studio": instance });
@@ -59,6 +61,7 @@ async function getOwn(path) {
   const answer = await get(path);
   instance ||= answer.instance;
   if (answer.instance === instance) return answer;
+  foreign = true;
   location.reload();
   return new Promise(() => {});
 }

@@ -17,6 +17,8 @@ export class Comparison {
   #store;
   #first = select([], "", () => {}, { id: "compare-first" });
   #second = select([], "", () => {}, { id: "compare-second" });
+  /** @type {number[] | null} The versions whose comparison is shown */
+  #shown = null;
   #result = h("div", { id: "comparison", "aria-live": "polite" });
 
   element = h(
@@ -50,14 +52,26 @@ export class Comparison {
     }
   }
 
-  async #compare() {
+  #compare() {
     const numbers = [Number(this.#first.value), Number(this.#second.value)];
-    const answers = await attempt(() => Promise.all(numbers.map((number) => this.#store.images(number))));
-    if (!answers) return;
+    this.#shown = numbers[0] === numbers[1] ? null : numbers;
+    if (this.#shown) return this.compute();
+    fill(this.#result, h("p", {}, "Choose two different versions."));
+  }
+
+  /** Computes the comparison that is shown, also anew after a change. */
+  async compute() {
+    const { project } = this.#store;
+    const shown = this.#shown;
+    if (!shown) return;
+    const answers = await attempt(() => Promise.all(shown.map((number) => this.#store.images(number))));
+    // What has changed meanwhile is computed anew.
+    if (!answers || this.#shown !== shown || this.#store.project !== project) return;
     const [first, second] = answers;
-    if (first.version === second.version) return fill(this.#result, h("p", {}, "Choose two different versions."));
     const note = h("p", { class: "note" }, "Images that either version has learnt are not counted.");
-    fill(this.#result, counts(answers), note, ...differences(first, second));
+    const made = h("div", {}, counts(answers), note, ...differences(first, second));
+    // What is written anew is read out anew, and is scrolled back.
+    if (made.innerHTML !== this.#result.innerHTML) fill(this.#result, ...made.childNodes);
   }
 }
 

@@ -79,7 +79,10 @@ export class Grid {
     if (at >= 0) this.#reveal(Math.floor(at / this.columns));
     this.#render();
     this.repaint();
-    if (focus && path !== null) this.#cards.get(path)?.focus({ preventScroll: true });
+    if (!focus || path === null) return;
+    /** @type {HTMLElement | null} */
+    const next = this.#cards.get(path) ?? this.#space.querySelector("[tabindex='0']");
+    next?.focus({ preventScroll: true });
   }
 
   /** Shows the decisions and labels of the cards as they are now. */

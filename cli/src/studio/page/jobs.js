@@ -61,6 +61,8 @@ function describe({ stage, done, total, seconds, left }) {
 function tell(store, { kind, error, warnings, version, skipped }) {
   const details = [...warnings, ...skipped.slice(0, LISTED).map((image) => `Skipped ${image.path}: ${image.error}`)];
   if (skipped.length > LISTED) details.push(`${plural(skipped.length - LISTED, "more image")} skipped.`);
+  // The operator has cancelled it: nothing is wrong.
+  if (error?.startsWith("cancelled")) return show(`${NAMES[kind] ?? kind} was ${error}.`, details);
   if (error) return show(error, details, "alert");
   if (kind === "report") {
     const address = api.reportAddress(version ?? store.version?.number ?? 0);
@@ -70,8 +72,8 @@ function tell(store, { kind, error, warnings, version, skipped }) {
     );
   }
   if (version === null) return show(`${NAMES[kind] ?? kind} has ended.`, details);
-  const look = h("a", { href: `#review/${version}` }, "Look at its decisions");
-  show(h("span", {}, `Version ${version} is ready. `, look), details);
+  const look = h("a", { href: `#review/${version}` }, `Look at the decisions of version ${version}`);
+  show(h("span", {}, `Version ${version} is ready.${store.elsewhere(version)} `, look), details);
 }
 
 /**
@@ -81,7 +83,9 @@ function tell(store, { kind, error, warnings, version, skipped }) {
  */
 export async function startJob(store, start) {
   const started = await attempt(start);
-  if (started) await store.refresh();
+  if (!started) return;
+  store.started(started.job);
+  await store.refresh();
 }
 
 /**

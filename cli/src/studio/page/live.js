@@ -50,6 +50,7 @@ class LivePanel {
   #errors = h("div", { id: "live-errors", role: "alert" });
   #verdict = h("div", { class: "big-verdict", "aria-live": "polite" });
   #picture = h("img", { alt: "Newest image", hidden: true });
+  #counted = h("h2", {}, "Counts");
   #counts = h("dl", { class: "figures", id: "live-counts" });
   #drift = h("div", { id: "live-drift" });
   #outputs = h("ul", {});
@@ -60,7 +61,7 @@ class LivePanel {
   constructor(store) {
     this.#store = store;
     this.#picture.addEventListener("error", () => (this.#picture.hidden = true));
-    const columns = ["Number", "Time", "Verdict", "Score", "Regions", "Time taken", "Image"].map((text) =>
+    const columns = ["Number", "Time", "Version", "Verdict", "Score", "Regions", "Time taken", "Image"].map((text) =>
       h("th", { scope: "col" }, text),
     );
     const note = "Watch a folder within the project or a camera. New images are judged as they come.";
@@ -83,7 +84,7 @@ class LivePanel {
         h(
           "div",
           {},
-          h("section", { class: "panel" }, h("h2", {}, "Counts"), this.#counts),
+          h("section", { class: "panel" }, this.#counted, this.#counts),
           h("section", { class: "panel" }, h("h2", {}, "Calibrated score over time"), this.#chart.element),
           h("section", { class: "panel" }, h("h2", {}, "Drift"), this.#drift),
           h("section", { class: "panel" }, h("h2", {}, "Outputs"), this.#outputs),
@@ -164,13 +165,15 @@ class LivePanel {
       : "Nothing is being watched. Choose a folder or a camera, then press Start.";
     this.#showErrors([...(error ? [error] : []), ...outputErrors]);
     this.#showNewest(live);
+    // They begin anew with another version.
+    this.#counted.textContent = version === null ? "Counts" : `Counts of version ${version}`;
     const figures = [
       ["Images", live.count],
       ["Good", live.good],
       ["Review", live.review],
       ["Defective", live.defective],
       ["Unreadable", live.unreadable],
-      ...(live.skipped > 0 ? [["Frames skipped", live.skipped]] : []),
+      ...(live.skipped > 0 ? [["Skipped", live.skipped]] : []),
       ["Images per second", live.per_second.toFixed(1)],
       ["Median time per image", milliseconds(live.ms_median)],
     ];
@@ -200,7 +203,7 @@ class LivePanel {
   }
 
   /** @param {Live} live */
-  #showNewest({ recent: [newest], version }) {
+  #showNewest({ recent: [newest] }) {
     if (!newest) {
       this.#newest = "";
       this.#picture.hidden = true;
@@ -213,7 +216,7 @@ class LivePanel {
     fill(this.#verdict, badge(newest.verdict), h("span", { class: "score" }, value));
     this.#picture.hidden = newest.verdict === "error";
     if (newest.verdict !== "error") {
-      this.#picture.src = api.picture(newest.path, api.LARGE, { version, of: newest.time });
+      this.#picture.src = api.picture(newest.path, api.LARGE, { version: newest.version, of: newest.time });
     }
   }
 }
@@ -228,6 +231,7 @@ function row(image) {
   const cells = [
     String(image.number),
     time(image.time),
+    image.version === null ? "" : String(image.version),
     badge(image.verdict),
     image.calibrated === null ? "" : calibrated(image.calibrated),
     image.regions === null ? "" : plural(image.regions, "region"),

@@ -54,4 +54,3 @@ showVersions(store);
 showLive(store);
 showUse(store);
 await store.poll();
-store.readAddress();

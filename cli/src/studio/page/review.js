@@ -203,7 +203,11 @@ class Review {
 
   #showDetail() {
     const image = this.#imageAt(this.#chosen);
-    if (!image || !this.#answer) return this.#detail.show(null);
+    if (!image || !this.#answer) {
+      // An empty panel over the page has no button that closes it.
+      if (this.#detail.element.classList.contains("open")) this.#close();
+      return this.#detail.show(null);
+    }
     const { at } = this.#thresholds;
     const saved = savedThresholds(this.#answer);
     const index = this.#listed.indexOf(image);

@@ -130,6 +130,7 @@ export class ThresholdPanel {
     const same = saved?.threshold === threshold && saved.review === review;
     this.#save.disabled = same;
     this.#reset.disabled = same;
+    this.#store.unsaved = same ? null : (this.#images?.version ?? null);
     this.#showCounts();
   }
 
@@ -162,6 +163,7 @@ export class ThresholdPanel {
     if (number === undefined) return;
     const saved = await attempt(() => api.saveThresholds(number, threshold, review));
     if (!saved) return;
+    this.#store.unsaved = null;
     await this.#store.refresh();
     this.#store.look(this.#store.tab, saved.version === this.#store.project?.current ? null : saved.version);
     show(`Version ${saved.version} is saved with these thresholds.`);

@@ -104,7 +104,7 @@
  * @property {number} typical
  * @property {boolean} scored whether any image is
  * @property {number} unscored images without a score of their file as it is now
- * @property {number} marks those that the version does not know
+ * @property {number} marks changes of marks that the version does not know
  * @property {ScoredImage[]} images
  */
 
@@ -113,6 +113,7 @@
  * @property {number} number
  * @property {string} time
  * @property {string} path
+ * @property {number | null} version
  * @property {number | null} score
  * @property {number | null} calibrated
  * @property {Verdict} verdict
@@ -145,7 +146,7 @@
  * @property {number} review
  * @property {number} defective
  * @property {number} unreadable
- * @property {number} skipped frames that gave way to a newer one
+ * @property {number} skipped frames that gave way to a newer one, and files that were gone or replaced
  * @property {number} per_second
  * @property {number | null} ms_median
  * @property {LiveImage[]} recent

@@ -3,7 +3,9 @@
 
 import * as api from "./api.js";
 import { button, field, h, select } from "./dom.js";
+import { plural } from "./format.js";
 import { startJob } from "./jobs.js";
+import { show as say } from "./message.js";
 
 /** @import { Store } from "./store.js" */
 /** @import { Images } from "./types.js" */
@@ -30,10 +32,15 @@ export function updateBar(store) {
   });
   const start = () => {
     if (!images) return;
+    // What is no number is NaN.
+    if (point.value === "cost" && !(cost.valueAsNumber >= 0)) {
+      cost.focus();
+      return say("Type how many false alarms a miss costs: a number of 0 or more.", [], "alert");
+    }
     const request = {
       version: images.version,
       operating_point: point.value,
-      ...(point.value === "cost" ? { miss_cost: Number(cost.value) } : {}),
+      ...(point.value === "cost" ? { miss_cost: cost.valueAsNumber } : {}),
     };
     return startJob(store, () => api.update(request));
   };
@@ -49,7 +56,10 @@ export function updateBar(store) {
     images = shown;
     const { version, marks } = shown;
     if (marks === 0) text.textContent = `All marks are in version ${version}.`;
-    else text.textContent = `${marks === 1 ? "1 mark is" : `${marks} marks are`} not in version ${version} yet.`;
+    else {
+      const changes = plural(marks, "change of marks is", "changes of marks are");
+      text.textContent = `${changes} not in version ${version} yet.`;
+    }
     const current = version === store.project?.current;
     from.textContent = current ? "" : `The update starts from version ${version}, which is not the current one.`;
     enable();

@@ -20,9 +20,15 @@ export function dropZone(store, done) {
   const input = h("input", { type: "file", multiple: true, accept: "image/*", id: "upload", class: "visually-hidden" });
   const state = h("p", { class: "muted", "aria-live": "polite" });
   let queue = Promise.resolve();
+  let waiting = 0;
   /** @param {File[]} files */
-  const add = (files) => {
+  const add = async (files) => {
+    waiting += 1;
+    addEventListener("beforeunload", askFirst);
     queue = queue.then(() => uploadAll(store, files, (text) => (state.textContent = text), done));
+    await queue;
+    waiting -= 1;
+    if (waiting === 0) removeEventListener("beforeunload", askFirst);
   };
   input.addEventListener("change", () => {
     add([...(input.files ?? [])]);
@@ -47,6 +53,18 @@ export function dropZone(store, done) {
     add(await droppedFiles(event.dataTransfer));
   });
   return zone;
+}
+
+/**
+ * Has the browser ask before the page goes, since the files that are left would not be added. A page that belongs to
+ * another instance can add none of them.
+ * @param {BeforeUnloadEvent} event
+ */
+function askFirst(event) {
+  if (api.foreign) return;
+  event.preventDefault();
+  // For browsers older than 2024.
+  event.returnValue = true;
 }
 
 /**

@@ -47,6 +47,7 @@ export function showVersions(store) {
   const countAgain = () => {
     if (store.tab !== "versions") return;
     for (const [number, counter] of counters) if (number === store.project?.current || counted.has(number)) counter();
+    comparison.compute();
   };
   store.on("view", countAgain);
   store.on("job", () => {
@@ -106,7 +107,7 @@ function row(store, version, showCard) {
     async () => {
       if (!(await attempt(() => api.makeCurrent(number)))) return;
       await store.refresh();
-      show(`Version ${number} is the current one now.`);
+      show(`Version ${number} is the current one now.${store.elsewhere(number)}`);
     },
     { class: "make-current" },
   );

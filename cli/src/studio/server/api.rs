@@ -1,18 +1,19 @@
 //! What the page asks for and changes, as JSON.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::studio::jobs::Outcome;
 use crate::studio::live::{Live, Source};
@@ -220,7 +221,8 @@ pub async fn thresholds(State(studio): Shared, Body(new): Body<NewThresholds>) -
         let scores = studio.scores(version).as_ref().clone().for_other_thresholds();
         // Warnings are about the threshold of before.
         let origin = Origin { parent: Some(version), change, warnings: Vec::new(), ..parent };
-        let number = studio.add_version(&model, origin)?;
+        let before = studio.versions().current();
+        let number = studio.add_version(&model, origin, before)?;
         // They can be computed again where the disk is full.
         let _ = studio.set_scores(number, scores);
         Ok(json!({"version": number}))
@@ -251,55 +253,66 @@ pub struct Upload {
     name: String,
 }
 
-/// Uploads that are received at a time; further ones wait.
-static UPLOADS: Semaphore = Semaphore::const_new(2);
-
-/// A turn among the uploads, which comes before the body is read.
-pub struct Turn(#[expect(dead_code, reason = "held until the upload is done")] SemaphorePermit<'static>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Turn {
-    type Rejection = Failure;
-
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Answer<Self> {
-        let closed = |_| Error::new(Status::Internal, "uploads have ended");
-        Ok(Self(UPLOADS.acquire().await.map_err(closed)?))
-    }
-}
+/// Uploads that are received at a time; further ones wait. One that stops coming is given up after a while.
+static UPLOADS: Semaphore = Semaphore::const_new(4);
+const STALLED: Duration = Duration::from_secs(10);
 
 pub async fn upload(
     State(studio): Shared,
-    _turn: Turn,
     Asked(Upload { folder, name }): Asked<Upload>,
-    bytes: std::result::Result<Bytes, BytesRejection>,
+    body: axum::body::Body,
 ) -> Answer<Json<Value>> {
-    let too_large = |_| {
-        let message = format!("{name} could not be received: an image has at most {} MB", LARGEST >> 20);
-        Error::new(Status::InvalidImage, message)
-    };
-    let bytes = bytes.map_err(too_large)?;
-    answer(move || Ok(json!({"path": save(&studio, folder, &name, &bytes)?}))).await
+    let turn = UPLOADS.acquire().await;
+    let bytes = received(&name, body).await?;
+    answer(move || {
+        let saved = save(&studio, folder, &name, &bytes);
+        drop(turn);
+        Ok(json!({"path": saved?}))
+    })
+    .await
+}
+
+async fn received(name: &str, mut body: axum::body::Body) -> Result<Vec<u8>> {
+    let failed = |why: String| Error::new(Status::InvalidImage, format!("{name} could not be received: {why}"));
+    let mut bytes = Vec::new();
+    loop {
+        let frame = timeout(STALLED, body.frame()).await;
+        let frame = frame.map_err(|_| failed(format!("nothing came for {} s", STALLED.as_secs())))?;
+        let Some(frame) = frame else { return Ok(bytes) };
+        if let Ok(data) = frame.map_err(|e| failed(e.to_string()))?.into_data() {
+            if bytes.len() + data.len() > LARGEST {
+                return Err(failed(format!("an image has at most {} MB", LARGEST >> 20)));
+            }
+            bytes.extend_from_slice(&data);
+        }
+    }
 }
 
 pub async fn live(State(studio): Shared) -> Answer<Json<Value>> {
     answer(move || Ok(studio.live.describe(&studio))).await
 }
 
-/// What is to be inspected.
+/// What is to be inspected, or that nothing is any more.
 #[derive(Deserialize)]
-#[serde(untagged)]
-pub enum SetLive {
-    Start(Source),
-    Stop { stop: bool },
+#[serde(deny_unknown_fields)]
+pub struct SetLive {
+    folder: Option<String>,
+    camera: Option<String>,
+    #[serde(default)]
+    stop: bool,
 }
 
 pub async fn set_live(State(studio): Shared, Body(set): Body<SetLive>) -> Answer<Json<Value>> {
     answer(move || {
         match set {
-            SetLive::Start(source) => Live::start(&studio, source)?,
-            SetLive::Stop { stop } => {
-                if stop {
-                    studio.live.stop();
-                }
+            SetLive { folder: Some(folder), camera: None, stop: false } => {
+                Live::start(&studio, Source::Folder(folder))?
+            }
+            SetLive { folder: None, camera: Some(id), stop: false } => Live::start(&studio, Source::Camera(id))?,
+            SetLive { folder: None, camera: None, stop: true } => studio.live.stop(),
+            _ => {
+                let message = "expected one of: \"folder\" with a path, \"camera\" with a name, \"stop\" with true";
+                return Err(Error::new(Status::InvalidArgument, message));
             }
         }
         Ok(json!({}))

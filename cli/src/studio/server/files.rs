@@ -115,8 +115,14 @@ pub async fn picture(
     let jpeg = match made {
         Some(jpeg) => jpeg,
         None => {
-            let _turn = DRAWING.acquire().await;
-            blocking(move || request.make(&studio, &tag)).await?
+            let turn = DRAWING.acquire().await;
+            // A browser that no longer waits does not give the turn to another one.
+            blocking(move || {
+                let made = request.make(&studio, &tag);
+                drop(turn);
+                made
+            })
+            .await?
         }
     };
     Ok((cache, [(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response())
