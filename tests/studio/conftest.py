@@ -144,6 +144,17 @@ def studio(tmp_path):
         server.stop()
 
 
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 12 MB."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], capture_output=True).returncode:
+        pytest.skip("cannot mount a file system here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
 @pytest.fixture(scope="session")
 def browser():
     with sync_playwright() as playwright:
