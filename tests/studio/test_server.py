@@ -66,14 +66,24 @@ def test_links_lead_nowhere(studio, tmp_path):
     (project / "good").symlink_to(outside)
     (project / "npad-studio").mkdir()
     (project / "npad-studio/frames").symlink_to(outside)
-    (project / "npad-studio/lock").symlink_to(outside / "001.png")
+    for name in ("marks.json", "live.jsonl", "lock"):
+        (project / "npad-studio" / name).symlink_to(outside / "001.png")
+    (outside / ".npad-studio-other").write_bytes(b"of another studio")
+    (project / "inspect").symlink_to(outside)
     os.mkfifo(project / "part/pipe.png")
     before = {path.name: path.read_bytes() for path in outside.iterdir()}
+    for name in ("lock", "marks.json"):
+        refused = subprocess.run([NPAD, "studio", project, "--port", "0"], capture_output=True, text=True)
+        assert refused.returncode == 1 and f"npad-studio/{name}" in refused.stderr and "not a path inside" in refused.stderr
+        (project / "npad-studio" / name).unlink()
     server = studio(project, env={"NPAD_STUDIO_FAKE_CAMERA": "1"})
     status, _, body = server.request("PUT", "api/upload?folder=good&name=a.png", png(1))
     assert status == 400 and "not a path inside" in json.loads(body)["error"]
     server.teach(["part"])
     assert not any(image["mask"] for image in server.get("api/images", version=1)["images"])
+    status, _, body = server.request("POST", "api/live", {"camera": "Fake_1"})
+    assert status == 400 and "live.jsonl" in json.loads(body)["error"]
+    (project / "npad-studio/live.jsonl").unlink()
     server.post("api/live", {"camera": "Fake_1"})
     live = until(lambda: (live := server.get("api/live"))["count"] >= 2 and live["error"] and live)
     assert "not kept" in live["error"]
@@ -83,7 +93,7 @@ def test_links_lead_nowhere(studio, tmp_path):
     assert server.request("GET", "api/picture?path=part/pipe.png")[0] == 400
     assert {path.name: path.read_bytes() for path in outside.iterdir()} == before
     project.rename(tmp_path / "gone")
-    status, _, body = server.request("PUT", "api/upload?folder=inspect&name=a.png", png(1))
+    status, _, body = server.request("PUT", "api/upload?folder=good&name=a.png", png(1))
     assert status == 404 and not project.exists(), "no new folder of that name"
 
 
@@ -227,6 +237,26 @@ def test_marks_make_versions(studio, tmp_path):
     status = server.wait(server.post("api/update", {"version": 6, "operating_point": "catch_all"}))
     assert "keep the false-alarm rate" in status["error"]
 
+    # A change of mind: an image that was forgotten is learnt again.
+    mark("good/001.png", "defective")
+    assert marks(6) == 1
+    finished = update(server, 6)
+    assert finished["version"] == 7 and learnt(server, 7) == learnt(server, 6) - {"good/001.png"} and marks(7) == 0
+    mark("good/001.png", "good")
+    assert marks(7) == 1, "a flip is one change"
+    mark("good/001.png", None)
+    assert marks(7) == 1
+    finished = update(server, 7)
+    assert finished["version"] == 8 and learnt(server, 8) == learnt(server, 6) and known(8) is None and marks(8) == 0
+
+    # Copies of a defect count once.
+    (tmp_path / "test/spot/004.png").write_bytes((tmp_path / "test/spot/001.png").read_bytes())
+    for path in ("test/spot/001.png", "test/spot/004.png"):
+        mark(path, "defective")
+    assert update(server, 8)["version"] == 9 and known(9)["count"] == 1 and marks(9) == 0
+    assert "nothing to update" in update(server, 9)["error"]
+    (tmp_path / "test/spot/004.png").unlink()
+
     # A good image that cannot be learnt is told, and the defects choose the threshold all the same.
     (tmp_path / "test/good/051.png").write_bytes(b"torn")
     (tmp_path / "test/good/052.png").write_bytes((tmp_path / "good/000.png").read_bytes())
@@ -246,6 +276,24 @@ def test_marks_make_versions(studio, tmp_path):
     finished = update(server, 6)
     assert "bring them back" in finished["error"], finished
     assert server.request("POST", "api/update", {"version": 99, "operating_point": "rate"})[0] == 404
+
+
+def test_methods_that_cannot_resume_a_fit_repeat_it(studio, tmp_path):
+    parts(tmp_path / "good", 8)
+    parts(tmp_path / "more", 2, first=30)
+    server = studio()
+    finished = server.wait(server.post("api/teach", {**LESSON, "method": "patchcore", "options": {"size": "96x96"}}))
+    assert finished["error"] is None, finished
+    for number in (30, 31):
+        server.post("api/mark", {"path": f"more/{number:03}.png", "label": "good"})
+    (tmp_path / "more/031.png").write_bytes(b"torn")
+    finished = update(server, 1)
+    assert finished["version"] == 2 and len(learnt(server, 2)) == 9, finished
+    assert "Taught anew from 9 images, without 1" in server.get("api/project")["versions"][1]["change"]
+    # What cannot be read is no reason for another version.
+    finished = update(server, 2)
+    assert "nothing to update" in finished["error"] and finished["skipped"][0]["path"] == "more/031.png"
+    assert len(server.get("api/project")["versions"]) == 2
 
 
 def test_a_job_leaves_the_version_that_was_chosen_meanwhile(studio, tmp_path):

@@ -61,7 +61,9 @@ pub fn run(arguments: &Arguments) -> Result<()> {
                        the model that is downloaded with npad sign";
         return Err(Error::new(Status::InvalidOption, message));
     }
-    let targets = Targets::new(mqtt.as_deref(), post.as_deref())?;
+    // A variable that is empty is none.
+    let given = |url: &'_ Option<String>| url.clone().filter(|url| !url.is_empty());
+    let targets = Targets::new(given(mqtt).as_deref(), given(post).as_deref())?;
     let studio = Studio::open(folder, run.options()?, targets)?;
     let instance = studio.instance.clone();
     server::serve(studio, SocketAddr::new(*address, *port), |bound| {

@@ -96,7 +96,8 @@ impl Request {
 
 /// Deletes the oldest thumbnails where there are very many.
 pub fn forget_old(project: &Project) {
-    let Ok(entries) = std::fs::read_dir(project.root().join(OWN).join(FOLDER)) else { return };
+    let Ok(folder) = project.folder(&format!("{OWN}/{FOLDER}")) else { return };
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
     let files = entries.flatten().filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.path())));
     let mut files: Vec<_> = files.collect();
     files.sort();

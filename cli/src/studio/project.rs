@@ -85,7 +85,11 @@ impl Project {
         if let Some((inner, _)) = name.rsplit_once('/') {
             folder = self.made(&format!("{OWN}/{inner}"))?;
         }
-        Ok(folder.join(name.rsplit('/').next().unwrap_or(name)))
+        let path = folder.join(name.rsplit('/').next().unwrap_or(name));
+        if path.is_symlink() {
+            return self.inside(&format!("{OWN}/{name}"));
+        }
+        Ok(path)
     }
 
     /// A folder of the project, which is made in a folder that exists if it is not there.
@@ -194,9 +198,14 @@ impl Project {
 
     /// Deletes what a studio that was killed has left unfinished.
     pub fn tidy(&self, folders: &[&str]) {
-        let own = ["", "frames", "thumbnails", "versions"].map(|name| self.root.join(OWN).join(name));
-        for folder in folders.iter().map(|name| self.root.join(name)).chain(own) {
-            let Ok(entries) = std::fs::read_dir(folder) else { continue };
+        let own = ["", "/frames", "/thumbnails", "/versions"].map(|name| format!("{OWN}{name}"));
+        for folder in folders.iter().map(|name| (*name).to_owned()).chain(own) {
+            // Not where a link leads out of the project.
+            let Ok(entries) =
+                self.folder(&folder).and_then(|path| std::fs::read_dir(&path).map_err(|e| Error::io("", &e)))
+            else {
+                continue;
+            };
             for path in entries.flatten().map(|entry| entry.path()) {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if name.starts_with(UNFINISHED) {

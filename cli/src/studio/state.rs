@@ -175,16 +175,16 @@ impl Studio {
     /// How many marks a version does not know, or knows and should not any more.
     fn unknown_marks(&self, version: &Version) -> usize {
         let marks = self.marks().clone();
-        let Origin { learnt, marked, defects, .. } = &version.origin;
+        let Origin { learnt, marked, defects, forgotten, .. } = &version.origin;
         let unknown = |label, known: &[String]| {
             let known: HashSet<&String> = known.iter().collect();
             let is_there = |path: &&String| self.project.root().join(path).is_file();
             marks.of(label).filter(|path| !known.contains(path)).filter(is_there).count()
         };
-        let taken_back = |label, known: &[String]| known.iter().filter(|path| marks.get(path) != Some(label)).count();
-        // A good image that is defective now is a defect that the version does not know.
-        let gone = marked.iter().filter(|path| marks.get(path).is_none()).count();
-        unknown(Label::Good, learnt) + unknown(Label::Defective, defects) + taken_back(Label::Defective, defects) + gone
+        // One that has the other mark now is one that the version does not know.
+        let taken_back = [marked, defects, forgotten].into_iter().flatten().filter(|path| marks.get(path).is_none());
+        let taken_back: HashSet<&String> = taken_back.collect();
+        unknown(Label::Good, learnt) + unknown(Label::Defective, defects) + taken_back.len()
     }
 
     /// What changes by the second.

@@ -1,6 +1,7 @@
 //! Jobs that make a version of the model: from good images, from what the operator has marked, or from a camera's images.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::{Duration, Instant};
 
 use serde::Deserialize;
@@ -11,7 +12,7 @@ use super::project::Label;
 use super::state::Studio;
 use super::upload;
 use super::versions::{Origin, Roi};
-use crate::picture::read_ahead;
+use crate::picture::{Picture, read_ahead};
 use npad::error::{Error, Result, Status};
 use npad::model::{Model, Options, ThresholdSource, Trainer};
 
@@ -188,6 +189,9 @@ impl Update {
         let (mut good, defects) = (there(Label::Good)?, there(Label::Defective)?);
         let learnt: BTreeSet<&String> = parent.learnt.iter().collect();
         good.retain(|path| !learnt.contains(path));
+        // Those whose mark as defective was taken back.
+        let back = parent.forgotten.iter().filter(|path| marks.get(path).is_none() && !learnt.contains(path));
+        good.extend(back.filter(|path| studio.project.file(path).is_ok()).cloned());
         let is_marked = |path: &String| parent.marked.contains(path);
         let is_wrong = |path: &&String| match marks.get(path) {
             Some(Label::Good) => false,
@@ -203,10 +207,17 @@ impl Update {
         if by_hand {
             change += "; the threshold of before had been set by hand";
         }
-        let marked = parent.marked.iter().filter(|path| !wrong.contains(path)).cloned().chain(new).collect();
+        let is_learnt: BTreeSet<&String> = learnt.iter().collect();
+        let marked =
+            parent.marked.iter().chain(&new).filter(|path| is_learnt.contains(path) && marks.get(path).is_some());
+        let marked = marked.cloned().collect();
+        let forgotten = parent.forgotten.iter().chain(wrong.iter().copied());
+        let forgotten: BTreeSet<&String> = forgotten.filter(|path| marks.get(path) == Some(Label::Defective)).collect();
+        let forgotten = forgotten.into_iter().cloned().collect();
         let seconds = parent.seconds + start.elapsed().as_secs_f64();
         let (settings, roi, warnings) = (parent.settings.clone(), parent.roi, Vec::new());
-        let origin = Origin { parent: Some(number), change, learnt, marked, defects, settings, roi, warnings, seconds };
+        let parent = Some(number);
+        let origin = Origin { parent, change, learnt, marked, forgotten, defects, settings, roi, warnings, seconds };
         finish(studio, job, &model, origin, before)
     }
 
@@ -248,6 +259,12 @@ impl Origin {
     }
 }
 
+fn hash_of(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
 /// What an update brings.
 struct Change<'a> {
     studio: &'a Studio,
@@ -276,7 +293,15 @@ impl Change<'_> {
         }
         let mut trainer = match Trainer::resume(self.model, &self.options) {
             Ok(trainer) => trainer,
-            Err(error) if error.status() == Status::InvalidArgument => return self.repeat(parent, &BTreeSet::new()),
+            Err(error) if error.status() == Status::InvalidArgument => {
+                let read = |path: &String| Picture::read(&self.studio.project.root().join(path)).err();
+                let errors: Vec<_> = self.good.iter().filter_map(|path| Some((path, read(path)?))).collect();
+                if errors.len() < self.good.len() {
+                    return self.repeat(parent, &BTreeSet::new());
+                }
+                errors.iter().for_each(|(path, error)| self.job.leave_out(path, error));
+                return self.move_threshold(parent, Vec::new());
+            }
             Err(error) => return Err(error),
         };
         let new = learn(self.studio, self.job, &mut trainer, &self.good, Trainer::add)?;
@@ -319,13 +344,20 @@ impl Change<'_> {
     fn move_threshold(self, parent: &Origin, new: Vec<String>) -> Result<Made> {
         let Self { studio, job, model, options, defects, .. } = self;
         let files: Vec<_> = defects.iter().map(|path| studio.project.root().join(path)).collect();
-        let (mut scores, mut scored) = (Vec::new(), Vec::new());
+        // Copies count once, as in a fit.
+        let (mut scores, mut scored, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
         read_ahead(files.iter(), |number, _, picture| {
             job.report("known defects", number, defects.len())?;
-            match picture.and_then(|picture| model.score(&picture.view()?)) {
-                Ok(inspection) => {
-                    scores.push(inspection.score);
+            let inspected = picture.and_then(|picture| {
+                let score = model.score(&picture.view()?)?.score;
+                Ok((score, (picture.width, picture.height, picture.pixels)))
+            });
+            match inspected {
+                Ok((score, pixels)) => {
                     scored.push(defects[number].clone());
+                    if seen.insert(hash_of(&pixels)) {
+                        scores.push(score);
+                    }
                 }
                 Err(error) => job.skip(&defects[number], error)?,
             }

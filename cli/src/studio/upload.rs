@@ -74,7 +74,13 @@ pub fn save(studio: &Studio, target: Target, name: &str, bytes: &[u8]) -> Result
                 studio.changed();
                 return Ok(studio.project.relative(&path).unwrap_or_default());
             }
-            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => file = error.file,
+            Err(error) if error.error.kind() == std::io::ErrorKind::AlreadyExists => {
+                // Perhaps the same image, which came at the same time.
+                if fs::read(&path).is_ok_and(|old| old == bytes) {
+                    return Ok(studio.project.relative(&path).unwrap_or_default());
+                }
+                file = error.file;
+            }
             Err(error) => return Err(failed(error.error)),
         }
     }

@@ -45,6 +45,9 @@ pub struct Origin {
     /// Those of them that were learnt since they were marked as good.
     #[serde(default)]
     pub marked: Vec<String>,
+    /// Those that had been learnt before they were marked as defective.
+    #[serde(default)]
+    pub forgotten: Vec<String>,
     /// The known defects.
     pub defects: Vec<String>,
     /// The options that were set.
@@ -152,7 +155,10 @@ impl Versions {
         let (folder, current_file) = (project.made(&format!("{OWN}/{FOLDER}"))?, project.own("current")?);
         let mut all = BTreeMap::new();
         for entry in fs::read_dir(&folder).map_err(|e| file_error("cannot read the folder", &folder, &e))?.flatten() {
-            // What a studio that was killed had not finished has another name.
+            // What a studio that was killed had not finished has another name, and links may lead out of the project.
+            if entry.path().is_symlink() {
+                continue;
+            }
             let Some(number) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
             let file = entry.path().join("version.json");
             let advice = "restore it, or move its folder away";

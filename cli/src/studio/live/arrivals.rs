@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::studio::scores::Stamp;
 
-/// A file that cannot be read is tried again for this long, since it may not be complete.
+/// Time for which a file stays as it is before it counts as complete.
+pub const SETTLED: Duration = Duration::from_millis(300);
+/// A file that cannot be read is tried again for this long all the same.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Files that are remembered after they have left the folder, which a network share may show as empty for a moment.
 const REMEMBERED: usize = 100_000;
@@ -17,6 +19,7 @@ pub struct Arrivals {
     /// Files whose writing may not have ended.
     coming: HashMap<PathBuf, Coming>,
     skipped: usize,
+    settled: Duration,
 }
 
 struct Coming {
@@ -25,17 +28,19 @@ struct Coming {
     since: Instant,
     /// What tells a file from another one of its name, where the system says it.
     inode: u64,
+    /// When it was read in vain for the first time.
+    failed: Option<Instant>,
 }
 
 impl Arrivals {
-    /// The files that are there at the start are not new.
-    pub fn new(there: Vec<(PathBuf, Stamp)>) -> Self {
-        Self { done: there.into_iter().collect(), coming: HashMap::new(), skipped: 0 }
+    /// The files that are there at the start are not new. Others count as complete when they have not changed for a time.
+    pub fn new(there: Vec<(PathBuf, Stamp)>, settled: Duration) -> Self {
+        Self { done: there.into_iter().collect(), coming: HashMap::new(), skipped: 0, settled }
     }
 
-    /// The files that are new or have changed, and are the same as at the last look.
+    /// The files that are new or have changed, and are complete.
     pub fn look(&mut self, there: Vec<(PathBuf, Stamp)>) -> Vec<(PathBuf, Stamp)> {
-        let Self { done, coming, skipped } = self;
+        let Self { done, coming, skipped, settled } = self;
         let present: HashSet<&PathBuf> = there.iter().map(|(file, _)| file).collect();
         let before = coming.len();
         coming.retain(|file, _| present.contains(file));
@@ -49,19 +54,25 @@ impl Arrivals {
             }
             let inode = inode_of(file);
             let last = coming.get(file);
-            let settled = last.is_some_and(|last| last.stamp == *stamp);
-            if !settled {
-                *skipped += usize::from(last.is_some_and(|last| last.inode != inode));
-                coming.insert(file.clone(), Coming { stamp: *stamp, since: Instant::now(), inode });
+            if let Some(last) = last.filter(|last| last.stamp == *stamp) {
+                return last.since.elapsed() >= *settled;
             }
-            settled
+            *skipped += usize::from(last.is_some_and(|last| last.inode != inode));
+            coming.insert(file.clone(), Coming { stamp: *stamp, since: Instant::now(), inode, failed: None });
+            false
         };
         there.iter().filter(|file| is_settled(file)).cloned().collect()
     }
 
-    /// Whether a file that cannot be read may still become readable.
-    pub fn may_be_incomplete(&self, file: &Path) -> bool {
-        self.coming.get(file).is_some_and(|coming| coming.since.elapsed() < PATIENCE)
+    /// Whether a file that could not be read may still become readable.
+    pub fn may_be_incomplete(&mut self, file: &Path) -> bool {
+        let failed = self.coming.get_mut(file).map(|coming| *coming.failed.get_or_insert_with(Instant::now));
+        failed.is_some_and(|failed| failed.elapsed() < PATIENCE)
+    }
+
+    /// A file is gone before it could be inspected.
+    pub fn gone(&mut self, file: &Path) {
+        self.skipped += usize::from(self.coming.remove(file).is_some());
     }
 
     /// Number of files that were gone or replaced before they could be inspected.
@@ -101,7 +112,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         write("old", "1");
-        let mut arrivals = Arrivals::new(files(folder.path()));
+        let mut arrivals = Arrivals::new(files(folder.path()), Duration::ZERO);
         write("new", "1");
         assert!(arrivals.look(files(folder.path())).is_empty(), "it may still grow");
         write("new", "12");
@@ -129,6 +140,16 @@ mod tests {
             std::fs::rename(folder.path().join(".next"), folder.path().join("latest")).unwrap();
             assert!(arrivals.look(files(folder.path())).is_empty());
             assert_eq!(arrivals.skipped(), 1 + number);
+        }
+        write("gone", "1");
+        arrivals.look(files(folder.path()));
+        let before = arrivals.skipped();
+        arrivals.gone(&folder.path().join("gone"));
+        assert_eq!(arrivals.skipped(), before + 1);
+        // What has not changed, but only for a moment.
+        let mut patient = Arrivals::new(Vec::new(), Duration::from_secs(1000));
+        for _ in 0..3 {
+            assert!(patient.look(files(folder.path())).is_empty());
         }
         write("old", "changed");
         arrivals.look(files(folder.path()));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use serde_json::json;
 
-use super::arrivals::Arrivals;
+use super::arrivals::{Arrivals, SETTLED};
 use super::{Shown, State};
 use crate::picture::Picture;
 use crate::score::to_json;
@@ -63,7 +63,7 @@ impl Line<'_> {
 
     /// Inspects the files that come into a folder, or change. Those in `known` are not new.
     pub fn watch(&self, folder: &str, known: Vec<(PathBuf, Stamp)>) {
-        let mut arrivals = Arrivals::new(known);
+        let mut arrivals = Arrivals::new(known, SETTLED);
         while !self.stopped() {
             match files_of(&self.studio.project, folder) {
                 Ok(files) => {
@@ -82,11 +82,17 @@ impl Line<'_> {
     fn inspect_files(&self, arrivals: &mut Arrivals, files: Vec<(PathBuf, Stamp)>) {
         let settled = arrivals.look(files);
         self.update(|state| state.skipped = arrivals.skipped());
-        for (file, stamp) in settled {
+        for (file, _) in settled {
             if self.stopped() {
                 return;
             }
+            // It may have changed since, while others were inspected.
+            let stamp = Stamp::of(&file);
             match Picture::read(&file) {
+                Err(_) if !file.exists() => {
+                    arrivals.gone(&file);
+                    continue;
+                }
                 Err(_) if arrivals.may_be_incomplete(&file) => continue,
                 picture => {
                     let path = file.strip_prefix(self.studio.project.root()).unwrap_or(&file);

@@ -153,16 +153,14 @@ impl Live {
         };
         let live = &studio.live;
         let stop = Arc::new(AtomicBool::new(false));
-        let outputs;
-        {
-            let mut state = lock(&live.state);
-            if state.stop.is_some() {
-                let message = "an inspection runs already: stop it before you start another one";
-                return Err(Error::new(Status::WrongState, message));
-            }
-            outputs = live.outputs(&studio.project)?;
-            *state = State { stop: Some(stop.clone()), source: Some(name), ..State::default() };
+        // The thread waits for the state at its first image.
+        let mut state = lock(&live.state);
+        if state.stop.is_some() {
+            let message = "an inspection runs already: stop it before you start another one";
+            return Err(Error::new(Status::WrongState, message));
         }
+        let outputs = live.outputs(&studio.project)?;
+        *state = State { stop: Some(stop.clone()), source: Some(name), ..State::default() };
         let of_thread = studio.clone();
         let run = move || {
             let line = Line { studio: &of_thread, outputs: &outputs, stop: &stop };
@@ -177,7 +175,6 @@ impl Live {
             }
         };
         let spawned = std::thread::Builder::new().name("npad-live".to_owned()).spawn(run);
-        let mut state = lock(&live.state);
         match spawned {
             Ok(thread) => state.thread = Some(thread),
             Err(error) => {

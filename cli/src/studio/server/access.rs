@@ -69,7 +69,8 @@ impl Access {
         let forbidden = |why| Some((StatusCode::FORBIDDEN, why));
         let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
         let host = text("host").unwrap_or_default();
-        let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+        let has_port = |(_, port): &(&str, &str)| !port.ends_with(']');
+        let name = host.rsplit_once(':').filter(has_port).map_or(host, |(name, _)| name);
         let own = self.address.ip().to_string();
         if self.token.is_none() && !["localhost", "127.0.0.1", "[::1]", &own].contains(&name) {
             return forbidden("open the page by the address that npad studio has printed");
@@ -151,6 +152,7 @@ mod tests {
             |method: Method, pairs: &[(&'static str, &str)]| access.refusal(&method, &headers(pairs)).is_some();
         let host = ("host", "127.0.0.1:7690");
         assert!(!refused(Method::GET, &[host]) && !refused(Method::GET, &[("host", "localhost:7690")]));
+        assert!(!refused(Method::GET, &[("host", "[::1]")]) && !refused(Method::GET, &[("host", "[::1]:7690")]));
         assert!(
             refused(Method::GET, &[]) && refused(Method::GET, &[("host", "evil.example:7690")]),
             "a name made to mean this machine"

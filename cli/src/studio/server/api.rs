@@ -1,7 +1,7 @@
 //! What the page asks for and changes, as JSON.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::{FromRequest, FromRequestParts, Query, Request, State};
@@ -27,6 +27,9 @@ use npad::error::{Error, Result, Status};
 use npad::model::{OptionInfo, OptionKind, Thresholds};
 
 type Shared = State<Arc<Studio>>;
+
+/// Time in which the body of a request comes.
+const STALLED: Duration = Duration::from_secs(10);
 
 /// An answer, or what went wrong.
 pub type Answer<T> = std::result::Result<T, Failure>;
@@ -72,8 +75,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Answer<Self> {
-        let read = Json::<T>::from_request(request, state).await;
-        let Json(value) = read.map_err(|e| Error::new(Status::InvalidArgument, e.body_text()))?;
+        let read = timeout(STALLED, Json::<T>::from_request(request, state)).await;
+        let late = |_| Error::new(Status::InvalidArgument, format!("no request came within {} s", STALLED.as_secs()));
+        let Json(value) = read.map_err(late)?.map_err(|e| Error::new(Status::InvalidArgument, e.body_text()))?;
         Ok(Self(value))
     }
 }
@@ -253,9 +257,10 @@ pub struct Upload {
     name: String,
 }
 
-/// Uploads that are received at a time; further ones wait. One that stops coming is given up after a while.
+/// Uploads that are received at a time; further ones wait.
 static UPLOADS: Semaphore = Semaphore::const_new(4);
-const STALLED: Duration = Duration::from_secs(10);
+/// Least bytes in a second of an upload.
+const SLOWEST: usize = 50_000;
 
 pub async fn upload(
     State(studio): Shared,
@@ -274,10 +279,12 @@ pub async fn upload(
 
 async fn received(name: &str, mut body: axum::body::Body) -> Result<Vec<u8>> {
     let failed = |why: String| Error::new(Status::InvalidImage, format!("{name} could not be received: {why}"));
-    let mut bytes = Vec::new();
+    let (start, mut bytes) = (Instant::now(), Vec::new());
     loop {
-        let frame = timeout(STALLED, body.frame()).await;
-        let frame = frame.map_err(|_| failed(format!("nothing came for {} s", STALLED.as_secs())))?;
+        let time = STALLED + Duration::from_secs((bytes.len() / SLOWEST) as u64);
+        let frame = timeout(time.saturating_sub(start.elapsed()), body.frame()).await;
+        let frame =
+            frame.map_err(|_| failed(format!("only {} bytes came within {} s", bytes.len(), time.as_secs())))?;
         let Some(frame) = frame else { return Ok(bytes) };
         if let Ok(data) = frame.map_err(|e| failed(e.to_string()))?.into_data() {
             if bytes.len() + data.len() > LARGEST {

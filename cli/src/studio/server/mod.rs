@@ -5,7 +5,10 @@ mod api;
 mod files;
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+#[cfg(unix)]
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,6 +21,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use self::access::Access;
 use super::state::Studio;
@@ -29,9 +34,12 @@ const LARGEST_REQUEST: usize = 1 << 20;
 
 /// Threads for what may take a while. Fewer requests hold an image at a time.
 const WORKERS: usize = 16;
-/// Maximum number of connections, well below that of open files, and the time that each has for the head of its next request.
+/// Maximum number of connections, well below that of open files, the time that each has for the head of its next request, and the
+/// time after which it takes no further request and then ends.
 const CONNECTIONS: usize = 128;
 const PATIENCE: Duration = Duration::from_secs(10);
+const LIFETIME: Duration = Duration::from_secs(300);
+const FAREWELL: Duration = Duration::from_secs(60);
 
 fn router(studio: Arc<Studio>, access: Access) -> Router {
     Router::new()
@@ -101,7 +109,10 @@ pub fn serve(studio: Arc<Studio>, address: SocketAddr, bound: impl FnOnce(Socket
 
 async fn accept(listener: TcpListener, router: Router) {
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    // They end with this function, so that nothing more is begun.
+    let mut served = JoinSet::new();
     loop {
+        while served.try_join_next().is_some() {}
         let Ok(turn) = connections.clone().acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             // There may be files to open again soon.
@@ -109,30 +120,47 @@ async fn accept(listener: TcpListener, router: Router) {
             continue;
         };
         let service = TowerToHyperService::new(router.clone());
-        tokio::spawn(async move {
+        served.spawn(async move {
             let mut server = http1::Builder::new();
             server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+            let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
             // What ends a connection is nobody's concern but the browser's.
-            let _ = server.serve_connection(TokioIo::new(stream), service).await;
+            if timeout(LIFETIME, connection.as_mut()).await.is_err() {
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(FAREWELL, connection).await;
+            }
             drop(turn);
         });
     }
 }
 
-/// Waits for Ctrl+C, and where there are such signals for the one that ends a process or closes its terminal.
+/// Waits for Ctrl+C, and where there are such signals for the one that ends a process or closes its terminal. Those that were
+/// ignored before, by nohup for example, stay ignored.
 async fn asked_to_end() {
-    let interrupted = tokio::signal::ctrl_c();
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        if let (Ok(mut terminated), Ok(mut closed)) = (signal(SignalKind::terminate()), signal(SignalKind::hangup())) {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-                _ = closed.recv() => {}
-            }
-            return;
+        let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+        let wanted = kinds.into_iter().filter(|kind| !is_ignored(kind.as_raw_value()));
+        let mut ends = JoinSet::new();
+        for mut end in wanted.filter_map(|kind| signal(kind).ok()) {
+            ends.spawn(async move { end.recv().await });
+        }
+        if ends.join_next().await.is_none() {
+            std::future::pending::<()>().await;
         }
     }
-    let _ = interrupted.await;
+    #[cfg(not(unix))]
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+/// Whether a signal was ignored when the process began. Elsewhere than on Linux it counts as not ignored.
+#[cfg(unix)]
+fn is_ignored(signal: i32) -> bool {
+    static AT_START: LazyLock<u64> = LazyLock::new(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+    });
+    *AT_START >> (signal - 1) & 1 == 1
 }
