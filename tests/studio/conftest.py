@@ -82,7 +82,8 @@ class Studio:
     """A running `npad studio`."""
 
     def __init__(self, folder, *arguments, env=(), run=()):
-        command = [*run, NPAD, "studio", folder, "--port", "0", *arguments]
+        # Who runs the tests in the background may ignore signals.
+        command = ["env", "--default-signal=INT,HUP", *run, NPAD, "studio", folder, "--port", "0", *arguments]
         environment = {**os.environ, **dict(env)}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         line = self.process.stderr.readline()

@@ -176,17 +176,12 @@ impl Update {
         let number = self.version;
         let (model, parent) = (studio.model(number)?, studio.versions().get(number)?.origin.clone());
         let marks = studio.marks().clone();
-        let there = |label| -> Result<Vec<String>> {
-            let mut found = Vec::new();
-            for path in marks.of(label) {
-                match studio.project.file(path) {
-                    Ok(_) => found.push(path.clone()),
-                    Err(error) => job.leave_out(path, &error),
-                }
-            }
-            Ok(found)
+        let is_there = |path: &&String| {
+            let file = studio.project.file(path);
+            file.as_ref().err().inspect(|error| job.leave_out(path, error)).is_none()
         };
-        let (mut good, defects) = (there(Label::Good)?, there(Label::Defective)?);
+        let there = |label| marks.of(label).filter(is_there).cloned().collect::<Vec<_>>();
+        let (mut good, defects) = (there(Label::Good), there(Label::Defective));
         let learnt: BTreeSet<&String> = parent.learnt.iter().collect();
         good.retain(|path| !learnt.contains(path));
         // Those whose mark as defective was taken back.
