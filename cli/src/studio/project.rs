@@ -201,11 +201,8 @@ impl Project {
         let own = ["", "/frames", "/thumbnails", "/versions"].map(|name| format!("{OWN}{name}"));
         for folder in folders.iter().map(|name| (*name).to_owned()).chain(own) {
             // Not where a link leads out of the project.
-            let Ok(entries) =
-                self.folder(&folder).and_then(|path| std::fs::read_dir(&path).map_err(|e| Error::io("", &e)))
-            else {
-                continue;
-            };
+            let Ok(folder) = self.folder(&folder) else { continue };
+            let Ok(entries) = std::fs::read_dir(folder) else { continue };
             for path in entries.flatten().map(|entry| entry.path()) {
                 let name = path.file_name().unwrap_or_default().to_string_lossy();
                 if name.starts_with(UNFINISHED) {

@@ -90,6 +90,9 @@ pub async fn publish(broker: Broker, client: String, queue: Arc<Queue>) {
             line = queue.first() => line,
             Some(event) = news.recv() => {
                 connected = follow(&event, connected, &queue);
+                if matches!(event, News::Connected) {
+                    copies = 0;
+                }
                 continue;
             }
         };
@@ -107,6 +110,8 @@ pub async fn publish(broker: Broker, client: String, queue: Arc<Queue>) {
             connected = follow(&event, connected, &queue);
             match event {
                 News::Connected => {
+                    // Numbers begin anew, and nothing is left of what was asked for before.
+                    sent.clear();
                     copies = 1;
                     if !send(&line).await {
                         break 'results;
